@@ -1,0 +1,32 @@
+"""Files of a run: written whole or not at all, found again, refused with a reason."""
+
+import json
+import os
+from pathlib import Path
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically: a reader sees the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def write_json(path: Path, content: dict) -> None:
+    """Write a JSON file atomically; NaN and infinity are refused."""
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def check_writable(folder: Path) -> None:
+    """Raise PermissionError before anything is computed that could not be written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    probe = folder / ".write_probe"
+    try:
+        probe.touch()
+    except OSError as error:
+        raise PermissionError(
+            f"the run directory {folder} is not writable ({error.strerror}); "
+            "choose another with hydra.run.dir=…"
+        ) from error
+    probe.unlink()

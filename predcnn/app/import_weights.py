@@ -1,0 +1,21 @@
+"""A published checkpoint becomes ours."""
+
+from pathlib import Path
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from predcnn.app.build import check_choices
+from predcnn.predictors.checkpoint import save_predictor
+from predcnn.predictors.weights import load_openstl_weights
+
+
+def import_weights(cfg: DictConfig) -> None:
+    """Load ``weights`` strictly into the configured predictor and write it as .safetensors."""
+    check_choices(cfg)
+    source = Path(cfg.weights)
+    target = Path(cfg.output) if cfg.output else source.with_suffix(".safetensors")
+    predictor = instantiate(cfg.model.net)
+    load_openstl_weights(predictor, source)
+    save_predictor(predictor, target)
+    print(f"{sum(p.numel() for p in predictor.parameters()):,} parameters of {source.name} -> {target}")

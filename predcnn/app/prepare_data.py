@@ -1,0 +1,12 @@
+"""Look for, fetch and verify the files of a data set."""
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+
+def prepare_data(cfg: DictConfig) -> None:
+    """Report every file of ``cfg.data``: where it was found, whether it is what it should be."""
+    datamodule = instantiate(cfg.data)
+    for report in datamodule.family.prepare():
+        print(report)
+    print(f"training would use: {datamodule.source}")

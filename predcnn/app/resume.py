@@ -1,0 +1,58 @@
+"""Which run a ``resume=true`` continues."""
+
+import json
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from predcnn.app.files import write_json
+from predcnn.app.provenance import fingerprint
+
+IDENTITY = "run.json"
+
+
+def mark(run_dir: Path, cfg: DictConfig) -> None:
+    """Leave the identity of the experiment in its run directory."""
+    write_json(run_dir / IDENTITY, {"name": cfg.name, "fingerprint": fingerprint(cfg)})
+
+
+def last_checkpoint(run_dir: Path) -> Path:
+    """Where the newest state of a run lies."""
+    return run_dir / "checkpoints" / "last.ckpt"
+
+
+def unfinished_run(cfg: DictConfig, here: Path) -> Path:
+    """The run directory to continue: ``here`` if it holds one, else the newest unfinished run beside it.
+
+    A run is the same experiment when its fingerprint is, and unfinished while it has no results.json.
+
+    Raises:
+        FileNotFoundError: there is none; says what was looked for.
+    """
+    wanted = fingerprint(cfg)
+    if last_checkpoint(here).exists():
+        _check_identity(here, wanted)
+        return here
+    found = []
+    for identity in here.parent.glob(f"*/{IDENTITY}"):
+        run = identity.parent
+        same = json.loads(identity.read_text()).get("fingerprint") == wanted
+        if same and last_checkpoint(run).exists() and not (run / "results.json").exists():
+            found.append((last_checkpoint(run).stat().st_mtime, run))
+    if not found:
+        raise FileNotFoundError(
+            f"resume=true found no unfinished run of this configuration (fingerprint {wanted[:12]}) in "
+            f"{here.parent}; name one with hydra.run.dir=… or a checkpoint with ckpt_path=…"
+        )
+    return max(found)[1]
+
+
+def _check_identity(run_dir: Path, wanted: str) -> None:
+    identity = run_dir / IDENTITY
+    if not identity.exists():
+        return
+    if json.loads(identity.read_text()).get("fingerprint") != wanted:
+        raise ValueError(
+            f"{run_dir} holds a run of another configuration; repeat its command line "
+            f"(its config.yaml holds every setting) or start a new run without resume=true"
+        )

@@ -1,0 +1,141 @@
+"""Train, choose by validation, test once, draw."""
+
+import os
+import time
+from pathlib import Path
+
+import lightning.pytorch as pl
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from predcnn.app import resume
+from predcnn.app.allocator import keep_memory
+from predcnn.app.build import build_module, build_trainer, check_choices, describe_device
+from predcnn.app.console import quiet_libraries, say
+from predcnn.app.files import check_writable, write_json, write_text
+from predcnn.app.pictures import draw_curves, draw_sequences
+from predcnn.app.provenance import fingerprint, git_state, versions
+from predcnn.app.results import collect, data_record, write_results
+from predcnn.app.summary import print_results, print_start
+from predcnn.training.callbacks import Checkpoint
+from predcnn.training.csv_logger import CSVLogger
+from predcnn.training.prediction import VideoPrediction
+
+
+def train(cfg: DictConfig) -> float:
+    """One whole run of ``configs/train.yaml``; returns the test MSE (for sweepers).
+
+    The run directory receives config.yaml, run.json, environment.json, metrics.csv, timing.csv,
+    checkpoints/best.ckpt and last.ckpt, predictions/, curves.png and results.json.
+    """
+    quiet_libraries()
+    check_choices(cfg)
+    run_dir, ckpt_path = _place(cfg)
+    cfg.run_dir = str(run_dir)
+    check_writable(run_dir)
+    if cfg.keep_memory:
+        keep_memory()
+    pl.seed_everything(cfg.seed, workers=True, verbose=False)
+    datamodule = instantiate(cfg.data)
+    datamodule.setup("fit")
+    module = build_module(cfg)
+    trainer = build_trainer(cfg, run_dir)
+    if trainer.is_global_zero:
+        _describe(cfg, run_dir)
+    print_start(module, datamodule, trainer, str(run_dir))
+    started = time.perf_counter()
+    _fit(module, datamodule, trainer, ckpt_path)
+    timing = {"train_s": time.perf_counter() - started}
+    results = _test(cfg, module, datamodule, trainer, timing)
+    if trainer.is_global_zero:
+        _finish(run_dir, results, module, datamodule)
+    return results["metrics"].get("mse", float("nan"))
+
+
+def _place(cfg: DictConfig) -> tuple[Path, str | None]:
+    """The run directory and the checkpoint to continue from."""
+    here = Path(cfg.run_dir)
+    if not cfg.resume:
+        if cfg.ckpt_path is not None and not Path(cfg.ckpt_path).exists():
+            raise FileNotFoundError(f"ckpt_path={cfg.ckpt_path}: no such file")
+        return here, cfg.ckpt_path
+    run_dir = resume.unfinished_run(cfg, here)
+    say(f"resuming {run_dir}")
+    return run_dir, cfg.ckpt_path or str(resume.last_checkpoint(run_dir))
+
+
+def _describe(cfg: DictConfig, run_dir: Path) -> None:
+    write_text(run_dir / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
+    write_json(run_dir / "environment.json", {"versions": versions(), "git": git_state()})
+    resume.mark(run_dir, cfg)
+
+
+def _fit(
+    module: VideoPrediction,
+    datamodule: pl.LightningDataModule,
+    trainer: pl.Trainer,
+    ckpt_path: str | None,
+) -> None:
+    """Train what has weights; let a predictor without any look at the training data once."""
+    if any(p.requires_grad for p in module.predictor.parameters()):
+        if ckpt_path is not None:
+            step = torch.load(ckpt_path, map_location="cpu", weights_only=True)["global_step"]
+            for logger in trainer.loggers:
+                if isinstance(logger, CSVLogger):
+                    logger.resume_at(step)
+        trainer.fit(module, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
+        if trainer.interrupted:
+            raise KeyboardInterrupt
+        return
+    if hasattr(module.predictor, "fit"):
+        module.predictor.fit(datamodule.train_dataloader())
+    trainer.strategy.connect(module)
+    best = Path(trainer.default_root_dir) / "checkpoints" / "best.ckpt"
+    best.parent.mkdir(parents=True, exist_ok=True)
+    trainer.save_checkpoint(best, weights_only=True)
+
+
+def _test(
+    cfg: DictConfig,
+    module: VideoPrediction,
+    datamodule: pl.LightningDataModule,
+    trainer: pl.Trainer,
+    timing: dict[str, float],
+) -> dict:
+    """Open the test set once, with the weights that validation chose."""
+    best = Path(trainer.default_root_dir) / "checkpoints" / "best.ckpt"
+    checkpoint = torch.load(best, map_location="cpu", weights_only=True)
+    module.load_state_dict(checkpoint["state_dict"])
+    started = time.perf_counter()
+    trainer.test(module, datamodule=datamodule, verbose=False)
+    timing["test_s"] = time.perf_counter() - started
+    described = {
+        "file": str(best.relative_to(cfg.run_dir)) if best.is_relative_to(cfg.run_dir) else str(best),
+        "step": checkpoint["global_step"],
+        "epoch": checkpoint["epoch"],
+    }
+    run = {
+        "name": cfg.name,
+        "seed": cfg.seed,
+        "config_fingerprint": fingerprint(cfg),
+        "device": describe_device(trainer),
+        "timing": timing,
+    }
+    return collect(module, data_record(datamodule, "test"), described, run)
+
+
+def _finish(
+    run_dir: Path, results: dict, module: VideoPrediction, datamodule: pl.LightningDataModule
+) -> None:
+    predictor = module.predictor.to("cpu")
+    test_set = datamodule.split("test")
+    title = f"{results['data']['name']} test ({results['data']['source']})"
+    indices = range(min(4, len(test_set)))
+    draw_sequences(
+        run_dir / "predictions", test_set, {results["name"]: predictor}, indices, title=title
+    )
+    draw_curves(run_dir, results)
+    write_results(run_dir, results)
+    print_results(results)
+    say(f"results, checkpoints and pictures: {os.path.relpath(run_dir)}")

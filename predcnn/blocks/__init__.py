@@ -1,0 +1,27 @@
+"""Blocks, one file per paper: (B, C, H, W) -> (B, C, H, W). Importing this room registers them."""
+
+from predcnn.blocks import (
+    convmixer,
+    convnext,
+    convnextv2,
+    dcnv3,
+    dcnv4,
+    focalnet,
+    gsta,
+    hornet,
+    inceptionnext,
+    mamba,
+    mlpmixer,
+    moganet,
+    poolformer,
+    replknet,
+    s4d,
+    slak,
+    swin,
+    tau,
+    uniformer,
+    unireplknet,
+    van,
+    vit,
+    vmamba,
+)

@@ -1,0 +1,57 @@
+"""ConvMixer: mix space with a large depthwise convolution, then channels with a 1x1.
+
+Trockman and Kolter, "Patches Are All You Need?", 2022, https://arxiv.org/abs/2201.09792 (fig. 2,
+eq. 2-3). Compared with the published video prediction code.
+"""
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from predcnn.ops.drop_path import DropPath
+from predcnn.ops.init import init_fan_out
+from predcnn.registry import BLOCKS
+
+
+@BLOCKS.register("convmixer")
+class ConvMixerBlock(nn.Module):
+    """One ConvMixer block, (B, C, H, W) -> (B, C, H, W); no residual around the 1x1.
+
+    Args:
+        dim: channels C.
+        mlp_ratio: not used, the block has no hidden layer.
+        drop_path: probability of skipping the residual branch, see ``stochastic_depth``.
+        resolution: (H, W) of the input; not used, the block is fully convolutional.
+        kernel_size: of the depthwise convolution, odd.
+        stochastic_depth: False, as published, ignores ``drop_path``; True obeys it.
+    """
+
+    openstl_keys: ClassVar[dict[str, str]] = {
+        "depthwise": "conv_dw",
+        "norm1": "norm_1",
+        "pointwise": "conv_pw",
+        "norm2": "norm_2",
+    }
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        mlp_ratio: float = 4.0,
+        drop_path: float = 0.0,
+        resolution: tuple[int, int] | None = None,
+        kernel_size: int = 11,
+        stochastic_depth: bool = False,
+    ) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(dim, dim, kernel_size, padding=kernel_size // 2, groups=dim)
+        self.norm1 = nn.BatchNorm2d(dim)
+        self.pointwise = nn.Conv2d(dim, dim, 1)
+        self.norm2 = nn.BatchNorm2d(dim)
+        self.act = nn.GELU()
+        self.drop_path = DropPath(drop_path if stochastic_depth else 0.0)
+        init_fan_out(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.drop_path(self.norm1(self.act(self.depthwise(x))))
+        return self.norm2(self.act(self.pointwise(x)))

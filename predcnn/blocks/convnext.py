@@ -1,0 +1,52 @@
+"""ConvNeXt: a 7x7 depthwise convolution and a perceptron of every pixel.
+
+Liu et al., "A ConvNet for the 2020s", CVPR 2022, https://arxiv.org/abs/2201.03545 (fig. 4).
+Compared with the published code.
+"""
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from predcnn.ops.drop_path import DropPath
+from predcnn.ops.init import init_fan_out
+from predcnn.ops.mlp import ConvMlp
+from predcnn.ops.norm import LayerNorm2d, LayerScale
+from predcnn.registry import BLOCKS
+
+
+@BLOCKS.register("convnext")
+class ConvNeXtBlock(nn.Module):
+    """One ConvNeXt block, (B, C, H, W) -> (B, C, H, W).
+
+    Args:
+        dim: channels C.
+        mlp_ratio: hidden channels of the perceptron, in units of ``dim``.
+        drop_path: probability of skipping the residual branch of a sample.
+        resolution: (H, W) of the input; not used, the block is fully convolutional.
+        kernel_size: of the depthwise convolution, odd.
+        layer_scale: initial factor of the residual branch.
+    """
+
+    openstl_keys: ClassVar[dict[str, str]] = {"depthwise": "conv_dw", "scale.gamma": "gamma"}
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        mlp_ratio: float = 4.0,
+        drop_path: float = 0.0,
+        resolution: tuple[int, int] | None = None,
+        kernel_size: int = 7,
+        layer_scale: float = 1e-6,
+    ) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(dim, dim, kernel_size, padding=kernel_size // 2, groups=dim)
+        self.norm = LayerNorm2d(dim)
+        self.mlp = ConvMlp(dim, int(dim * mlp_ratio))
+        self.scale = LayerScale(dim, layer_scale)
+        self.drop_path = DropPath(drop_path)
+        init_fan_out(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.drop_path(self.scale(self.mlp(self.norm(self.depthwise(x)))))

@@ -1,0 +1,216 @@
+"""InternImage block: deformable convolution v3 in the place of self-attention.
+
+Wang et al., "InternImage: Exploring Large-Scale Vision Foundation Models with Deformable
+Convolutions", CVPR 2023, section 3 and figure 3.
+"""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from predcnn.blocks.protocol import check_dim
+from predcnn.ops.deform import deformable_sampling
+from predcnn.ops.drop_path import DropPath
+from predcnn.ops.init import init_trunc_normal
+from predcnn.ops.mlp import TokenMlp
+from predcnn.registry import BLOCKS
+
+
+class ChannelsLast(nn.Module):
+    """(B, C, H, W) -> (B, H, W, C)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.permute(0, 2, 3, 1)
+
+
+class DCNv3(nn.Module):
+    """Deformable convolution v3, channels last: (B, H, W, C) -> (B, H, W, C).
+
+    Args:
+        dim: channels C, a multiple of ``groups``.
+        groups: channel groups with offsets and weights of their own.
+        kernel_size: of the sampling.
+        dw_kernel_size: of the depthwise convolution that sees the offsets' context.
+        offset_scale: factor on taps and offsets.
+        center_feature_scale: mix the projected input back in by a learned gate per group.
+        remove_center: leave out the middle tap.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        groups: int,
+        *,
+        kernel_size: int = 3,
+        dw_kernel_size: int = 3,
+        offset_scale: float = 1.0,
+        center_feature_scale: bool = False,
+        remove_center: bool = False,
+    ) -> None:
+        super().__init__()
+        self.groups = groups_of(dim, groups)
+        self.sampling = {
+            "kernel_size": (kernel_size, kernel_size),
+            "padding": kernel_size // 2,
+            "groups": groups,
+            "offset_scale": offset_scale,
+            "remove_center": remove_center,
+        }
+        points = groups * (kernel_size**2 - remove_center)
+        self.dw_conv = nn.Sequential(
+            nn.Conv2d(dim, dim, dw_kernel_size, padding=dw_kernel_size // 2, groups=dim),
+            nn.Sequential(ChannelsLast(), nn.LayerNorm(dim, eps=1e-6)),
+            nn.GELU(),
+        )
+        self.offset = nn.Linear(dim, 2 * points)
+        self.mask = nn.Linear(dim, points)
+        self.input_proj = nn.Linear(dim, dim)
+        self.output_proj = nn.Linear(dim, dim)
+        if center_feature_scale:
+            self.center_feature_scale_proj_weight = nn.Parameter(torch.zeros(groups, dim))
+            self.center_feature_scale_proj_bias = nn.Parameter(torch.zeros(groups))
+        self.center_feature_scale = center_feature_scale
+        for layer in (self.offset, self.mask):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        for layer in (self.input_proj, self.output_proj):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        value = self.input_proj(x)
+        context = self.dw_conv(x.permute(0, 3, 1, 2))
+        mask = self.mask(context).unflatten(-1, (self.groups, -1)).softmax(-1).flatten(-2)
+        y = deformable_sampling(value, self.offset(context), mask, **self.sampling)
+        if self.center_feature_scale:
+            gate = functional.linear(
+                context, self.center_feature_scale_proj_weight, self.center_feature_scale_proj_bias
+            )
+            gate = torch.sigmoid(gate).repeat_interleave(x.shape[-1] // self.groups, dim=-1)
+            y = y * (1 - gate) + value * gate
+        return self.output_proj(y)
+
+
+class DeformableBlock(nn.Module):
+    """Two residual branches, a deformable mixer and a perceptron: (B, C, H, W) -> (B, C, H, W).
+
+    Args:
+        dim: channels C.
+        dcn: the mixer, channels last.
+        mlp: the perceptron of the last axis.
+        drop_path: probability of skipping a residual branch of a sample.
+        post_norm: normalise the branches' results, not their inputs.
+        res_post_norm: normalise both.
+        layer_scale: initial scale of both branches; None for no scale.
+    """
+
+    dim_multiple: ClassVar[int] = 16
+
+    def __init__(
+        self,
+        dim: int,
+        dcn: nn.Module,
+        mlp: nn.Module,
+        *,
+        drop_path: float,
+        post_norm: bool,
+        res_post_norm: bool,
+        layer_scale: float | None,
+    ) -> None:
+        super().__init__()
+        if post_norm and res_post_norm:
+            raise ValueError("post_norm and res_post_norm exclude each other")
+        self.post_norm = post_norm
+        self.dcn, self.mlp = dcn, mlp
+        self.norm1, self.norm2 = _norm(dim), _norm(dim)
+        self.res_post_norm1 = _norm(dim) if res_post_norm else nn.Identity()
+        self.res_post_norm2 = _norm(dim) if res_post_norm else nn.Identity()
+        scaled = layer_scale is not None
+        self.gamma1 = nn.Parameter(torch.full((dim,), layer_scale)) if scaled else None
+        self.gamma2 = nn.Parameter(torch.full((dim,), layer_scale)) if scaled else None
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.permute(0, 2, 3, 1)  # (B, H, W, C)
+        if self.post_norm:
+            x = self._add(x, self.norm1(self.dcn(x)), self.gamma1)
+            x = self._add(x, self.norm2(self.mlp(x)), self.gamma2)
+        else:
+            x = self._add(x, self.res_post_norm1(self.dcn(self.norm1(x))), self.gamma1)
+            x = self._add(x, self.res_post_norm2(self.mlp(self.norm2(x))), self.gamma2)
+        return x.permute(0, 3, 1, 2)
+
+    def _add(self, x: Tensor, branch: Tensor, gamma: Tensor | None) -> Tensor:
+        return x + self.drop_path(branch if gamma is None else gamma * branch)
+
+
+def _norm(dim: int) -> nn.Sequential:
+    # a sequence of one, as in the published keys (norm1.0.weight)
+    return nn.Sequential(nn.LayerNorm(dim, eps=1e-6))
+
+
+def groups_of(dim: int, groups: int | None) -> int:
+    """``groups``, or as many as make groups of 16 channels; ValueError where they do not divide."""
+    check_dim("a deformable convolution", dim, 16 if groups is None else groups)
+    return dim // 16 if groups is None else groups
+
+
+@BLOCKS.register("dcnv3")
+class DCNv3Block(DeformableBlock):
+    """One InternImage block, (B, C, H, W) -> (B, C, H, W).
+
+    Args:
+        dim: channels C, a multiple of the groups.
+        mlp_ratio: hidden channels of the feed-forward part, in units of ``dim``.
+        drop_path: probability of skipping a residual branch of a sample.
+        resolution: (H, W) of the input; not used.
+        groups: channel groups of the sampling; None for groups of 16 channels.
+        kernel_size: of the sampling, odd.
+        dw_kernel_size: of the depthwise convolution before the offsets (5 in InternImage-H, -G).
+        offset_scale: factor on taps and offsets (2 in InternImage-L and larger).
+        post_norm: normalise the branches' results (InternImage-S and larger), not their inputs.
+        res_post_norm: normalise both (InternImage-H).
+        layer_scale: initial scale of both residual branches; None for no scale.
+        center_feature_scale: mix the projected input back in by a gate (InternImage-H, -G).
+        remove_center: leave out the middle tap.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        mlp_ratio: float = 4.0,
+        drop_path: float = 0.0,
+        resolution: tuple[int, int] | None = None,
+        groups: int | None = None,
+        kernel_size: int = 3,
+        dw_kernel_size: int = 3,
+        offset_scale: float = 1.0,
+        post_norm: bool = False,
+        res_post_norm: bool = False,
+        layer_scale: float | None = None,
+        center_feature_scale: bool = False,
+        remove_center: bool = False,
+    ) -> None:
+        dcn = DCNv3(
+            dim,
+            groups_of(dim, groups),
+            kernel_size=kernel_size,
+            dw_kernel_size=dw_kernel_size,
+            offset_scale=offset_scale,
+            center_feature_scale=center_feature_scale,
+            remove_center=remove_center,
+        )
+        mlp = TokenMlp(dim, int(dim * mlp_ratio))
+        init_trunc_normal(mlp)
+        super().__init__(
+            dim,
+            dcn,
+            mlp,
+            drop_path=drop_path,
+            post_norm=post_norm,
+            res_post_norm=res_post_norm,
+            layer_scale=layer_scale,
+        )

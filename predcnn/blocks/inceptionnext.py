@@ -1,0 +1,84 @@
+"""InceptionNeXt block: a depthwise kernel split into identity, square and two bands.
+
+Yu et al., "InceptionNeXt: When Inception Meets ConvNeXt", CVPR 2024, section 3.2 and algorithm 1.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from predcnn.ops.drop_path import DropPath
+from predcnn.ops.fold import fold_norm_into_next
+from predcnn.ops.init import init_trunc_normal
+from predcnn.ops.mlp import ConvMlp
+from predcnn.registry import BLOCKS
+
+
+class InceptionDepthwise(nn.Module):
+    """Identity, square, horizontal band, vertical band, (B, C, H, W) -> (B, C, H, W).
+
+    Args:
+        dim: channels C.
+        square: side of the square kernel, odd.
+        band: long side of the bands, odd.
+        branch_ratio: share of the channels that each of the three kernels takes (at least one).
+    """
+
+    def __init__(
+        self, dim: int, square: int = 3, band: int = 11, branch_ratio: float = 0.125
+    ) -> None:
+        super().__init__()
+        part = max(1, int(dim * branch_ratio))
+        if 3 * part > dim:
+            raise ValueError(f"three branches of {part} channels do not fit into {dim}")
+        self.sizes = [dim - 3 * part, part, part, part]
+        self.dwconv_hw = nn.Conv2d(part, part, square, padding=square // 2, groups=part)
+        self.dwconv_w = nn.Conv2d(part, part, (1, band), padding=(0, band // 2), groups=part)
+        self.dwconv_h = nn.Conv2d(part, part, (band, 1), padding=(band // 2, 0), groups=part)
+
+    def forward(self, x: Tensor) -> Tensor:
+        same, hw, w, h = x.split(self.sizes, dim=1)
+        return torch.cat([same, self.dwconv_hw(hw), self.dwconv_w(w), self.dwconv_h(h)], dim=1)
+
+
+@BLOCKS.register("inceptionnext")
+class InceptionNeXtBlock(nn.Module):
+    """One InceptionNeXt block, (B, C, H, W) -> (B, C, H, W).
+
+    Args:
+        dim: channels C, at least 3.
+        mlp_ratio: hidden channels of the feed-forward part, in units of ``dim``.
+        drop_path: probability of skipping the residual branch of a sample.
+        resolution: (H, W) of the input; not used, the block is fully convolutional.
+        square: side of the square kernel, odd.
+        band: long side of the bands, odd.
+        branch_ratio: share of the channels that each of the three kernels takes.
+        layer_scale: initial scale of the residual branch.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        mlp_ratio: float = 4.0,
+        drop_path: float = 0.0,
+        resolution: tuple[int, int] | None = None,
+        square: int = 3,
+        band: int = 11,
+        branch_ratio: float = 0.125,
+        layer_scale: float = 1e-6,
+    ) -> None:
+        super().__init__()
+        self.token_mixer = InceptionDepthwise(dim, square, band, branch_ratio)
+        self.norm = nn.BatchNorm2d(dim)
+        self.mlp = ConvMlp(dim, int(dim * mlp_ratio))
+        self.gamma = nn.Parameter(torch.full((dim,), layer_scale))
+        self.drop_path = DropPath(drop_path)
+        init_trunc_normal(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.mlp(self.norm(self.token_mixer(x)))
+        return x + self.drop_path(self.gamma.view(-1, 1, 1) * y)
+
+    def merge_(self) -> None:
+        """Fold the BatchNorm into the 1x1 convolution after it, in place."""
+        self.norm = fold_norm_into_next(self.norm, self.mlp.fc1)

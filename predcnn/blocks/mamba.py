@@ -1,0 +1,102 @@
+"""Mamba block on maps: a gated selective state space model over the pixels, in several directions.
+
+Gu and Dao, "Mamba: Linear-Time Sequence Modeling with Selective State Spaces", 2023, section 3.4
+and figure 3. A sequence model sees only what came before; on a map, every pixel should see the
+whole map. Our choice follows Zhu et al., "Vision Mamba: Efficient Visual Representation Learning
+with Bidirectional State Space Model", ICML 2024: the pixels are read in raster order and in its
+reverse, each direction with its own convolution and state space parameters, input projection, gate
+and output projection shared. The directions are averaged, so that their number does not change the
+scale; a single direction is exactly the published Mamba.
+"""
+
+import math
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from predcnn.ops.drop_path import DropPath
+from predcnn.ops.mlp import TokenMlp
+from predcnn.ops.scan import cross_merge, cross_scan
+from predcnn.ops.selective_ssm import CausalDepthwiseConv1d, SelectiveSSM, check_directions
+from predcnn.registry import BLOCKS
+
+
+class MambaMixer(nn.Module):
+    """Gated selective scan of a map, channels last: (B, H, W, C) -> (B, H, W, C).
+
+    Args:
+        dim: channels C.
+        state: size N of the state of each channel.
+        conv: taps of the causal convolution along the sequence.
+        expand: inner channels, in units of ``dim``.
+        directions: orders in which the pixels are read.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        state: int = 16,
+        conv: int = 4,
+        expand: float = 2.0,
+        directions: tuple[str, ...] = ("row", "row_reversed"),
+    ) -> None:
+        super().__init__()
+        self.directions = check_directions(directions)
+        inner, ways = int(dim * expand), len(self.directions)
+        self.in_proj = nn.Linear(dim, 2 * inner, bias=False)
+        self.conv1d = CausalDepthwiseConv1d(ways * inner, conv)
+        self.ssm = SelectiveSSM(inner, state, math.ceil(dim / 16), ways)
+        self.out_proj = nn.Linear(inner, dim, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[1:3]
+        x, gate = self.in_proj(x).chunk(2, dim=-1)
+        x = cross_scan(x.permute(0, 3, 1, 2), self.directions)  # (B, K, inner, L)
+        ways = x.shape[1:3]
+        x = functional.silu(self.conv1d(x.flatten(1, 2))).unflatten(1, ways)
+        y = cross_merge(self.ssm(x), height, width, self.directions) / len(self.directions)
+        return self.out_proj(y.permute(0, 2, 3, 1) * functional.silu(gate))
+
+
+@BLOCKS.register("mamba")
+class MambaBlock(nn.Module):
+    """A Mamba mixer and, beyond the paper, a feed-forward part: (B, C, H, W) -> (B, C, H, W).
+
+    Args:
+        dim: channels C.
+        mlp_ratio: hidden channels of the feed-forward part, in units of ``dim``; 0 leaves it out,
+            which is the published block.
+        drop_path: probability of skipping a residual branch of a sample.
+        resolution: (H, W) of the input; not used.
+        state: size N of the state of each channel.
+        conv: taps of the causal convolution along the sequence.
+        expand: inner channels of the mixer, in units of ``dim``.
+        directions: orders in which the pixels are read: any of "row", "column", "row_reversed",
+            "column_reversed".
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        mlp_ratio: float = 4.0,
+        drop_path: float = 0.0,
+        resolution: tuple[int, int] | None = None,
+        state: int = 16,
+        conv: int = 4,
+        expand: float = 2.0,
+        directions: tuple[str, ...] = ("row", "row_reversed"),
+    ) -> None:
+        super().__init__()
+        self.norm = nn.RMSNorm(dim, eps=1e-5)
+        self.mixer = MambaMixer(dim, state, conv, expand, directions)
+        self.norm2 = nn.RMSNorm(dim, eps=1e-5) if mlp_ratio else None
+        self.mlp = TokenMlp(dim, int(dim * mlp_ratio)) if mlp_ratio else None
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.permute(0, 2, 3, 1)  # (B, H, W, C)
+        x = x + self.drop_path(self.mixer(self.norm(x)))
+        if self.mlp is not None:
+            x = x + self.drop_path(self.mlp(self.norm2(x)))
+        return x.permute(0, 3, 1, 2)

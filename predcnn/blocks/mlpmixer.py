@@ -1,0 +1,62 @@
+"""MLP-Mixer: perceptrons over space and over channels in turn.
+
+Tolstikhin et al., "MLP-Mixer: An all-MLP Architecture for Vision", NeurIPS 2021,
+https://arxiv.org/abs/2105.01601 (fig. 1, eq. 1). Compared with the published video prediction code.
+"""
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from predcnn.blocks.protocol import check_resolution, check_size
+from predcnn.ops.drop_path import DropPath
+from predcnn.ops.init import init_trunc_normal
+from predcnn.ops.mlp import TokenMlp
+from predcnn.registry import BLOCKS
+
+
+@BLOCKS.register("mlpmixer")
+class MixerBlock(nn.Module):
+    """One Mixer block over the H * W pixels, (B, C, H, W) -> (B, C, H, W), of one size only.
+
+    Args:
+        dim: channels C.
+        mlp_ratio: hidden channels of the channel perceptron, in units of ``dim``.
+        drop_path: probability of skipping a residual branch of a sample.
+        resolution: (H, W) of the input, required: the spatial perceptron has H * W inputs.
+        token_ratio: hidden units of the spatial perceptron, in units of ``dim``.
+        norm_eps: of both layer norms.
+    """
+
+    needs_resolution: ClassVar[bool] = True
+    openstl_keys: ClassVar[dict[str, str]] = {
+        "spatial_mlp": "mlp_tokens",
+        "channel_mlp": "mlp_channels",
+    }
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        mlp_ratio: float = 4.0,
+        drop_path: float = 0.0,
+        resolution: tuple[int, int] | None = None,
+        token_ratio: float = 0.5,
+        norm_eps: float = 1e-6,
+    ) -> None:
+        super().__init__()
+        self.resolution = check_resolution("mlpmixer", resolution)
+        self.norm1 = nn.LayerNorm(dim, eps=norm_eps)
+        self.spatial_mlp = TokenMlp(self.resolution[0] * self.resolution[1], int(dim * token_ratio))
+        self.norm2 = nn.LayerNorm(dim, eps=norm_eps)
+        self.channel_mlp = TokenMlp(dim, int(dim * mlp_ratio))
+        self.drop_path = DropPath(drop_path)
+        init_trunc_normal(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        check_size("mlpmixer", x, self.resolution)
+        x = x.flatten(2).transpose(1, 2)  # (B, H W, C)
+        y = self.spatial_mlp(self.norm1(x).transpose(1, 2)).transpose(1, 2)
+        x = x + self.drop_path(y)
+        x = x + self.drop_path(self.channel_mlp(self.norm2(x)))
+        return x.transpose(1, 2).unflatten(2, self.resolution)

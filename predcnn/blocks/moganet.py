@@ -1,0 +1,155 @@
+"""MogaNet: gated aggregation of several spatial orders, then of channels.
+
+Li et al., "MogaNet: Multi-order Gated Aggregation Network", ICLR 2024,
+https://arxiv.org/abs/2211.03295 (fig. 4, eq. 5-9). Compared with the published code.
+"""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from predcnn.blocks.protocol import check_dim
+from predcnn.ops.drop_path import DropPath
+from predcnn.ops.fold import fold_norm_into_next
+from predcnn.ops.init import init_fan_out
+from predcnn.ops.mlp import ConvMlp
+from predcnn.ops.norm import LayerScale
+from predcnn.registry import BLOCKS
+
+
+class FeatureDecomposition(nn.Module):
+    """Strengthen what differs from the mean: x + sigma (x - mean), (B, C, H, W) kept (eq. 5)."""
+
+    def __init__(self, dim: int, init_value: float) -> None:
+        super().__init__()
+        self.sigma = LayerScale(dim, init_value)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.sigma(x - x.mean((2, 3), keepdim=True))
+
+
+class ChannelDecomposition(nn.Module):
+    """Strengthen what differs from one shared channel, (B, C, H, W) kept (eq. 9)."""
+
+    def __init__(self, dim: int, init_value: float) -> None:
+        super().__init__()
+        self.shared = nn.Conv2d(dim, 1, 1)
+        self.act = nn.GELU()
+        self.sigma = LayerScale(dim, init_value)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.sigma(x - self.act(self.shared(x)))
+
+
+class MultiOrderContext(nn.Module):
+    """Depthwise 5x5 of everything; 3/8 of it again, dilated by 2, and 1/2 7x7, dilated by 3; mixed.
+
+    (B, C, H, W) -> (B, C, H, W), C divisible by 8 (eq. 6).
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.widths = (dim // 8, 3 * dim // 8, dim // 2)
+        middle, high = self.widths[1:]
+        self.low = nn.Conv2d(dim, dim, 5, padding=2, groups=dim)
+        self.middle = nn.Conv2d(middle, middle, 5, padding=4, dilation=2, groups=middle)
+        self.high = nn.Conv2d(high, high, 7, padding=9, dilation=3, groups=high)
+        self.mix = nn.Conv2d(dim, dim, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        low, middle, high = self.low(x).split(self.widths, dim=1)
+        return self.mix(torch.cat([low, self.middle(middle), self.high(high)], dim=1))
+
+
+class MultiOrderGatedAggregation(nn.Module):
+    """Spatial aggregation, gate times context, with its own shortcut; (B, C, H, W) kept (eq. 7)."""
+
+    def __init__(self, dim: int, *, sigma: float, shortcut: bool) -> None:
+        super().__init__()
+        self.shortcut = shortcut
+        self.proj_in = nn.Conv2d(dim, dim, 1)
+        self.decompose = FeatureDecomposition(dim, sigma)
+        self.act = nn.SiLU()
+        self.gate = nn.Conv2d(dim, dim, 1)
+        self.context = MultiOrderContext(dim)
+        self.proj_out = nn.Conv2d(dim, dim, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.act(self.decompose(self.proj_in(x)))
+        y = self.proj_out(self.act(self.gate(y)) * self.act(self.context(y)))
+        return x + y if self.shortcut else y
+
+
+@BLOCKS.register("moganet")
+class MogaBlock(nn.Module):
+    """One MogaNet block, (B, C, H, W) -> (B, C, H, W).
+
+    Args:
+        dim: channels C, divisible by 8.
+        mlp_ratio: hidden channels of the feed-forward part, in units of ``dim``.
+        drop_path: probability of skipping a residual branch of a sample.
+        resolution: (H, W) of the input; not used, the block is fully convolutional.
+        layer_scale: initial factor of both residual branches and of both decompositions.
+        inner_shortcut: the published code's shortcut around the aggregation, inside its branch.
+    """
+
+    dim_multiple: ClassVar[int] = 8
+    openstl_keys: ClassVar[dict[str, str]] = {
+        "scale1.gamma": "layer_scale_1",
+        "scale2.gamma": "layer_scale_2",
+        "attn.decompose.sigma.gamma": "attn.sigma",
+        "attn.proj_in": "attn.proj_1",
+        "attn.context.low": "attn.value.DW_conv0",
+        "attn.context.middle": "attn.value.DW_conv1",
+        "attn.context.high": "attn.value.DW_conv2",
+        "attn.context.mix": "attn.value.PW_conv",
+        "attn.proj_out": "attn.proj_2",
+        "mlp.middle.sigma.gamma": "mlp.sigma",
+        "mlp.middle.shared": "mlp.decompose",
+        "mlp.depthwise": "mlp.dwconv",
+    }
+    openstl_ndim: ClassVar[dict[str, int]] = {
+        "scale1.gamma": 4,
+        "scale2.gamma": 4,
+        "attn.decompose.sigma.gamma": 4,
+        "mlp.middle.sigma.gamma": 4,
+    }
+    openstl_aliases: ClassVar[dict[str, str]] = {
+        "attn.sigma.scale": "attn.sigma",
+        "mlp.sigma.scale": "mlp.sigma",
+    }
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        mlp_ratio: float = 4.0,
+        drop_path: float = 0.0,
+        resolution: tuple[int, int] | None = None,
+        layer_scale: float = 1e-5,
+        inner_shortcut: bool = True,
+    ) -> None:
+        super().__init__()
+        check_dim("moganet", dim, self.dim_multiple)
+        hidden = int(dim * mlp_ratio)
+        self.norm1 = nn.BatchNorm2d(dim)
+        self.attn = MultiOrderGatedAggregation(dim, sigma=layer_scale, shortcut=inner_shortcut)
+        self.scale1 = LayerScale(dim, layer_scale)
+        self.norm2 = nn.BatchNorm2d(dim)
+        self.mlp = ConvMlp(
+            dim, hidden, depthwise=3, middle=ChannelDecomposition(hidden, layer_scale)
+        )
+        self.scale2 = LayerScale(dim, layer_scale)
+        self.drop_path = DropPath(drop_path)
+        init_fan_out(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.drop_path(self.scale1(self.attn(self.norm1(x))))
+        return x + self.drop_path(self.scale2(self.mlp(self.norm2(x))))
+
+    def merge_(self) -> None:
+        """Fold the norms that only a 1x1 convolution reads, in place."""
+        self.norm2 = fold_norm_into_next(self.norm2, self.mlp.fc1)
+        if not self.attn.shortcut:
+            self.norm1 = fold_norm_into_next(self.norm1, self.attn.proj_in)

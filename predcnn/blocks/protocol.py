@@ -1,0 +1,92 @@
+"""The checks that all blocks share, and making a block from its name and options."""
+
+import difflib
+import inspect
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor, nn
+
+from predcnn.registry import BLOCKS
+
+STACK_OPTIONS = ("mlp_ratio", "drop_path", "resolution")
+
+
+def check_dim(block: str, dim: int, multiple: int) -> None:
+    """Raise ValueError unless ``multiple`` divides the channel count ``dim``."""
+    if dim < 1 or dim % multiple:
+        below = max(dim // multiple, 1) * multiple
+        raise ValueError(
+            f"{block} needs channels divisible by {multiple}, given {dim}; "
+            f"nearest: {below} or {below + multiple}"
+        )
+
+
+def check_resolution(block: str, resolution: Sequence[int] | None) -> tuple[int, int]:
+    """``resolution`` as (H, W); ValueError if it is missing, for blocks that depend on it."""
+    if resolution is None:
+        raise ValueError(f"{block} depends on the size of its input: give resolution=(H, W)")
+    height, width = resolution
+    return int(height), int(width)
+
+
+def check_size(block: str, x: Tensor, resolution: tuple[int, int]) -> None:
+    """Raise ValueError unless the map ``x`` (B, C, H, W) has the size the block was built for."""
+    if tuple(x.shape[-2:]) != resolution:
+        raise ValueError(
+            f"{block} was built for maps of {resolution[0]}x{resolution[1]}, "
+            f"given {x.shape[-2]}x{x.shape[-1]}"
+        )
+
+
+def check_options(
+    name: str, cls: type, options: Mapping[str, object], implied: Sequence[str]
+) -> None:
+    """Raise TypeError if ``cls`` takes no option of such a name, listing those it takes.
+
+    ``implied`` names what the caller gives itself and the user therefore may not.
+    """
+    parameters = inspect.signature(cls).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return
+    accepted = [p.name for p in parameters if p.name not in implied]
+    for option in options:
+        if option not in accepted:
+            near = difflib.get_close_matches(option, accepted, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            listed = ", ".join(accepted) if accepted else "none"
+            raise TypeError(f"{name} has no option {option!r}; {hint}accepted: {listed}")
+
+
+def check_protocol(name: str, cls: type) -> None:
+    """Raise TypeError if ``cls`` is no block: a torch module that takes dim and `STACK_OPTIONS`."""
+    if not issubclass(cls, nn.Module):
+        raise TypeError(f"{name} is no block: it is no torch.nn.Module")
+    parameters = inspect.signature(cls).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return
+    missing = [option for option in ("dim", *STACK_OPTIONS) if option not in parameters]
+    if missing:
+        raise TypeError(
+            f"{name} is no block: its constructor must take (dim, *, mlp_ratio, drop_path, "
+            f"resolution), but has no {', '.join(missing)}"
+        )
+
+
+def create_block(
+    name: str, dim: int, *, resolution: tuple[int, int] | None = None, **options: object
+) -> nn.Module:
+    """A block (B, dim, H, W) -> (B, dim, H, W) by its name or its class's dotted path.
+
+    Args:
+        name: see `predcnn.list_translators` (whole translators such as "incepu" are no blocks).
+        dim: channels.
+        resolution: (H, W) of the maps; only some blocks need it.
+        options: mlp_ratio, drop_path and the block's own options; see its class.
+
+    Raises:
+        KeyError: unknown name. TypeError: unknown option. ValueError: dim or size does not fit.
+    """
+    cls = BLOCKS[name]
+    check_protocol(name, cls)
+    check_options(name, cls, options, implied=("dim", "resolution"))
+    return cls(dim, resolution=resolution, **options)

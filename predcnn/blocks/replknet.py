@@ -1,0 +1,128 @@
+"""RepLKNet: a re-parameterised 31x31 depthwise block and a convolutional feed-forward block.
+
+Ding et al., "Scaling Up Your Kernels to 31x31: Revisiting Large Kernel Design in CNNs", CVPR 2022,
+figure 4 (c, d).
+"""
+
+from torch import Tensor, nn
+
+from predcnn.ops.drop_path import DropPath
+from predcnn.ops.fold import fold_norm_into_next
+from predcnn.ops.large_kernel import ReparamLargeKernelConv
+from predcnn.ops.reparam import ConvBN
+from predcnn.registry import BLOCKS
+
+
+def _pointwise(dim: int, out: int) -> ConvBN:
+    return ConvBN(nn.Conv2d(dim, out, 1, bias=False))
+
+
+class LargeKernelMixer(nn.Module):
+    """RepLK block: BN, 1x1, ReLU, large depthwise kernel, ReLU, 1x1, and the shortcut.
+
+    (B, C, H, W) -> (B, C, H, W).
+
+    Args:
+        dim: channels C.
+        kernel_size: of the large kernel, odd.
+        small_kernel: of the parallel kernel, odd; None for none.
+        dw_ratio: channels of the depthwise part, in units of ``dim``.
+        drop_path: probability of skipping the residual branch of a sample.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        kernel_size: int = 31,
+        small_kernel: int | None = 5,
+        dw_ratio: float = 1.0,
+        drop_path: float = 0.0,
+    ) -> None:
+        super().__init__()
+        wide = int(dim * dw_ratio)
+        self.prelkb_bn = nn.BatchNorm2d(dim)
+        self.pw1 = _pointwise(dim, wide)
+        self.large_kernel = ReparamLargeKernelConv(wide, kernel_size, small_kernel)
+        self.pw2 = _pointwise(wide, dim)
+        self.act = nn.ReLU()
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.act(self.pw1(self.prelkb_bn(x)))
+        y = self.pw2(self.act(self.large_kernel(y)))
+        return x + self.drop_path(y)
+
+    def merge_(self) -> None:
+        """Fold every BatchNorm and the parallel kernel into three convolutions, in place."""
+        self.pw1.merge_()
+        self.pw2.merge_()
+        self.large_kernel.merge_()
+        self.prelkb_bn = fold_norm_into_next(self.prelkb_bn, self.pw1.conv)
+
+
+class ConvFeedForward(nn.Module):
+    """RepLKNet's ConvFFN: BN, 1x1, GELU, 1x1, and the shortcut, (B, C, H, W) -> (B, C, H, W).
+
+    Args:
+        dim: channels C.
+        mlp_ratio: hidden channels, in units of ``dim``.
+        drop_path: probability of skipping the residual branch of a sample.
+    """
+
+    def __init__(self, dim: int, mlp_ratio: float = 4.0, drop_path: float = 0.0) -> None:
+        super().__init__()
+        hidden = int(dim * mlp_ratio)
+        self.preffn_bn = nn.BatchNorm2d(dim)
+        self.pw1 = _pointwise(dim, hidden)
+        self.pw2 = _pointwise(hidden, dim)
+        self.act = nn.GELU()
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.drop_path(self.pw2(self.act(self.pw1(self.preffn_bn(x)))))
+
+    def merge_(self) -> None:
+        """Fold every BatchNorm into the two convolutions, in place."""
+        self.pw1.merge_()
+        self.pw2.merge_()
+        self.preffn_bn = fold_norm_into_next(self.preffn_bn, self.pw1.conv)
+
+
+@BLOCKS.register("replknet")
+class RepLKNetBlock(nn.Module):
+    """One RepLK block and one ConvFFN, (B, C, H, W) -> (B, C, H, W).
+
+    The published network alternates the two as separate entries of a stage.
+
+    Args:
+        dim: channels C.
+        mlp_ratio: hidden channels of the ConvFFN, in units of ``dim``.
+        drop_path: probability of skipping a residual branch of a sample.
+        resolution: (H, W) of the input; not used, the block is fully convolutional.
+        kernel_size: of the large kernel, odd.
+        small_kernel: of the parallel kernel, odd; None for none.
+        dw_ratio: channels of the depthwise part, in units of ``dim``.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        mlp_ratio: float = 4.0,
+        drop_path: float = 0.0,
+        resolution: tuple[int, int] | None = None,
+        kernel_size: int = 31,
+        small_kernel: int | None = 5,
+        dw_ratio: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.mixer = LargeKernelMixer(dim, kernel_size, small_kernel, dw_ratio, drop_path)
+        self.ffn = ConvFeedForward(dim, mlp_ratio, drop_path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.ffn(self.mixer(x))
+
+    def merge_(self) -> None:
+        """Fold every BatchNorm and the parallel kernel into five convolutions, in place."""
+        self.mixer.merge_()
+        self.ffn.merge_()

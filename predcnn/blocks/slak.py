@@ -1,0 +1,62 @@
+"""SLaK block: ConvNeXt with a depthwise kernel of 51x51 and more, decomposed into two strips.
+
+Liu et al., "More ConvNets in the 2020s: Scaling up Kernels Beyond 51x51 using Sparsity", ICLR 2023,
+section 3. The sparse training procedure of the paper stands apart, in
+``predcnn.training.callbacks.sparse_mask``; the block itself is dense.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from predcnn.ops.drop_path import DropPath
+from predcnn.ops.init import init_trunc_normal
+from predcnn.ops.large_kernel import DecomposedLargeKernelConv
+from predcnn.registry import BLOCKS
+
+
+@BLOCKS.register("slak")
+class SLaKBlock(nn.Module):
+    """One SLaK block, (B, C, H, W) -> (B, C, H, W).
+
+    Args:
+        dim: channels C.
+        mlp_ratio: hidden channels of the feed-forward part, in units of ``dim``.
+        drop_path: probability of skipping the residual branch of a sample.
+        resolution: (H, W) of the input; not used, the block is fully convolutional.
+        kernel_size: long side of the strips, odd.
+        band: short side of the strips, odd.
+        small_kernel: side of the square kernel beside them, odd; None for none.
+        layer_scale: initial scale of the residual branch.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        mlp_ratio: float = 4.0,
+        drop_path: float = 0.0,
+        resolution: tuple[int, int] | None = None,
+        kernel_size: int = 51,
+        band: int = 5,
+        small_kernel: int | None = 5,
+        layer_scale: float = 1e-6,
+    ) -> None:
+        super().__init__()
+        hidden = int(dim * mlp_ratio)
+        self.large_kernel = DecomposedLargeKernelConv(dim, kernel_size, band, small_kernel)
+        self.norm = nn.LayerNorm(dim, eps=1e-6)
+        self.pwconv1 = nn.Linear(dim, hidden)
+        self.act = nn.GELU()
+        self.pwconv2 = nn.Linear(hidden, dim)
+        self.gamma = nn.Parameter(torch.full((dim,), layer_scale))
+        self.drop_path = DropPath(drop_path)
+        init_trunc_normal(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.large_kernel(x).permute(0, 2, 3, 1)  # (B, H, W, C)
+        y = self.gamma * self.pwconv2(self.act(self.pwconv1(self.norm(y))))
+        return x + self.drop_path(y.permute(0, 3, 1, 2))
+
+    def merge_(self) -> None:
+        """Fold the BatchNorms and the square kernel into the two strips, in place."""
+        self.large_kernel.merge_()

@@ -1,0 +1,137 @@
+"""Swin: self-attention within windows that shift from block to block.
+
+Liu et al., "Swin Transformer: Hierarchical Vision Transformer using Shifted Windows", ICCV 2021,
+https://arxiv.org/abs/2103.14030 (fig. 2-4, eq. 4). Compared with the published video prediction
+code.
+"""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from predcnn.blocks.protocol import check_dim
+from predcnn.ops.attention import MultiHeadAttention
+from predcnn.ops.drop_path import DropPath
+from predcnn.ops.init import init_trunc_normal
+from predcnn.ops.mlp import TokenMlp
+from predcnn.ops.windows import join, outside, partition, relative_position_index, wrapped
+from predcnn.registry import BLOCKS
+
+
+def published_window(resolution: tuple[int, int] | None) -> int:
+    """The published side of a window: 7 where it divides the height, else height / 16 in 4..8.
+
+    Never larger than the map. Without a resolution it is 4, the value of all small maps.
+    """
+    if resolution is None:
+        return 4
+    size = 7 if resolution[0] % 7 == 0 else min(8, max(4, resolution[0] // 16))
+    return min(size, *resolution)
+
+
+class WindowAttention(MultiHeadAttention):
+    """Attention within windows plus a learned bias per offset, (B n, N, C) kept (eq. 4)."""
+
+    def __init__(self, dim: int, heads: int, window_size: int) -> None:
+        super().__init__(dim, heads)
+        self.offset_bias = nn.Parameter(torch.empty((2 * window_size - 1) ** 2, heads))
+        nn.init.trunc_normal_(self.offset_bias, std=0.02)
+        index = relative_position_index(window_size)
+        self.register_buffer("offset_index", index, persistent=False)
+
+    def forward(self, x: Tensor, apart: Tensor | None = None) -> Tensor:
+        """Attend; ``apart`` (n, N, N) bool marks pairs of pixels that must not see each other."""
+        bias = self.offset_bias[self.offset_index].permute(2, 0, 1)[None]  # (1, heads, N, N)
+        if apart is not None:
+            bias = bias.masked_fill(apart[:, None], float("-inf"))  # (n, heads, N, N)
+            bias = bias.repeat(x.shape[0] // apart.shape[0], 1, 1, 1)
+        return super().forward(x, bias)
+
+
+@BLOCKS.register("swin")
+class SwinBlock(nn.Module):
+    """One Swin block, (B, C, H, W) -> (B, C, H, W); pads to whole windows and crops again.
+
+    In a stack every second block shifts its windows by half of their side.
+
+    Args:
+        dim: channels C, divisible by 8 and by ``heads``.
+        mlp_ratio: hidden channels of the perceptron, in units of ``dim``.
+        drop_path: probability of skipping a residual branch of a sample.
+        resolution: (H, W) of the input; only sets the default of ``window_size``.
+        heads: of the attention.
+        window_size: side of a window; `published_window` if None.
+        shift: whether the windows are shifted by half of their side.
+        mask_shift: False, as published for video, lets pixels that the shift brings together from
+            opposite borders see each other; True separates them, as the paper has it. Padding is
+            always separated.
+    """
+
+    dim_multiple: ClassVar[int] = 8
+    openstl_keys: ClassVar[dict[str, str]] = {
+        "attn.offset_bias": "attn.relative_position_bias_table"
+    }
+    unused_openstl_keys: ClassVar[tuple[str, ...]] = ("attn_mask", "attn.relative_position_index")
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        mlp_ratio: float = 4.0,
+        drop_path: float = 0.0,
+        resolution: tuple[int, int] | None = None,
+        heads: int = 8,
+        window_size: int | None = None,
+        shift: bool = False,
+        mask_shift: bool = False,
+    ) -> None:
+        super().__init__()
+        check_dim("swin", dim, self.dim_multiple)
+        self.window_size = window_size or published_window(resolution)
+        self.shift = self.window_size // 2 if shift else 0
+        self.mask_shift = mask_shift
+        self.norm1 = nn.LayerNorm(dim)
+        self.attn = WindowAttention(dim, heads, self.window_size)
+        self.norm2 = nn.LayerNorm(dim)
+        self.mlp = TokenMlp(dim, int(dim * mlp_ratio))
+        self.drop_path = DropPath(drop_path)
+        init_trunc_normal(self)
+
+    @staticmethod
+    def depth_options(index: int, changes_width: bool) -> dict[str, bool]:
+        """Own options of the ``index``-th Swin block of a stack."""
+        return {"shift": index % 2 == 1}
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.permute(0, 2, 3, 1)  # (B, H, W, C)
+        x = x + self.drop_path(self._attend(self.norm1(x)))
+        x = x + self.drop_path(self.mlp(self.norm2(x)))
+        return x.permute(0, 3, 1, 2)
+
+    def _attend(self, x: Tensor) -> Tensor:
+        size, (height, width) = self.window_size, x.shape[1:3]
+        below, right = -height % size, -width % size
+        full = (height + below, width + right)
+        shift = self.shift if min(full) > size else 0  # one window alone cannot shift
+        apart = self._apart(full, (height, width), shift, x.device)
+        x = functional.pad(x, (0, 0, 0, right, 0, below))
+        if shift:
+            x = x.roll((-shift, -shift), (1, 2))
+        x = join(self.attn(partition(x, size), apart), size, *full)
+        if shift:
+            x = x.roll((shift, shift), (1, 2))
+        return x[:, :height, :width]
+
+    def _apart(
+        self, full: tuple[int, int], inside: tuple[int, int], shift: int, device: torch.device
+    ) -> Tensor | None:
+        """The pairs of every window that must not see each other, None if there are none."""
+        apart = None
+        if full != inside:
+            apart = outside(full, self.window_size, shift, inside, device)
+        if shift and self.mask_shift:
+            seam = wrapped(full, self.window_size, shift, device)
+            apart = seam if apart is None else apart | seam
+        return apart

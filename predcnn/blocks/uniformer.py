@@ -1,0 +1,108 @@
+"""UniFormer: convolutions as local attention in the first and last layers, self-attention between.
+
+Li et al., "UniFormer: Unifying Convolution and Self-attention for Visual Recognition", 2022,
+https://arxiv.org/abs/2201.09450 (fig. 3, eq. 1-7). Compared with the published video prediction
+code.
+"""
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from predcnn.blocks.protocol import check_dim
+from predcnn.ops.attention import MapAttention
+from predcnn.ops.drop_path import DropPath
+from predcnn.ops.fold import fold_norm_into_next
+from predcnn.ops.init import init_fan_out, init_trunc_normal
+from predcnn.ops.mlp import ConvMlp
+from predcnn.ops.norm import LayerNorm2d, LayerScale
+from predcnn.registry import BLOCKS
+
+SHARED_KEYS = {"position": "pos_embed", "scale1.gamma": "gamma_1", "scale2.gamma": "gamma_2"}
+LOCAL_KEYS = {"attn.0": "conv1", "attn.1": "attn", "attn.2": "conv2"}
+
+
+def local_attention(dim: int) -> nn.Sequential:
+    """The paper's local affinity, a learned 5x5 neighbourhood, (B, C, H, W) kept (eq. 4)."""
+    return nn.Sequential(
+        nn.Conv2d(dim, dim, 1),
+        nn.Conv2d(dim, dim, 5, padding=2, groups=dim),
+        nn.Conv2d(dim, dim, 1),
+    )
+
+
+@BLOCKS.register("uniformer")
+class UniFormerBlock(nn.Module):
+    """One UniFormer block, (B, C, H, W) -> (B, C, H, W): position, relations, perceptron.
+
+    In a stack the first block is local, as is every one that changes the number of channels.
+
+    Args:
+        dim: channels C, divisible by 8 and by ``heads``.
+        mlp_ratio: hidden channels of the perceptron, in units of ``dim``.
+        drop_path: probability of skipping a residual branch of a sample.
+        resolution: (H, W) of the input; not used, any size works.
+        local: True for convolutions with batch norm, False for self-attention with layer norm.
+        heads: of the self-attention.
+        layer_scale: initial factor of both branches of a global block, None for no factor; local
+            blocks have none.
+        norm_eps: of the layer norms of a global block.
+    """
+
+    dim_multiple: ClassVar[int] = 8
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        mlp_ratio: float = 4.0,
+        drop_path: float = 0.0,
+        resolution: tuple[int, int] | None = None,
+        local: bool = False,
+        heads: int = 8,
+        layer_scale: float | None = 1e-6,
+        norm_eps: float = 1e-5,
+    ) -> None:
+        super().__init__()
+        check_dim("uniformer", dim, self.dim_multiple)
+        scaled = layer_scale is not None and not local
+        self.local = local
+        self.position = nn.Conv2d(dim, dim, 3, padding=1, groups=dim)
+        self.norm1 = nn.BatchNorm2d(dim) if local else LayerNorm2d(dim, norm_eps)
+        self.attn = local_attention(dim) if local else MapAttention(dim, heads)
+        self.scale1 = LayerScale(dim, layer_scale) if scaled else nn.Identity()
+        self.norm2 = nn.BatchNorm2d(dim) if local else LayerNorm2d(dim, norm_eps)
+        self.mlp = ConvMlp(dim, int(dim * mlp_ratio))
+        self.scale2 = LayerScale(dim, layer_scale) if scaled else nn.Identity()
+        self.drop_path = DropPath(drop_path)
+        if local:
+            init_fan_out(self)
+        else:  # the position's convolution keeps torch's default, as published
+            init_trunc_normal(self.attn)
+            init_trunc_normal(self.mlp)
+
+    @staticmethod
+    def depth_options(index: int, changes_width: bool) -> dict[str, bool]:
+        """Own options of the ``index``-th UniFormer block of a stack."""
+        return {"local": index == 0 or changes_width}
+
+    @property
+    def openstl_keys(self) -> dict[str, str]:
+        """Our local names -> the published ones."""
+        return SHARED_KEYS | LOCAL_KEYS if self.local else SHARED_KEYS
+
+    @property
+    def openstl_ndim(self) -> dict[str, int]:
+        """Number of axes of published weights that differ from ours in nothing else."""
+        return {} if self.local else {"mlp.fc1.weight": 2, "mlp.fc2.weight": 2}
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.position(x)
+        x = x + self.drop_path(self.scale1(self.attn(self.norm1(x))))
+        return x + self.drop_path(self.scale2(self.mlp(self.norm2(x))))
+
+    def merge_(self) -> None:
+        """Fold the batch norms into the 1x1 convolutions that read them, in place."""
+        if self.local:
+            self.norm1 = fold_norm_into_next(self.norm1, self.attn[0])
+            self.norm2 = fold_norm_into_next(self.norm2, self.mlp.fc1)

@@ -1,0 +1,65 @@
+"""ViT: global self-attention over the pixels of a map, and a perceptron of each.
+
+Dosovitskiy et al., "An Image is Worth 16x16 Words", ICLR 2021, https://arxiv.org/abs/2010.11929
+(fig. 1). Compared with the published video prediction code.
+"""
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from predcnn.blocks.protocol import check_dim
+from predcnn.ops.attention import MultiHeadAttention, sincos_position_2d
+from predcnn.ops.drop_path import DropPath
+from predcnn.ops.init import init_trunc_normal
+from predcnn.ops.mlp import TokenMlp
+from predcnn.registry import BLOCKS
+
+
+@BLOCKS.register("vit")
+class ViTBlock(nn.Module):
+    """One pre-norm transformer block over the H * W pixels, (B, C, H, W) -> (B, C, H, W).
+
+    Args:
+        dim: channels C, divisible by 8 and by ``heads``.
+        mlp_ratio: hidden channels of the perceptron, in units of ``dim``.
+        drop_path: probability of skipping a residual branch of a sample.
+        resolution: (H, W) of the input; not used, any number of tokens works.
+        heads: of the attention.
+        position: False, as published, leaves the block without any position (it then commutes with
+            permutations of the pixels); True adds fixed 2-D sines to what the attention reads.
+        norm_eps: of both layer norms.
+    """
+
+    dim_multiple: ClassVar[int] = 8
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        mlp_ratio: float = 4.0,
+        drop_path: float = 0.0,
+        resolution: tuple[int, int] | None = None,
+        heads: int = 8,
+        position: bool = False,
+        norm_eps: float = 1e-5,
+    ) -> None:
+        super().__init__()
+        check_dim("vit", dim, self.dim_multiple)
+        self.position = position
+        self.norm1 = nn.LayerNorm(dim, eps=norm_eps)
+        self.attn = MultiHeadAttention(dim, heads)
+        self.norm2 = nn.LayerNorm(dim, eps=norm_eps)
+        self.mlp = TokenMlp(dim, int(dim * mlp_ratio))
+        self.drop_path = DropPath(drop_path)
+        init_trunc_normal(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        _, dim, height, width = x.shape
+        x = x.flatten(2).transpose(1, 2)  # (B, H W, C)
+        y = self.norm1(x)
+        if self.position:
+            y = y + sincos_position_2d(dim, height, width, device=x.device).to(y.dtype)
+        x = x + self.drop_path(self.attn(y))
+        x = x + self.drop_path(self.mlp(self.norm2(x)))
+        return x.transpose(1, 2).unflatten(2, (height, width))

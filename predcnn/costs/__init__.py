@@ -1,0 +1,6 @@
+"""What a module costs: parameters, multiply–adds, speed, memory."""
+
+from predcnn.costs.counting import Profile, profile
+from predcnn.costs.measuring import Throughput, describe_device, peak_memory, throughput
+
+__all__ = ["Profile", "Throughput", "describe_device", "peak_memory", "profile", "throughput"]

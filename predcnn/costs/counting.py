@@ -1,0 +1,222 @@
+"""What a module costs: parameters, multiply–adds, speed, memory. Plain PyTorch.
+
+"FLOPs (G)" in the tables of this field are multiply–adds of one sequence as fvcore counts them.
+`profile` gives that number (``macs_published``) and the complete one (``macs``). It runs the module
+once and watches the operators, so it needs no list of layers; where the operators are not the
+mathematics, a module says so by one of four attributes, all optional:
+
+``uncounted_by_fvcore = True``
+    What runs inside counts in ``macs`` only. (fvcore skips convolutions with ``padding="same"``,
+    found by itself, and norms written out by hand.)
+``published_macs(self, counted, *input_shapes) -> int``
+    What the published code counts here; ``counted`` is what was counted inside.
+``true_macs(self, *input_shapes) -> int``
+    The multiply–adds of the mathematics where a fast algorithm runs other operators. Subclasses of
+    PyTorch's convolutions need none: they count by their weight, however they are computed.
+``unused_published_params = n``
+    Parameters that the published code has, never uses, and this module therefore lacks.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import prod
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from predcnn.costs.measuring import evaluating, first_tensor
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Costs of one sample. The multiply–adds are integers, not billions.
+
+    Args:
+        params: parameters that exist, shared ones once.
+        params_published: with those that the published code has but never uses.
+        macs: multiply–adds of every convolution, linear map and matrix product.
+        macs_published: by fvcore's convention: as ``macs`` without convolutions of
+            ``padding="same"``, with BatchNorm 2, GroupNorm and LayerNorm 5 per element (1 and 4
+            without affine parameters), adaptive pooling 1 per input, nearest and bilinear
+            resizing and grid sampling 1, 4 and 4 per output element.
+        by_operator: operator -> (its part of ``macs``, of ``macs_published``).
+    """
+
+    params: int
+    params_published: int
+    macs: int
+    macs_published: int
+    by_operator: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        rows = [("operator", "multiply–adds", "as published")]
+        rows += [(name, f"{a:,}", f"{b:,}") for name, (a, b) in self.by_operator.items()]
+        rows.append(("together", f"{self.macs:,}", f"{self.macs_published:,}"))
+        rows.append(("parameters", f"{self.params:,}", f"{self.params_published:,}"))
+        widths = [max(len(row[i]) for row in rows) for i in range(3)]
+        return "\n".join(
+            f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows
+        )
+
+
+def _product(args: tuple, out: Tensor) -> int:
+    a, b = args[-2:]
+    return a.numel() * (b.shape[-1] if b.ndim > 1 else 1)
+
+
+def _convolution(args: tuple, out: Tensor) -> int:
+    x, weight, transposed = args[0], args[1], args[6]
+    return len(x) * weight.numel() * prod((x if transposed else out).shape[2:])
+
+
+def _attention(args: tuple, out: Tensor) -> int:
+    q, k, v = args[:3]
+    return prod(q.shape[:-1]) * k.shape[-2] * (q.shape[-1] + v.shape[-1])
+
+
+def _norm(weight: int) -> Callable[[tuple, Tensor], int]:
+    return lambda args, out: args[0].numel() * (4 if args[weight] is None else 5)
+
+
+def _batch_norm(args: tuple, out: Tensor) -> int:
+    affine = args[1] is not None
+    if not isinstance(args[3], Tensor):  # no running statistics: an instance norm
+        return args[0].numel() * (5 if affine else 4)
+    return args[0].numel() * (2 if affine else 1)
+
+
+def _per_output(cost: int) -> Callable[[tuple, Tensor], int]:
+    return lambda args, out: cost * out.numel()
+
+
+_MACS = {
+    "convolution": ("conv", _convolution),
+    "mm": ("matmul", _product),
+    "bmm": ("matmul", _product),
+    "mv": ("matmul", _product),
+    "dot": ("matmul", _product),
+    "addmm": ("matmul", lambda args, out: _product(args[1:3], out)),
+    "baddbmm": ("matmul", lambda args, out: _product(args[1:3], out)),
+    "addmv": ("matmul", lambda args, out: _product(args[1:3], out)),
+    "_scaled_dot_product_flash_attention_for_cpu": ("matmul", _attention),
+    "_scaled_dot_product_flash_attention": ("matmul", _attention),
+    "_scaled_dot_product_efficient_attention": ("matmul", _attention),
+    "_scaled_dot_product_cudnn_attention": ("matmul", _attention),
+}
+_PUBLISHED_ONLY = {
+    "native_batch_norm": ("batch_norm", _batch_norm),
+    "_native_batch_norm_legit": ("batch_norm", _batch_norm),
+    "_native_batch_norm_legit_no_training": ("batch_norm", _batch_norm),
+    "cudnn_batch_norm": ("batch_norm", _batch_norm),
+    "miopen_batch_norm": ("batch_norm", _batch_norm),
+    "native_group_norm": ("group_norm", _norm(1)),
+    "native_layer_norm": ("layer_norm", _norm(2)),
+    "_adaptive_avg_pool2d": ("adaptive_avg_pool2d", lambda args, out: args[0].numel()),
+    "upsample_nearest2d": ("upsample", _per_output(1)),
+    "upsample_bilinear2d": ("upsample", _per_output(4)),
+    "grid_sampler_2d": ("grid_sampler", _per_output(4)),
+}
+
+
+class _Watch(TorchDispatchMode):
+    """Counts the operators that run, and lets the modules around them correct the count."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.macs: Counter[str] = Counter()
+        self.published: Counter[str] = Counter()
+        self._entered: list[tuple[nn.Module, Counter, Counter]] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        known = func.namespace == "aten" and (name in _MACS or name in _PUBLISHED_ONLY)
+        if not known:
+            with self:
+                out = func.decompose(*args, **(kwargs or {}))
+            if out is not NotImplemented:
+                return out
+        out = func(*args, **(kwargs or {}))
+        if known:
+            operator, count = _MACS.get(name) or _PUBLISHED_ONLY[name]
+            if operator == "matmul" and self._inside(nn.Linear):
+                operator = "linear"
+            n = count(args, out[0] if isinstance(out, tuple) else out)
+            self.published[operator] += n
+            if name in _MACS:
+                self.macs[operator] += n
+        return out
+
+    def _inside(self, kind: type) -> bool:
+        return bool(self._entered) and isinstance(self._entered[-1][0], kind)
+
+    def enter(self, module: nn.Module, args: tuple) -> None:
+        self._entered.append((module, self.macs.copy(), self.published.copy()))
+
+    def leave(self, module: nn.Module, args: tuple, out: object) -> None:
+        _, macs, published = self._entered.pop()
+        shapes = [tuple(a.shape) for a in args if isinstance(a, Tensor)]
+        if isinstance(module, _ConvNd):
+            spatial = shapes[0] if isinstance(module, _ConvTransposeNd) else tuple(out.shape)
+            n = (
+                module.weight.numel()
+                * prod(spatial[-len(module.kernel_size) :])
+                * _batch(module, out)
+            )
+            self.macs, self.published = macs + Counter(conv=n), published + Counter(conv=n)
+        if isinstance(module, nn.AdaptiveAvgPool2d):
+            self.published = published + Counter(adaptive_avg_pool2d=prod(shapes[0]))
+        if hasattr(module, "true_macs"):
+            n = module.true_macs(*shapes)
+            self.macs, self.published = macs + Counter(declared=n), published + Counter(declared=n)
+        same = isinstance(module, _ConvNd) and module.padding == "same"
+        if same or getattr(module, "uncounted_by_fvcore", False):
+            self.published = published
+        if hasattr(module, "published_macs"):
+            counted = self.published.total() - published.total()
+            n = module.published_macs(counted, *shapes)
+            self.published = published + Counter(declared=n)
+
+
+def _batch(module: _ConvNd, out: Tensor) -> int:
+    return len(out) if out.ndim == len(module.kernel_size) + 2 else 1
+
+
+def profile(module: nn.Module, input_shape: tuple[int, ...]) -> Profile:
+    """Count parameters and multiply–adds of one sample.
+
+    The module runs once on zeros, in eval mode, on its own device; nothing about it changes.
+
+    Args:
+        module: a predictor, a backbone, any module of one tensor.
+        input_shape: of one sample without the batch axis: (T, C, H, W) or (C, H, W).
+    """
+    like = first_tensor(module)
+    x = torch.zeros(1, *input_shape, dtype=like.dtype, device=like.device)
+    watch = _Watch()
+    hooks = []
+    fused_attention = torch.backends.mha.get_fastpath_enabled()
+    try:
+        # nn.MultiheadAttention's fused path is one operator that hides its matrix products.
+        torch.backends.mha.set_fastpath_enabled(False)
+        for part in module.modules():
+            hooks.append(part.register_forward_pre_hook(watch.enter))
+            hooks.append(part.register_forward_hook(watch.leave))
+        with evaluating(module), watch:
+            module(x)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused_attention)
+        for hook in hooks:
+            hook.remove()
+    params = sum(p.numel() for p in module.parameters())
+    unused = sum(getattr(part, "unused_published_params", 0) for part in module.modules())
+    names = sorted({*watch.macs, *watch.published})
+    return Profile(
+        params=params,
+        params_published=params + unused,
+        macs=watch.macs.total(),
+        macs_published=watch.published.total(),
+        by_operator={name: (watch.macs[name], watch.published[name]) for name in names},
+    )

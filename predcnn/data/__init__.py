@@ -1,0 +1,29 @@
+"""Sequences to learn from: generated sets, their files and splits, loaders for Lightning.
+
+Everything is imported where it is first used: ``import predcnn.data`` needs neither Lightning nor
+OpenCV.
+"""
+
+import importlib
+
+_HOME = {
+    "SETS": "sequences",
+    "SequenceDataset": "sequences",
+    "SequenceDataModule": "datamodule",
+    "SequenceSampler": "sampler",
+    "MovingMNISTOptions": "options",
+    "FileReport": "files",
+    "create_datamodule": "datamodule",
+    "to_float": "frames",
+}
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,1 @@
+"""Data embedded in the package, see README.md in this folder."""

@@ -1,0 +1,225 @@
+"""CIFAR-10 as its Python batches or as one .npz file; nothing in a batch is ever executed.
+
+Krizhevsky, "Learning multiple layers of features from tiny images", 2009.
+"""
+
+import os
+import pickle
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from predcnn.data.files import (
+    FileReport,
+    ImageArchive,
+    KnownFile,
+    altered,
+    digest,
+    fetch,
+    report,
+)
+
+_PIXELS = 3 * 32 * 32
+_LIMIT = 1 << 28  # bytes a batch may have; the published ones have 31 million
+_DAMAGED = (
+    pickle.UnpicklingError,
+    EOFError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    MemoryError,
+    OverflowError,
+    TypeError,
+    ValueError,
+)
+
+
+class NumpyUnpickler(pickle.Unpickler):
+    """Unpickles plain containers and numpy arrays; any other class or function is refused."""
+
+    # how numpy.ndarray and its pickles of every age name what rebuilds an array
+    _admitted: ClassVar[dict[tuple[str, str], object]] = {
+        ("numpy", "ndarray"): np.ndarray,
+        ("numpy", "dtype"): np.dtype,
+        ("numpy.core.multiarray", "_reconstruct"): np.zeros(0).__reduce__()[0],
+        ("numpy._core.multiarray", "_reconstruct"): np.zeros(0).__reduce__()[0],
+    }
+
+    def find_class(self, module: str, name: str) -> object:
+        """The admitted object; UnpicklingError for every other name."""
+        if (module, name) not in self._admitted:
+            raise pickle.UnpicklingError(f"refused: it asks for {module}.{name}")
+        return self._admitted[module, name]
+
+
+def read_batch(path: Path) -> np.ndarray:
+    """One CIFAR-10 Python batch -> uint8 (N, 32, 32, 3), RGB.
+
+    Raises:
+        ValueError: the file is damaged, is no CIFAR batch, or asks for anything but arrays.
+    """
+    if path.stat().st_size > _LIMIT:
+        raise ValueError(f"{path} has more than {_LIMIT:,} bytes: no CIFAR-10 batch")
+    try:
+        with path.open("rb") as file:
+            batch = NumpyUnpickler(file, encoding="latin1").load()
+    except _DAMAGED as error:
+        raise ValueError(f"{path} is no CIFAR-10 Python batch, or damaged: {error}") from error
+    data = batch.get("data", batch.get(b"data")) if isinstance(batch, dict) else None
+    if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape[1:] != (_PIXELS,):
+        raise ValueError(f"{path} holds no 'data' of type uint8 and shape (N, {_PIXELS})")
+    return np.ascontiguousarray(data.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+
+
+def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """``images`` uint8 (N, 32, 32, 3) and ``split`` (N,), 0 train and 1 test -> the two parts.
+
+    Raises:
+        ValueError: the file is damaged or lacks one of the two arrays.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            images, split = archive["images"], archive["split"]
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, TypeError) as error:
+        raise ValueError(f"{path} is damaged or lacks 'images' and 'split': {error}") from error
+    if images.dtype != np.uint8 or images.shape[1:] != (32, 32, 3) or len(split) != len(images):
+        raise ValueError(
+            f"{path}: 'images' is {images.dtype} {images.shape}, 'split' {split.shape}; "
+            "expected uint8 (N, 32, 32, 3) and (N,)"
+        )
+    train, test = images[split == 0], images[split == 1]
+    if not len(train) or not len(test):
+        raise ValueError(f"{path}: 'split' must mark images of train (0) and of test (1)")
+    return train, test
+
+
+@dataclass(frozen=True)
+class CifarSet:
+    """CIFAR-10: 50,000 + 10,000 colour images of 32x32.
+
+    Args:
+        name: what ``data.source`` calls it.
+        folders: folders of Python batches under the data root; a download makes the first.
+        arrays: .npz files under the data root, looked for after the folders.
+        train: the training batches.
+        test: the test batch.
+        mirrors: addresses of the archive, which is ``packed``.
+    """
+
+    name: str
+    folders: tuple[str, ...]
+    arrays: tuple[str, ...]
+    train: tuple[KnownFile, ...]
+    test: KnownFile
+    packed: KnownFile
+    mirrors: tuple[str, ...]
+
+    def locate(self, root: Path, with_test: bool = True) -> Path | None:
+        """The folder of batches or the .npz file; None when there is neither."""
+        for folder in (root / name for name in self.folders):
+            if any((folder / known.name).is_file() for known in (*self.train, self.test)):
+                return folder
+        return next((root / name for name in self.arrays if (root / name).is_file()), None)
+
+    def expected(self, root: Path, with_test: bool = True) -> str:
+        """Which files belong where, as a clause of an error message."""
+        arrays = " or ".join(str(root / name) for name in self.arrays)
+        return f"the Python batches in {root / self.folders[0]}, or {arrays}"
+
+    def load(self, place: Path, *, with_test: bool = True, verify: bool = True) -> ImageArchive:
+        """Read and verify the images at ``place``, which :meth:`locate` found.
+
+        With ``verify=False`` the training batches that are there will do.
+
+        Raises:
+            FileNotFoundError: a batch is missing.
+            ValueError: a file is damaged or altered.
+        """
+        if place.suffix == ".npz":
+            train, test = read_npz(place)
+            return ImageArchive(f"{self.name} ({place}, {len(train):,}+{len(test):,})", train, test)
+        batches = [read_batch(path) for path in self._batches(place, verify)]
+        checked = "" if verify else ", unverified"
+        origin = f"{self.name} ({place}, Python batches{checked})"
+        return ImageArchive(origin, np.concatenate(batches[:-1]), batches[-1])
+
+    def fetch(self, root: Path, with_test: bool = True) -> set[Path]:
+        """Download the archive and unpack the batches that are missing; says which."""
+        place = self.locate(root)
+        folder = place if place is not None else root / self.folders[0]
+        missing = [k for k in (*self.train, self.test) if not (folder / k.name).exists()]
+        if folder.suffix == ".npz" or not missing:
+            return set()
+        archive = root / self.packed.name
+        if not archive.exists():
+            fetch(archive, list(self.mirrors), self.packed.md5)
+        _unpack(archive, folder, missing)
+        return {folder / known.name for known in missing}
+
+    def missing(self, root: Path, with_test: bool = True) -> list[FileReport]:
+        """Where the batches belong when none of them is there."""
+        folder = root / self.folders[0]
+        return [FileReport(folder / known.name, "missing") for known in (*self.train, self.test)]
+
+    def reports(self, place: Path, *, with_test: bool, verify: bool) -> list[FileReport]:
+        """What is at ``place``, after :meth:`load` has verified it."""
+        if place.suffix == ".npz":
+            return [report(place, "present", "")]
+        verified = "MD5 of the published file" if verify else ""
+        return [report(path, "present", verified) for path in self._batches(place, verify)]
+
+    def _batches(self, folder: Path, verify: bool) -> list[Path]:
+        wanted = (*self.train, self.test)
+        if not verify:
+            there = [known for known in self.train if (folder / known.name).is_file()]
+            wanted = (*(there or self.train[:1]), self.test)
+        for known in wanted:
+            path = folder / known.name
+            if not path.is_file():
+                raise FileNotFoundError(
+                    f"{folder} holds part of {self.name} but not {known.name}; put it there, set "
+                    "data.download=true, or data.verify=false to use the batches that are there"
+                )
+            if verify and (found := digest(path, "md5")) != known.md5:
+                raise altered(path, found, known.md5)
+        return [folder / known.name for known in wanted]
+
+
+def _unpack(archive: Path, folder: Path, files: list[KnownFile]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with tarfile.open(archive) as tar:
+            for known in files:
+                member = tar.extractfile(f"cifar-10-batches-py/{known.name}")
+                with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+                    file.write(member.read() if member else b"")
+                os.chmod(file.name, 0o644)
+                os.replace(file.name, folder / known.name)
+    except (tarfile.TarError, EOFError, KeyError, zlib.error) as error:
+        raise ValueError(f"{archive} is truncated or damaged ({error}); delete it") from error
+
+
+_MD5 = {
+    "data_batch_1": "c99cafc152244af753f735de768cd75f",
+    "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+    "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+    "data_batch_4": "634d18415352ddfa80567beed471001a",
+    "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+}
+
+CIFAR10 = CifarSet(
+    name="cifar10",
+    folders=("cifar-10-batches-py", "cifar10/cifar-10-batches-py"),
+    arrays=("cifar10.npz", "cifar10_subset.npz"),
+    train=tuple(KnownFile(name, md5) for name, md5 in _MD5.items()),
+    test=KnownFile("test_batch", "40351d587109b95175f43aff81a1287e"),
+    packed=KnownFile("cifar-10-python.tar.gz", "c58f30108f718f92721af3b95e74349a"),
+    mirrors=("https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",),
+)
+"""The published set."""

@@ -1,0 +1,288 @@
+"""Three splits as loaders for Lightning: the same data for any workers, ranks and interruptions."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Protocol
+
+import lightning
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+import predcnn.data.moving_mnist  # noqa: F401  registers its sets
+from predcnn.data.files import FileReport
+from predcnn.data.options import options_from
+from predcnn.data.pools import SPLITS
+from predcnn.data.sampler import SequenceSampler
+from predcnn.data.sequences import SETS, SequenceDataset
+
+GPU_WORKERS = 2  # a step on a GPU is short enough to notice a millisecond of drawing
+
+
+class SequenceFamily(Protocol):
+    """What a data set offers: see :class:`predcnn.data.moving_mnist.MovingMNIST`."""
+
+    name: str
+    in_shape: tuple[int, int, int, int]
+    frames_out: int
+    protocol: str
+    download: bool
+
+    def prepare(self) -> list[FileReport]: ...
+    def split(self, name: str) -> SequenceDataset: ...
+
+
+class SequenceLoader(DataLoader):
+    """A DataLoader whose position is kept by the data module, see :meth:`state_dict`."""
+
+    def state_dict(self) -> dict[str, object]:
+        """Nothing: Lightning warns about unfinished epochs unless a loader has this method."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, object]) -> None:
+        """Nothing, see :meth:`state_dict`."""
+
+
+class SequenceDataModule(lightning.LightningDataModule):
+    """Loaders of batches ``frames`` (B, T_in+T_out, C, H, W), uint8 or float32 in [0, 1].
+
+    The Trainer must leave sharding to it: ``use_distributed_sampler=False``.
+
+    Args:
+        family: the data set.
+        batch_size: training sequences per process and step.
+        eval_batch_size: sequences per validation and test batch; None: ``batch_size``.
+        num_workers: loader processes; None: none on a CPU, where drawing a batch takes about a
+            millisecond, two with a GPU.
+        pin_memory: page-locked batches; None: when there is a GPU.
+        seed: of the order of finite training sets.
+    """
+
+    def __init__(
+        self,
+        family: SequenceFamily,
+        *,
+        batch_size: int = 16,
+        eval_batch_size: int | None = None,
+        num_workers: int | None = None,
+        pin_memory: bool | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        # a rank may have nothing to test when there are fewer sequences than ranks
+        self.allow_zero_length_dataloader_with_multiple_devices = True
+        self.family = family
+        self.batch_size = _count("batch_size", batch_size, 1)
+        self.eval_batch_size = self.batch_size
+        if eval_batch_size is not None:
+            self.eval_batch_size = _count("eval_batch_size", eval_batch_size, 1)
+        gpu = torch.cuda.is_available()
+        workers = GPU_WORKERS * gpu if num_workers is None else num_workers
+        self.num_workers = _count("num_workers", workers, 0)
+        self.pin_memory = gpu if pin_memory is None else pin_memory
+        self.seed = seed
+        self._splits: dict[str, SequenceDataset] = {}
+        self._saved: dict[str, object] | None = None
+
+    def prepare_data(self) -> None:
+        """Fetch and verify missing files, on one process per machine, if ``download`` is set."""
+        if self.family.download:
+            self.family.prepare()
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open all three splits, so that a missing or damaged file shows before the first step."""
+        for name in SPLITS:
+            self.split(name)
+
+    def split(self, name: str) -> SequenceDataset:
+        """The split "train", "val" or "test", opened once; ``.batch(0, [0, 1])`` gives clips."""
+        if name not in self._splits:
+            self._splits[name] = self.family.split(name)
+        return self._splits[name]
+
+    def train_dataloader(self) -> SequenceLoader:
+        """Whole batches of the training stream, from where a loaded checkpoint stopped."""
+        dataset = self.split("train")
+        sampler = self._sampler(dataset, self.batch_size, train=True)
+        if self.trainer is not None:
+            sampler.set_epoch(self.trainer.current_epoch)
+        if self._saved is not None:
+            self._resume(sampler, self._saved)
+            self._saved = None
+        return self._loader(dataset, sampler)
+
+    def val_dataloader(self) -> SequenceLoader:
+        """Every validation sequence once; rank r of W has the r-th and every W-th after it."""
+        return self._eval_loader("val")
+
+    def test_dataloader(self) -> SequenceLoader:
+        """Every test sequence once, divided among ranks like validation."""
+        return self._eval_loader("test")
+
+    @property
+    def in_shape(self) -> tuple[int, int, int, int]:
+        """(T_in, C, H, W)."""
+        return tuple(self.family.in_shape)
+
+    @property
+    def frames_in(self) -> int:
+        """T_in."""
+        return self.in_shape[0]
+
+    @property
+    def frames_out(self) -> int:
+        """T_out."""
+        return self.family.frames_out
+
+    @property
+    def protocol(self) -> str:
+        """How the splits were made."""
+        return self.family.protocol
+
+    @property
+    def source(self) -> str:
+        """Where the pictures come from; the test split's apart if it has another origin."""
+        train, test = self.split("train").source, self.split("test").source
+        return train if train == test else f"{train}; test: {test}"
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over the fingerprints of the three splits."""
+        joint = "".join(self.split(name).fingerprint for name in SPLITS)
+        return hashlib.sha256(joint.encode()).hexdigest()
+
+    @property
+    def description(self) -> dict[str, str]:
+        """Facts for the table at the start of a run, label -> text."""
+        frames_in, channels, height, width = self.in_shape
+        lengths = (f"{len(self.split(name)):,} {name}" for name in SPLITS)
+        return {
+            "data": self.family.name,
+            "source": self.source,
+            "protocol": self.protocol,
+            "sequences": ", ".join(lengths),
+            "frames": f"{frames_in} -> {self.frames_out} of {channels}x{height}x{width}",
+            "batch": f"{self.batch_size} sequences per process, {self.num_workers} workers",
+            "fingerprint": self.fingerprint[:12],
+        }
+
+    def state_dict(self) -> dict[str, object]:
+        """The position in the training stream and the fingerprint of the data, for a checkpoint.
+
+        The position counts batches whose optimisation is complete, not batches a worker has drawn.
+        """
+        if self.trainer is None:
+            return {}
+        loop = self.trainer.fit_loop
+        epoch = max(loop.epoch_progress.current.ready - 1, 0)
+        batch = loop.epoch_loop.batch_progress.current.processed
+        if batch >= self.trainer.num_training_batches:
+            epoch, batch = epoch + 1, 0
+        return {
+            "position": {"epoch": epoch, "start_batch": batch},
+            "global_batch": self.batch_size * self.trainer.world_size,
+            "fingerprint": self.split("train").fingerprint,
+        }
+
+    def load_state_dict(self, state: dict[str, object]) -> None:
+        """Continue the training stream at a saved position when training next starts."""
+        self._saved = state
+
+    def _resume(self, sampler: SequenceSampler, saved: dict[str, object]) -> None:
+        now, then = self.split("train").fingerprint, str(saved["fingerprint"])
+        if now != then:
+            raise ValueError(
+                f"the training data changed since the checkpoint: fingerprint {now[:12]}, the "
+                f"checkpoint has {then[:12]}; restore the files and data options, or start a new "
+                "run from its weights"
+            )
+        size = self.batch_size * sampler.world_size
+        if saved["position"]["start_batch"] and saved["global_batch"] != size:
+            raise ValueError(
+                f"the checkpoint stopped within an epoch of {saved['global_batch']} sequences per "
+                f"step, now there are {size}: keep data.batch_size times the number of processes"
+            )
+        sampler.load_state_dict(saved["position"])
+
+    def _eval_loader(self, name: str) -> SequenceLoader:
+        dataset = self.split(name)
+        return self._loader(dataset, self._sampler(dataset, self.eval_batch_size, train=False))
+
+    def _sampler(
+        self, dataset: SequenceDataset, batch_size: int, *, train: bool
+    ) -> SequenceSampler:
+        trainer = self.trainer
+        return SequenceSampler(
+            len(dataset),
+            batch_size,
+            train=train,
+            shuffle=train and dataset.finite,
+            seed=self.seed,
+            rank=trainer.global_rank if trainer is not None else 0,
+            world_size=trainer.world_size if trainer is not None else 1,
+        )
+
+    def _loader(self, dataset: SequenceDataset, sampler: SequenceSampler) -> SequenceLoader:
+        return SequenceLoader(
+            dataset,
+            batch_sampler=sampler,
+            collate_fn=_unchanged,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=self.pin_memory,
+            # its own, so that a loader draws nothing from the stream of drop-path and dropout
+            generator=torch.Generator(),
+        )
+
+
+def create_datamodule(
+    name: str,
+    *,
+    batch_size: int = 16,
+    eval_batch_size: int | None = None,
+    num_workers: int | None = None,
+    pin_memory: bool | None = None,
+    in_shape: Sequence[int] | None = None,
+    **options: object,
+) -> SequenceDataModule:
+    """The data module of a data set by name; what ``configs/data/*.yaml`` call.
+
+    Args:
+        name: a registered data set, or the dotted path of a class like it.
+        batch_size: see :class:`SequenceDataModule`, as the next three.
+        eval_batch_size: see there.
+        num_workers: see there.
+        pin_memory: see there.
+        in_shape: (T_in, C, H, W) as others were told; it must be the data set's.
+        options: of the data set, e.g. :class:`predcnn.data.options.MovingMNISTOptions`.
+
+    Raises:
+        KeyError: unknown data set; names the nearest.
+        TypeError: unknown option; names the nearest.
+        ValueError: an option has a value that is not accepted.
+    """
+    kind = SETS[name]
+    family = kind(options_from(kind.Options, options))
+    if in_shape is not None and tuple(in_shape) != tuple(family.in_shape):
+        raise ValueError(
+            f"data.in_shape={list(in_shape)} but {name} gives {list(family.in_shape)}: set "
+            "data.frames_in, data.height and data.width, it follows from them"
+        )
+    return SequenceDataModule(
+        family,
+        batch_size=batch_size,
+        eval_batch_size=eval_batch_size,
+        num_workers=num_workers,
+        pin_memory=pin_memory,
+        seed=family.options.seed,
+    )
+
+
+def _unchanged(batch: Tensor) -> Tensor:
+    return batch
+
+
+def _count(name: str, value: object, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"data.{name} is a whole number, at least {least}, not {value!r}")
+    return value

@@ -1,0 +1,70 @@
+"""Background pictures: crops of the photographs in scikit-image, and the published upscaling."""
+
+import functools
+from types import ModuleType
+
+import numpy as np
+
+from predcnn.data.draws import integers, stream_key, uniforms
+
+BACKGROUND = 32  # pixels, height and width of a stored background, as in CIFAR-10
+SMALLEST_FACTOR = 2  # a crop's side is 64, 96, … pixels: whole factors average whole blocks
+
+PHOTOGRAPHS = {
+    "train": {"chelsea": 1000, "coffee": 1000},
+    "val": {"rocket": 500},
+    "test": {"astronaut": 500},
+}
+"""Photographs of scikit-image and crops taken from each, by split: no photograph is in two."""
+
+
+def opencv() -> ModuleType:
+    """The module cv2; ImportError names the package that needs no display when it cannot load."""
+    try:
+        import cv2
+    except ImportError as error:
+        raise ImportError(
+            f"OpenCV does not load ({error}); on a machine without libGL use "
+            "`pip uninstall opencv-python` and `pip install opencv-python-headless`"
+        ) from error
+    return cv2
+
+
+@functools.cache
+def photograph_crops(split: str) -> np.ndarray:
+    """Square crops of this split's photographs, scaled to 32x32: uint8 (N, 32, 32, 3), RGB, read-only.
+
+    Crop i of a photograph is a pure function of the photograph's name and i.
+    """
+    crops = [_crops(name, count) for name, count in PHOTOGRAPHS[split].items()]
+    joined = np.concatenate(crops)
+    joined.setflags(write=False)  # every caller shares it
+    return joined
+
+
+def enlarge(images: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Published upscaling, bicubic on uint8 by OpenCV: (N, h, w, 3) -> (N, 3, height, width)."""
+    cv2 = opencv()
+    out = np.empty((len(images), 3, height, width), np.uint8)
+    for planes, image in zip(out, images, strict=True):
+        resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_CUBIC)
+        planes[...] = resized.transpose(2, 0, 1)
+    return out
+
+
+def _crops(name: str, count: int) -> np.ndarray:
+    import skimage.data  # imported here: it costs most of a second
+
+    cv2 = opencv()
+    photograph = np.ascontiguousarray(getattr(skimage.data, name)()[..., :3])
+    height, width = photograph.shape[:2]
+    unit = uniforms(stream_key("photograph", name), np.arange(count), 3)
+    factors = min(height, width) // BACKGROUND - SMALLEST_FACTOR + 1
+    side = BACKGROUND * (SMALLEST_FACTOR + integers(unit[:, 0], factors))
+    out = np.empty((count, BACKGROUND, BACKGROUND, 3), np.uint8)
+    for i in range(count):
+        top = int(unit[i, 1] * (height - side[i] + 1))
+        left = int(unit[i, 2] * (width - side[i] + 1))
+        crop = photograph[top : top + side[i], left : left + side[i]]
+        cv2.resize(crop, (BACKGROUND, BACKGROUND), dst=out[i], interpolation=cv2.INTER_AREA)
+    return out

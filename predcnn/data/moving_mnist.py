@@ -1,0 +1,194 @@
+"""Moving MNIST, MMNIST-CIFAR and Moving Fashion-MNIST: three splits, each from its own pictures.
+
+Srivastava, Mansimov, Salakhutdinov, ICML 2015 (Moving MNIST); Tan et al., "OpenSTL", NeurIPS 2023
+(MMNIST-CIFAR: digits as white cut-outs over a still CIFAR-10 image; Moving Fashion-MNIST).
+"""
+
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
+
+from predcnn.data.cifar import CIFAR10
+from predcnn.data.files import FileReport, ImageArchive
+from predcnn.data.generated import GeneratedSequences
+from predcnn.data.idx import FASHION_MNIST, MNIST
+from predcnn.data.options import ROOT, MovingMNISTOptions, nearest
+from predcnn.data.pools import SPLITS, PoolSource, embedded_digits, embedded_photographs
+from predcnn.data.published import PublishedSequences, PublishedTest
+from predcnn.data.sequences import SETS, SequenceDataset
+
+GENERATED_TEST = 1_000  # sequences when nobody says how many: seconds on two CPU cores
+
+
+@SETS.register("moving_mnist")
+class MovingMNIST:
+    """Digits in grey that bounce over black, frames (B, T, 1, H, W) uint8.
+
+    Args:
+        options: the task; nothing is read before :meth:`split` or :meth:`prepare`.
+    """
+
+    Options: ClassVar[type] = MovingMNISTOptions
+    name: ClassVar[str] = "moving_mnist"
+    channels: ClassVar[int] = 1
+    sprites: ClassVar[PoolSource] = PoolSource(MNIST, embedded_digits)
+    backgrounds: ClassVar[PoolSource | None] = None
+    published: ClassVar[PublishedTest] = PublishedTest(
+        "mnist_test_seq.npy",
+        ("moving_mnist", "MovingMNIST", "."),
+        (20, -1, 64, 64),
+        md5="be083ec986bfe91a449d63653c411eb2",
+        url="http://www.cs.toronto.edu/~nitish/unsupervised_video/mnist_test_seq.npy",
+    )
+
+    def __init__(self, options: MovingMNISTOptions) -> None:
+        self.options = options
+        self._words = self._source_words(options.source)
+
+    @property
+    def in_shape(self) -> tuple[int, int, int, int]:
+        """(T_in, C, H, W)."""
+        return (self.options.frames_in, self.channels, self.options.height, self.options.width)
+
+    @property
+    def frames_out(self) -> int:
+        """T_out."""
+        return self.options.frames_out
+
+    @property
+    def protocol(self) -> str:
+        """How the splits are made."""
+        return self.options.protocol
+
+    @property
+    def download(self) -> bool:
+        """Whether :meth:`prepare` may fetch files."""
+        return self.options.download
+
+    def prepare(self) -> list[FileReport]:
+        """Fetch what is missing if ``download`` is set, verify what is there, say what is what.
+
+        Raises:
+            ConnectionError: no mirror delivered a missing file.
+            FileNotFoundError, ValueError: a set is there in part, truncated or altered.
+        """
+        if self._words == ("embedded",):
+            return []
+        reports = [entry for source in self._pool_sources() for entry in self._prepare(source)]
+        return reports + self._prepare_published()
+
+    def split(self, name: str) -> SequenceDataset:
+        """The split "train", "val" or "test".
+
+        Raises:
+            FileNotFoundError: files that ``source`` demands are missing.
+            ValueError: a file is truncated or altered, or ``name`` is no split.
+        """
+        nearest("split", name, SPLITS)
+        options = self.options
+        why = ""
+        if name == "test" and options.protocol == "openstl":
+            path = self.published.locate(options.root)
+            if path is not None and options.published_motion and self._words != ("embedded",):
+                return self._published_split(path)
+            reason = "this is not its task" if path else "it is not there"
+            why = f", generated in place of {self.published.name} ({reason})"
+        pools = [
+            source.pool(archive, options.protocol, name)
+            for source, archive in zip(self._pool_sources(), self._archives, strict=True)
+        ]
+        source = " over ".join(pool.origin for pool in pools) + why
+        return GeneratedSequences(options, name, self._length(name), *pools, source=source)
+
+    @cached_property
+    def _archives(self) -> list[ImageArchive]:
+        options = self.options
+        named = str(options.root) != ROOT and self._words != ("embedded",)
+        if named and not options.root.is_dir():
+            raise FileNotFoundError(f"data.root={options.root} is no folder")
+        return [
+            source.open(
+                options.root,
+                self._words,
+                options.protocol,
+                verify=options.verify,
+                command=f"python scripts/prepare_data.py data={self.name} data.download=true",
+            )
+            for source in self._pool_sources()
+        ]
+
+    def _pool_sources(self) -> list[PoolSource]:
+        return [self.sprites] if self.backgrounds is None else [self.sprites, self.backgrounds]
+
+    def _source_words(self, given: str) -> tuple[str, ...]:
+        sources = self._pool_sources()
+        accepted = ["auto", *(source.files.name for source in sources)]
+        if all(source.embedded is not None for source in sources):
+            accepted.insert(1, "embedded")
+        words = tuple(str(given).split("+"))
+        for word in words:
+            nearest(f"data.source of {self.name}", word, accepted)
+        if len(words) > 1 and {"auto", "embedded"} & set(words):
+            raise ValueError(f"data.source={given}: only names of sets can be joined by '+'")
+        return words
+
+    def _length(self, split: str) -> int:
+        wanted = getattr(self.options, f"{split}_sequences")
+        return GENERATED_TEST if wanted is None else wanted
+
+    def _published_split(self, path: Path) -> PublishedSequences:
+        options = self.options
+        return PublishedSequences(
+            self.published,
+            path,
+            frames=(options.frames_in, options.frames_out),
+            length=options.test_sequences,
+            noise=options.noise,
+            seed=options.eval_seed,
+            verify=options.verify,
+        )
+
+    def _prepare(self, source: PoolSource) -> list[FileReport]:
+        options, files = self.options, source.files
+        with_test = source.with_test(options.protocol)
+        fetched = files.fetch(options.root, with_test) if options.download else set()
+        place = files.locate(options.root, with_test)
+        if place is None:
+            return files.missing(options.root, with_test)
+        files.load(place, with_test=with_test, verify=options.verify)
+        reports = files.reports(place, with_test=with_test, verify=options.verify)
+        return [_with_origin(entry, fetched) for entry in reports]
+
+    def _prepare_published(self) -> list[FileReport]:
+        options = self.options
+        if options.protocol != "openstl" or not options.published_motion:
+            return []
+        fetched = self.published.fetch(options.root) if options.download else set()
+        reports = self.published.reports(options.root, options.verify)
+        return [_with_origin(entry, fetched) for entry in reports]
+
+
+def _with_origin(entry: FileReport, fetched: set[Path]) -> FileReport:
+    return replace(entry, status="downloaded") if entry.path in fetched else entry
+
+
+@SETS.register("mmnist_cifar")
+class MMNISTCifar(MovingMNIST):
+    """Digits as white cut-outs over a still CIFAR-10 image, frames (B, T, 3, H, W) uint8."""
+
+    name = "mmnist_cifar"
+    channels = 3
+    backgrounds = PoolSource(CIFAR10, embedded_photographs, pools_test=True)
+    published = PublishedTest(
+        "mnist_cifar_test_seq.npy", ("moving_mnist", "mmnist_cifar", "."), (20, -1, 64, 64, 3)
+    )
+
+
+@SETS.register("moving_fmnist")
+class MovingFMNIST(MovingMNIST):
+    """Articles of clothing in grey that bounce over black, frames (B, T, 1, H, W) uint8."""
+
+    name = "moving_fmnist"
+    sprites = PoolSource(FASHION_MNIST, embedded=None)
+    published = PublishedTest("fmnist_test_seq.npy", ("moving_fmnist", "."), (20, -1, 64, 64))

@@ -1,0 +1,140 @@
+"""Which pictures each split draws from: files or embedded ones, divided by the protocol."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from predcnn.data.files import FileReport, ImageArchive
+from predcnn.data.images import PHOTOGRAPHS, photograph_crops
+
+SPLITS = ("train", "val", "test")
+HELD_OUT = 12  # every 12th training picture validates: 5,000 of 60,000, whatever their order
+DIGITS_SHA256 = "df6ffbcaccf0816d563112f5fab69d3c781a5b29c4b5946ed3df09764f15be03"
+
+
+class ImageSet(Protocol):
+    """What :class:`predcnn.data.idx.IdxSet` and :class:`predcnn.data.cifar.CifarSet` offer."""
+
+    name: str
+
+    def locate(self, root: Path, with_test: bool) -> Path | None: ...
+    def expected(self, root: Path, with_test: bool) -> str: ...
+    def load(self, place: Path, *, with_test: bool, verify: bool) -> ImageArchive: ...
+    def fetch(self, root: Path, with_test: bool) -> set[Path]: ...
+    def missing(self, root: Path, with_test: bool) -> list[FileReport]: ...
+    def reports(self, place: Path, *, with_test: bool, verify: bool) -> list[FileReport]: ...
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The pictures of one split: uint8 (N, h, w) or (N, h, w, 3), their origin and SHA-256."""
+
+    images: np.ndarray
+    origin: str
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over shape and bytes."""
+        state = hashlib.sha256(repr(self.images.shape).encode())
+        state.update(np.ascontiguousarray(self.images))
+        return state.hexdigest()
+
+
+@dataclass(frozen=True)
+class PoolSource:
+    """Where one kind of picture comes from.
+
+    Args:
+        files: the published set.
+        embedded: makes the pictures that need no file; None: there are none.
+        pools_test: the published protocol draws from the test pictures too (CIFAR backgrounds).
+    """
+
+    files: ImageSet
+    embedded: Callable[[], ImageArchive] | None
+    pools_test: bool = False
+
+    def with_test(self, protocol: str) -> bool:
+        """Whether the test pictures are needed at all."""
+        return protocol == "isolated" or self.pools_test
+
+    def open(
+        self, root: Path, source: tuple[str, ...], protocol: str, *, verify: bool, command: str
+    ) -> ImageArchive:
+        """The pictures, from files if they are there, else embedded.
+
+        Args:
+            root: folder of the data files.
+            source: words of ``data.source``: "auto", "embedded" or the names of sets that must be
+                there.
+            protocol: "isolated" or "openstl".
+            verify: hold the files against the published checksums.
+            command: what fetches the files, for the error message.
+
+        Raises:
+            FileNotFoundError: files that ``source`` demands, or that nothing replaces, are missing.
+            ValueError: a file is truncated or altered.
+        """
+        with_test = self.with_test(protocol)
+        place = None if source == ("embedded",) else self.files.locate(root, with_test)
+        if place is not None:
+            return self.files.load(place, with_test=with_test, verify=verify)
+        if self.embedded is not None and self.files.name not in source:
+            return self.embedded()
+        raise FileNotFoundError(
+            f"{self.files.name} is not there: it needs {self.files.expected(root, with_test)}; "
+            f"put the files there or run `{command}`"
+        )
+
+    def pool(self, archive: ImageArchive, protocol: str, split: str) -> Pool:
+        """The pictures of one split; under "isolated" no picture is in two splits."""
+        images = _DIVISIONS[protocol](self, archive, split)
+        if not len(images):
+            raise ValueError(f"{archive.origin} has too few pictures to give {split} any")
+        return Pool(images, archive.origin)
+
+
+def embedded_digits() -> ImageArchive:
+    """2,000 + 500 MNIST digits that come with the package, see assets/README.md.
+
+    Raises:
+        ValueError: the installed file is damaged.
+    """
+    asset = resources.files("predcnn.data.assets") / "mnist_digits.npz"
+    with resources.as_file(asset) as path:
+        if hashlib.sha256(path.read_bytes()).hexdigest() != DIGITS_SHA256:
+            raise ValueError(f"{path} is damaged; install predcnn again")
+        with np.load(path, allow_pickle=False) as arrays:
+            train, test = arrays["x_train"], arrays["x_test"]
+    return ImageArchive("embedded (2,000+500 MNIST digits)", train, test)
+
+
+def embedded_photographs() -> ImageArchive:
+    """Crops of photographs that come with scikit-image, a different photograph for each split."""
+    names = ", ".join(name for group in PHOTOGRAPHS.values() for name in group)
+    train, val, test = (photograph_crops(split) for split in SPLITS)
+    return ImageArchive(f"embedded (crops of {names})", train, test, val)
+
+
+def _isolated(source: PoolSource, archive: ImageArchive, split: str) -> np.ndarray:
+    if split == "test":
+        return archive.test
+    if archive.val is not None:
+        return archive.val if split == "val" else archive.train
+    held_out = np.arange(len(archive.train)) % HELD_OUT == HELD_OUT - 1
+    return archive.train[held_out if split == "val" else ~held_out]
+
+
+def _openstl(source: PoolSource, archive: ImageArchive, split: str) -> np.ndarray:
+    if not source.pools_test:
+        return archive.train
+    parts = (archive.train, archive.val, archive.test)
+    return np.concatenate([part for part in parts if part is not None])
+
+
+_DIVISIONS = {"isolated": _isolated, "openstl": _openstl}

@@ -1,0 +1,155 @@
+"""Published test sequences: .npy files (20, N, 64, 64[, 3]), time first, read where they lie."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from predcnn.data.draws import stream_key
+from predcnn.data.files import CHUNK, FileReport, altered, fetch, report
+from predcnn.data.noise import disturb
+from predcnn.data.sequences import SequenceDataset
+
+
+@dataclass(frozen=True)
+class PublishedTest:
+    """A fixed test file.
+
+    Args:
+        name: file name.
+        folders: folders under the data root to look in; a download goes to the first.
+        shape: what the header must announce; -1 for the number of sequences.
+        md5: of the file; None: no checksum is published.
+        url: where it is; None: it has to be fetched by hand.
+    """
+
+    name: str
+    folders: tuple[str, ...]
+    shape: tuple[int, ...]
+    md5: str | None = None
+    url: str | None = None
+
+    def locate(self, root: Path) -> Path | None:
+        """The file; None when it is not there."""
+        paths = (root / folder / self.name for folder in self.folders)
+        return next((path for path in paths if path.is_file()), None)
+
+    def fetch(self, root: Path) -> set[Path]:
+        """Download the file unless it is there or has no published address and checksum."""
+        if self.locate(root) is not None or not self.url or not self.md5:
+            return set()
+        target = root / self.folders[0] / self.name
+        fetch(target, [self.url], self.md5)
+        return {target}
+
+    def reports(self, root: Path, verify: bool) -> list[FileReport]:
+        """What is there, verified; the place where it belongs when it is not."""
+        path = self.locate(root)
+        if path is None:
+            return [FileReport(root / self.folders[0] / self.name, "missing")]
+        self.checksum(path, verify)
+        return [report(path, "present", "MD5 of the published file" if verify and self.md5 else "")]
+
+    def open(self, path: Path) -> np.ndarray:
+        """Map the file read-only: (20, N, H, W[, 3]), uint8 or float32 in 0..255.
+
+        Raises:
+            ValueError: the file is truncated, or not of the published shape and type.
+        """
+        try:
+            frames = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (ValueError, EOFError, OSError) as error:
+            raise ValueError(f"{path} is truncated or no .npy file: {error}") from error
+        fits = frames.ndim == len(self.shape) and all(
+            want in (-1, have) for want, have in zip(self.shape, frames.shape, strict=True)
+        )
+        if not fits or frames.dtype not in (np.uint8, np.float32) or not frames.shape[1]:
+            shape = tuple("N" if size == -1 else size for size in self.shape)
+            raise ValueError(
+                f"{path} holds {frames.dtype} {frames.shape}, expected uint8 or float32 {shape}"
+            )
+        return frames
+
+    def checksum(self, path: Path, verify: bool) -> str:
+        """SHA-256 of the whole file; ValueError when its MD5 is not the published one."""
+        sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+        with path.open("rb") as file:
+            while piece := file.read(CHUNK):
+                sha256.update(piece)
+                md5.update(piece)
+        if verify and self.md5 and md5.hexdigest() != self.md5:
+            raise altered(path, md5.hexdigest(), self.md5)
+        return sha256.hexdigest()
+
+
+class PublishedSequences(SequenceDataset):
+    """The first ``length`` sequences of a published test file, (B, T, C, 64, 64) uint8.
+
+    The file is mapped into memory: a batch reads its own bytes and no more.
+
+    Args:
+        published: what the file should be.
+        path: where it is.
+        frames: (T_in, T_out), together at most 20.
+        length: sequences to use; None: all.
+        noise: None, "perceptual" or "missing", laid over the input frames.
+        seed: of the noise.
+        verify: hold the file against the published checksum.
+    """
+
+    protocol = "openstl"
+
+    def __init__(
+        self,
+        published: PublishedTest,
+        path: Path,
+        *,
+        frames: tuple[int, int],
+        length: int | None,
+        noise: str | None,
+        seed: int,
+        verify: bool,
+    ) -> None:
+        self._published, self._path, self._noise = published, path, noise
+        self._frames: np.ndarray | None = published.open(path)
+        total, *size = self._frames.shape[1:]
+        if length is not None and length > total:
+            raise ValueError(f"{path} has {total:,} sequences, {length:,} were asked for")
+        self._length = total if length is None else length
+        channels = size[2] if len(size) == 3 else 1
+        self.in_shape, self.frames_out = (frames[0], channels, *size[:2]), frames[1]
+        self._key = stream_key(seed, "test", 0)
+        self.source = f"{path.name} ({path.parent}, {total:,} published sequences)"
+        facts = [published.checksum(path, verify), frames, self._length, noise, seed]
+        self.fingerprint = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_frames": None}  # a pickled map would carry the whole file
+
+    def __len__(self) -> int:
+        return self._length
+
+    def batch(self, epoch: int, indices: Sequence[int]) -> Tensor:
+        """See :meth:`SequenceDataset.batch`; every epoch has the same sequences."""
+        indices = self._checked(indices)
+        if self._frames is None:
+            self._frames = self._published.open(self._path)
+        frames = self._frames[: self.in_shape[0] + self.frames_out, indices]  # (T, B, H, W[, 3])
+        frames = frames.swapaxes(0, 1)  # (B, T, H, W[, 3])
+        frames = np.moveaxis(frames, -1, 2) if frames.ndim == 5 else frames[:, :, None]
+        frames = np.ascontiguousarray(self._bytes(frames))
+        disturb(self._noise, frames[:, : self.in_shape[0]], self._key, indices)
+        return torch.from_numpy(frames)
+
+    def _bytes(self, frames: np.ndarray) -> np.ndarray:
+        if frames.dtype == np.uint8:
+            return frames
+        whole = frames.astype(np.uint8)
+        if not np.array_equal(whole, frames):
+            raise ValueError(f"{self._path} holds values that are no whole numbers in 0..255")
+        return whole

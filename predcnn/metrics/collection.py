@@ -1,0 +1,72 @@
+"""The metrics of a run in one object, each named as in tables, equal sums kept once."""
+
+from collections.abc import Iterable, Mapping
+
+from torchmetrics import MetricCollection
+
+from predcnn.metrics.streaming import METRICS, FrameMetric
+
+PER_FRAME = "_per_frame"
+"""Suffix of the names that give a curve over lead times."""
+
+
+def metric_class(name: str) -> type[FrameMetric]:
+    """The class behind a name, with or without ``_per_frame``; its attributes are the table facts.
+
+    Raises:
+        KeyError: no such metric; names the nearest.
+    """
+    return METRICS[name.removesuffix(PER_FRAME)]
+
+
+def definitions(names: Iterable[str]) -> dict[str, str]:
+    """One sentence for each name that says how the number is made.
+
+    Raises:
+        KeyError: no such metric; names the nearest.
+    """
+    return {name: metric_class(name).definition for name in names}
+
+
+def video_metrics(
+    names: Iterable[str] = ("mse", "mae", "ssim", "psnr"),
+    options: Mapping[str, Mapping[str, object]] | None = None,
+) -> MetricCollection:
+    """Streaming metrics by name: ``update(pred, target)``, then ``compute()`` -> name to tensor.
+
+    Args:
+        names: among mse, mae, rmse, ssim, ssim_openstl, psnr, lpips, or a dotted path to a
+            ``FrameMetric`` (its value is then named by the class alone); with ``_per_frame``
+            appended the value is a (T,) curve, else a scalar.
+        options: arguments of single metrics, such as
+            ``{"lpips": {"backbone_weights": "alexnet.safetensors"}}``.
+
+    pred and target are (B, T, C, H, W), frames in [0, 1], pred unclipped. A metric, its curve and
+    its root share one set of sums, which are updated once.
+
+    Raises:
+        KeyError: an unknown name; names the nearest.
+        TypeError: one string instead of a list.
+        ValueError: no names, or options for a metric that is not among them.
+        FileNotFoundError: lpips without its backbone file.
+    """
+    if isinstance(names, str):
+        raise TypeError(f"names must be a list of names, such as [{names!r}], not one string")
+    names = tuple(names)
+    if not names:
+        raise ValueError(f"names must list at least one of {', '.join(METRICS.names())}")
+    options = dict(options or {})
+    unused = set(options) - {name.removesuffix(PER_FRAME) for name in names}
+    if unused:
+        raise ValueError(f"options for {', '.join(sorted(unused))}, but only {names} are wanted")
+    metrics: dict[str, FrameMetric] = {}
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        base = name.removesuffix(PER_FRAME)
+        cls = metric_class(name)
+        key = name.rpartition(".")[2]  # a module name cannot hold the dots of a path
+        metrics[key] = cls(per_frame=name.endswith(PER_FRAME), **options.get(base, {}))
+        groups.setdefault(cls.state_key or base, []).append(key)
+    # torchmetrics would otherwise group whatever is equal after the first batch, and a perfect
+    # first batch has mse == mae == 0.
+    return MetricCollection(metrics, compute_groups=list(groups.values()))

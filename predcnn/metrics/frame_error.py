@@ -1,0 +1,65 @@
+"""Errors summed over a frame: MSE, MAE and RMSE as the video-prediction tables hold them.
+
+Published tables give the SUM over C, H, W of the squared (absolute) error of unclipped
+predictions, averaged over sequences and lead times: 4096 times the per-pixel mean at 64x64.
+Tan et al., "OpenSTL", 2023, https://arxiv.org/abs/2306.11249
+"""
+
+import torch
+from torch import Tensor
+
+from predcnn.metrics.streaming import METRICS, FrameMetric
+
+
+def squared_error(pred: Tensor, target: Tensor) -> Tensor:
+    """Sum over C, H, W of (pred - target)^2: (B, T, C, H, W) twice -> (B, T) float64."""
+    return (pred.double() - target.double()).square().sum((2, 3, 4))
+
+
+def absolute_error(pred: Tensor, target: Tensor) -> Tensor:
+    """Sum over C, H, W of |pred - target|: (B, T, C, H, W) twice -> (B, T) float64."""
+    return (pred.double() - target.double()).abs().sum((2, 3, 4))
+
+
+@METRICS.register("mse")
+class MSE(FrameMetric):
+    """Squared error per frame, the sum over C, H, W of unclipped predictions."""
+
+    unit = "squared intensity summed over a frame"
+    definition = (
+        "mean over sequences and lead times of the squared error of the unclipped prediction, "
+        "summed over channels and pixels; frames in [0, 1]"
+    )
+    state_key = "mse"
+
+    def frame_values(self, pred: Tensor, target: Tensor) -> Tensor:
+        """(B, T, C, H, W) twice -> (B, T)."""
+        return squared_error(pred, target)
+
+
+@METRICS.register("rmse")
+class RMSE(MSE):
+    """Root of the MSE as defined here: of the mean of the summed errors, as published."""
+
+    unit = "root of squared intensity summed over a frame"
+    definition = "square root of mse (per lead time: of the mse at that lead time)"
+
+    def finish(self, mean: Tensor) -> Tensor:
+        """The root, after all sequences are averaged."""
+        return torch.sqrt(mean)
+
+
+@METRICS.register("mae")
+class MAE(FrameMetric):
+    """Absolute error per frame, the sum over C, H, W of unclipped predictions."""
+
+    unit = "intensity summed over a frame"
+    definition = (
+        "mean over sequences and lead times of the absolute error of the unclipped prediction, "
+        "summed over channels and pixels; frames in [0, 1]"
+    )
+    state_key = "mae"
+
+    def frame_values(self, pred: Tensor, target: Tensor) -> Tensor:
+        """(B, T, C, H, W) twice -> (B, T)."""
+        return absolute_error(pred, target)

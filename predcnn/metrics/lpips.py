@@ -1,0 +1,157 @@
+"""LPIPS: a distance in the features of AlexNet, with weights that are never downloaded here.
+
+Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric", 2018,
+https://arxiv.org/abs/1801.03924. The linear heads come with the ``lpips`` package, the AlexNet
+features from a file that the user names or that torchvision has already cached.
+"""
+
+import warnings
+from importlib.util import find_spec
+from pathlib import Path
+from pickle import UnpicklingError
+
+import torch
+from torch import Tensor, nn
+
+from predcnn.metrics.streaming import METRICS, FrameMetric
+
+CACHED_NAME = "alexnet-owt-7be5be79.pth"
+"""The file name under which torchvision caches its ImageNet AlexNet."""
+
+MIN_SIZE = 31
+"""Smallest frame side for which AlexNet's last feature map still has a pixel."""
+
+_LAYERS = (0, 3, 6, 8, 10)
+_FRAMES_AT_ONCE = 256
+
+
+def find_backbone(backbone_weights: str | Path | None) -> Path:
+    """The file with AlexNet's features: the one named, else torchvision's cached one.
+
+    Raises:
+        FileNotFoundError: there is none; says which file is wanted and how to get it.
+    """
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / CACHED_NAME
+    path = cached if backbone_weights is None else Path(backbone_weights)
+    if path.is_file():
+        return path
+    missing = "no backbone_weights were given" if backbone_weights is None else f"no file {path}"
+    raise FileNotFoundError(
+        f"LPIPS needs torchvision's ImageNet AlexNet and {missing}; nothing is downloaded. Pass "
+        "backbone_weights=<file> (.pth or .safetensors with the keys features.N.weight and "
+        f"features.N.bias), or fetch https://download.pytorch.org/models/{CACHED_NAME} (233 MB) "
+        f"on a machine with internet and put it at {cached}"
+    )
+
+
+def read_backbone(path: Path) -> dict[str, Tensor]:
+    """The ten tensors features.{0,3,6,8,10}.{weight,bias} of a .safetensors or .pth file.
+
+    Raises:
+        ValueError: the file cannot be read, or lacks one of them (names which).
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        if path.suffix == ".safetensors":
+            tensors = load_file(path)
+        else:
+            tensors = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, EOFError, RuntimeError, UnpicklingError, SafetensorError) as error:
+        raise ValueError(f"cannot read AlexNet weights from {path}: {error}") from error
+    keys = [f"features.{n}.{part}" for n in _LAYERS for part in ("weight", "bias")]
+    missing = [key for key in keys if key not in tensors]
+    if missing:
+        raise ValueError(f"{path} holds no AlexNet features: it lacks {', '.join(missing)}")
+    return {key: tensors[key] for key in keys}
+
+
+def build_network(path: Path) -> nn.Module:
+    """The LPIPS network (AlexNet, version 0.1) with backbone weights from ``path``, eval mode."""
+    import lpips
+
+    with warnings.catch_warnings():
+        # lpips 0.1.4 still calls torchvision with its deprecated `pretrained=` argument.
+        warnings.filterwarnings("ignore", message=".*'(pretrained|weights)'.*")
+        network = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False)
+    weights = read_backbone(path)
+    layers = {
+        name: layer for part in network.net.children() for name, layer in part.named_children()
+    }
+    for n in _LAYERS:
+        state = {part: weights[f"features.{n}.{part}"] for part in ("weight", "bias")}
+        try:
+            layers[str(n)].load_state_dict(state)
+        except RuntimeError as error:
+            raise ValueError(f"{path} is not torchvision's AlexNet: {error}") from error
+    return network.eval().requires_grad_(False)
+
+
+def perceptual_distance(network: nn.Module, pred: Tensor, target: Tensor) -> Tensor:
+    """LPIPS of frames in [0, 1], (B, T, C, H, W) twice -> (B, T) float64; C is 1 or 3.
+
+    Values go in as [-1, 1], grey frames as three equal channels; nothing is clipped.
+
+    Raises:
+        ValueError: other channel counts, or frames smaller than 31x31.
+    """
+    batch, time, channels, height, width = pred.shape
+    if channels not in (1, 3):
+        raise ValueError(f"LPIPS takes grey or RGB frames, C = 1 or 3, not {channels}")
+    if min(height, width) < MIN_SIZE:
+        raise ValueError(
+            f"LPIPS needs frames of at least {MIN_SIZE}x{MIN_SIZE} pixels, not {height}x{width}"
+        )
+    dtype = next(network.parameters()).dtype
+    pairs = zip(
+        pred.flatten(0, 1).to(dtype).split(_FRAMES_AT_ONCE),
+        target.flatten(0, 1).to(dtype).split(_FRAMES_AT_ONCE),
+        strict=True,
+    )
+    distances = [
+        network(2 * a.expand(-1, 3, -1, -1) - 1, 2 * b.expand(-1, 3, -1, -1) - 1).flatten()
+        for a, b in pairs
+    ]
+    return torch.cat(distances).double().view(batch, time)
+
+
+@METRICS.register("lpips")
+class LPIPS(FrameMetric):
+    """LPIPS (AlexNet, v0.1) per frame of predictions clipped to [0, 1].
+
+    Args:
+        per_frame: give the curve over lead times instead of its mean.
+        backbone_weights: AlexNet features, .safetensors or torchvision .pth; None takes the file
+            torchvision has cached.
+
+    Raises:
+        FileNotFoundError: no backbone file (at construction; says how to get it).
+        ModuleNotFoundError: the ``lpips`` package is not installed.
+        ValueError: the file does not hold AlexNet's features (at the first update).
+    """
+
+    unit = "0 = identical"
+    definition = (
+        "mean over sequences and lead times of the LPIPS distance of a frame (AlexNet, v0.1), "
+        "prediction clipped to [0, 1], grey frames repeated to three channels"
+    )
+    state_key = "lpips"
+
+    def __init__(
+        self, *, per_frame: bool = False, backbone_weights: str | Path | None = None
+    ) -> None:
+        super().__init__(per_frame=per_frame)
+        if find_spec("lpips") is None:
+            raise ModuleNotFoundError("the metric lpips needs the package lpips: pip install lpips")
+        self._path = find_backbone(backbone_weights)
+        # In a list: AlexNet must not enter the state dict of whoever holds the metric.
+        self._network: list[nn.Module] = []
+
+    def frame_values(self, pred: Tensor, target: Tensor) -> Tensor:
+        """(B, T, C, H, W) twice -> (B, T)."""
+        if not self._network:
+            self._network.append(build_network(self._path))
+        network = self._network[0].to(pred.device)
+        with torch.autocast(pred.device.type, enabled=False):
+            return perceptual_distance(network, pred.clamp(0, 1), target)

@@ -1,0 +1,40 @@
+"""PSNR of single frames, averaged in decibels.
+
+The mean of per-frame PSNRs is what published tables hold; it is never below the PSNR of the mean
+error (Jensen), so the two must not be compared.
+"""
+
+import torch
+from torch import Tensor
+
+from predcnn.metrics.streaming import METRICS, FrameMetric
+
+
+def peak_signal_to_noise(pred: Tensor, target: Tensor) -> Tensor:
+    """10 log10(1 / mean over C, H, W of (clip(pred, 0, 1) - target)^2), in dB.
+
+    (B, T, C, H, W) twice -> (B, T) float64. Only ``pred`` is clipped. Identical frames give +inf.
+    """
+    error = pred.double().clamp(0, 1) - target.double()
+    return -10 * torch.log10(error.square().mean((2, 3, 4)))
+
+
+@METRICS.register("psnr")
+class PSNR(FrameMetric):
+    """Peak signal-to-noise ratio per frame in dB.
+
+    One frame that equals its target exactly has PSNR +inf and makes the mean +inf, as in the
+    published code; the curve over lead times shows where it happened.
+    """
+
+    higher_is_better = True
+    unit = "dB"
+    definition = (
+        "mean over sequences and lead times of the PSNR of a frame, prediction clipped to [0, 1], "
+        "peak 1; infinite if any frame is reproduced exactly"
+    )
+    state_key = "psnr"
+
+    def frame_values(self, pred: Tensor, target: Tensor) -> Tensor:
+        """(B, T, C, H, W) twice -> (B, T)."""
+        return peak_signal_to_noise(pred, target)

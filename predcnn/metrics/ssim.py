@@ -1,0 +1,125 @@
+"""Structural similarity, batched, in float64: what scikit-image computes frame by frame.
+
+Wang et al., "Image quality assessment: from error visibility to structural similarity", 2004,
+eq. 13, with scikit-image's defaults: a uniform 7x7 window, sample covariance, K1 = 0.01,
+K2 = 0.03, and only windows that lie wholly inside the frame.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from predcnn.metrics.streaming import METRICS, FrameMetric
+
+WINDOW = 7
+"""Side of the uniform window in pixels; frames must be at least this large."""
+
+# Pixels worked on at once. On a CPU the few maps of a chunk then stay in the second-level cache,
+# which is worth a factor of two; elsewhere the limit only bounds memory (about 100 B a pixel).
+_CHUNK = {"cpu": 1 << 16}
+_CHUNK_ELSEWHERE = 1 << 24
+
+
+def _window_sums(x: Tensor, step: int) -> Tensor:
+    """Sums of 7 values ``step`` apart, (n,) -> (n - 6 step,), with 4 additions instead of 6."""
+    n = len(x) - (WINDOW - 1) * step
+    two = x[:-step] + x[step:]
+    out = two[:n] + two[2 * step : 2 * step + n]
+    out += two[4 * step : 4 * step + n]
+    out += x[6 * step :]
+    return out
+
+
+def _ssim_of_planes(x: Tensor, y: Tensor, data_range: float) -> Tensor:
+    """Mean SSIM of single planes, (N, H, W) float64 twice -> (N,)."""
+    planes, height, width = x.shape
+    x, y = x.flatten(), y.flatten()
+
+    def box(values: Tensor) -> Tensor:
+        # Sliding over the flat memory keeps every addition contiguous. Windows that run over the
+        # end of a row or a plane mix pixels that are no neighbours; they are cut off below.
+        return _window_sums(_window_sums(values, width), 1)
+
+    k = WINDOW * WINDOW
+    c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
+    sum_x, sum_y = box(x), box(y)
+    sum_xy, sum_squares = box(x * y), box(x * x + y * y)
+    # Eq. 13 with k^2 (luminance) and k (k - 1) (covariance) multiplied in, so that the window
+    # sums need no division: means are sum / k, sample covariances (sum - k mean mean) / (k - 1).
+    product = sum_x * sum_y
+    squares = sum_x * sum_x + sum_y * sum_y
+    covariance = (sum_xy * k - product) * 2 + c2 * k * (k - 1)
+    variance = sum_squares * k - squares + c2 * k * (k - 1)
+    ssim = (product * 2 + c1 * k * k) * covariance / ((squares + c1 * k * k) * variance)
+    margin = WINDOW - 1
+    ssim = nn.functional.pad(ssim, (0, margin * (width + 1))).view(planes, height, width)
+    return ssim[:, : height - margin, : width - margin].mean((1, 2))
+
+
+def structural_similarity(pred: Tensor, target: Tensor, *, data_range: float = 1.0) -> Tensor:
+    """Mean SSIM of frames, (..., C, H, W) twice -> (...) float64; differentiable, no clipping.
+
+    Args:
+        pred: frames; clip them to [0, 1] before if they are to be compared with tables.
+        target: frames of the same shape.
+        data_range: the R of the constants (0.01 R)^2 and (0.03 R)^2.
+
+    Channels are scored one by one and averaged. Values agree with scikit-image in float64 to
+    1e-12.
+
+    Raises:
+        ValueError: different shapes, or frames smaller than 7x7.
+    """
+    if pred.shape != target.shape or pred.ndim < 3:
+        raise ValueError(
+            f"pred {tuple(pred.shape)} and target {tuple(target.shape)} must have one shape "
+            "(..., C, H, W)"
+        )
+    *batch, channels, height, width = pred.shape
+    if min(height, width) < WINDOW:
+        raise ValueError(
+            f"SSIM needs frames of at least {WINDOW}x{WINDOW} pixels, not {height}x{width}"
+        )
+    pixels = _CHUNK.get(pred.device.type, _CHUNK_ELSEWHERE)
+    planes = max(1, pixels // (height * width))
+    chunks = zip(
+        pred.reshape(-1, height, width).split(planes),
+        target.reshape(-1, height, width).split(planes),
+        strict=True,
+    )
+    scores = [_ssim_of_planes(x.double(), y.double(), data_range) for x, y in chunks]
+    return torch.cat(scores).view(*batch, channels).mean(-1)
+
+
+@METRICS.register("ssim")
+class SSIM(FrameMetric):
+    """SSIM per frame of predictions clipped to [0, 1], data range 1 (the frames' true range)."""
+
+    higher_is_better = True
+    unit = "1 = identical"
+    definition = (
+        "mean over sequences and lead times of the SSIM of a frame (7x7 uniform window, sample "
+        "covariance, channels averaged), prediction clipped to [0, 1], data range 1"
+    )
+    state_key = "ssim"
+    data_range = 1.0
+
+    def frame_values(self, pred: Tensor, target: Tensor) -> Tensor:
+        """(B, T, C, H, W) twice -> (B, T)."""
+        return structural_similarity(pred.clamp(0, 1), target, data_range=self.data_range)
+
+
+@METRICS.register("ssim_openstl")
+class SSIMOpenSTL(SSIM):
+    """SSIM with data range 2, as the OpenSTL tables hold it.
+
+    Their call passed no data range, and scikit-image up to 0.19 took that of the dtype, -1..1.
+    The constants are four times larger, so values are higher than ``ssim``: compare with
+    published tables only this one.
+    """
+
+    definition = (
+        "as ssim but with data range 2, the value the published tables were made with; higher "
+        "than ssim and only to be compared with those tables"
+    )
+    state_key = "ssim_openstl"
+    data_range = 2.0

@@ -1,0 +1,87 @@
+"""Multi-head self-attention over tokens, and gated spatial attention over maps."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class MultiHeadAttention(nn.Module):
+    """Scaled dot-product self-attention, tokens (B, N, C) -> (B, N, C).
+
+    Vaswani et al. 2017, https://arxiv.org/abs/1706.03762 (sec. 3.2); runs on torch's fused kernels.
+
+    Args:
+        dim: channels C.
+        heads: number of heads; must divide ``dim``.
+        qkv_bias: whether the query, key and value projections have a bias.
+    """
+
+    def __init__(self, dim: int, heads: int = 8, *, qkv_bias: bool = True) -> None:
+        super().__init__()
+        if dim % heads:
+            raise ValueError(f"attention over {dim} channels cannot have {heads} heads of one size")
+        self.heads = heads
+        self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        """Attend; ``bias`` is added to the logits and broadcasts to (B, heads, N, N)."""
+        batch, tokens, dim = x.shape
+        qkv = self.qkv(x).view(batch, tokens, 3, self.heads, dim // self.heads)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, heads, N, C / heads)
+        if bias is not None:
+            bias = bias.to(query.dtype)
+        x = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+        return self.proj(x.transpose(1, 2).reshape(batch, tokens, dim))
+
+
+class MapAttention(MultiHeadAttention):
+    """`MultiHeadAttention` over all pixels of a map, (B, C, H, W) -> (B, C, H, W)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[-2:]
+        x = super().forward(x.flatten(2).transpose(1, 2))  # (B, H W, C)
+        return x.transpose(1, 2).unflatten(2, (height, width))
+
+
+class GatedSpatialAttention(nn.Module):
+    """1x1, GELU, a spatial gate, 1x1, and a shortcut around all of it: (B, C, H, W) kept.
+
+    Guo et al., "Visual Attention Network", 2022, https://arxiv.org/abs/2202.09741 (fig. 3d). The
+    shortcut around the attention, inside the block's residual branch, is not in the paper's figure
+    but in all published code.
+
+    Args:
+        dim: channels C.
+        gate: (B, C, H, W) -> (B, C, H, W), the spatial gating unit with its multiplication inside.
+        shortcut: whether to add the input.
+    """
+
+    def __init__(self, dim: int, gate: nn.Module, *, shortcut: bool = True) -> None:
+        super().__init__()
+        self.shortcut = shortcut
+        self.proj_in = nn.Conv2d(dim, dim, 1)
+        self.act = nn.GELU()
+        self.gate = gate
+        self.proj_out = nn.Conv2d(dim, dim, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.proj_out(self.gate(self.act(self.proj_in(x))))
+        return x + y if self.shortcut else y
+
+
+def sincos_position_2d(dim: int, height: int, width: int, *, device: torch.device) -> Tensor:
+    """Fixed positions of a grid as sines and cosines, (height * width, dim) in [-1, 1].
+
+    The first half of the channels tells the row, the second the column; ``dim`` % 4 == 0.
+    """
+    if dim % 4:
+        raise ValueError(
+            f"a two-dimensional sine position needs channels divisible by 4, not {dim}"
+        )
+    omega = 1.0 / 10000 ** (torch.arange(dim // 4, device=device) / (dim // 4))
+    rows = torch.arange(height, device=device).outer(omega)  # (H, dim / 4)
+    columns = torch.arange(width, device=device).outer(omega)
+    rows = torch.cat([rows.sin(), rows.cos()], 1)[:, None].expand(-1, width, -1)
+    columns = torch.cat([columns.sin(), columns.cos()], 1)[None].expand(height, -1, -1)
+    return torch.cat([rows, columns], 2).reshape(height * width, dim)

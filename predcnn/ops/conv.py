@@ -1,0 +1,94 @@
+"""Composed convolutions: with norm and activation, with resampling, large kernels in parts."""
+
+import torch
+from torch import Tensor, nn
+
+
+class ConvNormAct(nn.Module):
+    """3x3 convolution, group norm of 2 groups, SiLU; optionally halves or doubles the size.
+
+    (B, C_in, H, W) -> (B, C_out, H', W'), H' = H, ceil(H / 2) for ``down``, 2 H for ``up`` (through
+    4 C_out channels and a pixel shuffle). The convolution starts at trunc_normal(0.02), bias 0.
+    SimVP's unit: Gao et al. 2022, https://arxiv.org/abs/2206.05099 (sec. 3.2).
+
+    Args:
+        in_channels: C_in.
+        out_channels: C_out, even.
+        kernel_size: odd.
+        down: stride 2.
+        up: pixel shuffle by 2.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int = 3,
+        *,
+        down: bool = False,
+        up: bool = False,
+    ) -> None:
+        super().__init__()
+        stride = 2 if down else 1
+        self.conv = nn.Conv2d(
+            in_channels,
+            out_channels * 4 if up else out_channels,
+            kernel_size,
+            stride=stride,
+            padding=(kernel_size - stride + 1) // 2,
+        )
+        nn.init.trunc_normal_(self.conv.weight, std=0.02)
+        nn.init.zeros_(self.conv.bias)
+        self.shuffle = nn.PixelShuffle(2) if up else nn.Identity()
+        self.norm = nn.GroupNorm(2, out_channels)
+        self.act = nn.SiLU()
+        self.openstl_keys = {"conv": "conv.conv.0" if up else "conv.conv", "norm": "conv.norm"}
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.act(self.norm(self.shuffle(self.conv(x))))
+
+
+class LargeKernelConv(nn.Module):
+    """A 21x21 receptive field in three cheap steps: depthwise 5x5, depthwise 7x7 dilated by 3, 1x1.
+
+    (B, C, H, W) -> (B, out, H, W). Guo et al. 2022, https://arxiv.org/abs/2202.09741 (fig. 2).
+
+    Args:
+        dim: channels C.
+        out: channels of the result; ``dim`` if None.
+    """
+
+    def __init__(self, dim: int, out: int | None = None) -> None:
+        super().__init__()
+        self.near = nn.Conv2d(dim, dim, 5, padding=2, groups=dim)
+        self.far = nn.Conv2d(dim, dim, 7, padding=9, dilation=3, groups=dim)
+        self.mix = nn.Conv2d(dim, out or dim, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.mix(self.far(self.near(x)))
+
+
+class LargeKernelAttention(LargeKernelConv):
+    """The input weighed by its `LargeKernelConv`, (B, C, H, W) kept (eq. 3 of the same paper)."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__(dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * super().forward(x)
+
+
+class SelfGatedLargeKernel(LargeKernelConv):
+    """Values and their sigmoid gate from one `LargeKernelConv`, (B, C, H, W) kept.
+
+    Tan et al., "SimVP: Towards Simple yet Powerful Spatiotemporal Predictive Learning", 2022,
+    https://arxiv.org/abs/2211.12509 (gated spatiotemporal attention). The input itself is not
+    multiplied in, unlike `LargeKernelAttention`.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__(dim, 2 * dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        value, gate = super().forward(x).chunk(2, dim=1)
+        return torch.sigmoid(gate) * value

@@ -1,0 +1,34 @@
+"""Stochastic depth: skip a residual branch for whole samples while training.
+
+Huang et al., "Deep Networks with Stochastic Depth", 2016, https://arxiv.org/abs/1603.09382
+"""
+
+from torch import Tensor, nn
+
+
+class DropPath(nn.Module):
+    """Zero a sample's branch with probability ``drop_prob``; scale the others to keep the mean.
+
+    The first axis is the sample; the shape is kept. Does nothing in eval mode.
+
+    Args:
+        drop_prob: probability of dropping, in [0, 1]; may be changed at any time.
+    """
+
+    def __init__(self, drop_prob: float = 0.0) -> None:
+        super().__init__()
+        if not 0.0 <= drop_prob <= 1.0:
+            raise ValueError(f"drop_prob is a probability in [0, 1], not {drop_prob}")
+        self.drop_prob = float(drop_prob)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.drop_prob == 0.0 or not self.training:
+            return x
+        keep = 1.0 - self.drop_prob
+        mask = x.new_empty((x.shape[0],) + (1,) * (x.ndim - 1)).bernoulli_(keep)
+        if keep > 0.0:
+            mask = mask / keep
+        return x * mask
+
+    def extra_repr(self) -> str:
+        return f"drop_prob={self.drop_prob:g}"

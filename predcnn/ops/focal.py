@@ -1,0 +1,63 @@
+"""Focal modulation: every pixel is multiplied by a gated sum of its surroundings at growing scales.
+
+Yang et al., "Focal Modulation Networks", NeurIPS 2022, section 3.2 and figure 2.
+"""
+
+from torch import Tensor, nn
+
+
+class FocalModulation(nn.Module):
+    """Query times the gated sum of focal contexts, channels last: (B, H, W, C) -> (B, H, W, C).
+
+    Level l looks through a depthwise kernel of ``window + factor * l``; the last context is the
+    mean of the whole map.
+
+    Args:
+        dim: channels C.
+        levels: number of depthwise contexts L.
+        window: kernel of the first level, odd.
+        factor: growth of the kernel per level, even.
+        normalize: divide the sum by L + 1 (off in the ImageNet models).
+        post_norm: LayerNorm on the modulated query (used with post-norm blocks).
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        levels: int = 2,
+        window: int = 3,
+        factor: int = 2,
+        *,
+        normalize: bool = False,
+        post_norm: bool = False,
+    ) -> None:
+        super().__init__()
+        kernels = [window + factor * level for level in range(levels)]
+        if not all(k % 2 for k in kernels):
+            raise ValueError(f"a kernel with a centre has odd sides, not {kernels}")
+        self.sizes = [dim, dim, levels + 1]
+        self.share = levels + 1 if normalize else 1
+        self.f = nn.Linear(dim, 2 * dim + levels + 1)
+        self.focal_layers = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(dim, dim, k, padding=k // 2, groups=dim, bias=False), nn.GELU()
+            )
+            for k in kernels
+        )
+        self.act = nn.GELU()
+        self.h = nn.Conv2d(dim, dim, 1)
+        self.ln = nn.LayerNorm(dim) if post_norm else nn.Identity()
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.f(x).permute(0, 3, 1, 2)
+        query, context, gates = x.split(self.sizes, dim=1)
+        gates = gates.split(1, dim=1)  # (B, 1, H, W) each
+        total = 0
+        for layer, gate in zip(self.focal_layers, gates[:-1], strict=True):
+            context = layer(context)
+            total = total + context * gate
+        everywhere = self.act(context.mean(dim=(2, 3), keepdim=True))
+        total = (total + everywhere * gates[-1]) / self.share
+        x = (query * self.h(total)).permute(0, 2, 3, 1)
+        return self.proj(self.ln(x))

@@ -1,0 +1,61 @@
+"""Exact folding of batch normalisation into a neighbouring convolution, for inference."""
+
+import torch
+from torch import Tensor, nn
+
+
+def affine_of(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """(scale, shift), each (C,) float64, with norm(x) = scale * x + shift in eval mode."""
+    if norm.running_mean is None or norm.running_var is None:
+        raise ValueError("a BatchNorm without running statistics cannot be folded")
+    scale = (norm.running_var.double() + norm.eps).rsqrt()
+    if norm.weight is not None:
+        scale = scale * norm.weight.detach().double()
+    shift = -norm.running_mean.double() * scale
+    if norm.bias is not None:
+        shift = shift + norm.bias.detach().double()
+    return scale, shift
+
+
+@torch.no_grad()
+def fold_norm_into_next(norm: nn.Module, conv: nn.Conv2d) -> nn.Module:
+    """Fold ``norm``, read by ``conv`` alone, into ``conv`` in place; return what replaces it.
+
+    Exact only where no zero padding is read between the two: ``conv`` must be 1x1 without padding
+    and without groups. Anything but a BatchNorm2d (already folded, another norm) is returned as is.
+    """
+    if not isinstance(norm, nn.BatchNorm2d):
+        return norm
+    if conv.kernel_size != (1, 1) or conv.padding != (0, 0) or conv.groups != 1:
+        raise ValueError(f"a BatchNorm folds exactly into a plain 1x1 convolution, not into {conv}")
+    scale, shift = affine_of(norm)
+    weight = conv.weight.double()
+    bias = torch.einsum("oi,i->o", weight[:, :, 0, 0], shift)
+    if conv.bias is not None:
+        bias = bias + conv.bias.double()
+    _set(conv, weight * scale.view(1, -1, 1, 1), bias)
+    return nn.Identity()
+
+
+@torch.no_grad()
+def fold_norm_into_previous(conv: nn.Conv2d, norm: nn.Module) -> nn.Module:
+    """Fold ``norm``, the only reader of ``conv``, into ``conv`` in place; return what replaces it.
+
+    Exact for every kernel size, stride, padding and grouping. Anything but a BatchNorm2d is
+    returned as is.
+    """
+    if not isinstance(norm, nn.BatchNorm2d):
+        return norm
+    scale, shift = affine_of(norm)
+    bias = shift if conv.bias is None else shift + scale * conv.bias.double()
+    _set(conv, conv.weight.double() * scale.view(-1, 1, 1, 1), bias)
+    return nn.Identity()
+
+
+def _set(conv: nn.Conv2d, weight: Tensor, bias: Tensor) -> None:
+    dtype = conv.weight.dtype
+    conv.weight.copy_(weight.to(dtype))
+    if conv.bias is None:
+        conv.bias = nn.Parameter(bias.to(dtype))
+    else:
+        conv.bias.copy_(bias.to(dtype))

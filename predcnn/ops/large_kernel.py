@@ -1,0 +1,213 @@
+"""Large depthwise convolutions trained as sums of branches and merged into one for inference.
+
+Parallel small kernel: Ding et al., "Scaling Up Your Kernels to 31x31: Revisiting Large Kernel
+Design in CNNs", CVPR 2022, section 3. Dilated branches: Ding et al., "UniRepLKNet: A Universal
+Perception Large-Kernel ConvNet", CVPR 2024, section 3.1. Two strips: Liu et al., "More ConvNets in
+the 2020s: Scaling up Kernels Beyond 51x51 using Sparsity", ICLR 2023, section 3.2.
+"""
+
+import torch
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from predcnn.ops.fold import fold_norm_into_previous
+from predcnn.ops.reparam import ConvBN, absorb_, dilate
+
+# kernel -> (kernel, dilation) of the branches beside it; published for these sizes only
+DILATED_BRANCHES = {
+    5: ((3, 1), (3, 2)),
+    7: ((5, 1), (3, 2), (3, 3)),
+    9: ((5, 1), (5, 2), (3, 3), (3, 4)),
+    11: ((5, 1), (5, 2), (3, 3), (3, 4), (3, 5)),
+    13: ((5, 1), (7, 2), (3, 3), (3, 4), (3, 5)),
+    15: ((5, 1), (7, 2), (3, 3), (3, 5), (3, 7)),
+    17: ((5, 1), (9, 2), (3, 4), (3, 5), (3, 7)),
+}
+
+
+class DepthwiseConv2d(nn.Conv2d):
+    """Depthwise convolution that keeps H and W, run channels-last.
+
+    With oneDNN a 31x31 kernel is about 30 times faster so than on contiguous maps.
+
+    Args:
+        channels: C.
+        kernel_size: (h, w), both odd.
+        bias: whether a bias is added.
+    """
+
+    def __init__(self, channels: int, kernel_size: tuple[int, int], bias: bool = False) -> None:
+        if not all(k % 2 for k in kernel_size):
+            raise ValueError(f"a kernel with a centre has odd sides, not {kernel_size}")
+        padding = (kernel_size[0] // 2, kernel_size[1] // 2)
+        super().__init__(
+            channels, channels, kernel_size, padding=padding, groups=channels, bias=bias
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.contiguous(memory_format=torch.channels_last))
+
+
+def depthwise_bn(channels: int, kernel_size: int | tuple[int, int]) -> ConvBN:
+    """Depthwise convolution + BatchNorm."""
+    size = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
+    return ConvBN(DepthwiseConv2d(channels, size))
+
+
+class ReparamLargeKernelConv(nn.Module):
+    """k x k depthwise + BN, plus a small kernel + BN beside it, (B, C, H, W) -> (B, C, H, W).
+
+    Args:
+        channels: C.
+        kernel_size: k, odd.
+        small_kernel: size of the parallel kernel, odd, at most k; None for none.
+    """
+
+    def __init__(self, channels: int, kernel_size: int, small_kernel: int | None = 5) -> None:
+        super().__init__()
+        if small_kernel is not None and small_kernel > kernel_size:
+            raise ValueError(
+                f"the parallel kernel ({small_kernel}) must fit into the large one ({kernel_size})"
+            )
+        self.lkb_origin = depthwise_bn(channels, kernel_size)
+        self.small_conv = None if small_kernel is None else depthwise_bn(channels, small_kernel)
+        self.lkb_reparam: DepthwiseConv2d | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.lkb_reparam is not None:
+            return self.lkb_reparam(x)
+        out = self.lkb_origin(x)
+        return out if self.small_conv is None else out + self.small_conv(x)
+
+    def merge_(self) -> None:
+        """Become one k x k depthwise convolution ``lkb_reparam`` with the same output, in place."""
+        if self.lkb_reparam is not None:
+            return
+        self.lkb_origin.merge_()
+        if self.small_conv is not None:
+            self.small_conv.merge_()
+            absorb_(self.lkb_origin.conv, self.small_conv.conv)
+            self.small_conv = None
+        self.lkb_reparam = self.lkb_origin.conv
+        del self.lkb_origin
+
+
+class DilatedReparamConv(nn.Module):
+    """k x k depthwise + BN, plus small dilated kernels + BN beside it, (B, C, H, W) -> same.
+
+    In training every branch has statistics of its own, so that each must be computed; merged they
+    are one kernel.
+
+    Args:
+        channels: C.
+        kernel_size: k, one of 5, 7, 9, 11, 13, 15, 17.
+    """
+
+    def __init__(self, channels: int, kernel_size: int) -> None:
+        super().__init__()
+        if kernel_size not in DILATED_BRANCHES:
+            raise ValueError(
+                f"no dilated branches are published for kernel {kernel_size}; "
+                f"accepted: {', '.join(map(str, DILATED_BRANCHES))}"
+            )
+        self.branches = DILATED_BRANCHES[kernel_size]
+        self.lk_origin = DepthwiseConv2d(channels, (kernel_size, kernel_size))
+        self.origin_bn = nn.BatchNorm2d(channels)
+        for kernel, rate in self.branches:
+            conv = DilatedDepthwiseConv2d(channels, kernel, rate)
+            self.add_module(f"dil_conv_k{kernel}_{rate}", conv)
+            self.add_module(f"dil_bn_k{kernel}_{rate}", nn.BatchNorm2d(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.lk_origin.bias is not None:
+            return self.lk_origin(x)
+        out = self.origin_bn(self.lk_origin(x))
+        for kernel, rate in self.branches:
+            conv = getattr(self, f"dil_conv_k{kernel}_{rate}")
+            out = out + getattr(self, f"dil_bn_k{kernel}_{rate}")(conv(x))
+        return out
+
+    def merge_(self) -> None:
+        """Become one k x k depthwise convolution ``lk_origin`` with a bias, in place."""
+        if self.lk_origin.bias is not None:
+            return
+        fold_norm_into_previous(self.lk_origin, self.origin_bn)
+        del self.origin_bn
+        for kernel, rate in self.branches:
+            conv_name, norm_name = f"dil_conv_k{kernel}_{rate}", f"dil_bn_k{kernel}_{rate}"
+            conv = getattr(self, conv_name)
+            fold_norm_into_previous(conv, getattr(self, norm_name))
+            absorb_(self.lk_origin, conv)
+            delattr(self, conv_name)
+            delattr(self, norm_name)
+
+
+class DilatedDepthwiseConv2d(nn.Conv2d):
+    """Dilated depthwise convolution that keeps H and W, without a bias.
+
+    Run as a dense kernel with zeros between its taps, channels-last: oneDNN has no fast dilated
+    depthwise kernel.
+
+    Args:
+        channels: C.
+        kernel_size: odd.
+        dilation: distance between taps.
+    """
+
+    def __init__(self, channels: int, kernel_size: int, dilation: int) -> None:
+        padding = dilation * (kernel_size - 1) // 2
+        super().__init__(
+            channels,
+            channels,
+            kernel_size,
+            padding=padding,
+            dilation=dilation,
+            groups=channels,
+            bias=False,
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.contiguous(memory_format=torch.channels_last)
+        if x.device.type != "cpu":
+            return super().forward(x)
+        dense = dilate(self.weight, self.dilation[0])
+        return functional.conv2d(x, dense, None, 1, self.padding, 1, self.groups)
+
+
+class DecomposedLargeKernelConv(nn.Module):
+    """A k x k depthwise kernel as k x b and b x k strips and a small square, each with BN, summed.
+
+    (B, C, H, W) -> (B, C, H, W). Merged it keeps the two strips (the square joins the first): one
+    full k x k kernel would have the same output at k / 2b times the multiply-adds.
+
+    Args:
+        channels: C.
+        kernel_size: k, odd.
+        band: width b of the strips, odd.
+        small_kernel: size of the square kernel, odd, at most b; None for none.
+    """
+
+    def __init__(
+        self, channels: int, kernel_size: int, band: int = 5, small_kernel: int | None = 5
+    ) -> None:
+        super().__init__()
+        if small_kernel is not None and small_kernel > min(band, kernel_size):
+            raise ValueError(f"the square ({small_kernel}) must fit into the strip ({band})")
+        self.LoRA1 = depthwise_bn(channels, (kernel_size, band))
+        self.LoRA2 = depthwise_bn(channels, (band, kernel_size))
+        self.small_conv = None if small_kernel is None else depthwise_bn(channels, small_kernel)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.LoRA1(x) + self.LoRA2(x)
+        return out if self.small_conv is None else out + self.small_conv(x)
+
+    def merge_(self) -> None:
+        """Become two strip convolutions with the same output, in place."""
+        self.LoRA1.merge_()
+        self.LoRA2.merge_()
+        if self.small_conv is None:
+            return
+        self.small_conv.merge_()
+        absorb_(self.LoRA1.conv, self.small_conv.conv)
+        self.small_conv = None

@@ -1,0 +1,69 @@
+"""The two-layer perceptron of every block, on maps (1x1 convolutions) or on tokens (linear)."""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+
+class ConvMlp(nn.Module):
+    """Perceptron of every pixel, (B, C, H, W) -> (B, out, H, W); optionally looks at neighbours.
+
+    Args:
+        dim: channels C.
+        hidden: channels between the two 1x1 convolutions.
+        out: channels of the result; ``dim`` if None.
+        depthwise: odd kernel size of a depthwise convolution before the activation, or None.
+        act: makes the activation.
+        middle: a module applied to the hidden map after the activation, or None.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        hidden: int,
+        *,
+        out: int | None = None,
+        depthwise: int | None = None,
+        act: Callable[[], nn.Module] = nn.GELU,
+        middle: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.fc1 = nn.Conv2d(dim, hidden, 1)
+        self.depthwise = (
+            nn.Conv2d(hidden, hidden, depthwise, padding=depthwise // 2, groups=hidden)
+            if depthwise
+            else nn.Identity()
+        )
+        self.act = act()
+        self.middle = middle if middle is not None else nn.Identity()
+        self.fc2 = nn.Conv2d(hidden, out or dim, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(self.middle(self.act(self.depthwise(self.fc1(x)))))
+
+
+class TokenMlp(nn.Module):
+    """Perceptron of the last axis, (..., C) -> (..., out).
+
+    Args:
+        dim: channels C.
+        hidden: channels between the two linear layers.
+        out: channels of the result; ``dim`` if None.
+        act: makes the activation.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        hidden: int,
+        *,
+        out: int | None = None,
+        act: Callable[[], nn.Module] = nn.GELU,
+    ) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(dim, hidden)
+        self.act = act()
+        self.fc2 = nn.Linear(hidden, out or dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(self.act(self.fc1(x)))

@@ -1,0 +1,175 @@
+"""Selective scan of state space models with interchangeable back ends; cross-scans of 2D maps.
+
+Gu and Dao, "Mamba: Linear-Time Sequence Modeling with Selective State Spaces", 2023, section 3;
+cross-scan: Liu et al., "VMamba: Visual State Space Model", NeurIPS 2024, section 4.2.
+"""
+
+import importlib.util
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from predcnn.ops.scan_lean import lean_scan
+from predcnn.ops.scan_parallel import parallel_scan, textbook_scan
+
+DIRECTIONS = ("row", "column", "row_reversed", "column_reversed")
+"""Orders in which a map is read; the default of VMamba's cross-scan, in its order."""
+
+_CORES: dict[str, Callable[..., tuple[Tensor, Tensor]]] = {
+    "lean": lean_scan,
+    "parallel": parallel_scan,
+    "textbook": textbook_scan,
+}
+BACKENDS = (*_CORES, "mamba_ssm")
+
+
+@torch.compiler.assume_constant_result
+def _has_mamba_ssm() -> bool:
+    return importlib.util.find_spec("mamba_ssm") is not None
+
+
+def choose_backend(device: torch.device) -> str:
+    """The fastest back end: the sequential loop on CPUs, mamba-ssm's kernel on CUDA if installed."""
+    if device.type == "cpu":
+        return "lean"
+    if device.type == "cuda" and _has_mamba_ssm():
+        return "mamba_ssm"
+    return "parallel"
+
+
+def selective_scan(
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None = None,
+    z: Tensor | None = None,
+    delta_bias: Tensor | None = None,
+    delta_softplus: bool = False,
+    return_last_state: bool = False,
+    backend: str | None = None,
+) -> Tensor | tuple[Tensor, Tensor]:
+    """y_l = C_l h_l + D u_l with h_l = exp(delta_l A) h_{l-1} + delta_l B_l u_l, times SiLU(z_l).
+
+    Computed in float32 (float64 for float64) whatever the inputs and autocast are.
+
+    Args:
+        u: (batch, channels, L).
+        delta: step sizes (batch, channels, L).
+        A: (channels, N) real, negative for a decaying state.
+        B: (batch, N, L), or (batch, groups, N, L) with each group for its share of the channels.
+        C: as B.
+        D: (channels,) weight of the input itself; None for none.
+        z: (batch, channels, L) gate; None for none.
+        delta_bias: (channels,) added to delta.
+        delta_softplus: pass delta (with its bias) through softplus.
+        return_last_state: return also h_L, (batch, channels, N).
+        backend: "lean", "parallel", "mamba_ssm" or "textbook"; None chooses by device.
+
+    Returns:
+        (batch, channels, L) in the dtype of u; with the last state if asked.
+
+    Raises:
+        ValueError: shapes that do not fit, or an unknown back end.
+        TypeError: a complex A.
+    """
+    backend = choose_backend(u.device) if backend is None else backend
+    if backend not in BACKENDS:
+        raise ValueError(f"no scan back end {backend!r}; accepted: {', '.join(BACKENDS)}")
+    B, C = (t.unsqueeze(1) if t.ndim == 3 else t for t in (B, C))
+    _check(u, delta, A, B, C)
+    if backend == "mamba_ssm":
+        from mamba_ssm.ops.selective_scan_interface import selective_scan_fn
+
+        delta, B, C = (t.to(u.dtype) for t in (delta, B, C))
+        return selective_scan_fn(
+            u, delta, A, B, C, D, z, delta_bias, delta_softplus, return_last_state
+        )
+    with torch.autocast(u.device.type, enabled=False):
+        y, last = _scan_with(_CORES[backend], u, delta, A, B, C, delta_bias, delta_softplus)
+        if D is not None:
+            y = y + u * D[:, None]
+        if z is not None:
+            y = y * functional.silu(z)
+    y = y.to(u.dtype)
+    return (y, last) if return_last_state else y
+
+
+def _check(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> None:
+    if A.is_complex():
+        raise TypeError("the selective scan takes a real A")
+    if u.ndim != 3 or delta.shape != u.shape:
+        raise ValueError(
+            f"u and delta have one shape (batch, channels, L), "
+            f"not {tuple(u.shape)} and {tuple(delta.shape)}"
+        )
+    batch, channels, length = u.shape
+    if A.ndim != 2 or A.shape[0] != channels:
+        raise ValueError(f"A has shape ({channels}, N) for {channels} channels, not {tuple(A.shape)}")
+    fits = B.ndim == 4 and B.shape == C.shape and channels % B.shape[1] == 0
+    if not fits or (B.shape[0], *B.shape[2:]) != (batch, A.shape[1], length):
+        raise ValueError(
+            f"B and C have one shape ({batch}, groups, {A.shape[1]}, {length}) with groups dividing "
+            f"{channels}, not {tuple(B.shape)} and {tuple(C.shape)}"
+        )
+
+
+def _scan_with(
+    core: Callable[..., tuple[Tensor, Tensor]],
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    delta_bias: Tensor | None,
+    delta_softplus: bool,
+) -> tuple[Tensor, Tensor]:
+    """Bring everything into the time-major layout of the cores and back."""
+    wide = torch.promote_types(u.dtype, torch.float32)
+    (batch, channels, length), groups = u.shape, B.shape[1]
+    delta = delta.to(wide)
+    if delta_bias is not None:
+        delta = delta + delta_bias.to(wide)[:, None]
+    if delta_softplus:
+        delta = functional.softplus(delta)
+    grouped = (length, batch, groups, channels // groups)
+    x = (delta * u).permute(2, 0, 1).reshape(grouped)
+    delta = delta.permute(2, 0, 1).reshape(grouped)
+    A = A.to(wide).view(groups, channels // groups, -1).transpose(1, 2)  # (G, N, D)
+    B, C = (t.to(wide).permute(3, 0, 1, 2).contiguous() for t in (B, C))
+    y, last = core(delta.contiguous(), x.contiguous(), A.contiguous(), B, C)
+    y = y.flatten(2).permute(1, 2, 0)
+    return y, last.transpose(-1, -2).reshape(batch, channels, -1)
+
+
+def _sequence(x: Tensor, direction: str) -> Tensor:
+    """Read (B, C, H, W) as (B, C, L) in one direction."""
+    if direction not in DIRECTIONS:
+        raise ValueError(f"no direction {direction!r}; accepted: {', '.join(DIRECTIONS)}")
+    if direction.startswith("column"):
+        x = x.transpose(2, 3)
+    x = x.flatten(2)
+    return x.flip(-1) if direction.endswith("reversed") else x
+
+
+def cross_scan(x: Tensor, directions: Sequence[str] = DIRECTIONS) -> Tensor:
+    """Read a map in several directions: (B, C, H, W) -> (B, K, C, H * W), K directions."""
+    return torch.stack([_sequence(x, direction) for direction in directions], dim=1)
+
+
+def cross_merge(
+    y: Tensor, height: int, width: int, directions: Sequence[str] = DIRECTIONS
+) -> Tensor:
+    """Add the directions at each pixel: (B, K, C, height * width) -> (B, C, height, width)."""
+    total = 0
+    for sequence, direction in zip(y.unbind(1), directions, strict=True):
+        if direction.endswith("reversed"):
+            sequence = sequence.flip(-1)
+        if direction.startswith("column"):
+            total = total + sequence.unflatten(-1, (width, height)).transpose(-1, -2)
+        else:
+            total = total + sequence.unflatten(-1, (height, width))
+    return total

@@ -1,0 +1,121 @@
+"""Linear time-invariant state space models: HiPPO matrices and the diagonal S4D convolution.
+
+Gu et al., "HiPPO: Recurrent Memory with Optimal Polynomial Projections", NeurIPS 2020; Gu et al.,
+"On the Parameterization and Initialization of Diagonal State Space Models", NeurIPS 2022.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+def hippo_legs(order: int, *, balanced: bool = True) -> tuple[Tensor, Tensor]:
+    """State matrix A (N, N) and input vector B (N,) of HiPPO-LegS, x' = A x + B u, in float64.
+
+    Args:
+        order: N, number of Legendre coefficients.
+        balanced: True for A_nk = -sqrt((2n+1)(2k+1)) below the diagonal and -(n+1) on it, with
+            B_n = sqrt(2n+1), as S4 uses it; False for A_nk = -(-1)^(n-k) (2k+1) and -(n+1), with
+            B_n = (-1)^n: the same system in another scaling of the coefficients.
+    """
+    if order < 1:
+        raise ValueError(f"a HiPPO matrix has order 1 or more, not {order}")
+    n = torch.arange(order, dtype=torch.float64)
+    norm = torch.sqrt(2 * n + 1)
+    A = -(torch.tril(torch.outer(norm, norm), -1) + torch.diag(n + 1))
+    if balanced:
+        return A, norm
+    basis = (-1.0) ** n / norm
+    return basis[:, None] * A / basis, basis * norm
+
+
+class S4DKernel(nn.Module):
+    """The convolution kernels of diagonal state space models, length -> (channels, length).
+
+    K_l = 2 Re sum_n C_n (exp(dt A_n) - 1) / A_n exp(l dt A_n), zero-order hold.
+
+    Args:
+        channels: number of kernels.
+        state: N, even; half of it is stored, the other half is its complex conjugate.
+        step: range of the initial step sizes dt.
+    """
+
+    def __init__(
+        self, channels: int, state: int = 64, step: tuple[float, float] = (1e-3, 0.1)
+    ) -> None:
+        super().__init__()
+        if state % 2:
+            raise ValueError(f"the state comes in conjugate pairs: it must be even, not {state}")
+        half = state // 2
+        low, high = math.log(step[0]), math.log(step[1])
+        self.C = nn.Parameter(torch.randn(channels, half, 2) * math.sqrt(0.5))
+        self.log_dt = nn.Parameter(torch.rand(channels) * (high - low) + low)
+        self.log_A_real = nn.Parameter(torch.full((channels, half), math.log(0.5)))
+        self.A_imag = nn.Parameter(math.pi * torch.arange(half).float().repeat(channels, 1))
+
+    def forward(self, length: int) -> Tensor:
+        A = torch.complex(-torch.exp(self.log_A_real), self.A_imag)  # (H, N/2)
+        exponent = A * torch.exp(self.log_dt)[:, None]
+        weight = torch.view_as_complex(self.C) * torch.expm1(exponent) / A
+        # l = stride * q + r: exponentials of q and of r only, joined by a matrix product
+        stride = math.isqrt(length - 1) + 1
+        ticks = torch.arange(stride, device=A.device, dtype=self.log_dt.dtype)
+        fine = torch.view_as_real(torch.exp(exponent[..., None] * ticks))  # (H, N/2, r, 2)
+        coarse = torch.exp(exponent[..., None] * (stride * ticks)) * weight[..., None]
+        coarse = torch.stack([coarse.real, -coarse.imag], dim=-1)
+        left = coarse.permute(0, 2, 1, 3).flatten(2)  # (H, q, N): real part of the product
+        kernel = 2 * torch.matmul(left, fine.permute(0, 1, 3, 2).flatten(1, 2))  # (H, q, r)
+        return kernel.flatten(1)[:, :length]
+
+
+class LongConv1d(nn.Module):
+    """Every channel convolved with a kernel as long as the sequence, by FFT, in float32.
+
+    (B, C, L) -> (B, C, L).
+    """
+
+    def forward(self, x: Tensor, kernel: Tensor) -> Tensor:
+        """Convolve with ``kernel``: (C, L) for lags 0, ..., or (C, 2L), where -1, -2, ... wrap."""
+        length = x.shape[-1]
+        spectrum = torch.fft.rfft(x, n=2 * length) * torch.fft.rfft(kernel, n=2 * length)
+        return torch.fft.irfft(spectrum, n=2 * length)[..., :length]
+
+    def true_macs(self, x: tuple[int, ...], kernel: tuple[int, ...]) -> int:
+        """Of the sum as it is written: the FFT needs fewer."""
+        length = x[-1]
+        lags = length * length if kernel[-1] > length else length * (length + 1) // 2
+        return math.prod(x[:-1]) * lags
+
+
+class S4D(nn.Module):
+    """S4D layer: convolution with the kernels, skip, GELU, gated 1x1 map: (B, C, L) -> (B, C, L).
+
+    Args:
+        dim: channels C.
+        state: N of each channel, even.
+        bidirectional: a second kernel per channel reads the sequence from its end.
+    """
+
+    def __init__(self, dim: int, state: int = 64, *, bidirectional: bool = False) -> None:
+        super().__init__()
+        self.bidirectional = bidirectional
+        self.D = nn.Parameter(torch.randn(dim))
+        self.kernel = S4DKernel(2 * dim if bidirectional else dim, state)
+        self.conv = LongConv1d()
+        self.output_linear = nn.Sequential(nn.Conv1d(dim, 2 * dim, 1), nn.GLU(dim=-2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.output_linear(functional.gelu(self.convolve(x).to(x.dtype)))
+
+    def convolve(self, x: Tensor) -> Tensor:
+        """The state space model alone, with its skip D, in float32: (B, C, L) -> (B, C, L)."""
+        length = x.shape[-1]
+        with torch.autocast(x.device.type, enabled=False):
+            x = x.to(self.D.dtype)
+            kernel = self.kernel(length)
+            if self.bidirectional:
+                ahead, back = kernel.chunk(2)
+                kernel = torch.cat([ahead, back.flip(-1)], dim=-1)
+            return self.conv(x, kernel) + self.D[:, None] * x

@@ -1,0 +1,100 @@
+"""Predictors to and from files: weights together with the configuration that rebuilds them."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from predcnn.predictors.create import create_predictor
+from predcnn.predictors.state import check_keys, existing_file, read_pickle, strip_prefixes
+
+KEY = "predcnn"
+
+
+def save_predictor(predictor: nn.Module, path: str | Path) -> Path:
+    """Write weights and configuration to a .safetensors file, wholly or not at all.
+
+    Returns the path; makes its folder if need be.
+
+    Raises:
+        ValueError: another suffix. OSError: the place cannot be written.
+    """
+    path = Path(path).expanduser()
+    if path.suffix != ".safetensors":
+        raise ValueError(f"a predictor is saved to a .safetensors file, not to {path.name!r}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    about = {"config": predictor.config, "merged": predictor.merged}
+    # clones: the format knows no tensors that share memory
+    state = {key: value.detach().cpu().clone() for key, value in predictor.state_dict().items()}
+    state = {key: value.contiguous() for key, value in state.items()}
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        save_file(state, part, metadata={KEY: json.dumps(about)})
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
+def load_predictor(path: str | Path, *, device: str | torch.device = "cpu") -> nn.Module:
+    """A predictor from our .ckpt or .safetensors, in eval mode on ``device``.
+
+    Its ``config`` tells what it is. Nothing in the file is executed.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: unreadable, not a checkpoint of ours, or weights of another architecture.
+    """
+    path = existing_file(path)
+    about, state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_ckpt(path)
+    config = dict(about["config"])
+    predictor = create_predictor(config.pop("name"), **config)
+    if about.get("merged", False):
+        predictor.merge()
+    own = predictor.state_dict()
+    check_keys(
+        f"{path} does not fit the {about['config']['name']} it describes",
+        state,
+        {key: value.shape for key, value in own.items()},
+    )
+    predictor.load_state_dict(state)
+    return predictor.to(device).eval()
+
+
+def _read_ckpt(path: Path) -> tuple[Mapping[str, object], dict[str, Tensor]]:
+    content = read_pickle(path)
+    if not isinstance(content, Mapping):
+        raise ValueError(f"{path} is no checkpoint: it holds a {type(content).__name__}")
+    about = _checked(path, content.get(KEY))
+    state = content.get("state_dict")
+    if not isinstance(state, Mapping):
+        raise ValueError(f"{path} is a damaged checkpoint: it has no state_dict")
+    prefix = "predictor."
+    own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+    return about, strip_prefixes(own, ("_orig_mod.",))
+
+
+def _read_safetensors(path: Path) -> tuple[Mapping[str, object], dict[str, Tensor]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get(KEY)
+            about = _checked(path, json.loads(text) if text else None)
+            return about, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, json.JSONDecodeError, OSError) as error:
+        raise ValueError(f"{path} cannot be read: it is damaged or no safetensors file") from error
+
+
+def _checked(path: Path, about: object) -> Mapping[str, object]:
+    """What a file says about its predictor, or ValueError if it is not ours."""
+    config = about.get("config") if isinstance(about, Mapping) else None
+    if not isinstance(config, Mapping) or "name" not in config or "in_shape" not in config:
+        raise ValueError(
+            f"{path} says nothing about a predcnn predictor; weights of OpenSTL and others are "
+            "converted by scripts/import_weights.py"
+        )
+    return about

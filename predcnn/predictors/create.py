@@ -1,0 +1,39 @@
+"""Making a predictor from its name and options."""
+
+from collections.abc import Sequence
+
+from predcnn.blocks.protocol import check_options
+from predcnn.predictors.protocol import Predictor
+from predcnn.registry import PREDICTORS
+
+
+def list_predictors() -> list[str]:
+    """Every registered predictor, sorted."""
+    return PREDICTORS.names()
+
+
+def create_predictor(
+    name: str,
+    *,
+    in_shape: Sequence[int],
+    frames_out: int | None = None,
+    compat: str | None = None,
+    **options: object,
+) -> Predictor:
+    """A predictor (B, T, C, H, W) -> (B, frames_out, C, H, W) by its name.
+
+    Args:
+        name: one of `list_predictors`, or the dotted path of a `Predictor` class.
+        in_shape: (T, C, H, W) of the past.
+        frames_out: number of future frames; T if None.
+        compat: None for the repaired form of a published model, "openstl" for the published one.
+        options: the predictor's own options; see its class.
+
+    Raises:
+        KeyError: unknown name. TypeError: unknown option. ValueError: values that do not fit.
+    """
+    cls = PREDICTORS[name]
+    if not issubclass(cls, Predictor):
+        raise TypeError(f"{name} is no predictor: its class does not derive from Predictor")
+    check_options(name, cls, options, implied=("in_shape", "frames_out", "compat"))
+    return cls(in_shape, frames_out, compat=compat, **options)

@@ -1,0 +1,69 @@
+"""The second zero line: the future looks like the average training frame, whatever the past."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from predcnn.predictors.protocol import Predictor
+from predcnn.registry import PREDICTORS
+
+
+@PREDICTORS.register("mean_frame")
+class MeanFrame(Predictor):
+    """The mean training frame, (B, T, C, H, W) -> (B, frames_out, C, H, W); `fit` sets it.
+
+    Of all constant predictions this one has the lowest mean squared error. Takes only frames of
+    the size of ``in_shape``.
+
+    Args:
+        in_shape: (T, C, H, W) of the past.
+        frames_out: number of future frames; T if None.
+        compat: None or "openstl", which are the same here.
+    """
+
+    needs_resolution = True
+
+    def __init__(
+        self,
+        in_shape: tuple[int, int, int, int],
+        frames_out: int | None = None,
+        *,
+        compat: str | None = None,
+    ) -> None:
+        super().__init__(in_shape, frames_out, compat=compat)
+        self.register_buffer("mean", torch.full(self.in_shape[1:], float("nan")))
+
+    @torch.no_grad()
+    def fit(self, frames: Iterable[Tensor]) -> "MeanFrame":
+        """Set the mean from batches (..., C, H, W): floats in [0, 1], or bytes 0..255.
+
+        Raises:
+            ValueError: no frames at all, or frames of another size.
+        """
+        total = torch.zeros(self.in_shape[1:], dtype=torch.float64)
+        count = 0
+        for batch in frames:
+            if tuple(batch.shape[-3:]) != self.in_shape[1:]:
+                raise ValueError(
+                    f"mean_frame was built for frames (C, H, W) = {self.in_shape[1:]}, "
+                    f"given {tuple(batch.shape)}"
+                )
+            flat = batch.reshape(-1, *self.in_shape[1:]).double().sum(0).cpu()
+            total += flat if batch.is_floating_point() else flat / 255
+            count += batch[..., 0, 0, 0].numel()
+        if count == 0:
+            raise ValueError("mean_frame cannot be fitted to no frames")
+        self.mean.copy_(total / count)
+        return self
+
+    def forward(self, past: Tensor) -> Tensor:
+        self.check_past(past)
+        if bool(self.mean.isnan().any()):
+            raise ValueError("mean_frame knows no mean yet: call fit(frames) or load a checkpoint")
+        if tuple(past.shape[-2:]) != self.in_shape[2:]:
+            raise ValueError(
+                f"mean_frame was built for {self.in_shape[2]}x{self.in_shape[3]} pixels, "
+                f"given {past.shape[-2]}x{past.shape[-1]}"
+            )
+        return self.mean.to(past.dtype).expand(past.shape[0], self.frames_out, -1, -1, -1).clone()

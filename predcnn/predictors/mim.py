@@ -1,0 +1,176 @@
+"""MIM: a memory inside the memory, driven by the change of the layer below.
+
+Wang et al., "Memory In Memory: A Predictive Neural Network for Learning Higher-Order
+Non-Stationarity from Spatiotemporal Dynamics", 2019, https://arxiv.org/abs/1811.07490 (eq. 1-3)
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from predcnn.predictors.predrnn import STLSTMCell
+from predcnn.predictors.stacked import StackedPredictor, StackShape
+from predcnn.predictors.unrolling import check_equal_widths, note_unused, over_time
+from predcnn.registry import PREDICTORS
+
+
+class PeepholeLSTM(nn.Module):
+    """The recurrence of both MIM-N and MIM-S: a ConvLSTM with a peephole weight per pixel.
+
+    (B, dim, H, W) with H, W fixed by the peepholes, which start at zero. Gate order i, g, f, o.
+    """
+
+    def __init__(self, dim: int, shape: StackShape) -> None:
+        super().__init__()
+        self.ct_weight = nn.Parameter(torch.zeros(2 * dim, *shape.size))
+        self.oc_weight = nn.Parameter(torch.zeros(dim, *shape.size))
+        self.conv_h_concat = shape.gates(dim, 4 * dim)
+        self.conv_x_concat = shape.gates(dim, 4 * dim)
+
+    def recur(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+        """Input and states (B, dim, H, W) -> the new h, c."""
+        gates = self.conv_h_concat(h) + self.conv_x_concat(x)
+        i, g, f, o = gates.chunk(4, dim=1)
+        i_weight, f_weight = self.ct_weight.chunk(2)
+        i = torch.sigmoid(torch.addcmul(i, c, i_weight))
+        f = torch.sigmoid(torch.addcmul(f, c, f_weight) + 1.0)
+        c = torch.addcmul(f * c, i, torch.tanh(g))
+        o = torch.sigmoid(torch.addcmul(o, c, self.oc_weight))
+        return o * torch.tanh(c), c
+
+
+class MIMN(PeepholeLSTM):
+    """MIM-N, the non-stationary module: turns differences of hidden states into features.
+
+    The published module has an unused readout, kept with compat "openstl".
+    """
+
+    unused_openstl_keys: ClassVar[tuple[str, ...]] = ("conv_last",)
+
+    def __init__(self, dim: int, shape: StackShape) -> None:
+        super().__init__(dim, shape)
+        note_unused(
+            self, shape.compat, lambda: {"conv_last": nn.Conv2d(2 * dim, dim, 1, bias=False)}
+        )
+
+    def forward(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+        """Input and states (B, dim, H, W) -> the new h, c."""
+        return self.recur(x, h, c)
+
+
+class MIMBlock(PeepholeLSTM):
+    """Spatiotemporal LSTM whose forget gate is a recurrence of its own, MIM-S (inherited).
+
+    Attributes:
+        convlstm_c: the MIM-S cell state left by the last call; only with compat "openstl".
+    """
+
+    def __init__(self, dim: int, shape: StackShape) -> None:
+        super().__init__(dim, shape)
+        self.conv_t_cc = shape.gates(dim, 3 * dim)
+        self.conv_s_cc = shape.gates(dim, 4 * dim)
+        self.conv_x_cc = shape.gates(dim, 4 * dim)
+        self.conv_last = nn.Conv2d(2 * dim, dim, 1, bias=False)
+        self.convlstm_c: Tensor | None = None
+
+    def forward(
+        self, x: Tensor, diff: Tensor, h: Tensor, c: Tensor, m: Tensor, s: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Input, MIM-N features and states (B, dim, H, W) -> the new h, c, m, and s of MIM-S."""
+        i_x, g_x, f_x, o_x = self.conv_x_cc(x).chunk(4, dim=1)
+        i_t, g_t, o_t = self.conv_t_cc(h).chunk(3, dim=1)
+        i_s, g_s, f_s, o_s = self.conv_s_cc(m).chunk(4, dim=1)
+        new_m = torch.sigmoid(i_x + i_s) * torch.tanh(g_x + g_s)
+        m = torch.addcmul(new_m, torch.sigmoid(f_x + f_s + 1.0), m)
+        kept, s = self.recur(diff, c, s)
+        c = torch.addcmul(kept, torch.sigmoid(i_x + i_t), torch.tanh(g_x + g_t))
+        o = torch.sigmoid(o_x + o_t + o_s)
+        return o * torch.tanh(self.conv_last(torch.cat([c, m], dim=1))), c, m, s
+
+
+@dataclass
+class MIMState:
+    """States of all layers (s: MIM-S of the blocks), of the MIM-N stack, and the memory."""
+
+    h: list[Tensor]
+    c: list[Tensor]
+    s: list[Tensor]
+    diff_h: list[Tensor]
+    diff_c: list[Tensor]
+    m: Tensor
+    started: bool = False
+
+
+@PREDICTORS.register("mim")
+class MIM(StackedPredictor):
+    """A spatiotemporal LSTM layer below MIM blocks.
+
+    (B, T, C, H, W) -> (B, frames_out, C, H, W), H and W as built, because of the peepholes; options
+    and errors as `StackedPredictor` states them. At least two layers of equal width.
+
+    The published blocks keep the cell state of MIM-S on the module: it is cut from the gradient at
+    every step and never reset, so each batch starts from what the last one left. Here it is a state
+    like any other. With compat "openstl" it leaks as published; then, and only then, does a call
+    change the module, and all calls must have the batch size of the first, else ValueError.
+    """
+
+    needs_resolution = True
+
+    def build(self, shape: StackShape) -> None:
+        """Create the cells, the MIM-N stack and the readout."""
+        dim = check_equal_widths(type(self).__name__, shape.hidden, least=2)[0]
+        above = len(shape.hidden) - 1
+        blocks = [MIMBlock(dim, shape) for _ in range(above)]
+        self.stlstm_layer = nn.ModuleList([STLSTMCell(shape.channels, dim, shape), *blocks])
+        self.stlstm_layer_diff = nn.ModuleList(MIMN(dim, shape) for _ in range(above))
+        self.conv_last = nn.Conv2d(dim, shape.channels, 1, bias=False)
+
+    def begin(self, first: Tensor, *, collect: bool) -> MIMState:
+        """All states zero; with compat "openstl" MIM-S goes on where the last call ended."""
+        zero = first.new_zeros(len(first), self.shape.hidden[0], *first.shape[-2:])
+        above = len(self.stlstm_layer_diff)
+        layers = [zero] * (above + 1)
+        s = [zero] * above
+        if self.compat == "openstl":
+            s = [self._left_behind(block, zero) for block in self.stlstm_layer[1:]]
+        return MIMState(layers, list(layers), s, [zero] * above, [zero] * above, zero)
+
+    def _left_behind(self, block: MIMBlock, zero: Tensor) -> Tensor:
+        if block.convlstm_c is None:
+            return zero
+        if block.convlstm_c.shape != zero.shape:
+            raise ValueError(
+                f"MIM as published (compat='openstl') keeps a state of {len(block.convlstm_c)} "
+                f"samples from its last call and cannot go on with {len(zero)}; use compat=None"
+            )
+        return block.convlstm_c
+
+    def advance(self, fed: Tensor, state: MIMState, *, last_only: bool) -> Tensor:
+        """S steps; only the bottom layer's input convolution can run ahead of the memory."""
+        bottom, top = self.stlstm_layer[0], []
+        for x_gates in over_time(bottom.conv_x, fed):
+            before = state.h[0]
+            state.h[0], state.c[0], state.m, _ = bottom(x_gates, before, state.c[0], state.m)
+            if state.started:
+                self._advance_differences(state.h[0] - before, state)
+            state.started = True
+            self._advance_blocks(state)
+            top.append(state.h[-1])
+        return over_time(self.conv_last, torch.stack(top[-1:] if last_only else top))
+
+    def _advance_differences(self, difference: Tensor, state: MIMState) -> None:
+        x = difference
+        for i, cell in enumerate(self.stlstm_layer_diff):
+            x, state.diff_c[i] = cell(x, state.diff_h[i], state.diff_c[i])
+            state.diff_h[i] = x
+
+    def _advance_blocks(self, state: MIMState) -> None:
+        for i, block in enumerate(self.stlstm_layer[1:]):
+            state.h[i + 1], state.c[i + 1], state.m, s = block(
+                state.h[i], state.diff_h[i], state.h[i + 1], state.c[i + 1], state.m, state.s[i]
+            )
+            if self.compat == "openstl":
+                s = block.convlstm_c = s.detach()
+            state.s[i] = s

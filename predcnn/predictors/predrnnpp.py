@@ -1,0 +1,130 @@
+"""PredRNN++: causal LSTM cells and a gradient highway past them.
+
+Wang et al., "PredRNN++: Towards A Resolution of the Deep-in-Time Dilemma in Spatiotemporal
+Predictive Learning", 2018, https://arxiv.org/abs/1804.06300 (eq. 1-3, fig. 2 and 3)
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from predcnn.predictors.stacked import StackedPredictor, StackShape, gated_update
+from predcnn.predictors.unrolling import check_equal_widths, mixed, note_unused, over_time
+from predcnn.registry import PREDICTORS
+
+
+class CausalLSTMCell(nn.Module):
+    """Causal LSTM: the cell state is updated first and steers the update of the memory.
+
+    Its input arrives as gates ``conv_x(x)``, (B, 7*dim, H, W), in the order i, f, g, i', f', g', o.
+    The published cell has one more, unused convolution over [c, m]; compat "openstl" keeps it.
+    """
+
+    unused_openstl_keys: ClassVar[tuple[str, ...]] = ("conv_o",)
+
+    def __init__(self, dim_in: int, dim: int, shape: StackShape) -> None:
+        super().__init__()
+        self.conv_x = shape.gates(dim_in, 7 * dim)
+        self.conv_h = shape.gates(dim, 4 * dim)
+        self.conv_c = shape.gates(dim, 3 * dim)
+        self.conv_m = shape.gates(dim, 3 * dim)
+        self.conv_c2m = shape.gates(dim, 4 * dim)
+        self.conv_om = shape.gates(dim, dim)
+        self.conv_last = nn.Conv2d(2 * dim, dim, 1, bias=False)
+        note_unused(self, shape.compat, lambda: {"conv_o": shape.gates(2 * dim, dim)})
+
+    def forward(
+        self, x_gates: Tensor, h: Tensor, c: Tensor, m: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Gates of the input and three states (B, dim, H, W) -> the new h, c, m."""
+        n = 3 * c.shape[1]
+        h_gates = self.conv_h(h)
+        c, _ = gated_update(x_gates[:, :n] + h_gates[:, :n] + self.conv_c(c), c, forget_bias=1.0)
+        i_x, f_x, g_x = x_gates[:, n : 2 * n].chunk(3, dim=1)
+        i_m, f_m, m_m = self.conv_m(m).chunk(3, dim=1)
+        i_c, g_c, f_c, o_c = self.conv_c2m(c).chunk(4, dim=1)
+        forget = torch.sigmoid(f_x + f_m + f_c + 1.0)
+        new = torch.sigmoid(i_x + i_m + i_c) * torch.tanh(g_x + g_c)
+        m = torch.addcmul(new, forget, torch.tanh(m_m))
+        o = torch.tanh(x_gates[:, 2 * n :] + h_gates[:, n:] + o_c + self.conv_om(m))
+        return o * torch.tanh(self.conv_last(torch.cat([c, m], dim=1))), c, m
+
+
+class GradientHighway(nn.Module):
+    """Gradient highway unit: z <- u · p + (1 - u) · z, a short way back through time.
+
+    Both convolutions start uniform in ±0.001, as published.
+    """
+
+    def __init__(self, dim: int, shape: StackShape) -> None:
+        super().__init__()
+        self.x_concat = shape.gates(dim, 2 * dim)
+        self.z_concat = shape.gates(dim, 2 * dim)
+        for conv in (self.x_concat[0], self.z_concat[0]):
+            nn.init.uniform_(conv.weight, -1e-3, 1e-3)
+
+    def forward(self, x: Tensor, z: Tensor) -> Tensor:
+        """(B, dim, H, W) twice -> the new z."""
+        p, u = (self.x_concat(x) + self.z_concat(z)).chunk(2, dim=1)
+        return mixed(torch.sigmoid(u), torch.tanh(p), z)
+
+
+@dataclass
+class PredRNNppState:
+    """States of all layers, the memory that passes through them, the highway."""
+
+    h: list[Tensor]
+    c: list[Tensor]
+    m: Tensor
+    z: Tensor
+
+
+@PREDICTORS.register("predrnnpp")
+class PredRNNpp(StackedPredictor):
+    """Causal LSTM layers with a gradient highway above the first.
+
+    (B, T, C, H, W) -> (B, frames_out, C, H, W); options and errors as `StackedPredictor` states
+    them. At least two layers of equal width.
+
+    The published highway cannot run with ``layer_norm``: its LayerNorms are built for half of the
+    channels they get. Here they have the right width; with compat "openstl" that combination is
+    refused with ValueError at construction rather than at the first frame.
+    """
+
+    def build(self, shape: StackShape) -> None:
+        """Create the cells, the highway and the readout."""
+        dim = check_equal_widths(type(self).__name__, shape.hidden, least=2)[0]
+        if shape.layer_norm and shape.compat == "openstl":
+            raise ValueError(
+                "PredRNN++ as published cannot run with layer_norm=True: its gradient highway "
+                "normalises the wrong number of channels; use compat=None"
+            )
+        self.cell_list = nn.ModuleList(CausalLSTMCell(*dims, shape) for dims in shape.layers())
+        self.gradient_highway = GradientHighway(dim, shape)
+        self.conv_last = nn.Conv2d(dim, shape.channels, 1, bias=False)
+
+    def begin(self, first: Tensor, *, collect: bool) -> PredRNNppState:
+        """All states zero."""
+        zero = first.new_zeros(len(first), self.shape.hidden[0], *first.shape[-2:])
+        layers = len(self.shape.hidden)
+        return PredRNNppState([zero] * layers, [zero] * layers, zero, zero)
+
+    def advance(self, fed: Tensor, state: PredRNNppState, *, last_only: bool) -> Tensor:
+        """S steps; only the bottom layer's input convolution can run ahead of the memory."""
+        top = []
+        for x_gates in over_time(self.cell_list[0].conv_x, fed):
+            for layer, cell in enumerate(self.cell_list):
+                if layer == 0:
+                    gates = x_gates
+                elif layer == 1:
+                    state.z = self.gradient_highway(state.h[0], state.z)
+                    gates = cell.conv_x(state.z)
+                else:
+                    gates = cell.conv_x(state.h[layer - 1])
+                state.h[layer], state.c[layer], state.m = cell(
+                    gates, state.h[layer], state.c[layer], state.m
+                )
+            top.append(state.h[-1])
+        return over_time(self.conv_last, torch.stack(top[-1:] if last_only else top))

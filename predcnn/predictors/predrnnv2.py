@@ -1,0 +1,44 @@
+"""PredRNN-V2: PredRNN whose cell state and memory are pushed apart by a decoupling loss.
+
+Wang et al., "PredRNN: A Recurrent Neural Network for Spatiotemporal Predictive Learning", 2021,
+https://arxiv.org/abs/2103.09504 (eq. 5). Its second idea, reverse scheduled sampling, is a way of
+choosing ``use_truth`` and belongs to the training.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from predcnn.predictors.predrnn import PredRNN, PredRNNState
+from predcnn.predictors.stacked import StackShape
+from predcnn.registry import PREDICTORS
+
+
+def decoupling(delta_c: Tensor, delta_m: Tensor) -> Tensor:
+    """Mean |cosine| between increments, the cosine taken over the pixels of each channel.
+
+    (N, C, H, W) twice -> scalar in [0, 1]; 0 if every pair of maps is orthogonal.
+    """
+    cosines = functional.cosine_similarity(delta_c.flatten(2), delta_m.flatten(2), dim=2)
+    return cosines.abs().mean()
+
+
+@PREDICTORS.register("predrnnv2")
+class PredRNNv2(PredRNN):
+    """PredRNN with a shared 1x1 adapter for the decoupling loss.
+
+    (B, T, C, H, W) -> (B, frames_out, C, H, W); options and errors as `StackedPredictor` states
+    them. The adapter plays no part in a prediction, so ``forward`` does not run it (the published
+    code does). `unroll` gives ``extras["decoupling"]``, the mean |cosine| over steps, layers,
+    samples and channels, to be weighed by the published 0.1.
+    """
+
+    def build(self, shape: StackShape) -> None:
+        """Create the cells, the readout and the adapter."""
+        super().build(shape)
+        self.adapter = nn.Conv2d(shape.hidden[0], shape.hidden[0], 1, bias=False)
+
+    def extras(self, state: PredRNNState, frames: Tensor, predictions: Tensor) -> dict[str, Tensor]:
+        """{"decoupling": scalar}, from the increments of all steps and layers at once."""
+        delta_c, delta_m = (torch.cat(maps) for maps in zip(*state.increments, strict=True))
+        return {"decoupling": decoupling(self.adapter(delta_c), self.adapter(delta_m))}

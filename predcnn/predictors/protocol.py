@@ -1,0 +1,184 @@
+"""What every predictor is: past frames in, future frames out, a few services around them."""
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from predcnn.predictors.rollout import roll_out
+from predcnn.predictors.sizes import tiled
+from predcnn.registry import PREDICTORS
+
+COMPAT = (None, "openstl")
+
+
+def check_compat(name: str, compat: str | None) -> str | None:
+    """``compat`` if it is None (repaired form) or "openstl" (published form), else ValueError."""
+    if compat not in COMPAT:
+        raise ValueError(f"{name}: compat is None or 'openstl', not {compat!r}")
+    return compat
+
+
+def check_in_shape(in_shape: Sequence[int]) -> tuple[int, int, int, int]:
+    """``in_shape`` as four positive integers (T, C, H, W), else ValueError."""
+    shape = tuple(in_shape) if isinstance(in_shape, Sequence) else (in_shape,)
+    if len(shape) != 4 or not all(_is_count(n) for n in shape):
+        raise ValueError(f"in_shape is (T, C, H, W), four positive integers, not {in_shape!r}")
+    return shape
+
+
+def check_frames_out(frames_out: int | None, frames_in: int) -> int:
+    """``frames_out``, or ``frames_in`` if it is None; ValueError if it is no positive integer."""
+    if frames_out is None:
+        return frames_in
+    if not _is_count(frames_out):
+        raise ValueError(f"a number of future frames is a positive integer, not {frames_out!r}")
+    return frames_out
+
+
+class Predictor(nn.Module):
+    """Past frames (B, T, C, H, W) in [0, 1] -> future frames (B, frames_out, C, H, W), unclipped.
+
+    A subclass is registered in PREDICTORS, calls this constructor first, and defines ``forward``.
+    Its constructor takes ``(in_shape, frames_out=None, *, compat=None, <named options>)``; what it
+    was called with is recorded in ``config`` without the subclass doing anything.
+
+    A subclass whose published parameter names differ declares ``openstl_keys`` (see
+    `predcnn.predictors.weights`). One that only takes frames of the size it was built for sets
+    ``needs_resolution = True`` and gets other sizes in `predict` by padding and tiling.
+
+    Attributes:
+        in_shape: (T, C, H, W) of the past.
+        frames_out: number of future frames that ``forward`` gives.
+        compat: None for the repaired form, "openstl" for the published one.
+        config: plain dict {"name", "in_shape", "frames_out", "compat", options...} (sequences as
+            tuples) that `predcnn.create_predictor` accepts back.
+        merged: whether `merge` was called.
+
+    Args:
+        in_shape: (T, C, H, W), four positive integers.
+        frames_out: number of future frames; T if None.
+        compat: None or "openstl".
+    """
+
+    needs_resolution: bool = False
+    config: dict[str, object]
+
+    def __init_subclass__(cls, **options: object) -> None:
+        super().__init_subclass__(**options)
+        if "__init__" in vars(cls):
+            cls.__init__ = _recording(cls.__init__)
+
+    def __init__(
+        self,
+        in_shape: Sequence[int],
+        frames_out: int | None = None,
+        *,
+        compat: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.in_shape = check_in_shape(in_shape)
+        self.frames_out = check_frames_out(frames_out, self.in_shape[0])
+        self.compat = check_compat(type(self).__name__, compat)
+        self.merged = False
+
+    def check_past(self, past: Tensor) -> None:
+        """Raise if ``past`` is no float tensor (B, T, C, H, W) with this predictor's T and C."""
+        T, C = self.in_shape[:2]
+        if past.ndim != 5:
+            raise ValueError(f"frames are (B, T, C, H, W), not {past.ndim}-D {tuple(past.shape)}")
+        if past.shape[1] != T or past.shape[2] != C:
+            raise ValueError(
+                f"built for {T} frames of {C} channels, given {past.shape[1]} frames of "
+                f"{past.shape[2]} channels: shape (B, T, C, H, W) = {tuple(past.shape)}"
+            )
+        if not past.is_floating_point():
+            raise TypeError(f"frames are floats in [0, 1], not {past.dtype}: divide bytes by 255")
+
+    def rollout(self, past: Tensor, horizon: int) -> Tensor:
+        """The next ``horizon`` frames, by feeding predictions back; differentiable.
+
+        Slides over the last T frames; a predictor that can simply run longer overrides this.
+        """
+        return roll_out(self, past, horizon)
+
+    @torch.no_grad()
+    def predict(self, frames: Tensor, horizon: int | None = None) -> Tensor:
+        """The next ``horizon`` frames, by default ``frames_out``: (B, T, ...) -> (B, horizon, ...).
+
+        Any frame size and any horizon; runs in eval mode without gradients and leaves every
+        module's mode as it was. ``frames`` must lie on this predictor's device.
+
+        Raises:
+            ValueError: wrong number of axes, frames or channels, or horizon < 1.
+            TypeError: frames are not floats.
+        """
+        self.check_past(frames)
+        horizon = check_frames_out(horizon, self.frames_out)
+        modes = [(module, module.training) for module in self.modules()]
+        self.eval()
+        try:
+            if self.needs_resolution:
+                size = self.in_shape[2:]
+                return tiled(lambda past: self.rollout(past, horizon), frames, size)
+            return self.rollout(frames, horizon)
+        finally:
+            for module, training in modes:
+                module.training = training
+
+    def merge(self) -> "Predictor":
+        """Fold normalisation and parallel branches for inference, in place; returns itself.
+
+        Calls ``merge_()`` of every part that has one, inner parts first, and switches to eval mode:
+        the outputs there stay the same up to rounding, training from here is meaningless.
+        """
+        self.eval()
+        for module in reversed(list(self.modules())):
+            if module is not self and hasattr(module, "merge_"):
+                module.merge_()
+        self.merged = True
+        return self
+
+
+def _recording(init: Callable[..., None]) -> Callable[..., None]:
+    """Let a constructor leave what it was called with in ``config``; the outermost class wins."""
+
+    @functools.wraps(init)
+    def recorded(self: Predictor, *args: object, **options: object) -> None:
+        init(self, *args, **options)
+        bound = inspect.signature(init).bind(self, *args, **options)
+        bound.apply_defaults()
+        given = {key: plain(value) for key, value in list(bound.arguments.items())[1:]}
+        self.config = {
+            "name": _name_of(type(self)),
+            **given,
+            "in_shape": self.in_shape,
+            "frames_out": self.frames_out,
+        }
+
+    return recorded
+
+
+def _name_of(cls: type) -> str:
+    """The registered name of a predictor's class, else its dotted path."""
+    for name in PREDICTORS.names():
+        if PREDICTORS[name] is cls:
+            return name
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def plain(value: object) -> object:
+    """An option as plain data: numbers, strings, None, tuples and dicts; TypeError for the rest."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence):
+        return tuple(plain(item) for item in value)
+    raise TypeError(f"a predictor's option is plain data, not {type(value).__name__}: {value!r}")
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0

@@ -1,0 +1,120 @@
+"""Reading weight files without running code from them, and saying exactly what does not fit."""
+
+import difflib
+import pickle
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+SHOWN = 20
+
+
+class KeyMismatchError(ValueError):
+    """A state dict that does not belong to a module: all that is wrong with it, at once.
+
+    Attributes:
+        missing: keys the module has and the state dict has not.
+        unexpected: keys the state dict has and the module has not.
+        misshaped: (key, given shape, expected shape).
+    """
+
+    def __init__(
+        self,
+        what: str,
+        missing: Sequence[str],
+        unexpected: Sequence[str],
+        misshaped: Sequence[tuple[str, tuple[int, ...], tuple[int, ...]]],
+    ) -> None:
+        self.missing, self.unexpected = list(missing), list(unexpected)
+        self.misshaped = list(misshaped)
+        unknown = [self._with_hint(key) for key in self.unexpected]
+        shapes = [f"{key} is {given}, expected {expected}" for key, given, expected in misshaped]
+        parts = [
+            _listed("missing", self.missing),
+            _listed("unexpected", unknown),
+            _listed("of another shape", shapes),
+        ]
+        super().__init__(f"{what}: " + "; ".join(part for part in parts if part))
+
+    def _with_hint(self, key: str) -> str:
+        near = difflib.get_close_matches(key, self.missing, n=1, cutoff=0.8)
+        return f"{key} (near the missing {near[0]})" if near else key
+
+
+def _listed(kind: str, lines: Sequence[str]) -> str:
+    if not lines:
+        return ""
+    more = f"\n  ... and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
+    return f"{len(lines)} {kind}:\n  " + "\n  ".join(lines[:SHOWN]) + more
+
+
+def check_keys(
+    what: str, given: Mapping[str, Tensor], expected: Mapping[str, Sequence[int]]
+) -> None:
+    """Raise `KeyMismatchError` unless ``given`` has just the keys and shapes of ``expected``."""
+    missing = [key for key in expected if key not in given]
+    unexpected = [key for key in given if key not in expected]
+    misshaped = [
+        (key, tuple(given[key].shape), tuple(shape))
+        for key, shape in expected.items()
+        if key in given and tuple(given[key].shape) != tuple(shape)
+    ]
+    if missing or unexpected or misshaped:
+        raise KeyMismatchError(what, missing, unexpected, misshaped)
+
+
+def existing_file(path: str | Path) -> Path:
+    """``path`` if it is a file, else FileNotFoundError that names what lies near it."""
+    path = Path(path).expanduser()
+    if path.is_file():
+        return path
+    if path.is_dir():
+        raise FileNotFoundError(f"{path} is a folder, not a file; {_nearby(path, path.name)}")
+    folder = path.parent
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no file {path}: there is no folder {folder}")
+    raise FileNotFoundError(f"no file {path}; {_nearby(folder, path.name)}")
+
+
+def _nearby(folder: Path, name: str) -> str:
+    weights = (".ckpt", ".safetensors", ".pth", ".pt")
+    names = sorted(p.name for p in folder.iterdir() if p.suffix in weights)
+    if not names:
+        return "no weight file lies in that folder"
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    return f"nearest there: {', '.join(near or names[:5])}"
+
+
+def read_pickle(path: Path) -> object:
+    """The content of a torch file, tensors and plain data only, on the CPU.
+
+    Raises:
+        ValueError: truncated, of another kind, or holding more than tensors and plain data.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if "Unsupported global" in str(error) or "GLOBAL" in str(error):
+            reason = "it holds Python objects beside tensors and plain data, which are never loaded"
+        else:
+            reason = "it is damaged or no torch file"
+        raise ValueError(f"{path} cannot be read: {reason}") from error
+    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+        raise ValueError(f"{path} cannot be read: it is damaged or no torch file") from error
+
+
+def strip_prefixes(
+    state: Mapping[str, object], prefixes: Sequence[str] = ("model.", "module.", "_orig_mod.")
+) -> dict[str, object]:
+    """Take off what wrappers put before every key (Lightning, DDP, torch.compile), in any order."""
+    state = dict(state)
+    found = True
+    while found and state:
+        found = False
+        for prefix in prefixes:
+            if all(key.startswith(prefix) for key in state):
+                state = {key.removeprefix(prefix): value for key, value in state.items()}
+                found = True
+    return state

@@ -1,0 +1,74 @@
+"""Named classes: one registry per kind of part, filled by decorators when a room is imported."""
+
+import difflib
+import importlib
+from collections.abc import Callable
+
+
+class Registry:
+    """Classes by name; a dotted path reaches a class outside the package.
+
+    Args:
+        kind: what the classes are, for error messages ("block", "predictor", ...).
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._classes: dict[str, type] = {}
+
+    def register(self, name: str) -> Callable[[type], type]:
+        """Decorator that files a class under ``name``; a name that is taken raises ValueError."""
+
+        def add(cls: type) -> type:
+            if name in self._classes:
+                taken = self._classes[name]
+                raise ValueError(
+                    f"{self.kind} {name!r} is already {taken.__module__}.{taken.__qualname__}"
+                )
+            self._classes[name] = cls
+            return cls
+
+        return add
+
+    def __getitem__(self, name: str) -> type:
+        if not isinstance(name, str):
+            raise TypeError(f"a {self.kind} is named by a string, not {type(name).__name__}")
+        if name in self._classes:
+            return self._classes[name]
+        module, dot, attribute = name.rpartition(".")
+        if dot:
+            return self._outside(name, module, attribute)
+        near = difflib.get_close_matches(name, self._classes, n=3)
+        hint = f"did you mean {', '.join(near)}? " if near else ""
+        raise KeyError(f"no {self.kind} {name!r}; {hint}accepted: {', '.join(self.names())}")
+
+    def _outside(self, path: str, module: str, attribute: str) -> type:
+        try:
+            found = getattr(importlib.import_module(module), attribute)
+        except ModuleNotFoundError as error:
+            raise KeyError(f"no {self.kind} {path!r}: no module {error.name!r}") from error
+        except AttributeError as error:
+            raise KeyError(f"no {self.kind} {path!r}: {module} has no {attribute!r}") from error
+        if not isinstance(found, type):
+            raise TypeError(f"{path!r} is no class but a {type(found).__name__}")
+        return found
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._classes
+
+    def names(self) -> list[str]:
+        """All registered names, sorted."""
+        return sorted(self._classes)
+
+
+BLOCKS = Registry("block")
+"""(B, C, H, W) -> (B, C, H, W) modules: one per paper, the parts a translator stacks."""
+
+TRANSLATORS = Registry("translator")
+"""Whole translators that are not a stack of one block (SimVP v1's U-shape)."""
+
+PREDICTORS = Registry("predictor")
+"""Past frames (B, T, C, H, W) -> future frames."""
+
+BACKBONES = Registry("backbone")
+"""ImageNet networks, by preset name."""

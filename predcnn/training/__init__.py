@@ -1,0 +1,1 @@
+"""Training of any predictor: the LightningModule, objectives, schedules and callbacks."""

@@ -1,0 +1,49 @@
+"""Pictures of the same validation sequences while a run goes on."""
+
+from pathlib import Path
+
+import lightning.pytorch as pl
+import torch
+
+from predcnn.data import to_float
+from predcnn.visual import comparison_frames, write_gif
+
+
+class DrawPredictions(pl.Callback):
+    """Write ``predictions/val_<i>_epoch_<n>.gif`` for the first validation sequences.
+
+    Args:
+        every_n_epochs: epochs between two drawings.
+        sequences: how many of the first validation sequences.
+        fps: frames per second of the GIFs.
+    """
+
+    def __init__(self, every_n_epochs: int = 5, sequences: int = 2, fps: float = 5.0) -> None:
+        if every_n_epochs < 1 or sequences < 1:
+            raise ValueError(
+                "every_n_epochs and sequences are at least 1, "
+                f"got {every_n_epochs} and {sequences}"
+            )
+        self.every_n_epochs = every_n_epochs
+        self.sequences = sequences
+        self.fps = fps
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        epoch = trainer.current_epoch + 1
+        due = epoch % self.every_n_epochs == 0 and trainer.state.fn == "fit"
+        if not due or trainer.sanity_checking or not trainer.is_global_zero:
+            return
+        dataset = trainer.datamodule.split("val")
+        batch = dataset.batch(0, range(min(self.sequences, len(dataset)))).to(pl_module.device)
+        frames = to_float(batch)
+        past, future = frames[:, : pl_module.frames_in], frames[:, pl_module.frames_in :]
+        with torch.no_grad():
+            pred = pl_module.predictor(past)  # validation: the module is in eval mode here
+        folder = Path(trainer.default_root_dir) / "predictions"
+        folder.mkdir(parents=True, exist_ok=True)
+        name = trainer.datamodule.family.name
+        for i in range(len(frames)):
+            pictures = comparison_frames(
+                past[i], future[i], {f"epoch {epoch}": pred[i]}, caption=f"{name}, validation {i}"
+            )
+            write_gif(folder / f"val_{i}_epoch_{epoch:03d}.gif", pictures, fps=self.fps)

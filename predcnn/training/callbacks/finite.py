@@ -1,0 +1,57 @@
+"""Stop a run whose loss or batch is not finite, before the bad step reaches the weights or a checkpoint."""
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor
+
+
+class NonFiniteError(RuntimeError):
+    """A loss or gradient was NaN or infinite."""
+
+
+class StopOnNonFinite(pl.Callback):
+    """Raise ``NonFiniteError`` when the loss is NaN or infinite; no checkpoint is written after it.
+
+    On CPU every step is checked. On an accelerator the verdicts are gathered on the device and read at
+    validation, at checkpoints and every ``check_every`` steps, so that no step waits for the host.
+
+    Args:
+        check_every: steps between two readings on an accelerator.
+    """
+
+    def __init__(self, check_every: int = 50) -> None:
+        self.check_every = check_every
+        self._bad: Tensor | None = None
+        self._first = 0
+
+    def on_before_backward(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: Tensor
+    ) -> None:
+        bad = ~torch.isfinite(loss.detach())
+        if self._bad is None:
+            self._bad, self._first = bad, trainer.global_step
+        else:
+            self._bad = self._bad | bad
+        if loss.device.type == "cpu" or (trainer.global_step - self._first) >= self.check_every:
+            self.check(trainer)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.check(trainer)
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict
+    ) -> None:
+        self.check(trainer)
+
+    def check(self, trainer: pl.Trainer) -> None:
+        """Read the gathered verdicts; raise if a loss was not finite."""
+        bad, self._bad = self._bad, None
+        if bad is None or not bool(bad):
+            return
+        where = f"at step {trainer.global_step}"
+        if self._first != trainer.global_step:
+            where = f"between steps {self._first} and {trainer.global_step}"
+        raise NonFiniteError(
+            f"the loss was NaN or infinite {where}; checkpoints/last.ckpt and best.ckpt are from before. "
+            "A lower optimizer.lr, trainer.gradient_clip_val=1.0 or trainer.precision=32-true usually helps"
+        )

@@ -1,0 +1,27 @@
+"""The progress bar: loss, learning rate, sequences per second."""
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import TQDMProgressBar
+
+
+class ProgressBar(TQDMProgressBar):
+    """Lightning's bar with the three numbers one watches.
+
+    Args:
+        refresh_rate: steps between two redraws.
+    """
+
+    def __init__(self, refresh_rate: int = 10) -> None:
+        super().__init__(refresh_rate=refresh_rate)
+
+    def get_metrics(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule
+    ) -> dict[str, float | str]:
+        shown: dict[str, float | str] = {}
+        names = {"train/loss": "loss", "val/mse": "val_mse", "timing/sequences_per_s": "seq/s"}
+        for key, label in names.items():
+            if key in trainer.callback_metrics:
+                shown[label] = f"{float(trainer.callback_metrics[key]):.4g}"
+        if trainer.optimizers:
+            shown["lr"] = f"{trainer.optimizers[0].param_groups[0]['lr']:.1e}"
+        return shown

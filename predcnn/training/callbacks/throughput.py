@@ -1,0 +1,58 @@
+"""Sequences per second of the training steps, and what that means for the run."""
+
+import time
+
+import lightning.pytorch as pl
+
+
+class Throughput(pl.Callback):
+    """Log ``timing/sequences_per_s`` over the last logging interval and say once how long the run will take.
+
+    Args:
+        announce_after: steps before the duration of an epoch is estimated; the first ones are slower.
+    """
+
+    def __init__(self, announce_after: int = 10) -> None:
+        self.announce_after = announce_after
+        self.sequences_per_s = 0.0
+        self._mark: tuple[float, int] | None = None
+        self._steps_seen = 0
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._mark = None  # validation and drawing lie between two epochs
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: object,
+        batch: object,
+        batch_idx: int,
+    ) -> None:
+        self._steps_seen += 1
+        if self._mark is None:
+            self._mark = (time.perf_counter(), batch_idx)
+            return
+        start, first = self._mark
+        steps = batch_idx - first
+        announce = self._steps_seen == self.announce_after
+        if steps < trainer.log_every_n_steps and not announce:
+            return
+        seconds = (time.perf_counter() - start) / steps
+        self.sequences_per_s = len(batch) * trainer.world_size / seconds
+        pl_module.log("timing/sequences_per_s", self.sequences_per_s)
+        if announce:
+            self._announce(trainer, seconds)
+        self._mark = (time.perf_counter(), batch_idx)
+
+    def _announce(self, trainer: pl.Trainer, seconds: float) -> None:
+        batches = trainer.num_training_batches
+        left = trainer.estimated_stepping_batches * trainer.accumulate_grad_batches
+        text = (
+            f"{seconds:.2f} s a step: about {seconds * batches / 60:.1f} minutes an epoch of {batches:,} "
+            f"steps, {seconds * left / 60:.0f} minutes in all (validation and test not counted)"
+        )
+        if trainer.progress_bar_callback is not None:
+            trainer.progress_bar_callback.print(text)
+        elif trainer.is_global_zero:
+            print(text, flush=True)

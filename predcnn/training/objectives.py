@@ -1,0 +1,76 @@
+"""What training minimises: sums of named, weighted terms on predicted and true frames.
+
+An objective is called as ``objective(predictor, frames, frames_in, progress)`` with frames (B, T, C, H, W) in
+[0, 1] and returns ``{"loss": scalar, "<term>": scalar, ...}``; ``frame_loss(pred, target)`` is the part of it
+that validation can compute too.
+
+TAU's divergence: Tan et al., "Temporal Attention Unit: Towards Efficient Spatiotemporal Predictive
+Learning", CVPR 2023, https://arxiv.org/abs/2206.12126 (eq. 8).
+"""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from predcnn.metrics.ssim import structural_similarity
+from predcnn.training.sampling import Progress
+
+
+def divergence(pred: Tensor, target: Tensor, temperature: float = 0.1, eps: float = 1e-12) -> Tensor:
+    """TAU's differential divergence between the changes of two sequences (B, T, C, H, W).
+
+    The changes from frame to frame become distributions over the pixels by a softmax; the result is the mean
+    over all elements of p log(p / (q + eps) + eps), as published (a KL divergence divided by C·H·W), and 0
+    where there are fewer than three frames, as published.
+    """
+    if pred.shape[1] <= 2:
+        return pred.new_zeros(())
+    p = F.softmax(pred.diff(dim=1).flatten(2) / temperature, dim=-1)
+    q = F.softmax(target.diff(dim=1).flatten(2) / temperature, dim=-1)
+    return (p * torch.log(p / (q + eps) + eps)).mean()
+
+
+def dissimilarity(pred: Tensor, target: Tensor) -> Tensor:
+    """1 - SSIM of unclipped predictions, data range 1, mean over frames."""
+    return 1 - structural_similarity(pred, target, data_range=1.0).mean().to(pred.dtype)
+
+
+FRAME_TERMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "mse": F.mse_loss,
+    "l1": F.l1_loss,
+    "ssim": dissimilarity,
+    "divergence": divergence,
+}
+"""Terms by name: (pred, target), both (B, T, C, H, W), to a scalar."""
+
+
+class FrameLoss(nn.Module):
+    """Weighted sum of frame terms on the predicted future.
+
+    Args:
+        terms: weight per term name, names of ``FRAME_TERMS``.
+    """
+
+    def __init__(self, terms: Mapping[str, float]) -> None:
+        super().__init__()
+        unknown = sorted(set(terms) - set(FRAME_TERMS))
+        if unknown:
+            raise ValueError(f"no loss term {unknown}; accepted: {', '.join(sorted(FRAME_TERMS))}")
+        self.terms = {name: float(weight) for name, weight in terms.items() if weight}
+        if not self.terms:
+            raise ValueError("an objective needs at least one term with a weight that is not 0")
+
+    def frame_loss(self, pred: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """The terms and their weighted sum ``loss``, of two (B, T, C, H, W)."""
+        parts = {name: FRAME_TERMS[name](pred, target) for name in self.terms}
+        loss = sum(weight * parts[name] for name, weight in self.terms.items())
+        return {"loss": loss, **(parts if len(parts) > 1 else {})}
+
+    def forward(
+        self, predictor: nn.Module, frames: Tensor, frames_in: int, progress: Progress
+    ) -> dict[str, Tensor]:
+        """Predict the future of ``frames`` (B, T, C, H, W) from its first ``frames_in``."""
+        past, future = frames[:, :frames_in], frames[:, frames_in:]
+        return self.frame_loss(predictor(past), future)

@@ -1,0 +1,119 @@
+"""The LightningModule of every predictor: steps, metrics, optimizer and schedule."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor, nn
+from torchmetrics import MetricCollection
+
+from predcnn.data import to_float
+from predcnn.metrics import video_metrics
+from predcnn.training.sampling import Progress
+
+
+class VideoPrediction(pl.LightningModule):
+    """Train and evaluate a predictor on batches of frames (B, T_in + T_out, C, H, W).
+
+    Batches are uint8 (0..255) or float in [0, 1]; the conversion happens on the device. Validation logs
+    ``val/<metric>``; a test leaves ``test_results``: metrics, their values per lead time, and the same of
+    repeating the last frame, the zero line of every table.
+
+    Args:
+        predictor: past (B, T_in, C, H, W) -> future (B, T_out, C, H, W).
+        objective: see ``predcnn.training.objectives``.
+        optimizer: parameters -> optimizer.
+        scheduler: (optimizer, total_steps=n) -> schedule, stepped per optimiser step.
+        metrics: names of ``predcnn.metrics``.
+        metric_options: options of single metrics, ``{"lpips": {"backbone_weights": path}}``.
+        run: plain values that describe the run, kept in every checkpoint.
+    """
+
+    def __init__(
+        self,
+        predictor: nn.Module,
+        objective: nn.Module,
+        optimizer: Callable,
+        scheduler: Callable,
+        metrics: Sequence[str] = ("mse", "mae", "ssim", "psnr"),
+        metric_options: Mapping[str, Mapping] | None = None,
+        run: Mapping | None = None,
+    ) -> None:
+        super().__init__()
+        self.predictor = predictor
+        self.objective = objective
+        self.make_optimizer = optimizer
+        self.make_scheduler = scheduler
+        self.metric_names = tuple(metrics)
+        self.metric_options = dict(metric_options or {})
+        self.run_description = dict(run or {})
+        self.frames_in = predictor.in_shape[0]
+        self.test_results: dict = {}
+        # Not submodules: LPIPS carries a network that must not enter the checkpoints.
+        self._meters: dict[str, MetricCollection] = {}
+
+    def _start_meters(self, *names: str) -> None:
+        curves = [f"{name}_per_frame" for name in self.metric_names]
+        for name in names:
+            if name not in self._meters:
+                wanted = self.metric_names if name == "val" else (*self.metric_names, *curves)
+                self._meters[name] = video_metrics(wanted, options=self.metric_options)
+            self._meters[name].to(self.device).reset()
+
+    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
+        frames = to_float(batch)
+        progress = Progress(self.global_step, self.current_epoch, self.global_rank)
+        parts = self.objective(self.predictor, frames, self.frames_in, progress)
+        self.log_dict({f"train/{name}": value.detach() for name, value in parts.items()})
+        return parts["loss"]
+
+    def on_validation_epoch_start(self) -> None:
+        self._start_meters("val")
+
+    def validation_step(self, batch: Tensor, batch_idx: int) -> None:
+        frames = to_float(batch)
+        past, future = frames[:, : self.frames_in], frames[:, self.frames_in :]
+        pred = self.predictor(past)
+        loss = self.objective.frame_loss(pred, future)["loss"]
+        self.log("val/loss", loss, sync_dist=True, batch_size=len(frames))
+        self._meters["val"].update(pred, future)
+
+    def on_validation_epoch_end(self) -> None:
+        values = self._meters["val"].compute()
+        self.log_dict({f"val/{name}": value for name, value in values.items()}, rank_zero_only=False)
+
+    def on_test_epoch_start(self) -> None:
+        self._start_meters("test", "copy_last")
+
+    def test_step(self, batch: Tensor, batch_idx: int) -> None:
+        frames = to_float(batch)
+        past, future = frames[:, : self.frames_in], frames[:, self.frames_in :]
+        self._meters["test"].update(self.predictor(past), future)
+        self._meters["copy_last"].update(past[:, -1:].expand_as(future), future)
+
+    def on_test_epoch_end(self) -> None:
+        for name in ("test", "copy_last"):
+            values = self._meters[name].compute()
+            self.test_results[name] = {key: value.cpu().tolist() for key, value in values.items()}
+        scalars = self.test_results["test"]
+        self.log_dict(
+            {f"test/{name}": torch.tensor(scalars[name]) for name in self.metric_names},
+            rank_zero_only=False,
+        )
+
+    def configure_optimizers(self) -> dict:
+        steps = self.trainer.estimated_stepping_batches
+        if steps == float("inf"):
+            raise ValueError(
+                "the schedule needs the number of steps: set trainer.max_epochs or trainer.max_steps "
+                "(trainer.max_time alone gives none)"
+            )
+        optimizer = self.make_optimizer(self.predictor.parameters())
+        scheduler = self.make_scheduler(optimizer, total_steps=int(steps))
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+    def on_save_checkpoint(self, checkpoint: dict) -> None:
+        checkpoint["predcnn"] = {"config": self.predictor.config, "run": self.run_description}

@@ -1,0 +1,124 @@
+"""When a recurrent predictor is fed the true frame in training: scheduled sampling and its relatives.
+
+A schedule is called as ``schedule(progress, batch, frames_in, steps)`` and returns ``use_truth`` (batch, steps)
+for `unroll`: a pure function of the seed and the progress, so that a resumed run draws what it would have drawn.
+
+Bengio et al., "Scheduled Sampling for Sequence Prediction with Recurrent Neural Networks", 2015,
+https://arxiv.org/abs/1506.03099; Wang et al., "PredRNN", 2022, https://arxiv.org/abs/2103.09504 (sec. 3.5: reverse
+scheduled sampling). Lengths and rates are OpenSTL's.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class Progress(NamedTuple):
+    """Where a training is: finished optimiser steps, epoch, and the rank that asks."""
+
+    step: int
+    epoch: int = 0
+    rank: int = 0
+
+
+class ScheduledSampling:
+    """True past, then truth with a probability that falls linearly from 1 to 0.
+
+    Args:
+        steps: optimiser steps until only predictions are fed; published 50,000.
+        decays: False keeps the probability at 1 until ``steps`` and drops it to 0 there: what the published
+            training of MAU does, because it never stores the decayed value.
+        seed: of the draws.
+    """
+
+    def __init__(self, steps: int = 50_000, decays: bool = True, seed: int = 0) -> None:
+        self.steps, self.decays, self.seed = _positive("steps", steps), decays, seed
+
+    def probability(self, progress: Progress) -> float:
+        """Of feeding the truth where a prediction could be fed."""
+        if progress.step >= self.steps:
+            return 0.0
+        return 1.0 - (progress.step + 1) / self.steps if self.decays else 1.0
+
+    def __call__(self, progress: Progress, batch: int, frames_in: int, steps: int) -> Tensor:
+        draws = _draws(self.seed, progress, (batch, steps))
+        use = draws < self.probability(progress)
+        use[:, :frames_in] = True
+        return torch.from_numpy(use)
+
+
+class ReverseScheduledSampling:
+    """PredRNN-V2: the past becomes certain while the future becomes the model's own.
+
+    Args:
+        steps: length of the schedule, published 50,000: constant to its half, then the probability of truth in
+            the past approaches 1 exponentially (scale ``steps`` / 10) and in the future falls linearly to 0.
+        seed: of the draws.
+    """
+
+    def __init__(self, steps: int = 50_000, seed: int = 0) -> None:
+        self.steps, self.seed = _positive("steps", steps), seed
+
+    def probabilities(self, progress: Progress) -> tuple[float, float]:
+        """Of feeding the truth in the past and in the future."""
+        half = self.steps / 2
+        if progress.step < half:
+            return 0.5, 0.5
+        if progress.step < self.steps:
+            gone = progress.step - half
+            return 1 - 0.5 * math.exp(-gone / (self.steps / 10)), 0.5 - 0.5 * gone / half
+        return 1.0, 0.0
+
+    def __call__(self, progress: Progress, batch: int, frames_in: int, steps: int) -> Tensor:
+        draws = _draws(self.seed, progress, (batch, steps))
+        past, future = self.probabilities(progress)
+        use = draws < np.where(np.arange(steps) < frames_in, past, future)
+        use[:, 0] = True
+        return torch.from_numpy(use)
+
+
+class TeacherCoin:
+    """PhyDNet: one coin for a whole batch decides whether its future is fed with truth.
+
+    Args:
+        decay: fall of the probability of truth per epoch, from 1; published 0.003.
+        seed: of the coins.
+    """
+
+    def __init__(self, decay: float = 0.003, seed: int = 0) -> None:
+        if not 0 <= decay <= 1:
+            raise ValueError(f"decay is a probability per epoch in [0, 1], got {decay}")
+        self.decay, self.seed = decay, seed
+
+    def __call__(self, progress: Progress, batch: int, frames_in: int, steps: int) -> Tensor:
+        truth = _draws(self.seed, progress, ()) < max(0.0, 1 - self.decay * progress.epoch)
+        use = torch.full((batch, steps), bool(truth))
+        use[:, :frames_in] = True
+        return use
+
+
+class AlwaysTruth:
+    """Teacher forcing at every step."""
+
+    def __call__(self, progress: Progress, batch: int, frames_in: int, steps: int) -> Tensor:
+        return torch.ones(batch, steps, dtype=torch.bool)
+
+
+class NeverTruth:
+    """The true past, then only predictions: training as it is tested."""
+
+    def __call__(self, progress: Progress, batch: int, frames_in: int, steps: int) -> Tensor:
+        return (torch.arange(steps) < frames_in).expand(batch, steps).clone()
+
+
+def _draws(seed: int, progress: Progress, shape: tuple[int, ...]) -> np.ndarray:
+    return np.random.default_rng([seed, progress.rank, progress.step]).random(shape)
+
+
+def _positive(name: str, value: int) -> int:
+    if value < 1:
+        raise ValueError(f"{name} is a positive number of optimiser steps, got {value}")
+    return value

@@ -1,0 +1,90 @@
+"""The objective of recurrent predictors: all one-step predictions, and what each paper adds to them."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from predcnn.predictors.dmvfn import pyramid_loss
+from predcnn.predictors.prednet import layer_error_loss
+from predcnn.training.objectives import FrameLoss
+from predcnn.training.sampling import Progress
+
+
+def _stages(stages: Tensor, frames: Tensor) -> Tensor:
+    target = frames[:, -stages.shape[1] :]
+    return pyramid_loss(stages.flatten(0, 1), target.flatten(0, 1))
+
+
+EXTRA_TERMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "decoupling": lambda value, frames: value,
+    "moments": lambda value, frames: value,
+    "layer_errors": lambda value, frames: layer_error_loss(value),
+    "stages": _stages,
+}
+"""Terms from the extras of `unroll`: (extra, frames (B, T, C, H, W)) to a scalar."""
+
+
+class UnrolledLoss(FrameLoss):
+    """Frame terms over all one-step predictions of frames 1..T-1, past included, plus extra terms.
+
+    Args:
+        terms: weight per frame term, see ``FrameLoss``; may be empty if there are extras.
+        sampling: when the truth is fed, see ``predcnn.training.sampling``.
+        extras: weight per extra term of this predictor's ``unroll``.
+        sum_steps: sum the frame terms over the steps instead of averaging (PhyDNet).
+        compat_sampling: replaces ``sampling`` for a predictor with ``compat="openstl"`` (MAU).
+    """
+
+    def __init__(
+        self,
+        terms: Mapping[str, float],
+        sampling: Callable[[Progress, int, int, int], Tensor],
+        extras: Mapping[str, float] | None = None,
+        sum_steps: bool = False,
+        compat_sampling: Callable[[Progress, int, int, int], Tensor] | None = None,
+    ) -> None:
+        self.extras = {name: float(weight) for name, weight in (extras or {}).items()}
+        unknown = sorted(set(self.extras) - set(EXTRA_TERMS))
+        if unknown:
+            raise ValueError(f"no extra term {unknown}; accepted: {', '.join(sorted(EXTRA_TERMS))}")
+        # Validation compares frames whatever the training minimises.
+        super().__init__(terms or {"mse": 1.0})
+        self.in_training = bool(terms)
+        self.sampling = sampling
+        self.sum_steps = sum_steps
+        self.compat_sampling = compat_sampling
+
+    def forward(
+        self, predictor: nn.Module, frames: Tensor, frames_in: int, progress: Progress
+    ) -> dict[str, Tensor]:
+        """Unroll over ``frames`` (B, T, C, H, W), fed as the schedule says."""
+        published = predictor.compat == "openstl" and self.compat_sampling is not None
+        sampling = self.compat_sampling if published else self.sampling
+        use_truth = sampling(progress, len(frames), frames_in, frames.shape[1] - 1)
+        predictions, extras = predictor.unroll(frames, use_truth)
+        parts: dict[str, Tensor] = {}
+        loss = predictions.new_zeros(())
+        if self.in_training:
+            parts = self.frame_loss(predictions, frames[:, 1:])
+            loss = parts.pop("loss") * (predictions.shape[1] if self.sum_steps else 1)
+        for name, weight in self.extras.items():
+            parts[name] = EXTRA_TERMS[name](extras[name], frames)
+            loss = loss + weight * parts[name]
+        return {"loss": loss, **parts}
+
+
+class PhyDNetLoss(UnrolledLoss):
+    """PhyDNet's sum over steps plus its moment term.
+
+    With ``compat="openstl"`` the published defect: the total is compared with every target pixel as if it were a
+    prediction, mean((total - y)²), which has its minimum where the total equals the mean pixel.
+    """
+
+    def forward(
+        self, predictor: nn.Module, frames: Tensor, frames_in: int, progress: Progress
+    ) -> dict[str, Tensor]:
+        parts = super().forward(predictor, frames, frames_in, progress)
+        if predictor.compat == "openstl":
+            parts["loss"] = torch.mean((parts["loss"] - frames[:, frames_in:]) ** 2)
+        return parts

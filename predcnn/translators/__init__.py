@@ -1,0 +1,52 @@
+"""Translators: the latent past -> the latent future, (B, T * hid_S, H, W) kept."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+
+from torch import nn
+
+from predcnn import blocks
+from predcnn.registry import BLOCKS, TRANSLATORS
+from predcnn.translators import inception
+from predcnn.translators.meta import MetaTranslator
+
+
+def list_translators() -> list[str]:
+    """Every name that ``translator=`` accepts, sorted: blocks to stack and whole translators."""
+    return sorted([*BLOCKS.names(), *TRANSLATORS.names()])
+
+
+def create_translator(
+    translator: str | Sequence[str],
+    channels: int,
+    hidden: int,
+    depth: int,
+    *,
+    resolution: tuple[int, int],
+    mlp_ratio: float = 8.0,
+    drop_path: float = 0.0,
+    options: Mapping[str, object] | None = None,
+) -> nn.Module:
+    """A translator (B, channels, H, W) -> (B, channels, H, W); see `MetaTranslator` for the words.
+
+    Args:
+        translator: a name of `list_translators`, a dotted path to a block's class, or a list of
+            block names.
+
+    Raises:
+        KeyError: unknown name. TypeError: unknown option. ValueError: sizes that do not fit.
+    """
+    rest = {
+        "resolution": resolution,
+        "mlp_ratio": mlp_ratio,
+        "drop_path": drop_path,
+        "options": options,
+    }
+    if isinstance(translator, str) and translator in TRANSLATORS:
+        return TRANSLATORS[translator](channels, hidden, depth, **rest)
+    if isinstance(translator, str) and "." not in translator and translator not in BLOCKS:
+        names = list_translators()
+        near = difflib.get_close_matches(translator, names, n=3)
+        hint = f"did you mean {', '.join(near)}? " if near else ""
+        raise KeyError(f"no translator {translator!r}; {hint}accepted: {', '.join(names)}")
+    return MetaTranslator(channels, hidden, depth, blocks=translator, **rest)

@@ -1,0 +1,15 @@
+"""Frames to pictures: films, strips, curves. Every file appears complete or not at all."""
+
+from predcnn.visual.comparison import comparison_frames
+from predcnn.visual.curves import plot_curves
+from predcnn.visual.film import import_cv2, write_gif, write_mp4
+from predcnn.visual.strip import write_strip
+
+__all__ = [
+    "comparison_frames",
+    "import_cv2",
+    "plot_curves",
+    "write_gif",
+    "write_mp4",
+    "write_strip",
+]

@@ -1,0 +1,151 @@
+"""One sequence as a moving picture: input | truth | prediction | error, with the lead time."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from predcnn.visual.drawing import (
+    BLUE,
+    BORDER,
+    EMPTY,
+    INK,
+    PAPER,
+    VERMILLION,
+    colour_bar,
+    colour_error,
+    fit,
+    font,
+    panel_size,
+    place,
+    shorten,
+    wrap,
+)
+from predcnn.visual.frames import absolute_error, check_clip, to_rgb
+
+MARGIN, GAP, LABEL, LINE = 14, 12, 22, 20
+BAR = 48  # room for the scale of the error, right of it
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A place on the page and what it shows: ``frames`` in the input or in the future."""
+
+    label: str
+    x: int
+    y: int
+    frames: np.ndarray
+    in_input: bool = False
+
+
+def comparison_frames(
+    past: Tensor,
+    truth: Tensor | None,
+    predictions: Mapping[str, Tensor],
+    caption: str = "",
+) -> list[np.ndarray]:
+    """Pages of a film for ``write_gif`` or ``write_mp4``: one per input frame and per lead time.
+
+    While the input plays, the other panels are empty; then it stays on its last frame, pale. With
+    several predictions each stands above its own error. The error is |prediction - truth| of the
+    clipped frames, mean over channels, on a fixed scale from 0 to 1.
+
+    Args:
+        past: (T_in, C, H, W), uint8 or float in [0, 1], C 1 or 3.
+        truth: (T_out, C, H, W), or None where the future is not known: then no error is drawn.
+        predictions: name -> (T_out, C, H, W).
+        caption: shown above; wrapped where it is long.
+
+    Returns:
+        T_in + T_out arrays (height, width, 3) uint8, of even height and width.
+
+    Raises:
+        TypeError, ValueError: other types, shapes or channel counts; NaN or Inf.
+    """
+    inputs, future, preds = check_clip(past, truth, predictions)
+    frames_in, frames_out = len(inputs), len(next(iter(preds.values())))
+    size = panel_size(*inputs.shape[2:], target=192 if len(preds) <= 3 else 128)
+    panels, width, height = _layout(inputs, future, preds, size)
+    lines = wrap(caption, width - 2 * MARGIN, 14, bold=True)
+    top = MARGIN + LINE * (len(lines) + 1)
+    page = Image.new("RGB", (width + width % 2, top + height + (top + height) % 2), PAPER)
+    draw = ImageDraw.Draw(page)
+    for i, line in enumerate(lines):
+        draw.text((MARGIN, MARGIN + i * LINE), line, fill=INK, font=font(14, True), anchor="la")
+    for panel in panels:
+        label = shorten(panel.label, size[1], 13)
+        draw.text((panel.x, top + panel.y - 6), label, fill=INK, font=font(13), anchor="ld")
+        place(page, Image.new("RGB", size[::-1], EMPTY), panel.x, top + panel.y)
+    if future is not None:
+        last = panels[-1]
+        colour_bar(page, last.x + size[1] + 8, top + last.y, size[0])
+    pages = []
+    for t in range(frames_in + frames_out):
+        film = page.copy()
+        for panel in panels:
+            shown = _shown(panel, t, frames_in, size)
+            if shown is not None:
+                film.paste(shown, (panel.x, top + panel.y))
+        _draw_time(film, t, frames_in, frames_out, top - LINE)
+        pages.append(np.asarray(film))
+    return pages
+
+
+def _layout(
+    inputs: np.ndarray,
+    future: np.ndarray | None,
+    preds: Mapping[str, np.ndarray],
+    size: tuple[int, int],
+) -> tuple[list[Panel], int, int]:
+    """Panels (y counted from below the caption), page width and height below the caption."""
+    height, width = size
+    across, first = width + GAP, LABEL
+    panels = [Panel("input", MARGIN, first, to_rgb(inputs), in_input=True)]
+    if future is not None:
+        panels.append(Panel("truth", MARGIN + across, first, to_rgb(future)))
+    start = len(panels)
+    for i, (name, pred) in enumerate(preds.items()):
+        panels.append(Panel(name, MARGIN + (start + i) * across, first, to_rgb(pred)))
+    columns, rows = len(panels), 1
+    if future is not None:
+        beside = len(preds) == 1
+        rows, columns = (1, columns + 1) if beside else (2, columns)
+        y = first if beside else first + height + LABEL + GAP // 2
+        for i, pred in enumerate(preds.values()):
+            x = MARGIN + (start + beside + i) * across
+            error = colour_error(absolute_error(pred, future))
+            panels.append(Panel("|prediction − truth|", x, y, error))
+    room = BAR if future is not None else 0
+    total_width = 2 * MARGIN + columns * across - GAP + room
+    total_height = rows * (height + LABEL) + (rows - 1) * (GAP // 2) + MARGIN
+    return panels, total_width, total_height
+
+
+def _shown(panel: Panel, t: int, frames_in: int, size: tuple[int, int]) -> Image.Image | None:
+    if panel.in_input:
+        shown = fit(panel.frames[min(t, frames_in - 1)], size)
+        return (
+            shown if t < frames_in else Image.blend(shown, Image.new("RGB", shown.size, EMPTY), 0.6)
+        )
+    return fit(panel.frames[t - frames_in], size) if t >= frames_in else None
+
+
+def _draw_time(page: Image.Image, t: int, frames_in: int, frames_out: int, y: int) -> None:
+    """What plays now in words, and a row of marks: input blue, future orange, now full."""
+    draw = ImageDraw.Draw(page)
+    now = (
+        f"input {t + 1} of {frames_in}"
+        if t < frames_in
+        else f"lead time {t - frames_in + 1} of {frames_out}"
+    )
+    draw.text((MARGIN, y), now, fill=BLUE if t < frames_in else VERMILLION, font=font(13))
+    start = MARGIN + 150
+    step = min(10, (page.width - MARGIN - start) / (frames_in + frames_out))
+    if step < 3:  # a long sequence: the words must do
+        return
+    for i in range(frames_in + frames_out):
+        colour = BLUE if i < frames_in else VERMILLION
+        box = (start + i * step, y + 4, start + (i + 1) * step - 2, y + 12)
+        draw.rectangle(box, fill=colour if i <= t else BORDER if i < frames_in else EMPTY)

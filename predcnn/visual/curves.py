@@ -1,0 +1,114 @@
+"""The course of a run and its error by lead time, as one figure."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from predcnn.visual.files import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+LOSSES = {"train/loss": ("training", "#0072B2"), "val/loss": ("validation", "#D55E00")}
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+MARKS = ("o", "s", "^", "D", "v", "P")
+REFERENCES = ("copy last",)
+"""Names drawn as grey dashed lines: what a model has to beat."""
+TITLES = {
+    "mse": "MSE per frame ↓",
+    "mae": "MAE per frame ↓",
+    "rmse": "RMSE per frame ↓",
+    "ssim": "SSIM ↑",
+    "ssim_openstl": "SSIM (data range 2) ↑",
+    "psnr": "PSNR in dB ↑",
+    "lpips": "LPIPS ↓",
+}
+
+
+def plot_curves(
+    path: str | Path,
+    history: Mapping[str, tuple[Sequence[int], Sequence[float]]],
+    per_frame: Mapping[str, Mapping[str, Sequence[float | None]]],
+    metrics: Sequence[str] = ("mse", "ssim"),
+) -> None:
+    """Draw loss against step and, beside it, each metric against lead time.
+
+    Args:
+        path: a .png, .svg or .pdf file, replaced at once when it is complete.
+        history: "train/loss" and "val/loss" -> (steps, values); others are not drawn.
+        per_frame: name of a model -> {metric: one value per lead time}; "copy last" is drawn grey
+            and dashed; None and Inf leave a gap.
+        metrics: which metrics, one panel each; those that no model has are left out.
+
+    Raises:
+        ValueError: nothing to draw.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    losses = {name: history[name] for name in LOSSES if name in history and len(history[name][0])}
+    drawn = [m for m in metrics if any(m in curves for curves in per_frame.values())]
+    count = bool(losses) + len(drawn)
+    if not count:
+        raise ValueError(
+            f"nothing to draw: no {' or '.join(LOSSES)} in the history and none of "
+            f"{', '.join(metrics)} by lead time"
+        )
+    figure = Figure(figsize=(4.6 * count, 3.7), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = list(figure.subplots(1, count, squeeze=False)[0])
+    if losses:
+        _draw_losses(axes.pop(0), losses)
+    for ax, metric in zip(axes, drawn, strict=True):
+        _draw_lead_times(ax, metric, {n: c[metric] for n, c in per_frame.items() if metric in c})
+    with replacing(path) as temporary:
+        figure.savefig(temporary)
+
+
+def _plain(ax: "Axes", title: str, x_label: str) -> None:
+    ax.set_title(title, loc="left", fontsize=11)
+    ax.set_xlabel(x_label)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.grid(True, which="major", color="#e6e6e6", linewidth=0.8)
+    ax.set_axisbelow(True)
+    ax.legend(frameon=False, fontsize=9)
+
+
+def _draw_losses(ax: "Axes", losses: Mapping[str, tuple[Sequence[int], Sequence[float]]]) -> None:
+    everything = np.concatenate([np.asarray(values, float) for _, values in losses.values()])
+    positive = everything[np.isfinite(everything) & (everything > 0)]
+    for name, (steps, values) in losses.items():
+        label, colour = LOSSES[name]
+        values = np.asarray(values, float)
+        window = len(values) // 25
+        if window > 1:  # many points: the course on top of the noise
+            ax.plot(steps, values, color=colour, linewidth=0.6, alpha=0.3)
+            smooth = np.convolve(values, np.ones(window) / window, mode="valid")
+            middle = steps[window // 2 :][: len(smooth)]
+            ax.plot(middle, smooth, color=colour, linewidth=1.8, label=label)
+        else:
+            marker = "o" if len(values) < 40 else None
+            ax.plot(steps, values, color=colour, marker=marker, markersize=3.5, label=label)
+    if len(positive) == len(everything) and positive.max() > 8 * positive.min():
+        ax.set_yscale("log")
+    _plain(ax, "Loss", "step")
+
+
+def _draw_lead_times(ax: "Axes", metric: str, curves: Mapping[str, Sequence[float | None]]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    rank = 0
+    for name, values in curves.items():
+        heights = np.array([np.nan if v is None else v for v in values], float)
+        heights[~np.isfinite(heights)] = np.nan
+        times = np.arange(1, len(heights) + 1)
+        if name in REFERENCES:
+            ax.plot(times, heights, color="#777777", linestyle="--", linewidth=1.6, label=name)
+            continue
+        colour, mark = COLOURS[rank % len(COLOURS)], MARKS[rank % len(MARKS)]
+        ax.plot(times, heights, color=colour, marker=mark, markersize=4.5, label=name)
+        rank += 1
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _plain(ax, TITLES.get(metric, metric), "lead time in frames")

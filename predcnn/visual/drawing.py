@@ -1,0 +1,96 @@
+"""The look of all pictures: colours, type, panels, the scale of the error."""
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+PAPER = (255, 255, 255)
+INK = (34, 34, 34)
+FAINT = (118, 118, 118)
+BORDER = (190, 190, 190)
+EMPTY = (238, 238, 238)
+# Okabe and Ito's palette, told apart by colour-blind readers.
+BLUE = (0, 114, 178)
+VERMILLION = (213, 94, 0)
+
+ERROR_MAP = "inferno"
+"""Colour map of the error, always from 0 to 1."""
+
+
+@lru_cache
+def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
+    """DejaVu Sans of ``size`` pixels, from matplotlib, which ships it for every platform."""
+    import matplotlib
+
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", name), size)
+
+
+@lru_cache
+def _error_colours() -> np.ndarray:
+    from matplotlib import colormaps
+
+    return np.round(colormaps[ERROR_MAP](np.arange(256))[:, :3] * 255).astype(np.uint8)
+
+
+def colour_error(error: np.ndarray) -> np.ndarray:
+    """(..., H, W) in [0, 1] -> (..., H, W, 3) uint8."""
+    return _error_colours()[np.round(error * 255).astype(np.uint8)]
+
+
+def panel_size(height: int, width: int, target: int) -> tuple[int, int]:
+    """(height, width) of a panel: a whole multiple near ``target``, or shrunk to twice of it."""
+    longest = max(height, width)
+    if longest > 2 * target:
+        shrink = 2 * target / longest
+        return max(1, round(height * shrink)), max(1, round(width * shrink))
+    factor = max(1, round(target / longest))
+    return height * factor, width * factor
+
+
+def fit(pixels: np.ndarray, size: tuple[int, int]) -> Image.Image:
+    """(H, W, 3) uint8 as an image of (height, width): square pixels stay crisp when enlarged."""
+    grows = size[0] >= pixels.shape[0]
+    kind = Image.Resampling.NEAREST if grows else Image.Resampling.LANCZOS
+    return Image.fromarray(pixels).resize((size[1], size[0]), kind)
+
+
+def place(page: Image.Image, panel: Image.Image, x: int, y: int) -> None:
+    """Paste a panel with a hairline around it; (x, y) is its upper left pixel."""
+    box = (x - 1, y - 1, x + panel.width, y + panel.height)
+    ImageDraw.Draw(page).rectangle(box, outline=BORDER)
+    page.paste(panel, (x, y))
+
+
+def colour_bar(page: Image.Image, x: int, y: int, length: int) -> None:
+    """The error's scale, vertical, 10 pixels wide, labelled 0, 0.5 and 1 on its right."""
+    bar = colour_error(np.linspace(1, 0, length)[:, None].repeat(10, 1))
+    place(page, Image.fromarray(bar), x, y)
+    draw = ImageDraw.Draw(page)
+    for value, anchor in ((1.0, "la"), (0.5, "lm"), (0.0, "ld")):
+        at = (x + 15, y + round((1 - value) * (length - 1)))
+        draw.text(at, f"{value:g}", fill=FAINT, font=font(11), anchor=anchor)
+
+
+def wrap(text: str, width: int, size: int, bold: bool = False) -> list[str]:
+    """Lines of ``text`` that fit ``width`` pixels; a single word that does not is cut."""
+    face, lines = font(size, bold), [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if face.getlength(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(shorten(word, width, size, bold))
+    return [line for line in lines if line]
+
+
+def shorten(text: str, width: int, size: int, bold: bool = False) -> str:
+    """``text``, cut with an ellipsis where it is wider than ``width`` pixels."""
+    face = font(size, bold)
+    if face.getlength(text) <= width:
+        return text
+    while text and face.getlength(f"{text}…") > width:
+        text = text[:-1]
+    return f"{text}…"

@@ -1,0 +1,110 @@
+"""One sequence as a still picture: rows input, truth, prediction, error; columns are frames."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from predcnn.visual.drawing import (
+    FAINT,
+    INK,
+    PAPER,
+    colour_bar,
+    colour_error,
+    fit,
+    font,
+    panel_size,
+    place,
+    shorten,
+    wrap,
+)
+from predcnn.visual.files import replacing
+from predcnn.visual.frames import absolute_error, check_clip, to_rgb
+
+MARGIN, GAP, TIMES, LINE, BAR = 14, 4, 18, 20, 44
+NAMES = 180  # widest column of row names
+
+
+def write_strip(
+    path: str | Path,
+    past: Tensor,
+    truth: Tensor | None,
+    predictions: Mapping[str, Tensor],
+    caption: str = "",
+    *,
+    max_columns: int = 10,
+) -> None:
+    """Draw a sequence as a PNG: frames side by side, t <= 0 is input, t = 1 the first lead time.
+
+    Args:
+        path: the file, replaced at once when the picture is complete.
+        past: (T_in, C, H, W), uint8 or float in [0, 1], C 1 or 3.
+        truth: (T_out, C, H, W), or None where the future is not known: then no error is drawn.
+        predictions: name -> (T_out, C, H, W).
+        caption: shown above; wrapped where it is long.
+        max_columns: longer sequences show this many of their frames, evenly spaced, always the
+            first and the last.
+
+    Raises:
+        TypeError, ValueError: other types, shapes or channel counts; NaN or Inf.
+    """
+    inputs, future, preds = check_clip(past, truth, predictions)
+    if max_columns < 2:
+        raise ValueError(f"max_columns is at least 2, got {max_columns}")
+    seen = _spread(len(inputs), max_columns)
+    lead = _spread(len(next(iter(preds.values()))), max_columns)
+    input_times = [i - len(inputs) + 1 for i in seen]
+    lead_times = [i + 1 for i in lead]
+    rows = [("input", to_rgb(inputs)[seen], input_times)]
+    if future is not None:
+        rows.append(("truth", to_rgb(future)[lead], lead_times))
+    for name, pred in preds.items():
+        rows.append((name, to_rgb(pred)[lead], lead_times))
+        if future is not None:
+            rows.append(("error", colour_error(absolute_error(pred, future))[lead], lead_times))
+    page = _draw(rows, panel_size(*inputs.shape[2:], target=112), caption, future is not None)
+    with replacing(path) as temporary:
+        page.save(temporary, format="PNG", optimize=True)
+
+
+def _spread(count: int, at_most: int) -> list[int]:
+    return sorted(set(np.linspace(0, count - 1, min(count, at_most)).round().astype(int).tolist()))
+
+
+def _draw(
+    rows: Sequence[tuple[str, np.ndarray, list[int]]],
+    size: tuple[int, int],
+    caption: str,
+    with_error: bool,
+) -> Image.Image:
+    """Rows of (name, (N, H, W, 3) uint8, times); times stand above where they change."""
+    height, width = size
+    columns = max(len(times) for _, _, times in rows)
+    names = [shorten(name, NAMES, 13) for name, _, _ in rows]
+    left = MARGIN + 14 + max(round(font(13).getlength(name)) for name in names)
+    page_width = left + MARGIN + columns * (width + GAP) - GAP + (BAR if with_error else 0)
+    lines = wrap(caption, page_width - 2 * MARGIN, 14, bold=True)
+    timed = [i == 0 or rows[i][2] is not rows[i - 1][2] for i in range(len(rows))]
+    page_height = 2 * MARGIN + LINE * len(lines) + len(rows) * (height + GAP) + sum(timed) * TIMES
+    page = Image.new("RGB", (page_width, page_height), PAPER)
+    draw = ImageDraw.Draw(page)
+    y = MARGIN
+    for line in lines:
+        draw.text((MARGIN, y), line, fill=INK, font=font(14, True), anchor="la")
+        y += LINE
+    for name, (_, frames, times), has_times in zip(names, rows, timed, strict=True):
+        if has_times:
+            for i, t in enumerate(times):
+                at = (left + i * (width + GAP) + width // 2, y + TIMES - 4)
+                text = f"t = {t}".replace("-", "−")
+                draw.text(at, text, fill=FAINT, font=font(11), anchor="md")
+            y += TIMES
+        draw.text((MARGIN, y + height // 2), name, fill=INK, font=font(13), anchor="lm")
+        for i, frame in enumerate(frames):
+            place(page, fit(frame, size), left + i * (width + GAP), y)
+        y += height + GAP
+    if with_error:
+        colour_bar(page, left + columns * (width + GAP) + 6, y - height - GAP, height)
+    return page

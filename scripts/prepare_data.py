@@ -1,0 +1,6 @@
+"""Look for, fetch and verify data files: ``python scripts/prepare_data.py data=moving_mnist``."""
+
+from predcnn.app.cli import prepare_data
+
+if __name__ == "__main__":
+    prepare_data()

@@ -1,0 +1,6 @@
+"""Train a predictor, test it once and draw: ``python scripts/train.py translator=moganet``."""
+
+from predcnn.app.cli import train
+
+if __name__ == "__main__":
+    train()

@@ -1,0 +1,99 @@
+"""The main job on the real configurations, cut to a few steps."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from predcnn import load_predictor
+from predcnn.app.evaluate import evaluate
+from predcnn.app.predict import predict
+from predcnn.app.train import train
+
+FIRST_FOUR = ("gsta", "moganet", "convnext", "vit")
+SMALL_NET = ("model.net.hid_S=4", "model.net.hid_T=16", "model.net.N_T=2")
+
+
+def results(folder: Path) -> dict:
+    return json.loads((folder / "results.json").read_text())
+
+
+@pytest.mark.parametrize("translator", FIRST_FOUR)
+@pytest.mark.parametrize("data", ["moving_mnist", "mmnist_cifar"])
+def test_one_step_of_every_data_set_and_translator(tiny_cfg, tmp_path, data, translator):
+    cfg = tiny_cfg(f"data={data}", f"translator={translator}", "trainer.max_steps=1")
+    train(cfg)
+    found = results(tmp_path / "run")
+    assert found["data"]["name"] == data
+    assert found["model"]["translator"] == translator
+    assert found["checkpoint"]["step"] == 1
+
+
+def test_a_run_leaves_everything_it_promises(tiny_cfg, tmp_path):
+    run = tmp_path / "run"
+    mse = train(tiny_cfg("translator=moganet", *SMALL_NET, "callbacks.drawing={_target_: "
+                         "predcnn.training.callbacks.DrawPredictions, every_n_epochs: 1}"))  # fmt: skip
+    for name in ("config.yaml", "run.json", "environment.json", "metrics.csv", "curves.png"):
+        assert (run / name).stat().st_size > 0, name
+    assert {p.name for p in (run / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    drawn = {p.name for p in (run / "predictions").iterdir()}
+    assert {"sequence_000.gif", "sequence_000.png", "val_0_epoch_001.gif"} <= drawn
+    found = results(run)
+    assert found["metrics"]["mse"] == pytest.approx(mse)
+    assert set(found["metrics"]) == {"mse", "mae", "ssim", "psnr"} == set(found["definitions"])
+    assert len(found["per_frame"]["mse"]) == 10
+    assert sum(found["per_frame"]["mse"]) / 10 == pytest.approx(found["metrics"]["mse"], rel=1e-5)
+    assert found["data"]["sequences"] == {"train": 4, "val": 2, "test": 2}
+    assert found["data"]["protocol"] == "isolated"
+    assert "embedded" in found["data"]["source"]
+    with (run / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["step"] for row in rows if row["train/loss"]] == ["1", "2"] or rows
+
+
+def test_evaluate_repeats_the_results_from_the_checkpoint_alone(tiny_cfg, tmp_path):
+    train(tiny_cfg("translator=gsta", *SMALL_NET))
+    before = results(tmp_path / "run")
+    cfg = command_cfg("evaluate", f"ckpt_path={tmp_path}/run/checkpoints/best.ckpt", f"output={tmp_path}/again")
+    evaluate(cfg)
+    after = results(tmp_path / "again")
+    for key in ("metrics", "per_frame", "model", "params", "macs", "data", "copy_last", "config_fingerprint"):
+        assert after[key] == before[key], key
+
+
+def test_predict_draws_checkpoints_side_by_side(tiny_cfg, tmp_path):
+    for name in ("gsta", "vit"):
+        train(tiny_cfg(f"translator={name}", *SMALL_NET, run_dir=tmp_path / name))
+    paths = ",".join(f"{tmp_path}/{name}/checkpoints/best.ckpt" for name in ("gsta", "vit"))
+    cfg = command_cfg("predict", f"ckpt_path=[{paths}]", f"output={tmp_path}/drawn", "sequences=1", "first=1")
+    predict(cfg)
+    drawn = {p.name: p.stat().st_size for p in (tmp_path / "drawn").iterdir()}
+    assert set(drawn) == {"sequence_001.gif", "sequence_001.mp4", "sequence_001.png"}
+    assert min(drawn.values()) > 500
+
+
+def test_a_checkpoint_loads_in_one_line_and_predicts(tiny_cfg, tmp_path):
+    train(tiny_cfg("translator=convnext", *SMALL_NET))
+    predictor = load_predictor(tmp_path / "run/checkpoints/best.ckpt")
+    assert not predictor.training
+    assert predictor.config["translator"] == "convnext"
+    assert predictor.predict(torch.rand(1, 10, 1, 64, 64), horizon=3).shape == (1, 3, 1, 64, 64)
+
+
+@pytest.mark.parametrize("model", ["copy_last", "mean_frame"])
+def test_what_has_no_weights_is_evaluated_like_the_rest(tiny_cfg, tmp_path, model):
+    mse = train(tiny_cfg(f"model={model}"))
+    found = results(tmp_path / "run")
+    if model == "copy_last":
+        assert mse == pytest.approx(found["copy_last"]["metrics"]["mse"])
+    else:
+        assert mse < found["copy_last"]["metrics"]["mse"]
+
+
+def command_cfg(name: str, *overrides: str):
+    from hydra import compose, initialize_config_module
+
+    with initialize_config_module("predcnn.configs", version_base="1.3"):
+        return compose(name, overrides=list(overrides))

@@ -1,0 +1,72 @@
+"""The one direction of imports, read from the source."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / "predcnn"
+LAYERS = [
+    {"ops"},
+    {"blocks"},
+    {"backbones", "translators"},
+    {"predictors", "pretraining", "analysis"},
+    {"training"},
+    {"leaderboard"},
+    {"app"},
+]
+LEAVES = {"costs", "data", "metrics", "visual"}
+PLAIN = {"ops", "blocks", "backbones", "translators", "predictors", "metrics", "costs", "visual"}
+FRAMEWORKS = {"lightning", "pytorch_lightning", "hydra", "omegaconf"}
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def level(room: str) -> int:
+    return next(i for i, rooms in enumerate(LAYERS) if room in rooms)
+
+
+def imports(path: Path) -> list[str]:
+    """Absolute names of everything a file imports, wherever in the file it does."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            found += [f"{node.module}.{alias.name}" for alias in node.names]
+    return found
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def test_every_room_is_known():
+    rooms = {room_of(path) for path in FILES} - {"__init__"}
+    assert rooms <= set().union(*LAYERS) | LEAVES | {"registry"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_point_one_way(path):
+    room = room_of(path)
+    for name in imports(path):
+        top, *rest = name.split(".")
+        if room in PLAIN:
+            assert top not in FRAMEWORKS, f"{name} in a plain PyTorch room"
+        if top != "predcnn" or not rest or room == "__init__":
+            continue
+        target = rest[0]
+        if target in {"registry", room}:
+            continue
+        assert room not in LEAVES | {"registry"}, f"a leaf imports {name}"
+        if target not in LEAVES:
+            assert level(target) < level(room), f"{room} imports upward: {name}"
+
+
+def test_importing_the_package_costs_torch_only():
+    heavy = "lightning hydra timm torchmetrics matplotlib cv2 lpips skimage torchvision".split()
+    code = f"import predcnn, sys; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,38 @@
+"""metrics.csv: columns grow, times stay apart, a resume continues."""
+
+import csv
+
+import torch
+
+from predcnn.training.csv_logger import CSVLogger
+
+
+def rows(path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_columns_grow_and_times_stay_apart(tmp_path):
+    logger = CSVLogger(tmp_path)
+    logger.log_metrics({"train/loss": torch.tensor(0.5), "epoch": 0}, step=1)
+    logger.log_metrics({"val/mse": 3.0, "epoch": 0}, step=1)
+    logger.log_metrics({"timing/sequences_per_s": 9.0}, step=2)
+    found = rows(tmp_path / "metrics.csv")
+    assert [(r["step"], r["train/loss"], r["val/mse"]) for r in found] == [("1", "0.5", ""), ("1", "", "3.0")]
+    assert [r["timing/sequences_per_s"] for r in rows(tmp_path / "timing.csv")] == ["9.0"]
+    assert "timing/sequences_per_s" not in found[0]
+
+
+def test_a_resume_drops_what_came_after_the_checkpoint(tmp_path):
+    logger = CSVLogger(tmp_path)
+    for step in (1, 2, 3):
+        logger.log_metrics({"train/loss": float(step)}, step=step)
+    again = CSVLogger(tmp_path)
+    again.resume_at(2)
+    again.log_metrics({"train/loss": 30.0}, step=3)
+    assert [r["train/loss"] for r in rows(tmp_path / "metrics.csv")] == ["1.0", "2.0", "30.0"]
+
+
+def test_nothing_is_written_before_something_is_logged(tmp_path):
+    CSVLogger(tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,71 @@
+"""Schedules of teacher forcing: their published values, and that a resume draws the same."""
+
+import math
+
+import pytest
+import torch
+
+from predcnn.training.sampling import (
+    AlwaysTruth,
+    NeverTruth,
+    Progress,
+    ReverseScheduledSampling,
+    ScheduledSampling,
+    TeacherCoin,
+)
+
+SCHEDULES = [ScheduledSampling(), ReverseScheduledSampling(), TeacherCoin(), AlwaysTruth(), NeverTruth()]
+
+
+def test_scheduled_sampling_falls_by_2e5_a_step_to_zero():
+    schedule = ScheduledSampling()
+    for step in (0, 1, 24_999, 49_999):
+        assert schedule.probability(Progress(step)) == pytest.approx(1 - 2e-5 * (step + 1), abs=1e-12)
+    assert schedule.probability(Progress(50_000)) == 0
+    assert not schedule(Progress(60_000), 4, 10, 19)[:, 10:].any()
+
+
+def test_the_published_mau_never_decays():
+    stuck = ScheduledSampling(decays=False)
+    assert [stuck.probability(Progress(s)) for s in (0, 30_000, 49_999, 50_000)] == [1, 1, 1, 0]
+
+
+def test_reverse_sampling_follows_its_formula():
+    schedule = ReverseScheduledSampling()
+    assert schedule.probabilities(Progress(24_999)) == (0.5, 0.5)
+    past, future = schedule.probabilities(Progress(30_000))
+    assert (past, future) == pytest.approx((1 - 0.5 * math.exp(-1), 0.4))
+    assert schedule.probabilities(Progress(50_000)) == (1, 0)
+    use = schedule(Progress(50_000), 3, 10, 19)
+    assert use[:, :10].all()
+    assert not use[:, 10:].any()
+
+
+def test_draws_have_the_stated_frequency():
+    use = ScheduledSampling(steps=100)(Progress(59), 2000, 2, 10)
+    assert use[:, 2:].float().mean().item() == pytest.approx(0.4, abs=0.02)
+    early = ReverseScheduledSampling(steps=100)(Progress(0), 2000, 5, 10)
+    assert early[:, 1:].float().mean().item() == pytest.approx(0.5, abs=0.02)
+
+
+def test_the_coin_falls_once_for_the_whole_batch():
+    coin = TeacherCoin(decay=0.05)
+    thrown = [coin(Progress(step, epoch=10), 4, 3, 8)[:, 3:] for step in range(400)]
+    assert all(use.all() or not use.any() for use in thrown)
+    assert sum(bool(use.all()) for use in thrown) / 400 == pytest.approx(0.5, abs=0.1)
+    assert not coin(Progress(0, epoch=20), 4, 3, 8)[:, 3:].any()
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: type(s).__name__)
+def test_every_schedule_repeats_itself_and_starts_with_truth(schedule):
+    for step in (0, 7, 40_000):
+        use = schedule(Progress(step, epoch=3), 5, 4, 9)
+        assert use.dtype == torch.bool
+        assert use.shape == (5, 9)
+        assert use[:, 0].all()
+        assert torch.equal(use, schedule(Progress(step, epoch=3), 5, 4, 9))
+
+
+def test_ranks_draw_apart():
+    schedule = ScheduledSampling(steps=100)
+    assert not torch.equal(schedule(Progress(50), 9, 2, 9), schedule(Progress(50, rank=1), 9, 2, 9))
