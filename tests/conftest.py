@@ -35,7 +35,7 @@ def tiny_cfg(tmp_path: Path) -> Callable[..., "DictConfig"]:
     from hydra import compose, initialize_config_module
 
     small = (
-        "data.source=embedded data.train_sequences=4 data.val_sequences=2 data.test_sequences=2 data.batch_size=2 "
+        "data.source=embedded data.height=32 data.train_sequences=4 data.val_sequences=2 data.test_sequences=2 data.batch_size=2 "
         "data.num_workers=0 trainer.max_epochs=1 trainer.accelerator=cpu trainer.devices=1 "
         "trainer.enable_progress_bar=false trainer.log_every_n_steps=1 callbacks.drawing=null keep_memory=false"
     ).split()

@@ -40,6 +40,7 @@ def build_module(cfg: DictConfig) -> VideoPrediction:
         metrics=list(cfg.metrics),
         metric_options={"lpips": lpips} if lpips else None,
         run=plain(cfg),
+        seed=cfg.seed,
     )
 
 

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from omegaconf import DictConfig, OmegaConf
+
 from predcnn.app.errors import EXPECTED, explain
 
 
@@ -56,9 +58,12 @@ def _hydra_raises() -> Iterator[None]:
 
 
 def _command(name: str) -> Callable[[], None]:
-    def job(cfg: object) -> float | None:
-        module = importlib.import_module(f"predcnn.app.{name}")
+    def job(cfg: DictConfig) -> float | None:
         with _said_in_one_sentence(name), _no_empty_folder():
+            missing = OmegaConf.missing_keys(cfg)
+            if missing:
+                raise ValueError(f"{', '.join(sorted(missing))} has no default: say {min(missing)}=…")
+            module = importlib.import_module(f"predcnn.app.{name}")
             return getattr(module, name)(cfg)
 
     def command() -> None:

@@ -25,6 +25,9 @@ def explain(error: BaseException, config_name: str) -> str:
     if isinstance(error, KeyError) and not isinstance(error, OmegaConfBaseException):
         return str(error.args[0]) if error.args else "KeyError"
     text = str(error).strip()
+    missing = re.search(r"Missing mandatory value: (\S+)", text)
+    if missing:
+        return f"{missing.group(1)} has no default: say {missing.group(1)}=…"
     unknown = re.search(r"Could not override '([^']+)'", text)
     if unknown:
         return _unknown_key(unknown.group(1), config_name)

@@ -1,4 +1,4 @@
-"""Which run a ``resume=true`` continues."""
+"""Which run a ``resume=true`` continues, and whether a checkpoint fits the run that wants it."""
 
 import json
 from pathlib import Path
@@ -7,6 +7,7 @@ from omegaconf import DictConfig
 
 from predcnn.app.files import write_json
 from predcnn.app.provenance import fingerprint
+from predcnn.predictors.state import read_pickle
 
 IDENTITY = "run.json"
 
@@ -56,3 +57,30 @@ def _check_identity(run_dir: Path, wanted: str) -> None:
             f"{run_dir} holds a run of another configuration; repeat its command line "
             f"(its config.yaml holds every setting) or start a new run without resume=true"
         )
+
+
+def read_state(path: str | Path, config: dict) -> dict:
+    """The checkpoint of a run, checked against the predictor that is to continue from it.
+
+    Args:
+        path: a .ckpt of ours.
+        config: ``predictor.config`` of the run that wants it.
+
+    Raises:
+        FileNotFoundError, ValueError: no such file, damaged, not ours, or of another architecture.
+    """
+    content = read_pickle(path)
+    saved = content.get("predcnn", {}).get("config") if isinstance(content, dict) else None
+    if saved is None or "loops" not in content:
+        raise ValueError(
+            f"{path} is no checkpoint of a predcnn run; weights of OpenSTL and others are converted by "
+            "scripts/import_weights.py"
+        )
+    different = [
+        f"{key}={saved.get(key)!r} there, {config.get(key)!r} here"
+        for key in sorted({*saved, *config})
+        if saved.get(key) != config.get(key)
+    ]
+    if different:
+        raise ValueError(f"{path} was trained with another model: {'; '.join(different)}")
+    return content

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from predcnn.data.datamodule import SETS
 from predcnn.predictors.checkpoint import load_predictor
+from predcnn.predictors.state import read_pickle
 
 TRUSTED = "predcnn.data."
 
@@ -36,7 +36,7 @@ def load_run(path: str) -> SavedRun:
             f"{file} holds weights without the run they come from; evaluate a .ckpt of a run, "
             "or load it in Python with predcnn.load_predictor"
         )
-    checkpoint = torch.load(file, map_location="cpu", weights_only=True)
+    checkpoint = read_pickle(file)
     config = OmegaConf.create(checkpoint["predcnn"]["run"])
     return SavedRun(predictor, config, checkpoint["global_step"], checkpoint["epoch"])
 

@@ -5,7 +5,6 @@ import time
 from pathlib import Path
 
 import lightning.pytorch as pl
-import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
@@ -18,7 +17,7 @@ from predcnn.app.pictures import draw_curves, draw_sequences
 from predcnn.app.provenance import fingerprint, git_state, versions
 from predcnn.app.results import collect, data_record, write_results
 from predcnn.app.summary import print_results, print_start
-from predcnn.training.callbacks import Checkpoint
+from predcnn.predictors.state import read_pickle
 from predcnn.training.csv_logger import CSVLogger
 from predcnn.training.prediction import VideoPrediction
 
@@ -43,6 +42,8 @@ def train(cfg: DictConfig) -> float:
     trainer = build_trainer(cfg, run_dir)
     if trainer.is_global_zero:
         _describe(cfg, run_dir)
+    if hasattr(module.predictor, "fit"):
+        module.predictor.fit(datamodule.train_dataloader())
     print_start(module, datamodule, trainer, str(run_dir))
     started = time.perf_counter()
     _fit(module, datamodule, trainer, ckpt_path)
@@ -77,10 +78,10 @@ def _fit(
     trainer: pl.Trainer,
     ckpt_path: str | None,
 ) -> None:
-    """Train what has weights; let a predictor without any look at the training data once."""
+    """Train what has weights; keep what has none as it is."""
     if any(p.requires_grad for p in module.predictor.parameters()):
         if ckpt_path is not None:
-            step = torch.load(ckpt_path, map_location="cpu", weights_only=True)["global_step"]
+            step = resume.read_state(ckpt_path, module.predictor.config)["global_step"]
             for logger in trainer.loggers:
                 if isinstance(logger, CSVLogger):
                     logger.resume_at(step)
@@ -88,8 +89,6 @@ def _fit(
         if trainer.interrupted:
             raise KeyboardInterrupt
         return
-    if hasattr(module.predictor, "fit"):
-        module.predictor.fit(datamodule.train_dataloader())
     trainer.strategy.connect(module)
     best = Path(trainer.default_root_dir) / "checkpoints" / "best.ckpt"
     best.parent.mkdir(parents=True, exist_ok=True)
@@ -105,7 +104,7 @@ def _test(
 ) -> dict:
     """Open the test set once, with the weights that validation chose."""
     best = Path(trainer.default_root_dir) / "checkpoints" / "best.ckpt"
-    checkpoint = torch.load(best, map_location="cpu", weights_only=True)
+    checkpoint = read_pickle(best)
     module.load_state_dict(checkpoint["state_dict"])
     started = time.perf_counter()
     trainer.test(module, datamodule=datamodule, verbose=False)

@@ -44,7 +44,8 @@ class ConvMixerBlock(nn.Module):
         stochastic_depth: bool = False,
     ) -> None:
         super().__init__()
-        self.depthwise = nn.Conv2d(dim, dim, kernel_size, padding=kernel_size // 2, groups=dim)
+        # written as "same", as published: the published costs leave such convolutions out
+        self.depthwise = nn.Conv2d(dim, dim, kernel_size, padding="same", groups=dim)
         self.norm1 = nn.BatchNorm2d(dim)
         self.pointwise = nn.Conv2d(dim, dim, 1)
         self.norm2 = nn.BatchNorm2d(dim)

@@ -51,7 +51,8 @@ def check_options(
     accepted = [p.name for p in parameters if p.name not in implied]
     for option in options:
         if option not in accepted:
-            near = difflib.get_close_matches(option, accepted, n=1)
+            near = [name for name in accepted if name.lower() == option.lower()]
+            near = near or difflib.get_close_matches(option, accepted, n=1)
             hint = f"did you mean {near[0]!r}? " if near else ""
             listed = ", ".join(accepted) if accepted else "none"
             raise TypeError(f"{name} has no option {option!r}; {hint}accepted: {listed}")

@@ -5,7 +5,6 @@ Point Cloud, Time-Series and Image Recognition", CVPR 2024, figure 3.
 """
 
 import torch
-
 from torch import Tensor, nn
 from torch.nn import functional
 

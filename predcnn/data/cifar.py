@@ -40,11 +40,19 @@ _DAMAGED = (
 )
 
 
+def _latin1(text: str, encoding: str) -> bytes:
+    """How Python 3 writes bytes in the pickles of Python 2."""
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"refused: it asks for the encoding {encoding!r}")
+    return text.encode("latin1")
+
+
 class NumpyUnpickler(pickle.Unpickler):
     """Unpickles plain containers and numpy arrays; any other class or function is refused."""
 
     # how numpy.ndarray and its pickles of every age name what rebuilds an array
     _admitted: ClassVar[dict[tuple[str, str], object]] = {
+        ("_codecs", "encode"): _latin1,
         ("numpy", "ndarray"): np.ndarray,
         ("numpy", "dtype"): np.dtype,
         ("numpy.core.multiarray", "_reconstruct"): np.zeros(0).__reduce__()[0],

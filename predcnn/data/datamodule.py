@@ -20,8 +20,14 @@ GPU_WORKERS = 2  # a step on a GPU is short enough to notice a millisecond of dr
 
 
 class SequenceFamily(Protocol):
-    """What a data set offers: see :class:`predcnn.data.moving_mnist.MovingMNIST`."""
+    """What a data set offers: see :class:`predcnn.data.moving_mnist.MovingMNIST`.
 
+    ``Options`` is its dataclass of options, ``options`` the ones it was made with; they have a
+    ``seed`` and, where there is noise, ``noise``.
+    """
+
+    Options: type
+    options: object
     name: str
     in_shape: tuple[int, int, int, int]
     frames_out: int
@@ -156,12 +162,14 @@ class SequenceDataModule(lightning.LightningDataModule):
         """Facts for the table at the start of a run, label -> text."""
         frames_in, channels, height, width = self.in_shape
         lengths = (f"{len(self.split(name)):,} {name}" for name in SPLITS)
+        noise = getattr(self.family.options, "noise", None)
         return {
             "data": self.family.name,
             "source": self.source,
             "protocol": self.protocol,
             "sequences": ", ".join(lengths),
             "frames": f"{frames_in} -> {self.frames_out} of {channels}x{height}x{width}",
+            "noise": noise or "none",
             "batch": f"{self.batch_size} sequences per process, {self.num_workers} workers",
             "fingerprint": self.fingerprint[:12],
         }

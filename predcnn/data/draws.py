@@ -6,6 +6,7 @@ finaliser): a counter goes in, 64 mixed bits come out, so nothing depends on who
 
 import hashlib
 import math
+import operator
 from collections.abc import Callable
 
 import numpy as np
@@ -17,7 +18,8 @@ _MIX2 = np.uint64(0x94D049BB133111EB)
 
 def stream_key(*parts: int | str) -> int:
     """The 64-bit key of one stream of numbers, e.g. ``stream_key(seed, "train", epoch)``."""
-    digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
+    plain = tuple(part if isinstance(part, str) else operator.index(part) for part in parts)
+    digest = hashlib.blake2b(repr(plain).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little")
 
 
@@ -46,7 +48,7 @@ def integers(unit: np.ndarray, bound: int) -> np.ndarray:
 
 
 def normals(unit: np.ndarray) -> np.ndarray:
-    """Pairs of numbers in [0, 1), last axis 2n -> standard normal ones, last axis n (Box-Muller)."""
+    """Numbers in [0, 1), last axis 2n -> standard normal ones, last axis n (Box-Muller)."""
     first, second = unit[..., 0::2], unit[..., 1::2]
     radius = np.sqrt(-2.0 * elementwise(math.log1p, -first))
     return radius * elementwise(math.cos, 2.0 * np.pi * second)

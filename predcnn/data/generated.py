@@ -16,7 +16,7 @@ from predcnn.data.pools import Pool
 from predcnn.data.sequences import SequenceDataset
 from predcnn.data.sprites import SpriteDraws, corners, draw
 
-CHUNK = 8  # sequences composited at once: their canvases stay in the processor's cache
+CHUNK = 16  # sequences composited at once: their canvases stay in the processor's cache
 OPAQUE_ABOVE = 1  # grey level; the published threshold lets 0 and 1 through as they are
 
 

@@ -32,9 +32,10 @@ def opencv() -> ModuleType:
 
 @functools.cache
 def photograph_crops(split: str) -> np.ndarray:
-    """Square crops of this split's photographs, scaled to 32x32: uint8 (N, 32, 32, 3), RGB, read-only.
+    """Square crops of this split's photographs, scaled to 32x32: uint8 (N, 32, 32, 3), RGB.
 
-    Crop i of a photograph is a pure function of the photograph's name and i.
+    Crop i of a photograph is a pure function of the photograph's name and i. The array is shared
+    by all callers and read-only.
     """
     crops = [_crops(name, count) for name, count in PHOTOGRAPHS[split].items()]
     joined = np.concatenate(crops)

@@ -89,11 +89,10 @@ class MovingMNIST:
         options = self.options
         why = ""
         if name == "test" and options.protocol == "openstl":
-            path = self.published.locate(options.root)
-            if path is not None and options.published_motion and self._words != ("embedded",):
+            path = self._published_path()
+            if path is not None:
                 return self._published_split(path)
-            reason = "this is not its task" if path else "it is not there"
-            why = f", generated in place of {self.published.name} ({reason})"
+            why = f", generated in place of {self.published.name}"
         pools = [
             source.pool(archive, options.protocol, name)
             for source, archive in zip(self._pool_sources(), self._archives, strict=True)
@@ -104,16 +103,20 @@ class MovingMNIST:
     @cached_property
     def _archives(self) -> list[ImageArchive]:
         options = self.options
-        named = str(options.root) != ROOT and self._words != ("embedded",)
-        if named and not options.root.is_dir():
-            raise FileNotFoundError(f"data.root={options.root} is no folder")
+        if self._words == ("embedded",):
+            return [source.embedded() for source in self._pool_sources()]
+        if options.download:
+            for source in self._pool_sources():
+                source.files.fetch(options.root, source.with_test(options.protocol))
+        if str(options.root) != ROOT and not options.root.is_dir():
+            raise FileNotFoundError(
+                f"data.root={options.root} is no folder; give the one that holds the data files, "
+                "or data.source=embedded"
+            )
+        command = f"python scripts/prepare_data.py data={self.name} data.download=true"
         return [
             source.open(
-                options.root,
-                self._words,
-                options.protocol,
-                verify=options.verify,
-                command=f"python scripts/prepare_data.py data={self.name} data.download=true",
+                options.root, self._words, options.protocol, verify=options.verify, command=command
             )
             for source in self._pool_sources()
         ]
@@ -136,6 +139,14 @@ class MovingMNIST:
     def _length(self, split: str) -> int:
         wanted = getattr(self.options, f"{split}_sequences")
         return GENERATED_TEST if wanted is None else wanted
+
+    def _published_path(self) -> Path | None:
+        options = self.options
+        if not options.published_motion or self._words == ("embedded",):
+            return None
+        if options.download:
+            self.published.fetch(options.root)
+        return self.published.locate(options.root)
 
     def _published_split(self, path: Path) -> PublishedSequences:
         options = self.options

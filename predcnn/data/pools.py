@@ -70,8 +70,7 @@ class PoolSource:
 
         Args:
             root: folder of the data files.
-            source: words of ``data.source``: "auto", "embedded" or the names of sets that must be
-                there.
+            source: words of ``data.source``: "auto" or the names of sets that must be there.
             protocol: "isolated" or "openstl".
             verify: hold the files against the published checksums.
             command: what fetches the files, for the error message.
@@ -81,7 +80,7 @@ class PoolSource:
             ValueError: a file is truncated or altered.
         """
         with_test = self.with_test(protocol)
-        place = None if source == ("embedded",) else self.files.locate(root, with_test)
+        place = self.files.locate(root, with_test)
         if place is not None:
             return self.files.load(place, with_test=with_test, verify=verify)
         if self.embedded is not None and self.files.name not in source:

@@ -148,9 +148,9 @@ def paste(
     length = (sprite_height - 1) * width + sprite_width
     strips = wide.reshape(len(rows), 1, sprite_height * width)[:, :, :length]
 
-    flat = canvas.reshape(-1)
-    if not np.shares_memory(flat, canvas):
+    if not canvas.flags.c_contiguous:
         raise ValueError("paste draws in place and needs a contiguous canvas")
+    flat = canvas.reshape(-1)
     windows = as_strided(flat, (flat.size - length + 1, length), (1, 1))
     frame = rows[:, None] * frames + np.arange(frames)
     start = frame * (height * width) + top * width + left  # (R, T)

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from predcnn.ops.precision import without_autocast
+
 
 def kernel_points(
     kernel_size: tuple[int, int], dilation: int, *, remove_center: bool, device: torch.device
@@ -82,36 +84,48 @@ def deformable_sampling(
     points = kernel_points(kernel_size, dilation, remove_center=remove_center, device=x.device)
     rows = sampled_size(height, kernel_size[0], stride, padding, dilation)
     columns = sampled_size(width, kernel_size[1], stride, padding, dilation)
-    count = points.shape[0]
-    if channels % groups:
-        raise ValueError(f"{channels} channels do not divide into {groups} groups")
-    for name, tensor, last in (("offset", offset, 2 * groups * count), ("mask", mask, groups * count)):
-        if tensor.shape != (batch, rows, columns, last):
-            raise ValueError(
-                f"{name} has shape {(batch, rows, columns, last)} here, not {tuple(tensor.shape)}"
-            )
+    _check(x, offset, mask, (rows, columns), groups, len(points))
     wide = torch.promote_types(x.dtype, torch.float32)
-    with torch.autocast(x.device.type, enabled=False):
+    with without_autocast(x):
         centers = [
             torch.arange(number, device=x.device, dtype=wide) * stride
-            + (dilation * (size - 1)) // 2
-            - padding
+            + ((dilation * (size - 1)) // 2 - padding)
             for number, size in ((columns, kernel_size[1]), (rows, kernel_size[0]))
         ]
         center = torch.stack(torch.meshgrid(*centers, indexing="xy"), dim=-1)  # (H', W', 2)
-        offset = offset.to(wide).view(batch, rows, columns, groups, count, 2)
+        offset = offset.to(wide).view(batch, rows, columns, groups, -1, 2)
         place = center[:, :, None, None] + (points.to(wide) + offset) * offset_scale
-        # grid_sample counts from the outer edges of the map: -1 to 1
-        size = torch.tensor([width, height], device=x.device, dtype=wide)
-        grid = ((2 * place + 1) / size - 1).permute(0, 3, 4, 1, 2, 5)  # (B, G, P, H', W', 2)
-        grid = grid.reshape(batch * groups, count, rows * columns, 2)
-        maps = x.to(wide).permute(0, 3, 1, 2).reshape(batch * groups, -1, height, width)
-        samples = functional.grid_sample(
-            maps, grid, mode="bilinear", padding_mode="zeros", align_corners=False
-        )  # (B G, C/G, P, H'W')
-        weights = mask.to(wide).view(batch, rows * columns, groups, count).permute(0, 2, 3, 1)
-        out = (samples * weights.reshape(batch * groups, 1, count, -1)).sum(dim=2)
+        samples = _samples(x.to(wide), place)  # (B G, C/G, P, H'W')
+        weights = mask.to(wide).view(batch, rows * columns, groups, -1).permute(0, 2, 3, 1)
+        out = (samples * weights.flatten(0, 1).unsqueeze(1)).sum(dim=2)
         return out.view(batch, channels, rows, columns).permute(0, 2, 3, 1).to(x.dtype)
+
+
+def _check(
+    x: Tensor, offset: Tensor, mask: Tensor, size: tuple[int, int], groups: int, points: int
+) -> None:
+    if x.shape[-1] % groups:
+        raise ValueError(f"{x.shape[-1]} channels do not divide into {groups} groups")
+    for name, tensor, values in (("offset", offset, 2 * points), ("mask", mask, points)):
+        expected = (x.shape[0], *size, groups * values)
+        if tensor.shape != expected:
+            raise ValueError(f"{name} has shape {expected} here, not {tuple(tensor.shape)}")
+
+
+def _samples(x: Tensor, place: Tensor) -> Tensor:
+    """Bilinear samples (B G, C/G, P, H'W') of (B, H, W, C) at pixels (B, H', W', G, P, 2)."""
+    batch, height, width, _ = x.shape
+    groups, points = place.shape[3:5]
+    # grid_sample counts from the outer edges of the map: -1 to 1
+    size = torch.tensor([width, height], device=x.device, dtype=x.dtype)
+    grid = ((2 * place + 1) / size - 1).permute(0, 3, 4, 1, 2, 5)
+    return functional.grid_sample(
+        x.permute(0, 3, 1, 2).reshape(batch * groups, -1, height, width),
+        grid.reshape(batch * groups, points, -1, 2),
+        mode="bilinear",
+        padding_mode="zeros",
+        align_corners=False,
+    )
 
 
 def packed_channels(groups: int, points: int) -> int:

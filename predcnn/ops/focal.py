@@ -39,9 +39,7 @@ class FocalModulation(nn.Module):
         self.share = levels + 1 if normalize else 1
         self.f = nn.Linear(dim, 2 * dim + levels + 1)
         self.focal_layers = nn.ModuleList(
-            nn.Sequential(
-                nn.Conv2d(dim, dim, k, padding=k // 2, groups=dim, bias=False), nn.GELU()
-            )
+            nn.Sequential(nn.Conv2d(dim, dim, k, padding=k // 2, groups=dim, bias=False), nn.GELU())
             for k in kernels
         )
         self.act = nn.GELU()

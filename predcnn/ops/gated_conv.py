@@ -6,11 +6,11 @@ for Image Classification", NeurIPS 2021.
 """
 
 import torch
-
 from torch import Tensor, nn
 from torch.nn import functional
 
 from predcnn.ops.norm import LayerNorm2d
+from predcnn.ops.precision import without_autocast
 
 
 class GlobalLocalFilter(nn.Module):
@@ -43,7 +43,7 @@ class GlobalLocalFilter(nn.Module):
         return self.post_norm(mixed.flatten(1, 2))
 
     def _filter(self, x: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False):
+        with without_autocast(x):
             spectrum = torch.fft.rfft2(x.float(), norm="ortho")
             weight = self.complex_weight.float()
             if weight.shape[1:3] != spectrum.shape[2:]:

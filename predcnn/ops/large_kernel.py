@@ -7,7 +7,6 @@ the 2020s: Scaling up Kernels Beyond 51x51 using Sparsity", ICLR 2023, section 3
 """
 
 import torch
-
 from torch import Tensor, nn
 from torch.nn import functional
 

@@ -4,7 +4,6 @@ Ding et al., "RepVGG: Making VGG-style ConvNets Great Again", CVPR 2021, section
 """
 
 import torch
-
 from torch import Tensor, nn
 from torch.nn import functional
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from predcnn.ops.precision import without_autocast
 from predcnn.ops.scan_lean import lean_scan
 from predcnn.ops.scan_parallel import parallel_scan, textbook_scan
 
@@ -31,7 +32,7 @@ def _has_mamba_ssm() -> bool:
 
 
 def choose_backend(device: torch.device) -> str:
-    """The fastest back end: the sequential loop on CPUs, mamba-ssm's kernel on CUDA if installed."""
+    """The fastest back end: the loop on CPUs, mamba-ssm's kernel on CUDA if installed."""
     if device.type == "cpu":
         return "lean"
     if device.type == "cuda" and _has_mamba_ssm():
@@ -88,12 +89,12 @@ def selective_scan(
         return selective_scan_fn(
             u, delta, A, B, C, D, z, delta_bias, delta_softplus, return_last_state
         )
-    with torch.autocast(u.device.type, enabled=False):
+    with without_autocast(u):
         y, last = _scan_with(_CORES[backend], u, delta, A, B, C, delta_bias, delta_softplus)
         if D is not None:
             y = y + u * D[:, None]
         if z is not None:
-            y = y * functional.silu(z)
+            y = y * functional.silu(z.to(y.dtype))
     y = y.to(u.dtype)
     return (y, last) if return_last_state else y
 
@@ -108,12 +109,14 @@ def _check(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> None:
         )
     batch, channels, length = u.shape
     if A.ndim != 2 or A.shape[0] != channels:
-        raise ValueError(f"A has shape ({channels}, N) for {channels} channels, not {tuple(A.shape)}")
+        raise ValueError(
+            f"A has shape ({channels}, N) for {channels} channels, not {tuple(A.shape)}"
+        )
     fits = B.ndim == 4 and B.shape == C.shape and channels % B.shape[1] == 0
     if not fits or (B.shape[0], *B.shape[2:]) != (batch, A.shape[1], length):
         raise ValueError(
-            f"B and C have one shape ({batch}, groups, {A.shape[1]}, {length}) with groups dividing "
-            f"{channels}, not {tuple(B.shape)} and {tuple(C.shape)}"
+            f"B and C have one shape ({batch}, groups, {A.shape[1]}, {length}) with groups "
+            f"dividing {channels}, not {tuple(B.shape)} and {tuple(C.shape)}"
         )
 
 

@@ -134,9 +134,7 @@ def _backward(
 lean_scan_op.register_autograd(_backward, setup_context=_setup_context)
 
 
-def lean_scan(
-    delta: Tensor, x: Tensor, A: Tensor, B: Tensor, C: Tensor
-) -> tuple[Tensor, Tensor]:
+def lean_scan(delta: Tensor, x: Tensor, A: Tensor, B: Tensor, C: Tensor) -> tuple[Tensor, Tensor]:
     """(y (L, B, G, D), last state (B, G, N, D)) of contiguous float tensors, differentiable."""
     inputs = (delta, x, A, B, C)
     keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)

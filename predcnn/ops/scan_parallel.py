@@ -23,7 +23,7 @@ def _scan_(factors: Tensor, x: Tensor) -> None:
 
 
 class LinearScan(torch.autograd.Function):
-    """h_l = a_l h_{l-1} + x_l along the first axis, h_{-1} = 0; the backward pass is one scan too."""
+    """h_l = a_l h_{l-1} + x_l along the first axis, h_{-1} = 0; its backward pass is a scan too."""
 
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, a: Tensor, x: Tensor) -> Tensor:

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from predcnn.ops.precision import without_autocast
+
 
 def hippo_legs(order: int, *, balanced: bool = True) -> tuple[Tensor, Tensor]:
     """State matrix A (N, N) and input vector B (N,) of HiPPO-LegS, x' = A x + B u, in float64.
@@ -112,7 +114,7 @@ class S4D(nn.Module):
     def convolve(self, x: Tensor) -> Tensor:
         """The state space model alone, with its skip D, in float32: (B, C, L) -> (B, C, L)."""
         length = x.shape[-1]
-        with torch.autocast(x.device.type, enabled=False):
+        with without_autocast(x):
             x = x.to(self.D.dtype)
             kernel = self.kernel(length)
             if self.bidirectional:

@@ -6,12 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from predcnn.predictors.create import create_predictor
-from predcnn.predictors.state import check_keys, existing_file, read_pickle, strip_prefixes
+from predcnn.predictors.state import (
+    check_keys,
+    existing_file,
+    read_pickle,
+    read_safetensors,
+    strip_prefixes,
+)
 
 KEY = "predcnn"
 
@@ -80,13 +85,12 @@ def _read_ckpt(path: Path) -> tuple[Mapping[str, object], dict[str, Tensor]]:
 
 
 def _read_safetensors(path: Path) -> tuple[Mapping[str, object], dict[str, Tensor]]:
+    metadata, state = read_safetensors(path)
     try:
-        with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(KEY)
-            about = _checked(path, json.loads(text) if text else None)
-            return about, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, json.JSONDecodeError, OSError) as error:
-        raise ValueError(f"{path} cannot be read: it is damaged or no safetensors file") from error
+        about = json.loads(metadata.get(KEY, "null"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} cannot be read: its description is damaged") from error
+    return _checked(path, about), state
 
 
 def _checked(path: Path, about: object) -> Mapping[str, object]:

@@ -113,7 +113,7 @@ class MIM(StackedPredictor):
     The published blocks keep the cell state of MIM-S on the module: it is cut from the gradient at
     every step and never reset, so each batch starts from what the last one left. Here it is a state
     like any other. With compat "openstl" it leaks as published; then, and only then, does a call
-    change the module, and all calls must have the batch size of the first, else ValueError.
+    change the module, and a call after one with B > 1 samples must have B too, else ValueError.
     """
 
     needs_resolution = True
@@ -140,12 +140,12 @@ class MIM(StackedPredictor):
     def _left_behind(self, block: MIMBlock, zero: Tensor) -> Tensor:
         if block.convlstm_c is None:
             return zero
-        if block.convlstm_c.shape != zero.shape:
+        if len(block.convlstm_c) not in (1, len(zero)):
             raise ValueError(
                 f"MIM as published (compat='openstl') keeps a state of {len(block.convlstm_c)} "
                 f"samples from its last call and cannot go on with {len(zero)}; use compat=None"
             )
-        return block.convlstm_c
+        return block.convlstm_c.expand_as(zero)
 
     def advance(self, fed: Tensor, state: MIMState, *, last_only: bool) -> Tensor:
         """S steps; only the bottom layer's input convolution can run ahead of the memory."""

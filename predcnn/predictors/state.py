@@ -1,11 +1,13 @@
 """Reading weight files without running code from them, and saying exactly what does not fit."""
 
+import argparse
 import difflib
 import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 SHOWN = 20
@@ -94,7 +96,9 @@ def read_pickle(path: Path) -> object:
         ValueError: truncated, of another kind, or holding more than tensors and plain data.
     """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        # the published trainers store their arguments as a Namespace, which holds plain data
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "Unsupported global" in str(error) or "GLOBAL" in str(error):
             reason = "it holds Python objects beside tensors and plain data, which are never loaded"
@@ -103,6 +107,15 @@ def read_pickle(path: Path) -> object:
         raise ValueError(f"{path} cannot be read: {reason}") from error
     except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
         raise ValueError(f"{path} cannot be read: it is damaged or no torch file") from error
+
+
+def read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Metadata and tensors of a safetensors file, on the CPU; ValueError if it is damaged."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path} cannot be read: it is damaged or no safetensors file") from error
 
 
 def strip_prefixes(

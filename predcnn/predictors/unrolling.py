@@ -105,6 +105,17 @@ class RecurrentPredictor(Predictor):
         predictions = self.leave(torch.cat(pieces))
         return predictions, self.extras(state, frames, predictions)
 
+    def published_pass(self, past: Tensor) -> Tensor:
+        """What the published code computes to predict, for counting its cost.
+
+        It decodes the predictions of the past frames as well, (B, T - 1 + frames_out, C, H, W);
+        ``forward`` decodes only the future ones.
+        """
+        B, T = past.shape[:2]
+        future = past.new_zeros(B, self.frames_out, *past.shape[2:])
+        known = torch.arange(T + self.frames_out - 1) < T
+        return self.unroll(torch.cat([past, future], dim=1), known.expand(B, -1))[0]
+
     def check_size(self, size: Sequence[int]) -> None:
         """ValueError unless the network takes frames of this ``size`` (H, W)."""
         name, size = type(self).__name__, tuple(size)

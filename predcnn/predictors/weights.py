@@ -15,10 +15,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from predcnn.predictors.state import check_keys, existing_file, read_pickle, strip_prefixes
+from predcnn.predictors.state import (
+    check_keys,
+    existing_file,
+    read_pickle,
+    read_safetensors,
+    strip_prefixes,
+)
 
 
 @dataclass
@@ -81,7 +86,8 @@ def load_openstl_weights(
     if not isinstance(content, Mapping):
         path = existing_file(content)
         what = str(path)
-        content = load_file(path) if path.suffix == ".safetensors" else read_pickle(path)
+        is_safe = path.suffix == ".safetensors"
+        content = read_safetensors(path)[1] if is_safe else read_pickle(path)
     keys = key_map(predictor)
     given = dict(_normalised(what, content, keys))
     own = predictor.state_dict()

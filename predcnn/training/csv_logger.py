@@ -40,9 +40,9 @@ class _Table:
             csv.DictWriter(file, self.columns).writerow(row)
 
     def truncate(self, step: int) -> None:
-        """Drop the rows after ``step``: a resumed run writes them again."""
+        """Drop the rows from ``step`` on: a resumed run writes them again."""
         if self.path.exists():
-            self._write([row for row in self.rows() if int(row["step"]) <= step])
+            self._write([row for row in self.rows() if int(row["step"]) < step])
 
     def _write(self, rows: list[dict]) -> None:
         temporary = self.path.with_suffix(".tmp")
@@ -56,8 +56,8 @@ class _Table:
 class CSVLogger(Logger):
     """Write what is logged to ``save_dir``/metrics.csv and ``save_dir``/timing.csv.
 
-    Rows carry the number of finished optimiser steps and appear as soon as they are logged, so that a run
-    can be watched; a run that resumes at step n keeps the rows up to n and appends.
+    Rows carry the index of their optimiser step, from 0, and appear as soon as they are logged, so that a run
+    can be watched; a run that resumes after n steps keeps the rows of those n and appends.
 
     Args:
         save_dir: the run directory.
@@ -105,6 +105,6 @@ class CSVLogger(Logger):
 
     @rank_zero_only
     def resume_at(self, step: int) -> None:
-        """Drop what an interrupted run logged after its checkpoint at ``step``."""
+        """Drop what an interrupted run logged after its checkpoint of ``step`` finished steps."""
         for stem in ("metrics", "timing"):
             self._table(stem).truncate(step)

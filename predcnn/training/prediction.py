@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 import lightning.pytorch as pl
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
@@ -27,6 +28,8 @@ class VideoPrediction(pl.LightningModule):
         metrics: names of ``predcnn.metrics``.
         metric_options: options of single metrics, ``{"lpips": {"backbone_weights": path}}``.
         run: plain values that describe the run, kept in every checkpoint.
+        seed: of what the network itself draws in training (stochastic depth). Every batch draws from a stream
+            of its own, so that a resumed run draws what it would have drawn.
     """
 
     def __init__(
@@ -38,6 +41,7 @@ class VideoPrediction(pl.LightningModule):
         metrics: Sequence[str] = ("mse", "mae", "ssim", "psnr"),
         metric_options: Mapping[str, Mapping] | None = None,
         run: Mapping | None = None,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         self.predictor = predictor
@@ -46,7 +50,9 @@ class VideoPrediction(pl.LightningModule):
         self.make_scheduler = scheduler
         self.metric_names = tuple(metrics)
         self.metric_options = dict(metric_options or {})
+        video_metrics(self.metric_names, self.metric_options)  # a wrong name shows now, not after an epoch
         self.run_description = dict(run or {})
+        self.seed = seed
         self.frames_in = predictor.in_shape[0]
         self.test_results: dict = {}
         # Not submodules: LPIPS carries a network that must not enter the checkpoints.
@@ -60,11 +66,17 @@ class VideoPrediction(pl.LightningModule):
                 self._meters[name] = video_metrics(wanted, options=self.metric_options)
             self._meters[name].to(self.device).reset()
 
+    def on_train_batch_start(self, batch: Tensor, batch_idx: int) -> None:
+        index = self.trainer.fit_loop.total_batch_idx
+        stream = np.random.SeedSequence([self.seed, self.global_rank, index])
+        torch.manual_seed(int(stream.generate_state(1, np.uint64)[0]))
+
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
         frames = to_float(batch)
         progress = Progress(self.global_step, self.current_epoch, self.global_rank)
         parts = self.objective(self.predictor, frames, self.frames_in, progress)
-        self.log_dict({f"train/{name}": value.detach() for name, value in parts.items()})
+        shown = {f"train/{name}": value.detach() for name, value in parts.items()}
+        self.log_dict({**shown, "train/lr": self.trainer.optimizers[0].param_groups[0]["lr"]})
         return parts["loss"]
 
     def on_validation_epoch_start(self) -> None:

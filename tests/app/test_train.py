@@ -79,7 +79,7 @@ def test_a_checkpoint_loads_in_one_line_and_predicts(tiny_cfg, tmp_path):
     predictor = load_predictor(tmp_path / "run/checkpoints/best.ckpt")
     assert not predictor.training
     assert predictor.config["translator"] == "convnext"
-    assert predictor.predict(torch.rand(1, 10, 1, 64, 64), horizon=3).shape == (1, 3, 1, 64, 64)
+    assert predictor.predict(torch.rand(1, 10, 1, 32, 32), horizon=3).shape == (1, 3, 1, 32, 32)
 
 
 @pytest.mark.parametrize("model", ["copy_last", "mean_frame"])

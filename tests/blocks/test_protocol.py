@@ -15,13 +15,14 @@ NAMES = BLOCKS.names()
 
 
 def make(name: str, *, size=SIZE, dim=DIM, seed=0, **options) -> nn.Module:
-    """A small block in eval mode whose layer scales are large enough to see every branch."""
+    """A small block in eval mode, its constant parameters moved so that every branch matters."""
     torch.manual_seed(seed)
     block = predcnn.create_block(name, dim, resolution=size, mlp_ratio=2.0, **options)
     with torch.no_grad():
         for parameter in block.parameters():
-            if parameter.ndim == 1 and parameter.unique().numel() == 1:
-                parameter.add_(0.5 + 0.1 * torch.randn_like(parameter))
+            if parameter.unique().numel() == 1:
+                scale = 0.5 if parameter.ndim == 1 else 0.0
+                parameter.add_(scale + 0.1 * torch.randn_like(parameter))
     return block.eval()
 
 

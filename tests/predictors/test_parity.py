@@ -24,8 +24,27 @@ from tests.predictors.published import (
 
 OURS = {"moga": "moganet"}  # the published spelling of one name differs
 KEPT_HERE = sorted(path.stem for path in DATA.glob("small_*.json"))
-SMALL = """convmixer convnext gsta hornet incepu mlpmixer moga poolformer rgb_convmixer rgb_convnext
-    rgb_gsta rgb_poolformer rgb_van rgb_vit swin tau uniformer van vit""".split()
+SMALL = [
+    "convmixer",
+    "convnext",
+    "gsta",
+    "hornet",
+    "incepu",
+    "mlpmixer",
+    "moga",
+    "poolformer",
+    "rgb_convmixer",
+    "rgb_convnext",
+    "rgb_gsta",
+    "rgb_poolformer",
+    "rgb_van",
+    "rgb_vit",
+    "swin",
+    "tau",
+    "uniformer",
+    "van",
+    "vit",
+]
 ELSEWHERE = [f"simvp_small/small_{name}" for name in SMALL if f"small_{name}" not in KEPT_HERE]
 FULL = [f"simvp_full/mmnist_{name}" for name in ("convnext", "gsta", "moga", "vit")]
 

@@ -28,7 +28,7 @@ def test_a_resume_drops_what_came_after_the_checkpoint(tmp_path):
     for step in (1, 2, 3):
         logger.log_metrics({"train/loss": float(step)}, step=step)
     again = CSVLogger(tmp_path)
-    again.resume_at(2)
+    again.resume_at(3)
     again.log_metrics({"train/loss": 30.0}, step=3)
     assert [r["train/loss"] for r in rows(tmp_path / "metrics.csv")] == ["1.0", "2.0", "30.0"]
 

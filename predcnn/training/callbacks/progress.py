@@ -18,10 +18,13 @@ class ProgressBar(TQDMProgressBar):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule
     ) -> dict[str, float | str]:
         shown: dict[str, float | str] = {}
-        names = {"train/loss": "loss", "val/mse": "val_mse", "timing/sequences_per_s": "seq/s"}
+        names = {
+            "train/loss": "loss",
+            "train/lr": "lr",
+            "val/mse": "val_mse",
+            "timing/sequences_per_s": "seq/s",
+        }
         for key, label in names.items():
             if key in trainer.callback_metrics:
                 shown[label] = f"{float(trainer.callback_metrics[key]):.4g}"
-        if trainer.optimizers:
-            shown["lr"] = f"{trainer.optimizers[0].param_groups[0]['lr']:.1e}"
         return shown

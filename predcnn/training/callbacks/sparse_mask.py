@@ -1,0 +1,182 @@
+"""Dynamic sparse training as SLaK uses it: sensitive densities at first, then prune and grow.
+
+Liu et al., "More ConvNets in the 2020s: Scaling up Kernels Beyond 51x51 using Sparsity", ICLR 2023,
+section 3.3 and appendix; densities by Lee et al., "SNIP: Single-shot Network Pruning based on
+Connection Sensitivity", ICLR 2019. The weights stay ordinary dense tensors with zeros in them.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Literal
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor, nn
+
+FINAL_RATE = 0.005
+"""Share of the weights that still moves at the end of a run."""
+
+
+def sensitive_counts(scores: Mapping[str, Tensor], density: float) -> dict[str, int]:
+    """How many weights each layer keeps if the ``density`` share with the largest scores is kept.
+
+    Every layer keeps at least one.
+    """
+    flat = torch.cat([score.flatten() for score in scores.values()])
+    kept = max(1, round(density * flat.numel()))
+    chosen = torch.zeros_like(flat, dtype=torch.bool)
+    chosen[flat.topk(kept).indices] = True
+    parts = chosen.split([score.numel() for score in scores.values()])
+    return {name: max(1, int(part.sum())) for name, part in zip(scores, parts, strict=True)}
+
+
+def random_mask(weight: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """A boolean mask of the weight's shape with ``count`` ones anywhere."""
+    order = torch.randperm(weight.numel(), generator=generator).to(weight.device)
+    mask = torch.zeros(weight.numel(), dtype=torch.bool, device=weight.device)
+    mask[order[:count]] = True
+    return mask.view_as(weight)
+
+
+def moved_mask(weight: Tensor, mask: Tensor, rate: float, generator: torch.Generator) -> Tensor:
+    """Drop the ``rate`` share of kept weights with the least magnitude, keep as many at random."""
+    kept = int(mask.sum())
+    moving = min(int(rate * kept), mask.numel() - kept)
+    if moving == 0:
+        return mask
+    magnitude = weight.detach().abs().masked_fill(~mask, math.inf).flatten()
+    new = mask.flatten().clone()
+    new[magnitude.topk(moving, largest=False).indices] = False
+    empty = (~new).nonzero().flatten()
+    order = torch.randperm(empty.numel(), generator=generator)[:moving]
+    new[empty[order.to(empty.device)]] = True
+    return new.view_as(mask)
+
+
+class SparseMask(pl.Callback):
+    """Keep a share of the weights non-zero through the whole training; which ones, changes.
+
+    At the first step every layer gets a density by the sensitivity |weight * gradient| of its
+    weights, and a random mask of that density. Every ``update_every`` steps a share of the kept
+    weights (``prune_rate``, falling to 0.005 along a cosine) moves: those of least magnitude go,
+    as many others come back from zero. Masks are applied after every optimizer step; they are part
+    of the checkpoint.
+
+    Args:
+        density: share of weights kept, in (0, 1); SLaK trains at 0.6.
+        update_every: optimizer steps between two moves (2000 for SLaK-T, 100 for larger ones).
+        prune_rate: share of kept weights that moves at first, in (0, 1) (0.5 for SLaK-T, else 0.3).
+        scope: "all" masks every weight matrix and kernel; "strips" only the two long kernels of
+            decomposed large-kernel convolutions.
+        seed: of the random masks.
+    """
+
+    def __init__(
+        self,
+        density: float = 0.6,
+        update_every: int = 2000,
+        prune_rate: float = 0.5,
+        scope: Literal["all", "strips"] = "all",
+        seed: int = 0,
+    ) -> None:
+        for name, value in (("density", density), ("prune_rate", prune_rate)):
+            if not 0 < value < 1:
+                raise ValueError(f"{name} is a share between 0 and 1, not {value}")
+        if update_every < 1:
+            raise ValueError(f"update_every counts steps: at least 1, not {update_every}")
+        if scope not in ("all", "strips"):
+            raise ValueError(f"scope is 'all' or 'strips', not {scope!r}")
+        self.target = density
+        self.update_every = update_every
+        self.prune_rate = prune_rate
+        self.scope = scope
+        self.masks: dict[str, Tensor] = {}
+        self._generator = torch.Generator().manual_seed(seed)
+        self._moved_at = 0
+
+    @property
+    def density(self) -> float:
+        """Share of the masked layers' weights that is kept now."""
+        total = sum(mask.numel() for mask in self.masks.values())
+        return sum(int(mask.sum()) for mask in self.masks.values()) / total if total else 1.0
+
+    def weights(self, module: nn.Module) -> dict[str, nn.Parameter]:
+        """The parameters under masks, by name; ValueError if there are none."""
+        found = {
+            name.replace("_orig_mod.", ""): parameter
+            for name, parameter in module.named_parameters()
+            if parameter.requires_grad and name.endswith("weight") and parameter.ndim in (2, 4)
+        }
+        if self.scope == "strips":
+            found = {k: v for k, v in found.items() if ".LoRA1." in k or ".LoRA2." in k}
+        if not found:
+            raise ValueError(
+                f"nothing to mask: the model has no weights in scope {self.scope!r} "
+                "(only translator=slak has strips)"
+            )
+        return found
+
+    def rate(self, step: int, steps: float) -> float:
+        """Share of kept weights that moves at ``step`` of ``steps``."""
+        progress = min(1.0, step / steps)
+        return FINAL_RATE + (self.prune_rate - FINAL_RATE) * (1 + math.cos(math.pi * progress)) / 2
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.weights(pl_module)
+
+    @torch.no_grad()
+    def on_before_optimizer_step(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        optimizer: torch.optim.Optimizer,
+    ) -> None:
+        if self.masks:
+            return
+        weights = self.weights(pl_module)
+        scores = {
+            name: torch.zeros_like(w) if w.grad is None else (w * w.grad).abs().float()
+            for name, w in weights.items()
+        }
+        counts = sensitive_counts(scores, self.target)
+        self.masks = {
+            name: random_mask(w, counts[name], self._generator) for name, w in weights.items()
+        }
+        self._apply(pl_module)
+
+    @torch.no_grad()
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: object,
+        batch: object,
+        batch_idx: int,
+    ) -> None:
+        step = trainer.global_step
+        if not self.masks:
+            return
+        if step % self.update_every == 0 and step != self._moved_at:
+            self._moved_at = step
+            rate = self.rate(step, trainer.estimated_stepping_batches)
+            for name, weight in self.weights(pl_module).items():
+                mask = self.masks[name].to(weight.device)
+                self.masks[name] = moved_mask(weight, mask, rate, self._generator)
+        self._apply(pl_module)
+
+    def _apply(self, module: nn.Module) -> None:
+        for name, weight in self.weights(module).items():
+            self.masks[name] = self.masks[name].to(weight.device)
+            weight.mul_(self.masks[name])
+
+    def state_dict(self) -> dict[str, object]:
+        return {
+            "masks": dict(self.masks),
+            "generator": self._generator.get_state(),
+            "moved_at": self._moved_at,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, object]) -> None:
+        self.masks = dict(state_dict["masks"])
+        self._generator.set_state(state_dict["generator"].cpu())
+        self._moved_at = state_dict["moved_at"]

@@ -1,0 +1,142 @@
+"""Wrong input on the command line: one clear sentence, a non-zero exit, nothing left behind."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from predcnn.app import cli
+from predcnn.app.train import train
+from predcnn.training.callbacks import StopOnNonFinite
+
+NET = ("translator=gsta", "model.net.hid_S=4", "model.net.hid_T=8", "model.net.N_T=2")
+
+
+@pytest.fixture
+def said(monkeypatch, tmp_path):
+    """``said("train", "translator=mogant")``: what the command says before it leaves."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(command: str, *words: str) -> str:
+        argv = [f"{command}.py", *words, f"hydra.run.dir={tmp_path}/run"]
+        monkeypatch.setattr(sys, "argv", argv)
+        with pytest.raises(SystemExit) as stop:
+            getattr(cli, command)()
+        assert isinstance(stop.value.code, str), stop.value.code
+        assert not (tmp_path / "run").exists(), "something was left behind"
+        return stop.value.code
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["translator=mogant"], "no translator 'mogant'; did you mean moganet"),
+        (["data=moving_mnits"], "no data 'moving_mnits'; did you mean moving_mnist"),
+        (["trainr.max_epochs=3"], "no setting 'trainr.max_epochs'; did you mean trainer.max_epochs"),
+        (["model.net.hid_s=3"], "model.net.hid_S"),
+        (["model=copy_last", "translator=vit"], "translator= belongs to model=simvp"),
+        (["translator=[gsta,vit]"], "translator=stack 'translator.blocks=[gsta,vit]'"),
+        (["translator=stack"], "translator.blocks has no default"),
+        (["translator=custom", "translator.block=nowhere.Block"], "no module 'nowhere'"),
+        (["metrics=[mse,ssin]"], "ssim"),
+        (["data.protocol=isolate"], "isolated"),
+        (["data.source=mnist", "data.root=empty"], "empty"),
+        (["data=moving_fmnist"], "prepare_data.py data=moving_fmnist"),
+        (["model.net.N_S=3"], "N_S"),
+        (["trainer.accelerator=quantum"], "quantum"),
+        (["ckpt_path=none.ckpt"], "none.ckpt"),
+        (["resume=true"], "no unfinished run"),
+    ],
+)
+def test_wrong_words_get_one_sentence(said, words, message):
+    text = said("train", *words)
+    assert text.startswith("error: ")
+    assert message in text
+    assert "Traceback" not in text
+
+
+def test_evaluate_says_what_is_wrong_with_a_checkpoint(said, tmp_path):
+    assert "no file missing.ckpt" in said("evaluate", "ckpt_path=missing.ckpt")
+    (tmp_path / "damaged.ckpt").write_bytes(b"PK\x03\x04 not a checkpoint")
+    assert "damaged.ckpt" in said("evaluate", "ckpt_path=damaged.ckpt")
+    torch.save({"state_dict": {}}, tmp_path / "foreign.ckpt")
+    assert "import_weights" in said("evaluate", "ckpt_path=foreign.ckpt")
+
+
+def test_a_checkpoint_of_another_model_is_refused_by_its_differences(tiny_cfg, tmp_path):
+    train(tiny_cfg(*NET, run_dir=tmp_path / "a"))
+    with pytest.raises(ValueError, match="hid_S=4 there, 6 here"):
+        train(
+            tiny_cfg(
+                *NET,
+                "model.net.hid_S=6",
+                f"ckpt_path={tmp_path}/a/checkpoints/last.ckpt",
+                run_dir=tmp_path / "b",
+            )
+        )
+
+
+def test_a_checkpoint_cannot_choose_what_is_built(tiny_cfg, tmp_path, said):
+    train(tiny_cfg(*NET, run_dir=tmp_path / "a"))
+    path = tmp_path / "a/checkpoints/best.ckpt"
+    saved = torch.load(path, weights_only=True)
+    saved["predcnn"]["run"]["data"]["_target_"] = "os.system"
+    torch.save(saved, tmp_path / "evil.ckpt")
+    assert "'os.system'" in said("evaluate", "ckpt_path=evil.ckpt")
+    saved["predcnn"]["run"]["data"] |= {"_target_": "predcnn.data.create_datamodule", "name": "os.Evil"}
+    torch.save(saved, tmp_path / "evil.ckpt")
+    assert "no data set of this package" in said("evaluate", "ckpt_path=evil.ckpt")
+
+
+def test_a_truncated_checkpoint_is_not_resumed(tiny_cfg, tmp_path):
+    run = tmp_path / "runs/a"
+    train(tiny_cfg(*NET, run_dir=run))
+    (run / "results.json").unlink()
+    last = run / "checkpoints/last.ckpt"
+    last.write_bytes(last.read_bytes()[:5000])
+    with pytest.raises(ValueError, match=r"last\.ckpt"):
+        train(tiny_cfg(*NET, "resume=true", run_dir=run))
+
+
+def test_an_unwritable_run_directory_is_known_before_the_work(tiny_cfg, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(OSError, match="file"):
+        train(tiny_cfg(*NET, run_dir=tmp_path / "file"))
+
+
+def test_losses_are_checked_on_accelerators_now_and_then():
+    guard = StopOnNonFinite(check_every=5)
+    guard._bad = torch.tensor(True)
+
+    class Trainer:
+        global_step = 7
+
+    with pytest.raises(RuntimeError, match="between steps 0 and 7"):
+        guard.check(Trainer())
+    guard.check(Trainer())  # said once
+
+
+def test_the_wrong_number_of_channels_is_refused(tiny_cfg, tmp_path):
+    with pytest.raises(Exception, match="channels"):
+        train(tiny_cfg(*NET, "model.net.in_shape=[10,3,32,32]"))
+
+
+def test_help_needs_no_heavy_package(tmp_path):
+    import subprocess
+
+    heavy = "'lightning', 'torchmetrics', 'timm', 'torch'"
+    code = (
+        "import sys; sys.argv = ['train.py', '--help']\n"
+        "from predcnn.app.cli import train\n"
+        "try: train()\nexcept SystemExit: pass\n"
+        f"print('HEAVY', [m for m in ({heavy}) if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    assert "moganet" in done.stdout
+    assert "HEAVY []" in done.stdout.replace("'torch'", "")
+    assert not list(Path(tmp_path).iterdir())

@@ -1,0 +1,63 @@
+"""Mamba on maps: one direction is the published mixer, several are averaged."""
+
+import pytest
+import torch
+
+from predcnn.blocks.mamba import MambaBlock, MambaMixer
+from tests.ops.reference import assert_near, parameters, reference
+
+# ours <- published; a direction axis in front of what each direction has for itself
+PUBLISHED = {
+    "in_proj.weight": ("in_proj.weight", False),
+    "out_proj.weight": ("out_proj.weight", False),
+    "conv1d.weight": ("conv1d.weight", False),
+    "conv1d.bias": ("conv1d.bias", False),
+    "ssm.A_logs": ("A_log", False),
+    "ssm.Ds": ("D", False),
+    "ssm.x_proj_weight": ("x_proj.weight", True),
+    "ssm.dt_projs_weight": ("dt_proj.weight", True),
+    "ssm.dt_projs_bias": ("dt_proj.bias", True),
+}
+
+
+def published_mixer():
+    mixer, state = MambaMixer(12, directions=("row",)), parameters("mamba_block_0")
+    mixer.load_state_dict(
+        {ours: state[key][None] if own else state[key] for ours, (key, own) in PUBLISHED.items()}
+    )
+    return mixer
+
+
+def test_one_direction_has_the_published_values():
+    values = reference("mamba_block_0")
+    y = published_mixer()(values["input"].view(2, 4, 5, 12))
+    assert_near(y.flatten(1, 2), values["output"])
+
+
+def test_directions_with_one_set_of_weights_are_averaged():
+    one, x = published_mixer(), torch.randn(2, 4, 5, 12)
+    both = MambaMixer(12)
+    state = {}
+    for key, value in one.state_dict().items():
+        shared = key in ("in_proj.weight", "out_proj.weight")
+        state[key] = value if shared else torch.cat([value, value])
+    both.load_state_dict(state)
+    backwards = one(x.flip(1, 2)).flip(1, 2)
+    assert_near(both(x), (one(x) + backwards) / 2)
+
+
+def test_every_pixel_sees_the_whole_map_by_default():
+    x = torch.randn(1, 8, 4, 4, requires_grad=True)
+    for options, sees_all in (({}, True), ({"directions": ("row",)}, False)):
+        torch.manual_seed(0)
+        block = MambaBlock(8, mlp_ratio=0, state=4, **options)
+        (grad,) = torch.autograd.grad(block(x)[0, :, 1, 2].sum(), x)
+        reached = grad.abs().sum(1)[0].flatten() > 0
+        assert bool(reached.all()) == sees_all
+        assert reached[:7].all()  # what comes before it, and itself
+
+
+def test_options_are_checked():
+    with pytest.raises(ValueError, match="directions are one or more of"):
+        MambaBlock(8, directions=("left",))
+    assert "mlp.fc1.weight" not in MambaBlock(8, mlp_ratio=0).state_dict()

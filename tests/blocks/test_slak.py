@@ -1,0 +1,15 @@
+"""SLaK against the published block."""
+
+import torch
+
+from predcnn.blocks.slak import SLaKBlock
+from tests.ops.reference import assert_near, loaded, reference
+
+
+def test_published_values_also_merged():
+    values = reference("slak_block")
+    block = loaded(SLaKBlock(8, kernel_size=13), "slak_block")
+    with torch.no_grad():
+        assert_near(block(values["input"]), values["output"])
+        block.merge_()
+        assert_near(block(values["input"]), values["output"])

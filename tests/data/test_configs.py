@@ -1,0 +1,52 @@
+"""The configs of the data sets: every key is an option, and they say only what differs."""
+
+import inspect
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+
+from predcnn.data import SETS, create_datamodule
+from predcnn.data.options import MovingMNISTOptions
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+NAMES = ("moving_mnist", "mmnist_cifar", "moving_fmnist")
+
+
+def _data(name: str, *overrides: str):
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        overrides = [f"data={name}", "seed=7", *(f"data.{override}" for override in overrides)]
+        return compose("prepare_data", overrides).data
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_config_becomes_its_data_module(name: str) -> None:
+    module = instantiate(_data(name))
+    channels = 3 if name == "mmnist_cifar" else 1
+    assert module.family.name == name
+    assert module.in_shape == (10, channels, 64, 64)
+    assert module.family.options.seed == 7
+    assert name in SETS
+    assert (CONFIGS / "data" / f"{name}.yaml").is_file()
+
+
+def test_every_option_has_a_key_and_every_key_an_option() -> None:
+    named = inspect.signature(create_datamodule).parameters
+    accepted = {*named, *(field.name for field in fields(MovingMNISTOptions))} - {"options"}
+    assert {key for key in _data("moving_mnist") if not key.startswith("_")} == accepted
+
+
+def test_sizes_follow_from_one_another() -> None:
+    module = instantiate(_data("mmnist_cifar", "height=48", "frames_in=4", "digits=[1,2]"))
+    assert module.in_shape == (4, 3, 48, 48)
+    assert module.family.options.digits == (1, 2)
+    assert instantiate(_data("moving_mnist", "height=48", "width=80")).in_shape == (10, 1, 48, 80)
+
+
+@pytest.mark.parametrize("name", NAMES[1:])
+def test_a_config_says_only_what_differs(name: str) -> None:
+    lines = (CONFIGS / "data" / f"{name}.yaml").read_text().splitlines()
+    keys = {line.split(":")[0] for line in lines if line and not line.startswith("#")}
+    assert keys <= {"defaults", "name", "in_shape"}

@@ -1,0 +1,103 @@
+"""Trajectories and drawing against the published rules written out."""
+
+import math
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from predcnn.data.sprites import SpriteDraws, corners, draw, paste, trajectories
+from tests.data.plain_rules import grey_sequence, positions, published_draws
+
+units = st.floats(0, 1, exclude_max=True)
+angles = st.floats(0, 2 * math.pi) | st.sampled_from([0, math.pi / 2, math.pi, 3 * math.pi / 2])
+starts = st.tuples(units, units, angles)
+speeds = st.floats(1e-3, 1.5)
+
+
+def _draws(rows: list[list[tuple]]) -> SpriteDraws:
+    x, y, theta, sprite = np.array(rows, dtype=float).transpose(2, 0, 1)
+    return SpriteDraws(x, y, theta, sprite.astype(int))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(starts, min_size=1, max_size=4), st.integers(1, 40), speeds)
+def test_positions_equal_the_scalar_loop_bit_for_bit(
+    rows: list[tuple], frames: int, speed: float
+) -> None:
+    draws = _draws([[(*row, 0)] for row in rows])
+    ours = corners(draws, (36, 100), frames=frames, speed=speed)
+    for b, (x, y, theta) in enumerate(rows):
+        expected = positions(x, y, theta, frames, speed, free=(36, 100))
+        assert [tuple(place) for place in ours[:, :, b, 0]] == expected
+
+
+@settings(max_examples=100, deadline=None)
+@given(starts, speeds, st.integers(0, 2**32 - 1))
+def test_noisy_velocities_equal_the_scalar_loop(row: tuple, speed: float, seed: int) -> None:
+    jitter = np.random.default_rng(seed).normal(0, 0.2, (10, 2))
+    ours = corners(
+        _draws([[(*row, 0)]]), (36, 36), frames=20, speed=speed, jitter=jitter[:, :, None, None]
+    )
+    expected = positions(*row, 20, speed, jitter)
+    assert [tuple(place) for place in ours[:, :, 0, 0]] == expected
+
+
+@settings(max_examples=200, deadline=None)
+@given(starts, st.floats(1e-3, 0.5))
+def test_a_sprite_stays_inside_and_keeps_its_speed_between_walls(row: tuple, speed: float) -> None:
+    x, y, theta = row
+    track = trajectories(np.array([x]), np.array([y]), np.array([theta]), frames=60, speed=speed)
+    track = np.concatenate([[[[y], [x]]], track])[:, :, 0]  # frame -1 is the start
+    assert (track >= 0).all()
+    assert (track <= 1).all()
+    for path, velocity in zip(track.T, (math.sin(theta), math.cos(theta)), strict=True):
+        moved = np.diff(path)
+        free = (path[1:] > 0) & (path[1:] < 1)
+        assert np.allclose(np.abs(moved[free]), abs(velocity) * speed, atol=1e-12)
+        assert (np.abs(moved) <= abs(velocity) * speed + 1e-12).all()
+        # the direction changes exactly after a wall was touched
+        for before, wall, after in zip(moved, path[1:], moved[1:], strict=False):
+            if before != 0 and after != 0 and abs(velocity) > 1e-9:
+                assert (np.sign(before) != np.sign(after)) == (wall in (0.0, 1.0))
+
+
+def test_a_wall_hit_exactly_counts_as_a_bounce() -> None:
+    track = trajectories(np.array([0.1]), np.array([0.5]), np.array([math.pi]), frames=2)
+    assert track[:, 1, 0].tolist() == [0.0, 0.1]
+
+
+def test_replays_the_published_generator() -> None:
+    rng, sprites = random.Random(0), np.random.default_rng(0).integers(0, 256, (50, 28, 28))
+    sprites = sprites.astype(np.uint8)
+    rows = [published_draws(rng, len(sprites)) for _ in range(20)]
+    draws = _draws(rows)
+    canvas = np.zeros((20, 20, 64, 64), np.uint8)
+    draw(canvas, sprites, draws, corners(draws, (36, 36), frames=20))
+    expected = np.stack([grey_sequence(sprites, row) for row in rows])
+    assert np.array_equal(canvas[:, :, None], expected)
+
+
+@pytest.mark.parametrize("count", [[1, 3, 2], None])
+def test_any_canvas_and_number_of_sprites(count: list[int] | None) -> None:
+    rng = np.random.default_rng(1)
+    sprites = rng.integers(0, 256, (9, 28, 20), dtype=np.uint8)
+    rows = [[(*rng.random(2), rng.random() * 6, rng.integers(9)) for _ in range(3)] for _ in "abc"]
+    draws = _draws(rows)
+    draws = SpriteDraws(
+        draws.x, draws.y, draws.theta, draws.sprite, None if count is None else np.array(count)
+    )
+    canvas = np.zeros((3, 7, 28, 97), np.uint8)
+    draw(canvas, sprites, draws, corners(draws, (0, 77), frames=7, speed=0.3))
+    for b, row in enumerate(rows):
+        shown = row if count is None else row[: count[b]]
+        expected = grey_sequence(sprites, shown, frames=7, size=(28, 97), speed=0.3)
+        assert np.array_equal(canvas[b], expected[:, 0])
+
+
+def test_paste_refuses_a_canvas_it_could_not_write_to() -> None:
+    canvas = np.zeros((1, 2, 8, 16), np.uint8)[:, :, :, ::2]
+    with pytest.raises(ValueError, match="contiguous"):
+        paste(canvas, np.arange(1), np.ones((1, 2, 2), np.uint8), *np.zeros((2, 1, 2), int))

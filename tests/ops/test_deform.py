@@ -1,0 +1,137 @@
+"""Deformable sampling against published values and a plain loop over pixels and points."""
+
+import itertools
+import math
+
+import pytest
+import torch
+
+from predcnn.ops.deform import (
+    deformable_sampling,
+    kernel_points,
+    packed_channels,
+    unpack_offset_mask,
+)
+from tests.ops.reference import assert_near, config, reference
+
+
+def options(name):
+    raw = config(name)
+    return {
+        "kernel_size": (raw["kh"], raw["kh"]),
+        "stride": raw["s"],
+        "padding": raw["pad"],
+        "dilation": raw["d"],
+        "groups": raw["G"],
+        "offset_scale": raw["os"],
+        "remove_center": bool(raw["rc"]),
+    }
+
+
+@pytest.mark.parametrize("name", ["dcnv3_core_0", "dcnv3_core_1", "dcnv3_core_2"])
+def test_published_values_and_gradients(name):
+    values = reference(name)
+    x, offset, mask = (values[k].requires_grad_() for k in ("input", "offset", "mask"))
+    y = deformable_sampling(x, offset, mask, **options(name))
+    assert_near(y, values["output"])
+    y.backward(values["grad_out"])
+    for key, tensor in {"input": x, "offset": offset, "mask": mask}.items():
+        assert_near(tensor.grad, values[f"grad_{key}"])
+
+
+def test_published_values_and_gradients_of_the_packed_form():
+    values = reference("dcnv4_core_0")
+    x, packed = values["input"].requires_grad_(), values["offset_mask"].requires_grad_()
+    settings = options("dcnv4_core_0")
+    y = deformable_sampling(x, *unpack_offset_mask(packed, settings["groups"], 9), **settings)
+    assert_near(y, values["output"])
+    y.backward(values["grad_out"])
+    assert_near(x.grad, values["grad_input"])
+    assert_near(packed.grad, values["grad_offset_mask"])
+
+
+def bilinear(plane, x, y):
+    """Value of a list of rows at a real place, zero outside."""
+    total = 0.0
+    left, top = math.floor(x), math.floor(y)
+    for row, column in itertools.product((top, top + 1), (left, left + 1)):
+        if 0 <= row < len(plane) and 0 <= column < len(plane[0]):
+            total += plane[row][column] * (1 - abs(x - column)) * (1 - abs(y - row))
+    return total
+
+
+@pytest.mark.parametrize(
+    ("kernel", "settings"),
+    [
+        ((3, 5), {"padding": 2, "groups": 2}),
+        ((5, 3), {"padding": 1, "stride": 2, "offset_scale": 0.5}),
+        ((3, 3), {"padding": 0, "dilation": 2, "remove_center": True, "groups": 4}),
+        ((1, 1), {"padding": 0}),
+        ((4, 2), {"padding": 1, "offset_scale": 2.0}),
+    ],
+)
+def test_it_is_the_sum_over_points_column_by_column(kernel, settings):
+    full = {"stride": 1, "dilation": 1, "groups": 1, "offset_scale": 1.0, "remove_center": False}
+    full |= settings
+    high, wide = kernel
+    taps = [(a, b) for a in range(wide) for b in range(high)]  # columns outermost
+    if full["remove_center"]:
+        del taps[len(taps) // 2]
+    groups, dilation, scale = full["groups"], full["dilation"], full["offset_scale"]
+    x = torch.randn(2, 7, 6, 8)
+    size = [
+        (n + 2 * full["padding"] - dilation * (k - 1) - 1) // full["stride"] + 1
+        for n, k in zip((7, 6), kernel, strict=True)
+    ]
+    offset = torch.randn(2, *size, groups * len(taps) * 2)
+    mask = torch.randn(2, *size, groups * len(taps))
+    got = deformable_sampling(x, offset, mask, kernel_size=kernel, **full)
+    half_x, half_y = dilation * (wide - 1) // 2, dilation * (high - 1) // 2
+    for row, column, channel in itertools.product(range(size[0]), range(size[1]), range(8)):
+        group = channel // (8 // groups)
+        plane = x[1, :, :, channel].tolist()
+        total = 0.0
+        for point, (a, b) in enumerate(taps):
+            place = group * len(taps) + point
+            dx, dy = offset[1, row, column, 2 * place : 2 * place + 2].tolist()
+            px = column * full["stride"] - full["padding"] + half_x - half_x * scale
+            py = row * full["stride"] - full["padding"] + half_y - half_y * scale
+            px += (a * dilation + dx) * scale
+            py += (b * dilation + dy) * scale
+            total += mask[1, row, column, place].item() * bilinear(plane, px, py)
+        assert got[1, row, column, channel].item() == pytest.approx(total, abs=2e-5)
+
+
+def test_points_are_pairs_of_x_and_y_column_by_column():
+    points = kernel_points((3, 2), 2, remove_center=False, device=torch.device("cpu"))
+    assert points.tolist() == [[-1, -2], [-1, 0], [-1, 2], [1, -2], [1, 0], [1, 2]]
+
+
+def test_without_offsets_it_is_a_convolution():
+    x, weight = torch.randn(1, 6, 5, 4), torch.randn(9)
+    shape = (1, 6, 5)
+    mask = weight.view(3, 3).t().flatten().expand(*shape, 9)
+    y = deformable_sampling(x, torch.zeros(*shape, 18), mask)
+    kernel = weight.view(1, 1, 3, 3).expand(4, 1, 3, 3)
+    expected = torch.nn.functional.conv2d(x.permute(0, 3, 1, 2), kernel, padding=1, groups=4)
+    assert_near(y, expected.permute(0, 2, 3, 1))
+
+
+def test_packing_keeps_the_order_and_ignores_the_tail():
+    assert packed_channels(2, 9) == 56
+    packed = torch.arange(56.0)
+    offset, mask = unpack_offset_mask(packed, 2, 9)
+    assert offset.tolist() == [*range(18), *range(27, 45)]
+    assert mask.tolist() == [*range(18, 27), *range(45, 54)]
+    with pytest.raises(ValueError, match="into 56 values, not 54"):
+        unpack_offset_mask(packed[:54], 2, 9)
+
+
+def test_wrong_shapes_are_named():
+    x, offset, mask = torch.zeros(1, 4, 4, 6), torch.zeros(1, 4, 4, 36), torch.zeros(1, 4, 4, 18)
+    with pytest.raises(ValueError, match="6 channels do not divide into 4"):
+        deformable_sampling(x, offset, mask, groups=4)
+    with pytest.raises(ValueError, match="mask has shape"):
+        deformable_sampling(x, offset, mask[..., :9], groups=2)
+    with pytest.raises(ValueError, match="no centre"):
+        deformable_sampling(x, offset, mask, groups=2, kernel_size=(2, 3), remove_center=True)

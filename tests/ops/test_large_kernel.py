@@ -1,0 +1,125 @@
+"""Branches of large depthwise kernels: published values, and the merged kernel equals their sum."""
+
+import pytest
+import torch
+from torch import nn
+
+from predcnn.ops.large_kernel import (
+    DILATED_BRANCHES,
+    DecomposedLargeKernelConv,
+    DepthwiseConv2d,
+    DilatedDepthwiseConv2d,
+    DilatedReparamConv,
+    ReparamLargeKernelConv,
+)
+from tests.ops.reference import assert_near, loaded, reference
+
+
+def shaken(module: nn.Module) -> nn.Module:
+    """In eval mode, with BatchNorm statistics and weights that matter."""
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            nn.init.normal_(part.running_mean)
+            nn.init.uniform_(part.running_var, 0.5, 1.5)
+            nn.init.normal_(part.weight, 1.0, 0.3)
+            nn.init.normal_(part.bias)
+    return module.eval()
+
+
+def convolutions(module: nn.Module) -> list[nn.Conv2d]:
+    return [part for part in module.modules() if isinstance(part, nn.Conv2d)]
+
+
+def test_parallel_kernel_has_the_published_values_and_merges():
+    values = reference("replk_reparam")
+    module = loaded(ReparamLargeKernelConv(6, 13, 5), "replk_reparam")
+    assert_near(module(values["input"]), values["output"])
+    module.merge_()
+    assert_near(module(values["input"]), values["output"])
+    assert set(module.state_dict()) == {"lkb_reparam.weight", "lkb_reparam.bias"}
+    assert_near(module.lkb_reparam.weight, values["merged_weight"])
+    assert_near(module.lkb_reparam.bias, values["merged_bias"])
+
+
+def test_dilated_branches_have_the_published_values_and_merge():
+    name = "unireplk_dilated_reparam_k13"
+    values = reference(name)
+    module = loaded(DilatedReparamConv(4, 13), name)
+    assert_near(module(values["input"]), values["output"])
+    module.merge_()
+    assert_near(module(values["input"]), values["output"])
+    assert_near(module.lk_origin.weight, values["merged_weight"])
+    assert_near(module.lk_origin.bias, values["merged_bias"])
+
+
+def test_strips_have_the_published_values_and_merge():
+    values = reference("slak_decomposed")
+    module = loaded(DecomposedLargeKernelConv(6, 51), "slak_decomposed")
+    assert_near(module(values["input"]), values["output"])
+    module.merge_()
+    assert_near(module(values["input"]), values["output"])
+    assert len(convolutions(module)) == 2
+
+
+@pytest.mark.parametrize(
+    ("make", "left"),
+    [
+        (lambda: ReparamLargeKernelConv(3, 7, None), 1),
+        (lambda: ReparamLargeKernelConv(3, 9, 3), 1),
+        (lambda: DecomposedLargeKernelConv(3, 11, 3, None), 2),
+        (lambda: DecomposedLargeKernelConv(3, 11, 5, 3), 2),
+        *[(lambda k=k: DilatedReparamConv(3, k), 1) for k in DILATED_BRANCHES],
+    ],
+)
+def test_merging_leaves_the_output_and_happens_once(make, left):
+    module = shaken(make())
+    x = torch.randn(2, 3, 19, 8)
+    with torch.no_grad():
+        before = module(x)
+        module.merge_()
+        weights = {k: v.clone() for k, v in module.state_dict().items()}
+        module.merge_()
+        assert_near(module(x), before, 1e-5)
+    assert len(convolutions(module)) == left
+    assert all(torch.equal(v, weights[k]) for k, v in module.state_dict().items())
+
+
+@pytest.mark.parametrize(("kernel", "rate"), [(3, 1), (3, 4), (7, 2)])
+def test_dilation_as_a_dense_kernel_is_dilation(kernel, rate):
+    conv = DilatedDepthwiseConv2d(5, kernel, rate)
+    x = torch.randn(2, 5, 12, 9, requires_grad=True)
+    plain = nn.functional.conv2d(x, conv.weight, None, 1, conv.padding, rate, 5)
+    upstream = torch.randn_like(plain)
+    expected = torch.autograd.grad(plain, (x, conv.weight), upstream)
+    got = torch.autograd.grad(conv(x), (x, conv.weight), upstream)
+    assert_near(conv(x), plain)
+    for a, b in zip(got, expected, strict=True):
+        assert_near(a, b)
+
+
+@pytest.mark.parametrize("size", [(21, 21), (31, 3), (3, 31), (51, 5)])
+@pytest.mark.parametrize("shape", [(2, 4, 16, 16), (1, 4, 3, 20)])
+def test_large_depthwise_gradients_are_those_of_float64(size, shape):
+    conv = DepthwiseConv2d(4, size, bias=True)
+    x = torch.randn(shape, requires_grad=True)
+    y = conv(x)
+    upstream = torch.randn_like(y)
+    got = torch.autograd.grad(y, (x, conv.weight, conv.bias), upstream)
+    wide = x.detach().double().requires_grad_()
+    weight, bias = (t.detach().double().requires_grad_() for t in (conv.weight, conv.bias))
+    exact = nn.functional.conv2d(wide, weight, bias, padding=conv.padding, groups=4)
+    expected = torch.autograd.grad(exact, (wide, weight, bias), upstream.double())
+    assert_near(y.double(), exact)
+    for a, b in zip(got, expected, strict=True):
+        assert_near(a.double(), b)
+
+
+def test_demands_are_named():
+    with pytest.raises(ValueError, match="odd sides"):
+        DepthwiseConv2d(4, (6, 5))
+    with pytest.raises(ValueError, match="must fit into the large one"):
+        ReparamLargeKernelConv(4, 3, 5)
+    with pytest.raises(ValueError, match="kernel 8; accepted: 5, 7"):
+        DilatedReparamConv(4, 8)
+    with pytest.raises(ValueError, match="must fit into the strip"):
+        DecomposedLargeKernelConv(4, 13, 3, 5)

@@ -1,0 +1,222 @@
+"""The selective scan: published values, agreeing back ends, strong decay, speed of the loop."""
+
+import sys
+import time
+import types
+
+import pytest
+import torch
+
+from predcnn.ops import scan_lean
+from predcnn.ops.scan import (
+    BACKENDS,
+    DIRECTIONS,
+    choose_backend,
+    cross_merge,
+    cross_scan,
+    selective_scan,
+)
+from tests.ops.reference import assert_near, reference
+
+OURS = [name for name in BACKENDS if name != "mamba_ssm"]
+
+
+def inputs(batch, channels, state, length, groups=1, *, decay=1.0, dtype=torch.float32):
+    draw = torch.Generator().manual_seed(3)
+
+    def normal(*shape):
+        return torch.randn(shape, generator=draw, dtype=torch.float64).to(dtype)
+
+    return {
+        "u": normal(batch, channels, length),
+        "delta": normal(batch, channels, length) - 1,
+        "A": -decay * normal(channels, state).exp(),
+        "B": normal(batch, groups, state, length),
+        "C": normal(batch, groups, state, length),
+        "D": normal(channels),
+        "z": normal(batch, channels, length),
+        "delta_bias": normal(channels),
+    }
+
+
+def run(arguments, backend):
+    """(y, last state, gradients) under a fixed loss on both results."""
+    arguments = {k: v.detach().clone().requires_grad_() for k, v in arguments.items()}
+    y, last = selective_scan(
+        **arguments, delta_softplus=True, return_last_state=True, backend=backend
+    )
+    draw = torch.Generator().manual_seed(4)
+    weights = [torch.randn(t.shape, generator=draw, dtype=torch.float64) for t in (y, last)]
+    loss = (y * weights[0].to(y.dtype)).sum() + (last * weights[1].to(y.dtype)).sum()
+    return y, last, torch.autograd.grad(loss, list(arguments.values()))
+
+
+@pytest.mark.parametrize("backend", OURS)
+@pytest.mark.parametrize("name", ["selective_scan_0", "selective_scan_2"])
+def test_published_values_and_gradients(name, backend):
+    values = reference(name)
+    names = [k.removeprefix("grad_") for k in values if k.startswith("grad_") and k != "grad_out"]
+    arguments = {k: values[k].requires_grad_() for k in names}
+    y, last = selective_scan(
+        **arguments, delta_softplus=True, return_last_state=True, backend=backend
+    )
+    assert_near(y, values["output"])
+    assert_near(last, values["last_state"])
+    y.backward(values["grad_out"])
+    for key, argument in arguments.items():
+        assert_near(argument.grad, values[f"grad_{key}"])
+
+
+@pytest.mark.parametrize("backend", ["lean", "parallel"])
+@pytest.mark.parametrize(
+    "shape", [(2, 6, 4, 33, 2), (1, 5, 1, 1, 1), (3, 8, 16, 64, 4), (1, 4, 3, 130, 4)]
+)
+def test_backends_agree_with_the_textbook(shape, backend, monkeypatch):
+    monkeypatch.setattr(scan_lean, "CHUNK", 500)  # several chunks, also uneven ones
+    arguments = inputs(*shape)
+    expected, got = run(arguments, "textbook"), run(arguments, backend)
+    for a, b in zip((*got[:2], *got[2]), (*expected[:2], *expected[2]), strict=True):
+        assert_near(a, b, 1e-4)
+    if backend == "lean":
+        quiet = selective_scan(**arguments, delta_softplus=True)  # no gradients: states not kept
+        assert torch.equal(quiet, got[0])
+
+
+@pytest.mark.parametrize("backend", OURS)
+def test_strong_decay_stays_finite_and_exact(backend):
+    arguments = inputs(1, 4, 2, 200, decay=300.0)
+    expected = run({k: v.double() for k, v in arguments.items()}, "textbook")
+    got = run(arguments, backend)
+    for a, b in zip((*got[:2], *got[2]), (*expected[:2], *expected[2]), strict=True):
+        assert a.isfinite().all()
+        assert_near(a.double(), b, 1e-4)
+
+
+@pytest.mark.parametrize("backend", ["lean", "parallel"])
+def test_gradients_are_those_of_finite_differences(backend):
+    small = inputs(2, 4, 2, 5, 2, dtype=torch.float64)
+    small = {k: v.requires_grad_() for k, v in small.items()}
+
+    def scan(*values):
+        arguments = dict(zip(small, values, strict=True))
+        return selective_scan(
+            **arguments, delta_softplus=True, return_last_state=True, backend=backend
+        )
+
+    assert torch.autograd.gradcheck(scan, tuple(small.values()))
+
+
+def test_plain_form_without_options():
+    arguments = inputs(2, 4, 3, 7)
+    u, delta, A, B, C = (arguments[k].abs() for k in ("u", "delta", "A", "B", "C"))
+    A = -A
+    h, rows = torch.zeros(2, 4, 3), []
+    for step in range(7):
+        b, c = B[:, 0, None, :, step], C[:, 0, None, :, step]
+        d = delta[:, :, step, None]
+        h = torch.exp(d * A) * h + d * b * u[:, :, step, None]
+        rows.append((h * c).sum(-1))
+    expected = torch.stack(rows, -1)
+    assert_near(selective_scan(u, delta, A, B, C), expected)
+    assert_near(selective_scan(u, delta, A, B[:, 0], C[:, 0], backend="parallel"), expected)
+
+
+def test_half_precision_inputs_are_computed_in_float32():
+    arguments = inputs(1, 4, 4, 20)
+    halved = ("u", "delta", "B", "C", "z")
+    low = {k: v.bfloat16() if k in halved else v for k, v in arguments.items()}
+    with torch.autocast("cpu", torch.bfloat16):
+        y = selective_scan(**low, delta_softplus=True)
+    assert y.dtype == torch.bfloat16
+    exact = selective_scan(**{k: v.float() for k, v in low.items()}, delta_softplus=True)
+    assert torch.equal(y, exact.bfloat16())
+
+
+def test_the_library_accepts_the_operators():
+    time_major = {"x": torch.randn(5, 2, 2, 3), "B": torch.randn(5, 2, 2, 4)}
+    arguments = (
+        time_major["x"].abs().requires_grad_(),
+        time_major["x"].clone().requires_grad_(),
+        -torch.rand(2, 4, 3),
+        time_major["B"],
+        time_major["B"].flip(0),
+        True,
+    )
+    torch.library.opcheck(scan_lean.lean_scan_op, arguments)
+
+
+def test_backend_is_chosen_in_one_place(monkeypatch):
+    assert choose_backend(torch.device("cpu")) == "lean"
+    assert choose_backend(torch.device("meta")) == "parallel"
+    assert choose_backend(torch.device("cuda")) == "parallel"  # mamba-ssm is not installed here
+    meta = {k: v.to("meta") for k, v in inputs(1, 4, 2, 9).items()}
+    assert selective_scan(**meta, delta_softplus=True).shape == (1, 4, 9)
+
+
+def test_mamba_ssm_gets_what_its_kernel_takes(monkeypatch):
+    received = {}
+
+    def kernel(u, delta, A, B, C, D, z, delta_bias, delta_softplus, return_last_state):
+        received.update(u=u, delta=delta, A=A, B=B, C=C, softplus=delta_softplus)
+        return "the kernel's result"
+
+    interface = types.ModuleType("mamba_ssm.ops.selective_scan_interface")
+    interface.selective_scan_fn = kernel
+    for name in ("mamba_ssm", "mamba_ssm.ops"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    monkeypatch.setitem(sys.modules, interface.__name__, interface)
+    arguments = inputs(1, 4, 2, 9)
+    arguments |= {"u": arguments["u"].bfloat16(), "B": arguments["B"][:, 0]}
+    result = selective_scan(**arguments, delta_softplus=True, backend="mamba_ssm")
+    assert result == "the kernel's result"
+    assert received["B"].shape == (1, 1, 2, 9)
+    assert {received[k].dtype for k in ("u", "delta", "B", "C")} == {torch.bfloat16}
+    assert received["A"].dtype == torch.float32
+    assert received["softplus"] is True
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"backend": "fast"}, ValueError, "accepted: lean, parallel"),
+        ({"delta": torch.zeros(1, 4, 8)}, ValueError, "u and delta have one shape"),
+        ({"A": torch.zeros(3, 2)}, ValueError, r"A has shape \(4, N\)"),
+        ({"B": torch.zeros(1, 3, 2, 9), "C": torch.zeros(1, 3, 2, 9)}, ValueError, "dividing 4"),
+        ({"C": torch.zeros(1, 1, 5, 9)}, ValueError, "B and C have one shape"),
+        ({"A": torch.zeros(4, 2, dtype=torch.complex64)}, TypeError, "real A"),
+    ],
+)
+def test_wrong_arguments_are_named(change, error, message):
+    with pytest.raises(error, match=message):
+        selective_scan(**(inputs(1, 4, 2, 9) | change))
+
+
+def test_cross_scan_and_merge_have_the_published_values():
+    values = reference("vmamba_cross_scan")
+    assert torch.equal(cross_scan(values["x"]), values["xs"])
+    merged = cross_merge(values["ys"].flatten(3), 4, 5)
+    assert_near(merged.flatten(2), values["merged"])
+    rows = cross_scan(values["x"], ("row", "row_reversed"))
+    assert torch.equal(rows, values["xs_bidi"][:, ::2])
+
+
+def test_merging_undoes_scanning():
+    x = torch.randn(2, 3, 4, 5)
+    for direction in DIRECTIONS:
+        assert torch.equal(cross_merge(cross_scan(x, (direction,)), 4, 5, (direction,)), x)
+    with pytest.raises(ValueError, match="no direction 'diagonal'"):
+        cross_scan(x, ("diagonal",))
+
+
+def test_the_loop_is_much_faster_than_the_textbook():
+    """At a size where the textbook takes a second; the published size is in the benchmark."""
+    arguments = inputs(2, 128, 16, 256)
+
+    def seconds(backend):
+        start = time.perf_counter()
+        run(arguments, backend)
+        return time.perf_counter() - start
+
+    run(arguments, "lean")
+    pairs = [(seconds("lean"), seconds("textbook")) for _ in range(3)]
+    assert min(slow / fast for fast, slow in pairs) > 5
