@@ -1,4 +1,4 @@
-"""Print the fenced block that follows ``<!-- NAME -->`` in README.md: ``python .ci/readme_block.py test``."""
+"""Print the block marked ``<!-- NAME -->`` in README.md: ``python .ci/readme_block.py test``."""
 
 import re
 import sys

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import DictConfig
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="session")
 def shared() -> Callable[[str], Path]:
-    """``shared("parity/rule.py")``: a large reference file, or a skip that says where it was looked for."""
+    """``shared("parity/rule.py")``: a large reference file, or a skip that says what is missing."""
     root = Path(os.environ.get("PREDCNN_SHARED", REPOSITORY.parent / "shared"))
 
     def find(path: str) -> Path:
@@ -30,17 +31,28 @@ def _seed() -> None:
 
 
 @pytest.fixture
-def tiny_cfg(tmp_path: Path) -> Callable[..., "DictConfig"]:
+def tiny_cfg(tmp_path: Path) -> Callable[..., DictConfig]:
     """``tiny_cfg("translator=vit", …)``: the real train.yaml, cut to one step of two sequences."""
     from hydra import compose, initialize_config_module
 
-    small = (
-        "data.source=embedded data.height=32 data.train_sequences=4 data.val_sequences=2 data.test_sequences=2 data.batch_size=2 "
-        "data.num_workers=0 trainer.max_epochs=1 trainer.accelerator=cpu trainer.devices=1 "
-        "trainer.enable_progress_bar=false trainer.log_every_n_steps=1 callbacks.drawing=null keep_memory=false"
-    ).split()
+    small = [
+        "data.source=embedded",
+        "data.height=32",
+        "data.train_sequences=4",
+        "data.val_sequences=2",
+        "data.test_sequences=2",
+        "data.batch_size=2",
+        "data.num_workers=0",
+        "trainer.max_epochs=1",
+        "trainer.accelerator=cpu",
+        "trainer.devices=1",
+        "trainer.enable_progress_bar=false",
+        "trainer.log_every_n_steps=1",
+        "callbacks.drawing=null",
+        "keep_memory=false",
+    ]
 
-    def make(*overrides: str, run_dir: Path = tmp_path / "run") -> "DictConfig":
+    def make(*overrides: str, run_dir: Path = tmp_path / "run") -> DictConfig:
         with initialize_config_module("predcnn.configs", version_base="1.3"):
             return compose("train", overrides=[*small, f"run_dir={run_dir}", *overrides])
 

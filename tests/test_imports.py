@@ -66,7 +66,7 @@ def test_imports_point_one_way(path):
 
 
 def test_importing_the_package_costs_torch_only():
-    heavy = "lightning hydra timm torchmetrics matplotlib cv2 lpips skimage torchvision".split()
-    code = f"import predcnn, sys; print([m for m in {heavy} if m in sys.modules])"
+    heavy = "lightning hydra timm torchmetrics matplotlib cv2 lpips skimage torchvision"
+    code = f"import predcnn, sys; print([m for m in {heavy!r}.split() if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

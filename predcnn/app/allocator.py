@@ -1,7 +1,8 @@
 """The C allocator on a CPU: keep the memory of a training step instead of returning it every step.
 
-A training step allocates and frees hundreds of megabytes. glibc maps every large buffer afresh and unmaps it on
-release, so each step pays for its page faults again; higher thresholds keep the pages with the process.
+A training step allocates and frees hundreds of megabytes. glibc maps every large buffer afresh and
+unmaps it on release, so each step pays for its page faults again; higher thresholds keep the pages
+with the process.
 """
 
 import ctypes

@@ -21,8 +21,8 @@ def check_choices(cfg: DictConfig) -> None:
     if "translator" not in hydra.runtime.choices:  # Hydra records single choices only
         given = next(word for word in hydra.overrides.task if word.startswith("translator="))
         raise ValueError(
-            f"{given} would merge several translator files into one; a stack of different blocks is "
-            f"translator=stack 'translator.blocks={given.removeprefix('translator=')}'"
+            f"{given} would merge several translator files into one; a stack of different blocks "
+            f"is translator=stack 'translator.blocks={given.removeprefix('translator=')}'"
         )
 
 

@@ -15,7 +15,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from predcnn.app.errors import EXPECTED, explain
 
-
 TRACEBACKS = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
 
@@ -33,7 +32,7 @@ def _said_in_one_sentence(name: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _no_empty_folder() -> Iterator[None]:
-    """Take back the run directory that Hydra made for a job that failed before it wrote anything."""
+    """Take back the run directory of a job that failed before it wrote anything."""
     from hydra.core.hydra_config import HydraConfig
 
     try:
@@ -62,14 +61,18 @@ def _command(name: str) -> Callable[[], None]:
         with _said_in_one_sentence(name), _no_empty_folder():
             missing = OmegaConf.missing_keys(cfg)
             if missing:
-                raise ValueError(f"{', '.join(sorted(missing))} has no default: say {min(missing)}=…")
+                raise ValueError(
+                    f"{', '.join(sorted(missing))} has no default: say {min(missing)}=…"
+                )
             module = importlib.import_module(f"predcnn.app.{name}")
             return getattr(module, name)(cfg)
 
     def command() -> None:
         import hydra
 
-        entry = hydra.main(version_base="1.3", config_path="pkg://predcnn.configs", config_name=name)
+        entry = hydra.main(
+            version_base="1.3", config_path="pkg://predcnn.configs", config_name=name
+        )
         with _said_in_one_sentence(name), _hydra_raises():
             entry(job)()
 

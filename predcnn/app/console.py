@@ -9,7 +9,7 @@ CHATTY = ("lightning.pytorch", "lightning.fabric")
 
 
 def quiet_libraries() -> None:
-    """Keep Lightning's tips, device listings and one deprecation of its own from between our lines."""
+    """Keep Lightning's tips, device listings and one deprecation from between our lines."""
     for name in CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=r".*treespec, LeafSpec.*")

@@ -63,7 +63,9 @@ def _known_keys(config_name: str) -> list[str]:
         for key in node:
             keys.append(f"{prefix}{key}")
             child = node._get_node(key)
-            if isinstance(child, DictConfig) and not (child._is_none() or child._is_interpolation()):
+            if isinstance(child, DictConfig) and not (
+                child._is_none() or child._is_interpolation()
+            ):
                 keys += walk(child, f"{prefix}{key}.")
         return keys
 

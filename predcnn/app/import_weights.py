@@ -18,4 +18,5 @@ def import_weights(cfg: DictConfig) -> None:
     predictor = instantiate(cfg.model.net)
     load_openstl_weights(predictor, source)
     save_predictor(predictor, target)
-    print(f"{sum(p.numel() for p in predictor.parameters()):,} parameters of {source.name} -> {target}")
+    count = sum(p.numel() for p in predictor.parameters())
+    print(f"{count:,} parameters of {source.name} -> {target}")

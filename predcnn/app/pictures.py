@@ -79,7 +79,7 @@ def read_history(path: Path) -> dict[str, tuple[list[int], list[float]]]:
 
 
 def draw_curves(run_dir: Path, results: dict) -> Path:
-    """curves.png of a run: loss against step, error against lead time beside repeating the last frame."""
+    """curves.png of a run: loss by step, error by lead time beside repeating the last frame."""
     path = run_dir / "curves.png"
     curves = {results["name"]: results["per_frame"], "copy last": results["copy_last"]["per_frame"]}
     plot_curves(path, read_history(run_dir / "metrics.csv"), curves)

@@ -15,13 +15,16 @@ def predict(cfg: DictConfig) -> None:
     runs = [load_run(path) for path in paths]
     shapes = {tuple(run.predictor.in_shape) for run in runs}
     if len(shapes) > 1:
-        raise ValueError(f"checkpoints side by side need one input shape (T, C, H, W), got {sorted(shapes)}")
+        raise ValueError(
+            f"checkpoints side by side need one input shape (T, C, H, W), got {sorted(shapes)}"
+        )
     datamodule = instantiate(merged_data(runs[0].config, cfg.data))
     dataset = datamodule.split(cfg.split)
     indices = range(cfg.first, min(cfg.first + cfg.sequences, len(dataset)))
     if not indices:
         raise ValueError(
-            f"first={cfg.first} sequences={cfg.sequences}: the {cfg.split} split has {len(dataset)} sequences"
+            f"first={cfg.first} sequences={cfg.sequences}: "
+            f"the {cfg.split} split has {len(dataset)} sequences"
         )
     names = _names([run.config.name for run in runs], paths)
     predictors = {name: run.predictor.to(cfg.device) for name, run in zip(names, runs, strict=True)}

@@ -10,7 +10,16 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-PACKAGES = ("predcnn", "torch", "torchvision", "lightning", "torchmetrics", "numpy", "hydra-core", "timm")
+PACKAGES = (
+    "predcnn",
+    "torch",
+    "torchvision",
+    "lightning",
+    "torchmetrics",
+    "numpy",
+    "hydra-core",
+    "timm",
+)
 NOT_THE_EXPERIMENT = ("ckpt_path", "resume", "run_dir", "logger")
 
 
@@ -35,7 +44,11 @@ def git_state() -> dict[str, str | bool] | None:
 
     tracked = git("ls-files", "--error-unmatch", __file__)
     commit = git("rev-parse", "HEAD") if tracked else None
-    return None if commit is None else {"commit": commit, "changed": bool(git("status", "--porcelain"))}
+    return (
+        None
+        if commit is None
+        else {"commit": commit, "changed": bool(git("status", "--porcelain"))}
+    )
 
 
 def command() -> str:

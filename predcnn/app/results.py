@@ -1,10 +1,10 @@
 """results.json: every number of a run with what one needs to believe it.
 
-Schema 1, keys: ``schema, name, model, params, params_published, macs, macs_published, data {name, source,
-protocol, fingerprint, sequences, split}, checkpoint {file, step, epoch}, metrics {name: value},
-per_frame {name: [one value per lead time]}, copy_last {the same two}, definitions {name: sentence},
-seed, command, config_fingerprint, device, versions, git, timing``. Values that are infinite (the PSNR of
-identical frames) are null.
+Schema 1, keys: ``schema, name, model, params, params_published, macs, macs_published, data {name,
+source, protocol, fingerprint, sequences, split}, checkpoint {file, step, epoch}, metrics {name:
+value}, per_frame {name: [one value per lead time]}, copy_last {the same two}, definitions {name:
+sentence}, seed, command, config_fingerprint, device, versions, git, timing``. Values that are
+infinite (the PSNR of identical frames) are null.
 """
 
 import math

@@ -23,9 +23,10 @@ def last_checkpoint(run_dir: Path) -> Path:
 
 
 def unfinished_run(cfg: DictConfig, here: Path) -> Path:
-    """The run directory to continue: ``here`` if it holds one, else the newest unfinished run beside it.
+    """The run to continue: ``here`` if it holds one, else the newest unfinished run beside it.
 
-    A run is the same experiment when its fingerprint is, and unfinished while it has no results.json.
+    A run is the same experiment when its fingerprint is, and unfinished while it has no
+    results.json.
 
     Raises:
         FileNotFoundError: there is none; says what was looked for.
@@ -42,8 +43,8 @@ def unfinished_run(cfg: DictConfig, here: Path) -> Path:
             found.append((last_checkpoint(run).stat().st_mtime, run))
     if not found:
         raise FileNotFoundError(
-            f"resume=true found no unfinished run of this configuration (fingerprint {wanted[:12]}) in "
-            f"{here.parent}; name one with hydra.run.dir=… or a checkpoint with ckpt_path=…"
+            f"resume=true found no unfinished run of this configuration (fingerprint {wanted[:12]}) "
+            f"in {here.parent}; name one with hydra.run.dir=… or a checkpoint with ckpt_path=…"
         )
     return max(found)[1]
 
@@ -73,8 +74,8 @@ def read_state(path: str | Path, config: dict) -> dict:
     saved = content.get("predcnn", {}).get("config") if isinstance(content, dict) else None
     if saved is None or "loops" not in content:
         raise ValueError(
-            f"{path} is no checkpoint of a predcnn run; weights of OpenSTL and others are converted by "
-            "scripts/import_weights.py"
+            f"{path} is no checkpoint of a predcnn run; weights of OpenSTL and others are converted "
+            "by scripts/import_weights.py"
         )
     different = [
         f"{key}={saved.get(key)!r} there, {config.get(key)!r} here"

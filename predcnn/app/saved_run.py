@@ -27,7 +27,8 @@ def load_run(path: str) -> SavedRun:
     """Predictor and configuration of a run's .ckpt.
 
     Raises:
-        ValueError: the file holds weights but no run (a .safetensors file): data settings are unknown.
+        ValueError: the file holds weights but no run (a .safetensors file): data settings are
+            unknown.
     """
     predictor = load_predictor(path)
     file = Path(path)
@@ -50,13 +51,13 @@ def merged_data(run: DictConfig, changes: DictConfig | None) -> DictConfig:
     for target in _targets(data):
         if not target.startswith(TRUSTED):
             raise ValueError(
-                f"the checkpoint asks to build {target!r}; only data sets of this package ({TRUSTED}*) are "
-                "built from a checkpoint's own settings"
+                f"the checkpoint asks to build {target!r}; only data sets of this package "
+                f"({TRUSTED}*) are built from a checkpoint's own settings"
             )
     if data.get("name") not in SETS:
         raise ValueError(
-            f"the checkpoint was trained on {data.get('name')!r}, which is no data set of this package "
-            f"({', '.join(SETS.names())}); say another with data.name=…"
+            f"the checkpoint was trained on {data.get('name')!r}, which is no data set of this "
+            f"package ({', '.join(SETS.names())}); say another with data.name=…"
         )
     for key, value in (changes or {}).items():
         if value is not None:

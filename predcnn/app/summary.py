@@ -38,8 +38,8 @@ def print_results(results: dict) -> None:
     """Test metrics beside those of repeating the last frame."""
     data = results["data"]
     title = (
-        f"{results['name']} · {data['name']} {data['split']}, {data['sequences'][data['split']]:,} sequences · "
-        f"protocol {data['protocol']} · {data['source']}"
+        f"{results['name']} · {data['name']} {data['split']}, "
+        f"{data['sequences'][data['split']]:,} sequences · protocol {data['protocol']}\n{data['source']}"
     )
     table = Table(title=title, title_justify="left")
     table.add_column("metric")

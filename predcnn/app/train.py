@@ -110,7 +110,9 @@ def _test(
     trainer.test(module, datamodule=datamodule, verbose=False)
     timing["test_s"] = time.perf_counter() - started
     described = {
-        "file": str(best.relative_to(cfg.run_dir)) if best.is_relative_to(cfg.run_dir) else str(best),
+        "file": str(best.relative_to(cfg.run_dir))
+        if best.is_relative_to(cfg.run_dir)
+        else str(best),
         "step": checkpoint["global_step"],
         "epoch": checkpoint["epoch"],
     }

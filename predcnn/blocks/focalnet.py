@@ -49,7 +49,9 @@ class FocalNetBlock(nn.Module):
         self.scale1 = _scale(dim, layer_scale)
         self.scale2 = _scale(dim, layer_scale)
         self.drop_path = DropPath(drop_path)
-        init_trunc_normal(self)
+        for layer in self.modules():
+            if isinstance(layer, nn.Linear):
+                init_trunc_normal(layer)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.permute(0, 2, 3, 1)  # (B, H, W, C)

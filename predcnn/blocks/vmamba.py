@@ -39,7 +39,6 @@ class SS2D(SelectiveSSM):
         self.conv2d = nn.Conv2d(inner, inner, 3, padding=1, groups=inner, bias=gated)
         self.out_norm = nn.LayerNorm(inner)
         self.out_proj = nn.Linear(inner, dim, bias=False)
-        init_trunc_normal(self)
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[1:3]
@@ -91,7 +90,9 @@ class VMambaBlock(nn.Module):
         self.norm2 = nn.LayerNorm(dim) if mlp_ratio else None
         self.mlp = TokenMlp(dim, int(dim * mlp_ratio)) if mlp_ratio else None
         self.drop_path = DropPath(drop_path)
-        init_trunc_normal(self)
+        for layer in self.modules():
+            if isinstance(layer, nn.Linear):
+                init_trunc_normal(layer)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.permute(0, 2, 3, 1)  # (B, H, W, C)

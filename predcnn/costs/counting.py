@@ -187,7 +187,9 @@ def _batch(module: _ConvNd, out: Tensor) -> int:
 def profile(module: nn.Module, input_shape: tuple[int, ...]) -> Profile:
     """Count parameters and multiply–adds of one sample.
 
-    The module runs once on zeros, in eval mode, on its own device; nothing about it changes.
+    The module runs once on zeros, in eval mode, on its own device; nothing about it changes. Where
+    the published code computes more than the prediction needs, a module offers ``published_pass``
+    with the same argument; ``macs_published`` is then counted over that.
 
     Args:
         module: a predictor, a backbone, any module of one tensor.
@@ -195,6 +197,24 @@ def profile(module: nn.Module, input_shape: tuple[int, ...]) -> Profile:
     """
     like = first_tensor(module)
     x = torch.zeros(1, *input_shape, dtype=like.dtype, device=like.device)
+    watch = _counted(module, module, x)
+    published = watch.published
+    if hasattr(module, "published_pass"):
+        published = _counted(module, module.published_pass, x).published
+    params = sum(p.numel() for p in module.parameters())
+    unused = sum(getattr(part, "unused_published_params", 0) for part in module.modules())
+    names = sorted({*watch.macs, *published})
+    return Profile(
+        params=params,
+        params_published=params + unused,
+        macs=watch.macs.total(),
+        macs_published=published.total(),
+        by_operator={name: (watch.macs[name], published[name]) for name in names},
+    )
+
+
+def _counted(module: nn.Module, call: Callable[[Tensor], Tensor], x: Tensor) -> _Watch:
+    """What ``call``, of this module, computes on ``x``."""
     watch = _Watch()
     hooks = []
     fused_attention = torch.backends.mha.get_fastpath_enabled()
@@ -205,18 +225,9 @@ def profile(module: nn.Module, input_shape: tuple[int, ...]) -> Profile:
             hooks.append(part.register_forward_pre_hook(watch.enter))
             hooks.append(part.register_forward_hook(watch.leave))
         with evaluating(module), watch:
-            module(x)
+            call(x)
     finally:
         torch.backends.mha.set_fastpath_enabled(fused_attention)
         for hook in hooks:
             hook.remove()
-    params = sum(p.numel() for p in module.parameters())
-    unused = sum(getattr(part, "unused_published_params", 0) for part in module.modules())
-    names = sorted({*watch.macs, *watch.published})
-    return Profile(
-        params=params,
-        params_published=params + unused,
-        macs=watch.macs.total(),
-        macs_published=watch.published.total(),
-        by_operator={name: (watch.macs[name], watch.published[name]) for name in names},
-    )
+    return watch

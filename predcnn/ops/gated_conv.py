@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from predcnn.ops.norm import LayerNorm2d
-from predcnn.ops.precision import without_autocast
+from predcnn.ops.precision import widened, without_autocast
 
 
 class GlobalLocalFilter(nn.Module):
@@ -44,8 +44,8 @@ class GlobalLocalFilter(nn.Module):
 
     def _filter(self, x: Tensor) -> Tensor:
         with without_autocast(x):
-            spectrum = torch.fft.rfft2(x.float(), norm="ortho")
-            weight = self.complex_weight.float()
+            spectrum = torch.fft.rfft2(widened(x), norm="ortho")
+            weight = widened(self.complex_weight)
             if weight.shape[1:3] != spectrum.shape[2:]:
                 planes = weight.permute(3, 0, 1, 2)  # (2, C/2, h, w)
                 planes = functional.interpolate(

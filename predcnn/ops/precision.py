@@ -11,3 +11,8 @@ def without_autocast(x: Tensor) -> AbstractContextManager:
     if x.is_meta:
         return nullcontext()
     return torch.autocast(x.device.type, enabled=False)
+
+
+def widened(x: Tensor) -> Tensor:
+    """``x`` in float32, or as it is in float64."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -26,7 +26,6 @@ _CORES: dict[str, Callable[..., tuple[Tensor, Tensor]]] = {
 BACKENDS = (*_CORES, "mamba_ssm")
 
 
-@torch.compiler.assume_constant_result
 def _has_mamba_ssm() -> bool:
     return importlib.util.find_spec("mamba_ssm") is not None
 
@@ -35,7 +34,8 @@ def choose_backend(device: torch.device) -> str:
     """The fastest back end: the loop on CPUs, mamba-ssm's kernel on CUDA if installed."""
     if device.type == "cpu":
         return "lean"
-    if device.type == "cuda" and _has_mamba_ssm():
+    # the kernel is a hole in a compiled graph; the parallel scan is part of it
+    if device.type == "cuda" and not torch.compiler.is_compiling() and _has_mamba_ssm():
         return "mamba_ssm"
     return "parallel"
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from predcnn.ops.precision import widened
 from predcnn.ops.scan import DIRECTIONS, selective_scan
 
 
@@ -78,11 +79,11 @@ class SelectiveSSM(nn.Module):
         y = self.scan(
             x.flatten(1, 2),
             step.flatten(1, 2),
-            -torch.exp(self.A_logs.float()),
+            -torch.exp(widened(self.A_logs)),
             B,
             C,
-            self.Ds.float(),
-            self.dt_projs_bias.flatten().float(),
+            widened(self.Ds),
+            widened(self.dt_projs_bias).flatten(),
         )
         return y.unflatten(1, x.shape[1:3])
 

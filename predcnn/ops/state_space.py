@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from predcnn.ops.precision import without_autocast
+from predcnn.ops.precision import widened, without_autocast
 
 
 def hippo_legs(order: int, *, balanced: bool = True) -> tuple[Tensor, Tensor]:
@@ -58,12 +58,13 @@ class S4DKernel(nn.Module):
         self.A_imag = nn.Parameter(math.pi * torch.arange(half).float().repeat(channels, 1))
 
     def forward(self, length: int) -> Tensor:
-        A = torch.complex(-torch.exp(self.log_A_real), self.A_imag)  # (H, N/2)
-        exponent = A * torch.exp(self.log_dt)[:, None]
-        weight = torch.view_as_complex(self.C) * torch.expm1(exponent) / A
+        step = torch.exp(widened(self.log_dt))[:, None]
+        A = torch.complex(-torch.exp(widened(self.log_A_real)), widened(self.A_imag))  # (H, N/2)
+        exponent = A * step
+        weight = torch.view_as_complex(widened(self.C)) * torch.expm1(exponent) / A
         # l = stride * q + r: exponentials of q and of r only, joined by a matrix product
         stride = math.isqrt(length - 1) + 1
-        ticks = torch.arange(stride, device=A.device, dtype=self.log_dt.dtype)
+        ticks = torch.arange(stride, device=A.device, dtype=step.dtype)
         fine = torch.view_as_real(torch.exp(exponent[..., None] * ticks))  # (H, N/2, r, 2)
         coarse = torch.exp(exponent[..., None] * (stride * ticks)) * weight[..., None]
         coarse = torch.stack([coarse.real, -coarse.imag], dim=-1)
@@ -115,9 +116,9 @@ class S4D(nn.Module):
         """The state space model alone, with its skip D, in float32: (B, C, L) -> (B, C, L)."""
         length = x.shape[-1]
         with without_autocast(x):
-            x = x.to(self.D.dtype)
+            x = widened(x)
             kernel = self.kernel(length)
             if self.bidirectional:
                 ahead, back = kernel.chunk(2)
                 kernel = torch.cat([ahead, back.flip(-1)], dim=-1)
-            return self.conv(x, kernel) + self.D[:, None] * x
+            return self.conv(x, kernel) + widened(self.D)[:, None] * x

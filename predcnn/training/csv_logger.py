@@ -1,6 +1,7 @@
 """metrics.csv of a run: one row per logged step, kept through a resume.
 
-Values whose name starts with ``timing/`` go to timing.csv, so that metrics.csv of two equal runs is equal.
+Values whose name starts with ``timing/`` go to timing.csv, so that metrics.csv of two equal runs is
+equal.
 """
 
 import csv
@@ -56,8 +57,9 @@ class _Table:
 class CSVLogger(Logger):
     """Write what is logged to ``save_dir``/metrics.csv and ``save_dir``/timing.csv.
 
-    Rows carry the index of their optimiser step, from 0, and appear as soon as they are logged, so that a run
-    can be watched; a run that resumes after n steps keeps the rows of those n and appends.
+    Rows carry the index of their optimiser step, from 0, and appear as soon as they are logged, so
+    that a run can be watched; a run that resumes after n steps keeps the rows of those n and
+    appends.
 
     Args:
         save_dir: the run directory.

@@ -1,8 +1,8 @@
 """What training minimises: sums of named, weighted terms on predicted and true frames.
 
-An objective is called as ``objective(predictor, frames, frames_in, progress)`` with frames (B, T, C, H, W) in
-[0, 1] and returns ``{"loss": scalar, "<term>": scalar, ...}``; ``frame_loss(pred, target)`` is the part of it
-that validation can compute too.
+An objective is called as ``objective(predictor, frames, frames_in, progress)`` with frames (B, T,
+C, H, W) in [0, 1] and returns ``{"loss": scalar, "<term>": scalar, ...}``; ``frame_loss(pred,
+target)`` is the part of it that validation can compute too.
 
 TAU's divergence: Tan et al., "Temporal Attention Unit: Towards Efficient Spatiotemporal Predictive
 Learning", CVPR 2023, https://arxiv.org/abs/2206.12126 (eq. 8).
@@ -12,23 +12,25 @@ from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from predcnn.metrics.ssim import structural_similarity
 from predcnn.training.sampling import Progress
 
 
-def divergence(pred: Tensor, target: Tensor, temperature: float = 0.1, eps: float = 1e-12) -> Tensor:
+def divergence(
+    pred: Tensor, target: Tensor, temperature: float = 0.1, eps: float = 1e-12
+) -> Tensor:
     """TAU's differential divergence between the changes of two sequences (B, T, C, H, W).
 
-    The changes from frame to frame become distributions over the pixels by a softmax; the result is the mean
-    over all elements of p log(p / (q + eps) + eps), as published (a KL divergence divided by C·H·W), and 0
-    where there are fewer than three frames, as published.
+    The changes from frame to frame become distributions over the pixels by a softmax; the result is
+    the mean over all elements of p log(p / (q + eps) + eps), as published (a KL divergence divided
+    by C·H·W), and 0 where there are fewer than three frames, as published.
     """
     if pred.shape[1] <= 2:
         return pred.new_zeros(())
-    p = F.softmax(pred.diff(dim=1).flatten(2) / temperature, dim=-1)
-    q = F.softmax(target.diff(dim=1).flatten(2) / temperature, dim=-1)
+    p = functional.softmax(pred.diff(dim=1).flatten(2) / temperature, dim=-1)
+    q = functional.softmax(target.diff(dim=1).flatten(2) / temperature, dim=-1)
     return (p * torch.log(p / (q + eps) + eps)).mean()
 
 
@@ -38,8 +40,8 @@ def dissimilarity(pred: Tensor, target: Tensor) -> Tensor:
 
 
 FRAME_TERMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "mse": F.mse_loss,
-    "l1": F.l1_loss,
+    "mse": functional.mse_loss,
+    "l1": functional.l1_loss,
     "ssim": dissimilarity,
     "divergence": divergence,
 }

@@ -1,7 +1,7 @@
 """Learning-rate schedules over the true number of optimiser steps.
 
-Every schedule is called as ``schedule(optimizer, total_steps=n)`` and stepped once per optimiser step;
-``torch.optim.lr_scheduler.OneCycleLR``, the published one, fits as it is.
+Every schedule is called as ``schedule(optimizer, total_steps=n)`` and stepped once per optimiser
+step; ``torch.optim.lr_scheduler.OneCycleLR``, the published one, fits as it is.
 """
 
 import math

@@ -16,9 +16,9 @@ from predcnn.training.sampling import Progress
 class VideoPrediction(pl.LightningModule):
     """Train and evaluate a predictor on batches of frames (B, T_in + T_out, C, H, W).
 
-    Batches are uint8 (0..255) or float in [0, 1]; the conversion happens on the device. Validation logs
-    ``val/<metric>``; a test leaves ``test_results``: metrics, their values per lead time, and the same of
-    repeating the last frame, the zero line of every table.
+    Batches are uint8 (0..255) or float in [0, 1]; the conversion happens on the device. Validation
+    logs ``val/<metric>``; a test leaves ``test_results``: metrics, their values per lead time, and
+    the same of repeating the last frame, the zero line of every table.
 
     Args:
         predictor: past (B, T_in, C, H, W) -> future (B, T_out, C, H, W).
@@ -28,8 +28,8 @@ class VideoPrediction(pl.LightningModule):
         metrics: names of ``predcnn.metrics``.
         metric_options: options of single metrics, ``{"lpips": {"backbone_weights": path}}``.
         run: plain values that describe the run, kept in every checkpoint.
-        seed: of what the network itself draws in training (stochastic depth). Every batch draws from a stream
-            of its own, so that a resumed run draws what it would have drawn.
+        seed: of what the network itself draws in training (stochastic depth). Every batch draws
+            from a stream of its own, so that a resumed run draws what it would have drawn.
     """
 
     def __init__(
@@ -50,7 +50,9 @@ class VideoPrediction(pl.LightningModule):
         self.make_scheduler = scheduler
         self.metric_names = tuple(metrics)
         self.metric_options = dict(metric_options or {})
-        video_metrics(self.metric_names, self.metric_options)  # a wrong name shows now, not after an epoch
+        video_metrics(
+            self.metric_names, self.metric_options
+        )  # a wrong name shows now, not after an epoch
         self.run_description = dict(run or {})
         self.seed = seed
         self.frames_in = predictor.in_shape[0]
@@ -92,7 +94,9 @@ class VideoPrediction(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         values = self._meters["val"].compute()
-        self.log_dict({f"val/{name}": value for name, value in values.items()}, rank_zero_only=False)
+        self.log_dict(
+            {f"val/{name}": value for name, value in values.items()}, rank_zero_only=False
+        )
 
     def on_test_epoch_start(self) -> None:
         self._start_meters("test", "copy_last")
@@ -117,8 +121,8 @@ class VideoPrediction(pl.LightningModule):
         steps = self.trainer.estimated_stepping_batches
         if steps == float("inf"):
             raise ValueError(
-                "the schedule needs the number of steps: set trainer.max_epochs or trainer.max_steps "
-                "(trainer.max_time alone gives none)"
+                "the schedule needs the number of steps: set trainer.max_epochs or "
+                "trainer.max_steps (trainer.max_time alone gives none)"
             )
         optimizer = self.make_optimizer(self.predictor.parameters())
         scheduler = self.make_scheduler(optimizer, total_steps=int(steps))

@@ -1,11 +1,12 @@
-"""When a recurrent predictor is fed the true frame in training: scheduled sampling and its relatives.
+"""When training feeds a recurrent predictor the true frame: scheduled sampling and relatives.
 
-A schedule is called as ``schedule(progress, batch, frames_in, steps)`` and returns ``use_truth`` (batch, steps)
-for `unroll`: a pure function of the seed and the progress, so that a resumed run draws what it would have drawn.
+A schedule is called as ``schedule(progress, batch, frames_in, steps)`` and returns ``use_truth``
+(batch, steps) for `unroll`: a pure function of the seed and the progress, so that a resumed run
+draws what it would have drawn.
 
 Bengio et al., "Scheduled Sampling for Sequence Prediction with Recurrent Neural Networks", 2015,
-https://arxiv.org/abs/1506.03099; Wang et al., "PredRNN", 2022, https://arxiv.org/abs/2103.09504 (sec. 3.5: reverse
-scheduled sampling). Lengths and rates are OpenSTL's.
+https://arxiv.org/abs/1506.03099; Wang et al., "PredRNN", 2022, https://arxiv.org/abs/2103.09504
+(sec. 3.5: reverse scheduled sampling). Lengths and rates are OpenSTL's.
 """
 
 import math
@@ -29,8 +30,8 @@ class ScheduledSampling:
 
     Args:
         steps: optimiser steps until only predictions are fed; published 50,000.
-        decays: False keeps the probability at 1 until ``steps`` and drops it to 0 there: what the published
-            training of MAU does, because it never stores the decayed value.
+        decays: False keeps the probability at 1 until ``steps`` and drops it to 0 there: what the
+            published training of MAU does, because it never stores the decayed value.
         seed: of the draws.
     """
 
@@ -54,8 +55,9 @@ class ReverseScheduledSampling:
     """PredRNN-V2: the past becomes certain while the future becomes the model's own.
 
     Args:
-        steps: length of the schedule, published 50,000: constant to its half, then the probability of truth in
-            the past approaches 1 exponentially (scale ``steps`` / 10) and in the future falls linearly to 0.
+        steps: length of the schedule, published 50,000: constant to its half, then the probability
+            of truth in the past approaches 1 exponentially (scale ``steps`` / 10) and in the future
+            falls linearly to 0.
         seed: of the draws.
     """
 

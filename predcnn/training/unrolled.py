@@ -1,4 +1,4 @@
-"""The objective of recurrent predictors: all one-step predictions, and what each paper adds to them."""
+"""The objective of recurrent predictors: all one-step predictions, and each paper's additions."""
 
 from collections.abc import Callable, Mapping
 
@@ -12,8 +12,8 @@ from predcnn.training.sampling import Progress
 
 
 def _stages(stages: Tensor, frames: Tensor) -> Tensor:
-    target = frames[:, -stages.shape[1] :]
-    return pyramid_loss(stages.flatten(0, 1), target.flatten(0, 1))
+    # Frame 1 is predicted from frame 0 twice; the published loss leaves it out.
+    return pyramid_loss(stages[:, 1:].flatten(0, 1), frames[:, 2:].flatten(0, 1))
 
 
 EXTRA_TERMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -77,8 +77,9 @@ class UnrolledLoss(FrameLoss):
 class PhyDNetLoss(UnrolledLoss):
     """PhyDNet's sum over steps plus its moment term.
 
-    With ``compat="openstl"`` the published defect: the total is compared with every target pixel as if it were a
-    prediction, mean((total - y)²), which has its minimum where the total equals the mean pixel.
+    With ``compat="openstl"`` the published defect: the total is compared with every target pixel as
+    if it were a prediction, mean((total - y)²), which has its minimum where the total equals the
+    mean pixel.
     """
 
     def forward(

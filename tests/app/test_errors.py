@@ -35,7 +35,10 @@ def said(monkeypatch, tmp_path):
     [
         (["translator=mogant"], "no translator 'mogant'; did you mean moganet"),
         (["data=moving_mnits"], "no data 'moving_mnits'; did you mean moving_mnist"),
-        (["trainr.max_epochs=3"], "no setting 'trainr.max_epochs'; did you mean trainer.max_epochs"),
+        (
+            ["trainr.max_epochs=3"],
+            "no setting 'trainr.max_epochs'; did you mean trainer.max_epochs",
+        ),
         (["model.net.hid_s=3"], "model.net.hid_S"),
         (["model=copy_last", "translator=vit"], "translator= belongs to model=simvp"),
         (["translator=[gsta,vit]"], "translator=stack 'translator.blocks=[gsta,vit]'"),
@@ -86,7 +89,10 @@ def test_a_checkpoint_cannot_choose_what_is_built(tiny_cfg, tmp_path, said):
     saved["predcnn"]["run"]["data"]["_target_"] = "os.system"
     torch.save(saved, tmp_path / "evil.ckpt")
     assert "'os.system'" in said("evaluate", "ckpt_path=evil.ckpt")
-    saved["predcnn"]["run"]["data"] |= {"_target_": "predcnn.data.create_datamodule", "name": "os.Evil"}
+    saved["predcnn"]["run"]["data"] |= {
+        "_target_": "predcnn.data.create_datamodule",
+        "name": "os.Evil",
+    }
     torch.save(saved, tmp_path / "evil.ckpt")
     assert "no data set of this package" in said("evaluate", "ckpt_path=evil.ckpt")
 

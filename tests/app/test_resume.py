@@ -15,7 +15,7 @@ NET = ("translator=moganet", "model.net.hid_S=4", "model.net.hid_T=16", "model.n
 RUN = (*NET, "data.train_sequences=8", "trainer.max_epochs=3")  # 4 steps an epoch
 
 
-class _Killed(Exception):
+class _KilledError(Exception):
     pass
 
 
@@ -30,7 +30,7 @@ class _KillAt(pl.Callback):
         if trainer.global_step == self.step:
             saver._save(trainer, saver.last_path)
         if trainer.global_step == self.step + 1:  # one step more than was saved
-            raise _Killed
+            raise _KilledError
 
 
 def final_state(run) -> tuple[dict, list, dict]:
@@ -69,7 +69,7 @@ def test_resumed_equals_uninterrupted(tiny_cfg, tmp_path, monkeypatch, step, ext
         return trainer
 
     monkeypatch.setattr(app, "build_trainer", deadly)
-    with pytest.raises(_Killed):
+    with pytest.raises(_KilledError):
         train(tiny_cfg(*RUN, *extra, run_dir=cut))
     monkeypatch.setattr(app, "build_trainer", build)
     assert not (cut / "results.json").exists()

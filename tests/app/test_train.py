@@ -33,8 +33,9 @@ def test_one_step_of_every_data_set_and_translator(tiny_cfg, tmp_path, data, tra
 
 def test_a_run_leaves_everything_it_promises(tiny_cfg, tmp_path):
     run = tmp_path / "run"
-    mse = train(tiny_cfg("translator=moganet", *SMALL_NET, "callbacks.drawing={_target_: "
-                         "predcnn.training.callbacks.DrawPredictions, every_n_epochs: 1}"))  # fmt: skip
+    target = "predcnn.training.callbacks.DrawPredictions"
+    drawing = f"callbacks.drawing={{_target_: {target}, every_n_epochs: 1}}"
+    mse = train(tiny_cfg("translator=moganet", *SMALL_NET, drawing))
     for name in ("config.yaml", "run.json", "environment.json", "metrics.csv", "curves.png"):
         assert (run / name).stat().st_size > 0, name
     assert {p.name for p in (run / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
@@ -50,16 +51,27 @@ def test_a_run_leaves_everything_it_promises(tiny_cfg, tmp_path):
     assert "embedded" in found["data"]["source"]
     with (run / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [row["step"] for row in rows if row["train/loss"]] == ["1", "2"] or rows
+    assert [row["step"] for row in rows if row["train/loss"]] == ["0", "1"]
 
 
 def test_evaluate_repeats_the_results_from_the_checkpoint_alone(tiny_cfg, tmp_path):
     train(tiny_cfg("translator=gsta", *SMALL_NET))
     before = results(tmp_path / "run")
-    cfg = command_cfg("evaluate", f"ckpt_path={tmp_path}/run/checkpoints/best.ckpt", f"output={tmp_path}/again")
+    cfg = command_cfg(
+        "evaluate", f"ckpt_path={tmp_path}/run/checkpoints/best.ckpt", f"output={tmp_path}/again"
+    )
     evaluate(cfg)
     after = results(tmp_path / "again")
-    for key in ("metrics", "per_frame", "model", "params", "macs", "data", "copy_last", "config_fingerprint"):
+    for key in (
+        "metrics",
+        "per_frame",
+        "model",
+        "params",
+        "macs",
+        "data",
+        "copy_last",
+        "config_fingerprint",
+    ):
         assert after[key] == before[key], key
 
 
@@ -67,7 +79,9 @@ def test_predict_draws_checkpoints_side_by_side(tiny_cfg, tmp_path):
     for name in ("gsta", "vit"):
         train(tiny_cfg(f"translator={name}", *SMALL_NET, run_dir=tmp_path / name))
     paths = ",".join(f"{tmp_path}/{name}/checkpoints/best.ckpt" for name in ("gsta", "vit"))
-    cfg = command_cfg("predict", f"ckpt_path=[{paths}]", f"output={tmp_path}/drawn", "sequences=1", "first=1")
+    cfg = command_cfg(
+        "predict", f"ckpt_path=[{paths}]", f"output={tmp_path}/drawn", "sequences=1", "first=1"
+    )
     predict(cfg)
     drawn = {p.name: p.stat().st_size for p in (tmp_path / "drawn").iterdir()}
     assert set(drawn) == {"sequence_001.gif", "sequence_001.mp4", "sequence_001.png"}

@@ -35,3 +35,11 @@ def test_every_pixel_sees_the_whole_map():
     x = torch.randn(1, 8, 4, 5, requires_grad=True)
     (grad,) = torch.autograd.grad(VMambaBlock(8)(x)[0, :, 2, 1].sum(), x)
     assert (grad.abs().sum(1) > 0).all()
+
+
+def test_initial_weights_are_the_published_ones():
+    block = VMambaBlock(64)
+    for linear in (block.op.in_proj, block.op.out_proj, block.mlp.fc1):
+        assert linear.weight.std().item() == pytest.approx(0.02, rel=0.05)
+    # the depthwise convolution keeps torch's own: uniform in +-1/3
+    assert block.op.conv2d.weight.std().item() == pytest.approx(1 / 3 / 3**0.5, rel=0.15)

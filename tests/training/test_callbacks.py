@@ -9,7 +9,9 @@ from predcnn.training.callbacks import Checkpoint, DrawPredictions, NonFiniteErr
 NET = ("translator=convnext", "model.net.hid_S=4", "model.net.hid_T=8", "model.net.N_T=2")
 
 
-def test_a_nan_stops_the_run_names_the_step_and_keeps_the_checkpoints(tiny_cfg, tmp_path, monkeypatch):
+def test_a_nan_stops_the_run_names_the_step_and_keeps_the_checkpoints(
+    tiny_cfg, tmp_path, monkeypatch
+):
     from predcnn.training.objectives import FrameLoss
 
     whole = FrameLoss.forward

@@ -18,7 +18,10 @@ def test_columns_grow_and_times_stay_apart(tmp_path):
     logger.log_metrics({"val/mse": 3.0, "epoch": 0}, step=1)
     logger.log_metrics({"timing/sequences_per_s": 9.0}, step=2)
     found = rows(tmp_path / "metrics.csv")
-    assert [(r["step"], r["train/loss"], r["val/mse"]) for r in found] == [("1", "0.5", ""), ("1", "", "3.0")]
+    assert [(r["step"], r["train/loss"], r["val/mse"]) for r in found] == [
+        ("1", "0.5", ""),
+        ("1", "", "3.0"),
+    ]
     assert [r["timing/sequences_per_s"] for r in rows(tmp_path / "timing.csv")] == ["9.0"]
     assert "timing/sequences_per_s" not in found[0]
 

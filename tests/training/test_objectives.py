@@ -12,7 +12,7 @@ from predcnn.training.sampling import Progress
 
 
 def random_pair(C: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The "random" case of the metrics' reference file: (prediction, truth) of (3, 10, C, 64, 64)."""
+    """The "random" case of the metrics' reference file: prediction, truth (3, 10, C, 64, 64)."""
     rng = np.random.default_rng(100 + C)
     true = rng.random((3, 10, C, 64, 64)).astype(np.float32)
     pred = (true + 0.3 * rng.standard_normal(true.shape)).astype(np.float32)
@@ -24,7 +24,9 @@ def test_divergence_is_the_published_one(shared, C):
     published = json.loads(shared("parity/extras.json").read_text())[f"tau_loss_random_C{C}"]
     pred, true = random_pair(C)
     pred.requires_grad_()
-    assert divergence(pred, true).item() == pytest.approx(published["diff_div_reg_float64"], rel=1e-5)
+    assert divergence(pred, true).item() == pytest.approx(
+        published["diff_div_reg_float64"], rel=1e-5
+    )
     parts = FrameLoss({"mse": 1.0, "divergence": 0.1}).frame_loss(pred, true)
     assert parts["loss"].item() == pytest.approx(published["loss_alpha0p1"], rel=1e-5)
     parts["loss"].backward()
@@ -41,7 +43,9 @@ def test_terms_are_weighted_and_named():
     mse, l1 = ((pred - true) ** 2).mean(), (pred - true).abs().mean()
     assert torch.allclose(parts["mse"], mse)
     assert torch.allclose(parts["loss"], 2 * mse + 0.5 * l1 + 0.1 * parts["ssim"])
-    assert FrameLoss({"ssim": 1.0}).frame_loss(true, true)["loss"].item() == pytest.approx(0, abs=1e-6)
+    assert FrameLoss({"ssim": 1.0}).frame_loss(true, true)["loss"].item() == pytest.approx(
+        0, abs=1e-6
+    )
 
 
 def test_the_ssim_term_can_be_trained():
@@ -68,7 +72,8 @@ def test_the_predictor_sees_the_past_only():
 
 
 @pytest.mark.parametrize(
-    ("terms", "message"), [({"mes": 1.0}, "accepted: divergence, l1, mse, ssim"), ({"mse": 0}, "at least one")]
+    ("terms", "message"),
+    [({"mes": 1.0}, "accepted: divergence, l1, mse, ssim"), ({"mse": 0}, "at least one")],
 )
 def test_wrong_terms_are_named(terms, message):
     with pytest.raises(ValueError, match=message):

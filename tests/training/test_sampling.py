@@ -14,13 +14,21 @@ from predcnn.training.sampling import (
     TeacherCoin,
 )
 
-SCHEDULES = [ScheduledSampling(), ReverseScheduledSampling(), TeacherCoin(), AlwaysTruth(), NeverTruth()]
+SCHEDULES = [
+    ScheduledSampling(),
+    ReverseScheduledSampling(),
+    TeacherCoin(),
+    AlwaysTruth(),
+    NeverTruth(),
+]
 
 
 def test_scheduled_sampling_falls_by_2e5_a_step_to_zero():
     schedule = ScheduledSampling()
     for step in (0, 1, 24_999, 49_999):
-        assert schedule.probability(Progress(step)) == pytest.approx(1 - 2e-5 * (step + 1), abs=1e-12)
+        assert schedule.probability(Progress(step)) == pytest.approx(
+            1 - 2e-5 * (step + 1), abs=1e-12
+        )
     assert schedule.probability(Progress(50_000)) == 0
     assert not schedule(Progress(60_000), 4, 10, 19)[:, 10:].any()
 

@@ -12,12 +12,13 @@ from lightning.pytorch.callbacks import Checkpoint as LightningCheckpoint
 class Checkpoint(LightningCheckpoint):
     """Keep the best weights by validation and the newest state of the run.
 
-    Both are written to a temporary file first and renamed: a run that is killed while it writes leaves the
-    checkpoint before it.
+    Both are written to a temporary file first and renamed: a run that is killed while it writes
+    leaves the checkpoint before it.
 
     Args:
         dirpath: the folder; None means ``checkpoints`` in the run directory (the trainer's root).
-        monitor: logged quantity that decides; the smaller (``mode="min"``) or larger ("max"), the better.
+        monitor: logged quantity that decides; the smaller (``mode="min"``) or larger ("max"), the
+            better.
         mode: "min" or "max".
         every_minutes: also save last.ckpt when this much time has passed since the last save.
     """
@@ -64,7 +65,9 @@ class Checkpoint(LightningCheckpoint):
             return
         if self.monitor not in trainer.callback_metrics:
             known = ", ".join(sorted(trainer.callback_metrics))
-            raise KeyError(f"callbacks.checkpoint.monitor {self.monitor!r} is not logged; logged: {known}")
+            raise KeyError(
+                f"callbacks.checkpoint.monitor {self.monitor!r} is not logged; logged: {known}"
+            )
         score = float(trainer.callback_metrics[self.monitor]) * self.sign
         if score < self.best_score:
             self.best_score, self.best_step = score, trainer.global_step

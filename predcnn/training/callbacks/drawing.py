@@ -21,8 +21,7 @@ class DrawPredictions(pl.Callback):
     def __init__(self, every_n_epochs: int = 5, sequences: int = 2, fps: float = 5.0) -> None:
         if every_n_epochs < 1 or sequences < 1:
             raise ValueError(
-                "every_n_epochs and sequences are at least 1, "
-                f"got {every_n_epochs} and {sequences}"
+                f"every_n_epochs and sequences are at least 1, got {every_n_epochs} and {sequences}"
             )
         self.every_n_epochs = every_n_epochs
         self.sequences = sequences

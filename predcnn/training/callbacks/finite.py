@@ -1,4 +1,4 @@
-"""Stop a run whose loss or batch is not finite, before the bad step reaches the weights or a checkpoint."""
+"""Stop a run whose loss is not finite before the weights or a checkpoint are."""
 
 import lightning.pytorch as pl
 import torch
@@ -12,8 +12,9 @@ class NonFiniteError(RuntimeError):
 class StopOnNonFinite(pl.Callback):
     """Raise ``NonFiniteError`` when the loss is NaN or infinite; no checkpoint is written after it.
 
-    On CPU every step is checked. On an accelerator the verdicts are gathered on the device and read at
-    validation, at checkpoints and every ``check_every`` steps, so that no step waits for the host.
+    On CPU every step is checked. On an accelerator the verdicts are gathered on the device and read
+    at validation, at checkpoints and every ``check_every`` steps, so that no step waits for the
+    host.
 
     Args:
         check_every: steps between two readings on an accelerator.
@@ -52,6 +53,7 @@ class StopOnNonFinite(pl.Callback):
         if self._first != trainer.global_step:
             where = f"between steps {self._first} and {trainer.global_step}"
         raise NonFiniteError(
-            f"the loss was NaN or infinite {where}; checkpoints/last.ckpt and best.ckpt are from before. "
-            "A lower optimizer.lr, trainer.gradient_clip_val=1.0 or trainer.precision=32-true usually helps"
+            f"the loss was NaN or infinite {where}; checkpoints/last.ckpt and best.ckpt are from "
+            "before. A lower optimizer.lr, trainer.gradient_clip_val=1.0 or "
+            "trainer.precision=32-true usually helps"
         )

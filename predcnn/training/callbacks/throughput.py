@@ -6,10 +6,11 @@ import lightning.pytorch as pl
 
 
 class Throughput(pl.Callback):
-    """Log ``timing/sequences_per_s`` over the last logging interval and say once how long the run will take.
+    """Log ``timing/sequences_per_s`` and say once how long the run will take.
 
     Args:
-        announce_after: steps before the duration of an epoch is estimated; the first ones are slower.
+        announce_after: steps before the duration of an epoch is estimated; the first ones are
+            slower.
     """
 
     def __init__(self, announce_after: int = 10) -> None:
@@ -49,8 +50,8 @@ class Throughput(pl.Callback):
         batches = trainer.num_training_batches
         left = trainer.estimated_stepping_batches * trainer.accumulate_grad_batches
         text = (
-            f"{seconds:.2f} s a step: about {seconds * batches / 60:.1f} minutes an epoch of {batches:,} "
-            f"steps, {seconds * left / 60:.0f} minutes in all (validation and test not counted)"
+            f"{seconds:.2f} s a step: about {seconds * batches / 60:.1f} minutes an epoch of "
+            f"{batches:,} steps, {seconds * left / 60:.0f} minutes in all (validation and test not counted)"
         )
         if trainer.progress_bar_callback is not None:
             trainer.progress_bar_callback.print(text)
