@@ -6,6 +6,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from predcnn.app.build import check_choices
+from predcnn.app.provenance import plain
 from predcnn.predictors.checkpoint import save_predictor
 from predcnn.predictors.weights import load_openstl_weights
 
@@ -17,6 +18,8 @@ def import_weights(cfg: DictConfig) -> None:
     target = Path(cfg.output) if cfg.output else source.with_suffix(".safetensors")
     predictor = instantiate(cfg.model.net)
     load_openstl_weights(predictor, source)
-    save_predictor(predictor, target)
+    run = plain(cfg)
+    kept = {key: run[key] for key in ("data", "seed", "metrics", "lpips_weights")}
+    save_predictor(predictor, target, run={"name": target.stem, "weights": source.name, **kept})
     count = sum(p.numel() for p in predictor.parameters())
     print(f"{count:,} parameters of {source.name} -> {target}")

@@ -43,8 +43,9 @@ def unfinished_run(cfg: DictConfig, here: Path) -> Path:
             found.append((last_checkpoint(run).stat().st_mtime, run))
     if not found:
         raise FileNotFoundError(
-            f"resume=true found no unfinished run of this configuration (fingerprint {wanted[:12]}) "
-            f"in {here.parent}; name one with hydra.run.dir=… or a checkpoint with ckpt_path=…"
+            f"resume=true found no unfinished run of this configuration "
+            f"(fingerprint {wanted[:12]}) in {here.parent}; name one with hydra.run.dir=… or a "
+            "checkpoint with ckpt_path=…"
         )
     return max(found)[1]
 
@@ -74,8 +75,8 @@ def read_state(path: str | Path, config: dict) -> dict:
     saved = content.get("predcnn", {}).get("config") if isinstance(content, dict) else None
     if saved is None or "loops" not in content:
         raise ValueError(
-            f"{path} is no checkpoint of a predcnn run; weights of OpenSTL and others are converted "
-            "by scripts/import_weights.py"
+            f"{path} is no checkpoint of a predcnn run; weights of OpenSTL and others are "
+            "converted by scripts/import_weights.py"
         )
     different = [
         f"{key}={saved.get(key)!r} there, {config.get(key)!r} here"

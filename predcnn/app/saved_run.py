@@ -7,8 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from predcnn.data.datamodule import SETS
-from predcnn.predictors.checkpoint import load_predictor
-from predcnn.predictors.state import read_pickle
+from predcnn.predictors.checkpoint import load_predictor, read_description
 
 TRUSTED = "predcnn.data."
 
@@ -24,22 +23,20 @@ class SavedRun:
 
 
 def load_run(path: str) -> SavedRun:
-    """Predictor and configuration of a run's .ckpt.
+    """Predictor and configuration of a run's .ckpt, or of an imported .safetensors.
 
     Raises:
-        ValueError: the file holds weights but no run (a .safetensors file): data settings are
-            unknown.
+        ValueError: the file holds weights but not where they come from: data settings are unknown.
     """
     predictor = load_predictor(path)
-    file = Path(path)
-    if file.suffix == ".safetensors":
+    about = read_description(path)
+    if "run" not in about:
         raise ValueError(
-            f"{file} holds weights without the run they come from; evaluate a .ckpt of a run, "
-            "or load it in Python with predcnn.load_predictor"
+            f"{path} holds weights without the run they come from; evaluate a .ckpt of a run or a "
+            "file of scripts/import_weights.py, or load it with predcnn.load_predictor"
         )
-    checkpoint = read_pickle(file)
-    config = OmegaConf.create(checkpoint["predcnn"]["run"])
-    return SavedRun(predictor, config, checkpoint["global_step"], checkpoint["epoch"])
+    config = OmegaConf.create(about["run"])
+    return SavedRun(predictor, config, int(about["step"]), int(about["epoch"]))
 
 
 def merged_data(run: DictConfig, changes: DictConfig | None) -> DictConfig:

@@ -39,7 +39,8 @@ def print_results(results: dict) -> None:
     data = results["data"]
     title = (
         f"{results['name']} · {data['name']} {data['split']}, "
-        f"{data['sequences'][data['split']]:,} sequences · protocol {data['protocol']}\n{data['source']}"
+        f"{data['sequences'][data['split']]:,} sequences · protocol {data['protocol']}\n"
+        f"{data['source']}"
     )
     table = Table(title=title, title_justify="left")
     table.add_column("metric")

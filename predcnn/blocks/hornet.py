@@ -10,44 +10,11 @@ from torch import Tensor, nn
 
 from predcnn.blocks.protocol import check_dim
 from predcnn.ops.drop_path import DropPath
+from predcnn.ops.gated_conv import RecursiveGatedConv
 from predcnn.ops.init import init_fan_out, init_trunc_normal
 from predcnn.ops.mlp import ConvMlp
 from predcnn.ops.norm import LayerNorm2d, LayerScale
 from predcnn.registry import BLOCKS
-
-
-class RecursiveGatedConv(nn.Module):
-    """gnConv: widen and multiply with the neighbourhood ``order`` times, (B, C, H, W) kept (eq. 5).
-
-    Args:
-        dim: channels C, divisible by 2 ** (order - 1).
-        order: number of multiplications.
-        scale: factor on the depthwise convolution's result.
-    """
-
-    def __init__(self, dim: int, order: int = 4, scale: float = 1.0) -> None:
-        super().__init__()
-        self.widths = tuple(dim // 2**i for i in reversed(range(order)))
-        self.scale = scale
-        self.proj_in = nn.Conv2d(dim, 2 * dim, 1)
-        total = sum(self.widths)
-        self.depthwise = nn.Conv2d(total, total, 7, padding=3, groups=total)
-        self.widen = nn.ModuleList(
-            nn.Conv2d(narrow, wide, 1)
-            for narrow, wide in zip(self.widths, self.widths[1:], strict=False)
-        )
-        self.proj_out = nn.Conv2d(dim, dim, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        p, q = self.proj_in(x).split((self.widths[0], sum(self.widths)), dim=1)
-        q = self.depthwise(q)
-        if self.scale != 1.0:
-            q = q * self.scale
-        first, *others = q.split(self.widths, dim=1)
-        p = p * first
-        for widen, other in zip(self.widen, others, strict=True):
-            p = widen(p) * other
-        return self.proj_out(p)
 
 
 @BLOCKS.register("hornet")
@@ -62,14 +29,14 @@ class HorBlock(nn.Module):
         order: of the interactions; 4 everywhere in video prediction, 2 to 5 by stage on ImageNet.
         scale: of the depthwise convolution; 1 in video prediction, 1/3 on ImageNet.
         layer_scale: initial factor of both residual branches.
+        global_filter: spectrum (rows, columns) of a global filter in place of the 7x7 depthwise
+            convolution, as in the last two stages of HorNet-GF; None for the convolution.
     """
 
     dim_multiple: ClassVar[int] = 8
     openstl_keys: ClassVar[dict[str, str]] = {
         "scale1.gamma": "gamma1",
         "scale2.gamma": "gamma2",
-        "gnconv.depthwise": "gnconv.dwconv",
-        "gnconv.widen": "gnconv.pws",
         "mlp.fc1": "pwconv1",
         "mlp.fc2": "pwconv2",
     }
@@ -85,11 +52,12 @@ class HorBlock(nn.Module):
         order: int = 4,
         scale: float = 1.0,
         layer_scale: float = 1e-6,
+        global_filter: tuple[int, int] | None = None,
     ) -> None:
         super().__init__()
         check_dim("hornet", dim, 2 ** (order - 1))
         self.norm1 = LayerNorm2d(dim)
-        self.gnconv = RecursiveGatedConv(dim, order, scale)
+        self.gnconv = RecursiveGatedConv(dim, order, scale, global_filter)
         self.scale1 = LayerScale(dim, layer_scale)
         self.norm2 = LayerNorm2d(dim)
         self.mlp = ConvMlp(dim, int(dim * mlp_ratio))

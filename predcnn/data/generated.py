@@ -110,7 +110,9 @@ class GeneratedSequences(SequenceDataset):
             canvas = np.zeros((len(out[part]), options.frames, *size), np.uint8)
             draw(canvas, sprites, draws.part(part), places[:, :, part])
             still = enlarge(self._backgrounds[background[part]], *size)
-            np.maximum(still[:, None], canvas[:, :, None], out=out[part])
+            # torch's maximum takes half the time of numpy's when it broadcasts
+            layers = torch.from_numpy(still)[:, None], torch.from_numpy(canvas)[:, :, None]
+            torch.maximum(*layers, out=torch.from_numpy(out[part]))
         return out
 
     def _key(self, epoch: int) -> int:

@@ -21,10 +21,13 @@ from predcnn.predictors.state import (
 KEY = "predcnn"
 
 
-def save_predictor(predictor: nn.Module, path: str | Path) -> Path:
+def save_predictor(
+    predictor: nn.Module, path: str | Path, run: Mapping[str, object] | None = None
+) -> Path:
     """Write weights and configuration to a .safetensors file, wholly or not at all.
 
-    Returns the path; makes its folder if need be.
+    Returns the path; makes its folder if need be. ``run`` is plain data about where the weights
+    come from, given back by `read_description`.
 
     Raises:
         ValueError: another suffix. OSError: the place cannot be written.
@@ -34,6 +37,8 @@ def save_predictor(predictor: nn.Module, path: str | Path) -> Path:
         raise ValueError(f"a predictor is saved to a .safetensors file, not to {path.name!r}")
     path.parent.mkdir(parents=True, exist_ok=True)
     about = {"config": predictor.config, "merged": predictor.merged}
+    if run is not None:
+        about["run"] = dict(run)
     # clones: the format knows no tensors that share memory
     state = {key: value.detach().cpu().clone() for key, value in predictor.state_dict().items()}
     state = {key: value.contiguous() for key, value in state.items()}
@@ -69,6 +74,24 @@ def load_predictor(path: str | Path, *, device: str | torch.device = "cpu") -> n
     )
     predictor.load_state_dict(state)
     return predictor.to(device).eval()
+
+
+def read_description(path: str | Path) -> dict[str, object]:
+    """What our .ckpt or .safetensors says beside its weights.
+
+    Returns {"config", "run" if it is known, "step", "epoch"}; step and epoch are 0 for weights that
+    were not saved by a training.
+
+    Raises:
+        FileNotFoundError, ValueError: as `load_predictor`.
+    """
+    path = existing_file(path)
+    if path.suffix == ".safetensors":
+        return {"step": 0, "epoch": 0, **_read_safetensors(path)[0]}
+    content = read_pickle(path)
+    known = content if isinstance(content, Mapping) else {}
+    about = _checked(path, known.get(KEY))
+    return {**about, "step": known.get("global_step", 0), "epoch": known.get("epoch", 0)}
 
 
 def _read_ckpt(path: Path) -> tuple[Mapping[str, object], dict[str, Tensor]]:

@@ -18,13 +18,13 @@ def said(monkeypatch, tmp_path):
     """``said("train", "translator=mogant")``: what the command says before it leaves."""
     monkeypatch.chdir(tmp_path)
 
-    def run(command: str, *words: str) -> str:
+    def run(command: str, *words: str, leaves: bool = False) -> str:
         argv = [f"{command}.py", *words, f"hydra.run.dir={tmp_path}/run"]
         monkeypatch.setattr(sys, "argv", argv)
         with pytest.raises(SystemExit) as stop:
             getattr(cli, command)()
         assert isinstance(stop.value.code, str), stop.value.code
-        assert not (tmp_path / "run").exists(), "something was left behind"
+        assert leaves or not (tmp_path / "run").exists(), "something was left behind"
         return stop.value.code
 
     return run
@@ -146,3 +146,27 @@ def test_help_needs_no_heavy_package(tmp_path):
     assert "moganet" in done.stdout
     assert "HEAVY []" in done.stdout.replace("'torch'", "")
     assert not list(Path(tmp_path).iterdir())
+
+
+def test_a_worker_that_dies_is_one_sentence(said, monkeypatch):
+    import os
+
+    from predcnn.data.generated import GeneratedSequences
+
+    whole, parent = GeneratedSequences.batch, os.getpid()
+
+    def deadly(self, epoch, indices):
+        if os.getpid() != parent:
+            os._exit(9)
+        return whole(self, epoch, indices)
+
+    monkeypatch.setattr(GeneratedSequences, "batch", deadly)
+    words = (
+        "data.num_workers=1",
+        "data.source=embedded",
+        "trainer.enable_progress_bar=false",
+        *NET,
+    )
+    text = said("train", *words, leaves=True)
+    assert "worker" in text
+    assert "Traceback" not in text

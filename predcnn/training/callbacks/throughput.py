@@ -51,7 +51,8 @@ class Throughput(pl.Callback):
         left = trainer.estimated_stepping_batches * trainer.accumulate_grad_batches
         text = (
             f"{seconds:.2f} s a step: about {seconds * batches / 60:.1f} minutes an epoch of "
-            f"{batches:,} steps, {seconds * left / 60:.0f} minutes in all (validation and test not counted)"
+            f"{batches:,} steps, {seconds * left / 60:.0f} minutes in all "
+            "(validation and test not counted)"
         )
         if trainer.progress_bar_callback is not None:
             trainer.progress_bar_callback.print(text)
