@@ -3,14 +3,18 @@
 from pathlib import Path
 
 import lightning.pytorch as pl
+import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from lightning.pytorch.callbacks import EMAWeightAveraging
 from omegaconf import DictConfig
 
-from predcnn.app.provenance import plain
-from predcnn.training.callbacks import ProgressBar
+from predcnn.app.provenance import fingerprint, plain
+from predcnn.data import SequenceDataModule
+from predcnn.training.callbacks import Checkpoint, ProgressBar
+from predcnn.training.csv_logger import CSVLogger
 from predcnn.training.prediction import VideoPrediction
+from predcnn.training.unrolled import UnrolledLoss
 
 
 def check_choices(cfg: DictConfig) -> None:
@@ -19,29 +23,49 @@ def check_choices(cfg: DictConfig) -> None:
         return
     hydra = HydraConfig.get()
     if "translator" not in hydra.runtime.choices:  # Hydra records single choices only
-        given = next(word for word in hydra.overrides.task if word.startswith("translator="))
+        words = [word for word in hydra.overrides.task if word.startswith("translator=")]
+        given = words[-1] if words else f"translator={list(cfg.translator)}"
         raise ValueError(
             f"{given} would merge several translator files into one; a stack of different blocks "
             f"is translator=stack 'translator.blocks={given.removeprefix('translator=')}'"
         )
 
 
-def build_module(cfg: DictConfig) -> VideoPrediction:
-    """The predictor of ``cfg.model.net`` in its LightningModule."""
-    predictor = instantiate(cfg.model.net)
+def build_module(cfg: DictConfig, datamodule: SequenceDataModule) -> VideoPrediction:
+    """The predictor of ``cfg.model.net`` in its LightningModule, with what its checkpoints say."""
+    predictor, objective = instantiate(cfg.model.net), instantiate(cfg.objective)
+    unrolls = hasattr(predictor, "unroll")
+    if isinstance(objective, UnrolledLoss) and not unrolls:
+        raise ValueError(f"{cfg.name} has no steps to unroll: its objective is mse, l1, ssim, …")
+    if cfg.compile and unrolls:
+        raise ValueError(
+            f"compile=true compiles the forward pass, and {cfg.name} is trained by unrolling"
+        )
+    if cfg.channels_last:
+        predictor.to(memory_format=torch.channels_last)
     if cfg.compile:
         predictor.compile()
-    lpips = {"backbone_weights": cfg.lpips_weights} if cfg.lpips_weights else {}
+    lpips = cfg.lpips_weights and {"lpips": {"backbone_weights": cfg.lpips_weights}}
     return VideoPrediction(
         predictor,
-        objective=instantiate(cfg.objective),
+        objective=objective,
         optimizer=instantiate(cfg.optimizer),
         scheduler=instantiate(cfg.scheduler),
         metrics=list(cfg.metrics),
-        metric_options={"lpips": lpips} if lpips else None,
-        run=plain(cfg),
+        metric_options=lpips,
+        run=_description(cfg, datamodule),
         seed=cfg.seed,
     )
+
+
+def _description(cfg: DictConfig, datamodule: SequenceDataModule) -> dict:
+    settings = plain(cfg)
+    settings["data"]["root"] = str(Path(settings["data"]["root"]).resolve())
+    return {
+        **settings,
+        "config_fingerprint": fingerprint(cfg),
+        "data_fingerprint": datamodule.fingerprint,
+    }
 
 
 def build_trainer(cfg: DictConfig, run_dir: Path) -> pl.Trainer:
@@ -51,7 +75,11 @@ def build_trainer(cfg: DictConfig, run_dir: Path) -> pl.Trainer:
         callbacks = [part for part in callbacks if not isinstance(part, ProgressBar)]
     if cfg.ema is not None:
         callbacks.append(EMAWeightAveraging(decay=cfg.ema, use_buffers=True))
+    if not any(isinstance(part, Checkpoint) for part in callbacks):
+        raise ValueError("a run needs callbacks.checkpoint: the test uses the weights it chose")
     loggers = [instantiate(part) for part in cfg.logger.values() if part is not None]
+    if not any(isinstance(part, CSVLogger) for part in loggers):
+        loggers.insert(0, CSVLogger(run_dir))
     root = cfg.trainer.default_root_dir or str(run_dir)
     return instantiate(cfg.trainer, callbacks=callbacks, logger=loggers, default_root_dir=root)
 

@@ -11,11 +11,18 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from predcnn.app.errors import EXPECTED, explain
+from predcnn.app.errors import expected, explain
 
 TRACEBACKS = os.environ.get("HYDRA_FULL_ERROR") == "1"
+
+
+class CommandError(Exception):
+    """A command failed and has said why; an Exception, so that a sweep does its other jobs."""
 
 
 @contextlib.contextmanager
@@ -23,58 +30,65 @@ def _said_in_one_sentence(name: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        sys.exit("stopped; the same command with resume=true continues")
-    except EXPECTED as error:
-        if TRACEBACKS:
+        again = "; the same command with resume=true continues" if name == "train" else ""
+        sys.exit(f"stopped{again}")
+    except Exception as error:
+        if TRACEBACKS or not expected(error):
             raise
-        sys.exit(f"error: {explain(error, name)}")
+        raise CommandError(explain(error, name)) from error
 
 
 @contextlib.contextmanager
 def _no_empty_folder() -> Iterator[None]:
     """Take back the run directory of a job that failed before it wrote anything."""
-    from hydra.core.hydra_config import HydraConfig
-
+    folder = Path(HydraConfig.get().runtime.output_dir)
     try:
         yield
     finally:
-        folder = Path(HydraConfig.get().runtime.output_dir)
         if folder != Path.cwd() and folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
 
 
 @contextlib.contextmanager
-def _hydra_raises() -> Iterator[None]:
-    """Let Hydra hand over its errors instead of printing them and leaving."""
-    before = os.environ.get("HYDRA_FULL_ERROR")
-    os.environ["HYDRA_FULL_ERROR"] = "1"
+def _environment(value: str | None) -> Iterator[None]:
+    """HYDRA_FULL_ERROR as ``value``: with "1" Hydra raises instead of printing and leaving."""
+    before = os.environ.pop("HYDRA_FULL_ERROR", None)
     try:
+        if value is not None:
+            os.environ["HYDRA_FULL_ERROR"] = value
         yield
     finally:
-        os.environ.pop("HYDRA_FULL_ERROR")
+        os.environ.pop("HYDRA_FULL_ERROR", None)
         if before is not None:
             os.environ["HYDRA_FULL_ERROR"] = before
 
 
 def _command(name: str) -> Callable[[], None]:
+    users = os.environ.get("HYDRA_FULL_ERROR")
+
     def job(cfg: DictConfig) -> float | None:
-        with _said_in_one_sentence(name), _no_empty_folder():
-            missing = OmegaConf.missing_keys(cfg)
-            if missing:
-                raise ValueError(
-                    f"{', '.join(sorted(missing))} has no default: say {min(missing)}=…"
-                )
-            module = importlib.import_module(f"predcnn.app.{name}")
-            return getattr(module, name)(cfg)
+        try:
+            with _environment(users), _said_in_one_sentence(name), _no_empty_folder():
+                missing = OmegaConf.missing_keys(cfg)
+                if missing:
+                    word = min(missing)
+                    raise ValueError(f"{word} has no default: say {word}=…")
+                module = importlib.import_module(f"predcnn.app.{name}")
+                return getattr(module, name)(cfg)
+        except CommandError as error:
+            if HydraConfig.get().mode == RunMode.MULTIRUN:  # Hydra shows the first one only
+                print(f"error: job {HydraConfig.get().job.num}: {error}", file=sys.stderr)
+            raise
 
     def command() -> None:
-        import hydra
-
         entry = hydra.main(
             version_base="1.3", config_path="pkg://predcnn.configs", config_name=name
         )
-        with _said_in_one_sentence(name), _hydra_raises():
-            entry(job)()
+        try:
+            with _said_in_one_sentence(name), _environment("1"):
+                entry(job)()
+        except CommandError as error:
+            sys.exit(f"error: {error}")
 
     command.__doc__ = f"Console command of ``predcnn.app.{name}``."
     command.__name__ = name

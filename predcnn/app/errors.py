@@ -16,6 +16,11 @@ EXPECTED = (
 """What wrong input raises; anything else is a bug of ours and keeps its traceback."""
 
 
+def expected(error: Exception) -> bool:
+    """Whether an error is about what the user gave; Lightning's class is not imported for that."""
+    return isinstance(error, EXPECTED) or type(error).__name__ == "MisconfigurationException"
+
+
 def explain(error: BaseException, config_name: str) -> str:
     """One sentence for an error that reached the command line."""
     if isinstance(error, MissingConfigException):

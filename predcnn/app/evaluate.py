@@ -5,14 +5,12 @@ from pathlib import Path
 
 import lightning.pytorch as pl
 import torch
-from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from predcnn.app.build import describe_device
 from predcnn.app.console import quiet_libraries, say
-from predcnn.app.provenance import fingerprint
 from predcnn.app.results import collect, data_record, write_results
-from predcnn.app.saved_run import load_run, merged_data, run_folder
+from predcnn.app.saved_run import SavedRun, data_of, load_run, run_folder, saved_metrics
 from predcnn.app.summary import print_results
 from predcnn.training.optim import constant_schedule
 from predcnn.training.prediction import VideoPrediction
@@ -21,45 +19,58 @@ from predcnn.training.prediction import VideoPrediction
 def evaluate(cfg: DictConfig) -> float:
     """Test a checkpoint as its run did, or on what ``data.…`` says; returns the MSE.
 
-    Writes results.json into ``output`` (default: the run directory of the checkpoint).
+    Writes into ``output`` (default: the run directory): results.json where this repeats what the
+    run itself measured, else a file whose name says what differs.
     """
     quiet_libraries()
-    saved = load_run(cfg.ckpt_path)
-    run_cfg = saved.config
-    datamodule = instantiate(merged_data(run_cfg, cfg.data))
-    metrics = list(cfg.metrics or run_cfg.metrics)
-    weights = cfg.lpips_weights or run_cfg.lpips_weights
-    module = VideoPrediction(
+    saved = load_run(cfg.ckpt_path, cfg.trusted)
+    datamodule = data_of(saved, cfg.data, cfg.trusted)
+    loaders = {"test": datamodule.test_dataloader, "val": datamodule.val_dataloader}
+    if cfg.split not in loaders:
+        raise ValueError(f"split={cfg.split!r}; accepted: test, val")
+    module = _module(saved, cfg)
+    precision = saved.settings.get("trainer", {}).get("precision", "32-true")
+    trainer = pl.Trainer(
+        accelerator=cfg.accelerator, devices=1, precision=precision, logger=False,
+        enable_checkpointing=False, enable_model_summary=False, use_distributed_sampler=False,
+    )  # fmt: skip
+    started = time.perf_counter()
+    trainer.test(module, dataloaders=loaders[cfg.split](), verbose=False)
+    run = {
+        "name": saved.settings["name"],
+        "seed": saved.settings["seed"],
+        "config_fingerprint": saved.settings.get("config_fingerprint"),
+        "device": describe_device(trainer),
+        "timing": {"test_s": time.perf_counter() - started},
+    }
+    checkpoint = {"file": Path(cfg.ckpt_path).name, "step": saved.step, "epoch": saved.epoch}
+    results = collect(module, data_record(datamodule, cfg.split), checkpoint, run)
+    folder = Path(cfg.output) if cfg.output else run_folder(cfg.ckpt_path)
+    path = write_results(folder, results, _file_name(cfg))
+    print_results(results)
+    say(f"written: {path}")
+    return results["metrics"].get("mse", float("nan"))
+
+
+def _module(saved: SavedRun, cfg: DictConfig) -> VideoPrediction:
+    metrics = list(cfg.metrics) if cfg.metrics else saved_metrics(saved)
+    weights = cfg.lpips_weights or saved.settings["lpips_weights"]
+    lpips = {"lpips": {"backbone_weights": weights}} if weights and "lpips" in metrics else None
+    return VideoPrediction(
         saved.predictor,
         objective=torch.nn.Identity(),
         optimizer=torch.optim.Adam,
         scheduler=constant_schedule,
         metrics=metrics,
-        metric_options={"lpips": {"backbone_weights": weights}} if weights else None,
+        metric_options=lpips,
     )
-    trainer = pl.Trainer(
-        accelerator=cfg.accelerator, devices=1, logger=False, enable_checkpointing=False,
-        enable_model_summary=False, use_distributed_sampler=False,
-    )  # fmt: skip
-    loaders = {"test": datamodule.test_dataloader, "val": datamodule.val_dataloader}
-    if cfg.split not in loaders:
-        raise ValueError(f"split={cfg.split!r}; accepted: test, val")
-    started = time.perf_counter()
-    trainer.test(module, dataloaders=loaders[cfg.split](), verbose=False)
-    results = collect(
-        module,
-        data_record(datamodule, cfg.split),
-        {"file": Path(cfg.ckpt_path).name, "step": saved.step, "epoch": saved.epoch},
-        {
-            "name": run_cfg.name,
-            "seed": run_cfg.seed,
-            "config_fingerprint": fingerprint(OmegaConf.create(run_cfg)),
-            "device": describe_device(trainer),
-            "timing": {"test_s": time.perf_counter() - started},
-        },
-    )
-    folder = Path(cfg.output) if cfg.output else run_folder(cfg.ckpt_path)
-    path = write_results(folder, results)
-    print_results(results)
-    say(f"written: {path}")
-    return results["metrics"].get("mse", float("nan"))
+
+
+def _file_name(cfg: DictConfig) -> str:
+    """results.json for the test of the best weights on the run's own data."""
+    stem = Path(cfg.ckpt_path).stem
+    changed = sorted(key for key, value in cfg.data.items() if value is not None)
+    if stem == "best" and cfg.split == "test" and not changed:
+        return "results.json"
+    words = [stem, cfg.split, *(f"{key}-changed" for key in changed)]
+    return f"results_{'_'.join(words)}.json"

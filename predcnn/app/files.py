@@ -4,13 +4,14 @@ import json
 import os
 from pathlib import Path
 
+from predcnn.visual.files import replacing
+
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically: a reader sees the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, content: dict) -> None:
@@ -21,7 +22,7 @@ def write_json(path: Path, content: dict) -> None:
 def check_writable(folder: Path) -> None:
     """Raise PermissionError before anything is computed that could not be written."""
     folder.mkdir(parents=True, exist_ok=True)
-    probe = folder / ".write_probe"
+    probe = folder / f".write_probe_{os.getpid()}"  # every rank has its own
     try:
         probe.touch()
     except OSError as error:
@@ -29,4 +30,4 @@ def check_writable(folder: Path) -> None:
             f"the run directory {folder} is not writable ({error.strerror}); "
             "choose another with hydra.run.dir=…"
         ) from error
-    probe.unlink()
+    probe.unlink(missing_ok=True)

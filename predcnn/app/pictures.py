@@ -38,21 +38,20 @@ def draw_sequences(
     if unknown:
         raise ValueError(f"no picture format {unknown}; accepted: gif, mp4, png")
     folder.mkdir(parents=True, exist_ok=True)
-    frames = to_float(dataset.batch(0, indices))
     frames_in = next(iter(predictors.values())).in_shape[0]
-    past, future = frames[:, :frames_in], frames[:, frames_in:]
-    predictions = {name: _predict(net, past, future.shape[1]) for name, net in predictors.items()}
     written = []
-    for i, index in enumerate(indices):
-        preds = {name: pred[i] for name, pred in predictions.items()}
+    for index in indices:
+        frames = to_float(dataset.batch(0, [index]))
+        past, future = frames[:, :frames_in], frames[0, frames_in:]
+        preds = {name: _predict(net, past, len(future))[0] for name, net in predictors.items()}
         caption = f"{title}, sequence {index}" if title else f"sequence {index}"
         pictures = None
         for ending in formats:
             path = folder / f"sequence_{index:03d}.{ending}"
             if ending == "png":
-                write_strip(path, past[i], future[i], preds, caption=caption)
+                write_strip(path, past[0], future, preds, caption=caption)
             else:
-                pictures = pictures or comparison_frames(past[i], future[i], preds, caption=caption)
+                pictures = pictures or comparison_frames(past[0], future, preds, caption=caption)
                 WRITERS[ending](path, pictures, fps=fps)
             written.append(path)
     return written

@@ -2,23 +2,22 @@
 
 from pathlib import Path
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from predcnn.app.pictures import draw_sequences
-from predcnn.app.saved_run import load_run, merged_data, run_folder
+from predcnn.app.saved_run import data_of, load_run, run_folder
 
 
 def predict(cfg: DictConfig) -> None:
     """Draw ``sequences`` sequences of a split, the predictions of all checkpoints side by side."""
     paths = [cfg.ckpt_path] if isinstance(cfg.ckpt_path, str) else list(cfg.ckpt_path)
-    runs = [load_run(path) for path in paths]
+    runs = [load_run(path, cfg.trusted) for path in paths]
     shapes = {tuple(run.predictor.in_shape) for run in runs}
     if len(shapes) > 1:
         raise ValueError(
             f"checkpoints side by side need one input shape (T, C, H, W), got {sorted(shapes)}"
         )
-    datamodule = instantiate(merged_data(runs[0].config, cfg.data))
+    datamodule = data_of(runs[0], cfg.data, cfg.trusted)
     dataset = datamodule.split(cfg.split)
     indices = range(cfg.first, min(cfg.first + cfg.sequences, len(dataset)))
     if not indices:
@@ -26,10 +25,10 @@ def predict(cfg: DictConfig) -> None:
             f"first={cfg.first} sequences={cfg.sequences}: "
             f"the {cfg.split} split has {len(dataset)} sequences"
         )
-    names = _names([run.config.name for run in runs], paths)
+    names = _names([run.settings["name"] for run in runs], paths)
     predictors = {name: run.predictor.to(cfg.device) for name, run in zip(names, runs, strict=True)}
     folder = Path(cfg.output) if cfg.output else run_folder(paths[0]) / "predictions"
-    title = f"{datamodule.family.name} {cfg.split}"
+    title = f"{datamodule.family.name} {cfg.split} ({dataset.source})"
     written = draw_sequences(
         folder, dataset, predictors, indices, formats=list(cfg.formats), title=title, fps=cfg.fps
     )
@@ -37,7 +36,11 @@ def predict(cfg: DictConfig) -> None:
 
 
 def _names(labels: list[str], paths: list[str]) -> list[str]:
-    """Labels, told apart by their run directory where two are equal."""
+    """Labels; where two are equal, with the run directory and the file, where needed a number."""
     if len(set(labels)) == len(labels):
         return labels
-    return [f"{label} {run_folder(path).name}" for label, path in zip(labels, paths, strict=True)]
+    places = [f"{run_folder(path).name}/{Path(path).stem}" for path in paths]
+    names = [f"{label} {place}" for label, place in zip(labels, places, strict=True)]
+    if len(set(names)) == len(names):
+        return names
+    return [f"{name} #{i}" for i, name in enumerate(names, 1)]

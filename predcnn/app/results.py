@@ -81,8 +81,8 @@ def collect(module: VideoPrediction, data: dict, checkpoint: dict, run: dict) ->
     }
 
 
-def write_results(folder: Path, results: dict) -> Path:
-    """Write results.json into ``folder``; returns its path."""
-    path = folder / "results.json"
+def write_results(folder: Path, results: dict, name: str = "results.json") -> Path:
+    """Write the results into ``folder``; returns their path."""
+    path = folder / name
     write_json(path, results)
     return path

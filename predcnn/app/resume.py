@@ -12,9 +12,15 @@ from predcnn.predictors.state import read_pickle
 IDENTITY = "run.json"
 
 
-def mark(run_dir: Path, cfg: DictConfig) -> None:
-    """Leave the identity of the experiment in its run directory."""
-    write_json(run_dir / IDENTITY, {"name": cfg.name, "fingerprint": fingerprint(cfg)})
+def mark(run_dir: Path, cfg: DictConfig, data_fingerprint: str, finished: bool = False) -> None:
+    """Leave the identity of the experiment, its data and its state in its run directory."""
+    identity = {
+        "name": cfg.name,
+        "fingerprint": fingerprint(cfg),
+        "data_fingerprint": data_fingerprint,
+        "finished": finished,
+    }
+    write_json(run_dir / IDENTITY, identity)
 
 
 def last_checkpoint(run_dir: Path) -> Path:
@@ -25,8 +31,7 @@ def last_checkpoint(run_dir: Path) -> Path:
 def unfinished_run(cfg: DictConfig, here: Path) -> Path:
     """The run to continue: ``here`` if it holds one, else the newest unfinished run beside it.
 
-    A run is the same experiment when its fingerprint is, and unfinished while it has no
-    results.json.
+    A run is the same experiment when its fingerprint is.
 
     Raises:
         FileNotFoundError: there is none; says what was looked for.
@@ -36,15 +41,16 @@ def unfinished_run(cfg: DictConfig, here: Path) -> Path:
         _check_identity(here, wanted)
         return here
     found = []
-    for identity in here.parent.glob(f"*/{IDENTITY}"):
-        run = identity.parent
-        same = json.loads(identity.read_text()).get("fingerprint") == wanted
-        if same and last_checkpoint(run).exists() and not (run / "results.json").exists():
+    runs = next((p for p in here.parents if p.name == "runs"), here.parent)
+    for identity in runs.rglob(IDENTITY):
+        run, known = identity.parent, json.loads(identity.read_text())
+        unfinished = known.get("fingerprint") == wanted and not known.get("finished")
+        if unfinished and last_checkpoint(run).exists():
             found.append((last_checkpoint(run).stat().st_mtime, run))
     if not found:
         raise FileNotFoundError(
             f"resume=true found no unfinished run of this configuration "
-            f"(fingerprint {wanted[:12]}) in {here.parent}; name one with hydra.run.dir=… or a "
+            f"(fingerprint {wanted[:12]}) in {runs}; name one with hydra.run.dir=… or a "
             "checkpoint with ckpt_path=…"
         )
     return max(found)[1]

@@ -1,74 +1,88 @@
 """A finished run read back from one checkpoint."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from predcnn.data.datamodule import SETS
+from predcnn.data.datamodule import SETS, SequenceDataModule, create_datamodule
+from predcnn.metrics import METRICS
 from predcnn.predictors.checkpoint import load_predictor, read_description
 
-TRUSTED = "predcnn.data."
+HYDRA_KEYS = ("_target_", "_convert_")
 
 
 @dataclass(frozen=True)
 class SavedRun:
-    """A predictor in eval mode, the configuration it was trained with, and when it was saved."""
+    """A predictor in eval mode, the settings it was trained with, and when it was saved."""
 
     predictor: nn.Module
-    config: DictConfig
+    settings: Mapping
     step: int
     epoch: int
 
 
-def load_run(path: str) -> SavedRun:
-    """Predictor and configuration of a run's .ckpt, or of an imported .safetensors.
+def load_run(path: str, trusted: bool = False) -> SavedRun:
+    """Predictor and settings of a run's .ckpt, or of an imported .safetensors.
+
+    Args:
+        path: the file.
+        trusted: import what the file names, see `predcnn.load_predictor`.
 
     Raises:
         ValueError: the file holds weights but not where they come from: data settings are unknown.
     """
-    predictor = load_predictor(path)
+    predictor = load_predictor(path, trusted=trusted)
     about = read_description(path)
     if "run" not in about:
         raise ValueError(
             f"{path} holds weights without the run they come from; evaluate a .ckpt of a run or a "
             "file of scripts/import_weights.py, or load it with predcnn.load_predictor"
         )
-    config = OmegaConf.create(about["run"])
-    return SavedRun(predictor, config, int(about["step"]), int(about["epoch"]))
+    if about["run"].get("channels_last"):  # another layout rounds otherwise
+        predictor.to(memory_format=torch.channels_last)
+    return SavedRun(predictor, about["run"], int(about["step"]), int(about["epoch"]))
 
 
-def merged_data(run: DictConfig, changes: DictConfig | None) -> DictConfig:
-    """The data settings of a run with the non-null ``changes`` of the command line.
+def saved_metrics(run: SavedRun) -> list[str]:
+    """The metrics of a run, those of this package only: a file names no module to import."""
+    foreign = [name for name in run.settings["metrics"] if name not in METRICS]
+    if foreign:
+        raise ValueError(f"the checkpoint asks for metrics {foreign}; say yours with metrics=[…]")
+    return list(run.settings["metrics"])
 
-    A checkpoint comes from anywhere: it may name our own data sets and nothing else to build.
+
+def data_of(run: SavedRun, changes: DictConfig | None, trusted: bool = False) -> SequenceDataModule:
+    """The data of a run with the non-null ``changes`` of the command line.
+
+    A checkpoint comes from anywhere: it chooses among the data sets of this package and their
+    options, and nothing it names is looked up otherwise.
+
+    Raises:
+        ValueError: another data set, or other data than the run had without a word that says so.
     """
-    data = OmegaConf.create(OmegaConf.to_container(run.data))
-    for target in _targets(data):
-        if not target.startswith(TRUSTED):
-            raise ValueError(
-                f"the checkpoint asks to build {target!r}; only data sets of this package "
-                f"({TRUSTED}*) are built from a checkpoint's own settings"
-            )
-    if data.get("name") not in SETS:
+    said = {} if changes is None else OmegaConf.to_container(changes)
+    said = {key: value for key, value in said.items() if value is not None}
+    options = {k: v for k, v in dict(run.settings["data"]).items() if k not in HYDRA_KEYS} | said
+    name = options.pop("name")
+    if name not in SETS and "name" not in said and not trusted:
         raise ValueError(
-            f"the checkpoint was trained on {data.get('name')!r}, which is no data set of this "
-            f"package ({', '.join(SETS.names())}); say another with data.name=…"
+            f"the checkpoint was trained on {name!r}, which is no data set of this package "
+            f"({', '.join(SETS.names())}); say data.name=… or trusted=true"
         )
-    for key, value in (changes or {}).items():
-        if value is not None:
-            data[key] = value
-    return data
-
-
-def _targets(node: object) -> list[str]:
-    if isinstance(node, DictConfig):
-        own = [str(node["_target_"])] if "_target_" in node else []
-        return own + [t for value in node.values() for t in _targets(value)]
-    if OmegaConf.is_list(node):
-        return [t for value in node for t in _targets(value)]
-    return []
+    options.pop("in_shape", None)  # follows from the others
+    datamodule = create_datamodule(name, **options)
+    then = run.settings.get("data_fingerprint")
+    if then is not None and not said and datamodule.fingerprint != then:
+        raise ValueError(
+            f"the data are not those of the run ({datamodule.source}; fingerprint "
+            f"{datamodule.fingerprint[:12]}, the run had {then[:12]}): restore the files, or say "
+            "what you want with data.root=…, data.source=…"
+        )
+    return datamodule
 
 
 def run_folder(path: str) -> Path:

@@ -18,6 +18,7 @@ from predcnn.app.provenance import fingerprint, git_state, versions
 from predcnn.app.results import collect, data_record, write_results
 from predcnn.app.summary import print_results, print_start
 from predcnn.predictors.state import read_pickle
+from predcnn.training.callbacks import Checkpoint
 from predcnn.training.csv_logger import CSVLogger
 from predcnn.training.prediction import VideoPrediction
 
@@ -38,10 +39,15 @@ def train(cfg: DictConfig) -> float:
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     datamodule = instantiate(cfg.data)
     datamodule.setup("fit")
-    module = build_module(cfg)
+    module = build_module(cfg, datamodule)
     trainer = build_trainer(cfg, run_dir)
+    if ckpt_path is not None:
+        step = resume.read_state(ckpt_path, module.predictor.config)["global_step"]
+        for logger in trainer.loggers:
+            if isinstance(logger, CSVLogger):
+                logger.resume_at(step)
     if trainer.is_global_zero:
-        _describe(cfg, run_dir)
+        _describe(cfg, run_dir, datamodule.fingerprint)
     if hasattr(module.predictor, "fit"):
         module.predictor.fit(datamodule.train_dataloader())
     print_start(module, datamodule, trainer, str(run_dir))
@@ -50,7 +56,7 @@ def train(cfg: DictConfig) -> float:
     timing = {"train_s": time.perf_counter() - started}
     results = _test(cfg, module, datamodule, trainer, timing)
     if trainer.is_global_zero:
-        _finish(run_dir, results, module, datamodule)
+        _finish(cfg, results, module, datamodule)
     return results["metrics"].get("mse", float("nan"))
 
 
@@ -66,10 +72,10 @@ def _place(cfg: DictConfig) -> tuple[Path, str | None]:
     return run_dir, cfg.ckpt_path or str(resume.last_checkpoint(run_dir))
 
 
-def _describe(cfg: DictConfig, run_dir: Path) -> None:
+def _describe(cfg: DictConfig, run_dir: Path, data_fingerprint: str) -> None:
     write_text(run_dir / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
     write_json(run_dir / "environment.json", {"versions": versions(), "git": git_state()})
-    resume.mark(run_dir, cfg)
+    resume.mark(run_dir, cfg, data_fingerprint)
 
 
 def _fit(
@@ -80,19 +86,22 @@ def _fit(
 ) -> None:
     """Train what has weights; keep what has none as it is."""
     if any(p.requires_grad for p in module.predictor.parameters()):
-        if ckpt_path is not None:
-            step = resume.read_state(ckpt_path, module.predictor.config)["global_step"]
-            for logger in trainer.loggers:
-                if isinstance(logger, CSVLogger):
-                    logger.resume_at(step)
-        trainer.fit(module, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
-        if trainer.interrupted:
-            raise KeyboardInterrupt
+        try:
+            trainer.fit(module, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
+        except SystemExit:
+            if trainer.interrupted:  # Ctrl-C: Lightning leaves the process without a word
+                raise KeyboardInterrupt from None
+            raise
         return
     trainer.strategy.connect(module)
-    best = Path(trainer.default_root_dir) / "checkpoints" / "best.ckpt"
+    best = _best_checkpoint(trainer)
     best.parent.mkdir(parents=True, exist_ok=True)
     trainer.save_checkpoint(best, weights_only=True)
+
+
+def _best_checkpoint(trainer: pl.Trainer) -> Path:
+    saver = next(part for part in trainer.callbacks if isinstance(part, Checkpoint))
+    return saver.place(trainer) / "best.ckpt"
 
 
 def _test(
@@ -103,7 +112,7 @@ def _test(
     timing: dict[str, float],
 ) -> dict:
     """Open the test set once, with the weights that validation chose."""
-    best = Path(trainer.default_root_dir) / "checkpoints" / "best.ckpt"
+    best = _best_checkpoint(trainer)
     checkpoint = read_pickle(best)
     module.load_state_dict(checkpoint["state_dict"])
     started = time.perf_counter()
@@ -127,8 +136,9 @@ def _test(
 
 
 def _finish(
-    run_dir: Path, results: dict, module: VideoPrediction, datamodule: pl.LightningDataModule
+    cfg: DictConfig, results: dict, module: VideoPrediction, datamodule: pl.LightningDataModule
 ) -> None:
+    run_dir = Path(cfg.run_dir)
     predictor = module.predictor.to("cpu")
     test_set = datamodule.split("test")
     title = f"{results['data']['name']} test ({results['data']['source']})"
@@ -138,5 +148,6 @@ def _finish(
     )
     draw_curves(run_dir, results)
     write_results(run_dir, results)
+    resume.mark(run_dir, cfg, results["data"]["fingerprint"], finished=True)
     print_results(results)
     say(f"results, checkpoints and pictures: {os.path.relpath(run_dir)}")

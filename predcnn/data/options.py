@@ -72,6 +72,8 @@ class MovingMNISTOptions:
         for name in ("height", "width"):
             _whole(name, getattr(self, name), SPRITE)
         object.__setattr__(self, "digits", _digit_counts(self.digits))
+        if not isinstance(self.root, str | Path):
+            raise TypeError(f"data.root is the path of a folder, not {self.root!r}")
         object.__setattr__(self, "root", Path(self.root).expanduser())
         if not isinstance(self.speed, (int, float)) or not 0 < self.speed < math.inf:
             raise ValueError(f"data.speed is a positive number, not {self.speed!r}")

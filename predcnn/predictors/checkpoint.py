@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -51,10 +52,13 @@ def save_predictor(
     return path
 
 
-def load_predictor(path: str | Path, *, device: str | torch.device = "cpu") -> nn.Module:
+def load_predictor(
+    path: str | Path, *, device: str | torch.device = "cpu", trusted: bool = False
+) -> nn.Module:
     """A predictor from our .ckpt or .safetensors, in eval mode on ``device``.
 
-    Its ``config`` tells what it is. Nothing in the file is executed.
+    Its ``config`` tells what it is. Nothing in the file is executed, and no module that the file
+    names is imported: a block of your own must be imported before, or the file be ``trusted``.
 
     Raises:
         FileNotFoundError: no such file.
@@ -63,6 +67,8 @@ def load_predictor(path: str | Path, *, device: str | torch.device = "cpu") -> n
     path = existing_file(path)
     about, state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_ckpt(path)
     config = dict(about["config"])
+    if not trusted:
+        _check_imported(path, config)
     predictor = create_predictor(config.pop("name"), **config)
     if about.get("merged", False):
         predictor.merge()
@@ -74,6 +80,20 @@ def load_predictor(path: str | Path, *, device: str | torch.device = "cpu") -> n
     )
     predictor.load_state_dict(state)
     return predictor.to(device).eval()
+
+
+def _check_imported(path: Path, config: Mapping[str, object]) -> None:
+    """ValueError if the file would have a module imported that nobody imported yet."""
+    blocks = config.get("translator", ())
+    names = [config["name"], *([blocks] if isinstance(blocks, str) else blocks)]
+    for name in names:
+        module, dot, _ = str(name).rpartition(".")
+        if dot and module not in sys.modules:
+            raise ValueError(
+                f"{path} is built from {name!r}, a class from outside this package: import "
+                f"{module} first, or say trusted=True (on the command line trusted=true) to import "
+                "what it names"
+            )
 
 
 def read_description(path: str | Path) -> dict[str, object]:

@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import pickle
+import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -89,6 +90,33 @@ def _nearby(folder: Path, name: str) -> str:
     return f"nearest there: {', '.join(near or names[:5])}"
 
 
+class _Inert(dict):
+    """Stands for an object of a published trainer: takes what it is given and does nothing."""
+
+    def __init__(self, *values: object, **named: object) -> None:
+        super().__init__()
+
+    def __setstate__(self, state: object) -> None:
+        pass
+
+
+# What the published trainers store beside the weights: their arguments, and a schedule that kept
+# one of its own functions. None of it is needed, and none of it is looked up or called.
+PUBLISHED_GLOBALS = [
+    argparse.Namespace,
+    (_Inert, "builtins.getattr"),
+    (_Inert, "torch.optim.lr_scheduler.OneCycleLR"),
+    (_Inert, "lightning.fabric.utilities.data.AttributeDict"),
+    (_Inert, "lightning_fabric.utilities.data.AttributeDict"),
+    (_Inert, "pytorch_lightning.utilities.parsing.AttributeDict"),
+]
+DAMAGE = (
+    RuntimeError, EOFError, ValueError, KeyError, OSError, IndexError, AttributeError, TypeError,
+    AssertionError, struct.error,
+)  # fmt: skip
+"""What reading a damaged torch file raises."""
+
+
 def read_pickle(path: Path) -> object:
     """The content of a torch file, tensors and plain data only, on the CPU.
 
@@ -96,16 +124,17 @@ def read_pickle(path: Path) -> object:
         ValueError: truncated, of another kind, or holding more than tensors and plain data.
     """
     try:
-        # the published trainers store their arguments as a Namespace, which holds plain data
-        with torch.serialization.safe_globals([argparse.Namespace]):
+        with torch.serialization.safe_globals(PUBLISHED_GLOBALS):
             return torch.load(path, map_location="cpu", weights_only=True)
+    except (PermissionError, FileNotFoundError):
+        raise
     except pickle.UnpicklingError as error:
         if "Unsupported global" in str(error) or "GLOBAL" in str(error):
             reason = "it holds Python objects beside tensors and plain data, which are never loaded"
         else:
             reason = "it is damaged or no torch file"
         raise ValueError(f"{path} cannot be read: {reason}") from error
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+    except DAMAGE as error:
         raise ValueError(f"{path} cannot be read: it is damaged or no torch file") from error
 
 
@@ -123,6 +152,9 @@ def strip_prefixes(
 ) -> dict[str, object]:
     """Take off what wrappers put before every key (Lightning, DDP, torch.compile), in any order."""
     state = dict(state)
+    strange = [key for key in state if not isinstance(key, str)]
+    if strange:
+        raise ValueError(f"no state dict: its keys are names, not {strange[:3]}")
     found = True
     while found and state:
         found = False

@@ -22,7 +22,8 @@ class VideoPrediction(pl.LightningModule):
 
     Args:
         predictor: past (B, T_in, C, H, W) -> future (B, T_out, C, H, W).
-        objective: see ``predcnn.training.objectives``.
+        objective: see ``predcnn.training.objectives``. One that is ``stepwise(predictor)`` gets an
+            optimizer step per ``windows(frames)``, on gradients that add up over the batch.
         optimizer: parameters -> optimizer.
         scheduler: (optimizer, total_steps=n) -> schedule, stepped per optimiser step.
         metrics: names of ``predcnn.metrics``.
@@ -57,6 +58,8 @@ class VideoPrediction(pl.LightningModule):
         self.seed = seed
         self.frames_in = predictor.in_shape[0]
         self.test_results: dict = {}
+        stepwise = getattr(objective, "stepwise", None)
+        self.automatic_optimization = stepwise is None or not stepwise(predictor)
         # Not submodules: LPIPS carries a network that must not enter the checkpoints.
         self._meters: dict[str, MetricCollection] = {}
 
@@ -73,19 +76,45 @@ class VideoPrediction(pl.LightningModule):
         stream = np.random.SeedSequence([self.seed, self.global_rank, index])
         torch.manual_seed(int(stream.generate_state(1, np.uint64)[0]))
 
+    def _frames(self, batch: Tensor, where: str) -> Tensor:
+        """The batch as floats in [0, 1]; a batch that is not says where it came."""
+        try:
+            return to_float(batch)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from error
+
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
-        frames = to_float(batch)
+        frames = self._frames(batch, f"training step {self.global_step}")
         progress = Progress(self.global_step, self.current_epoch, self.global_rank)
-        parts = self.objective(self.predictor, frames, self.frames_in, progress)
+        if self.automatic_optimization:
+            parts = self.objective(self.predictor, frames, self.frames_in, progress)
+        else:
+            parts = self._optimise_windows(frames, progress)
         shown = {f"train/{name}": value.detach() for name, value in parts.items()}
         self.log_dict({**shown, "train/lr": self.trainer.optimizers[0].param_groups[0]["lr"]})
         return parts["loss"]
+
+    def _optimise_windows(self, frames: Tensor, progress: Progress) -> dict[str, Tensor]:
+        """An optimizer step per window of a batch; returns the mean of their terms."""
+        optimizer = self.optimizers()
+        optimizer.zero_grad()
+        windows, found = self.objective.windows(frames), []
+        for window in windows:
+            parts = self.objective(self.predictor, window, self.frames_in, progress)
+            self.manual_backward(parts["loss"])
+            found.append({name: value.detach() for name, value in parts.items()})
+            if len(found) < len(windows):
+                # past the trainer's count: schedules, logs and resume count batches
+                self.trainer.strategy.optimizer_step(optimizer.optimizer, lambda: None)
+        optimizer.step()
+        self.lr_schedulers().step()
+        return {name: torch.stack([parts[name] for parts in found]).mean() for name in found[0]}
 
     def on_validation_epoch_start(self) -> None:
         self._start_meters("val")
 
     def validation_step(self, batch: Tensor, batch_idx: int) -> None:
-        frames = to_float(batch)
+        frames = self._frames(batch, f"validation batch {batch_idx}")
         past, future = frames[:, : self.frames_in], frames[:, self.frames_in :]
         pred = self.predictor(past)
         loss = self.objective.frame_loss(pred, future)["loss"]
@@ -102,7 +131,7 @@ class VideoPrediction(pl.LightningModule):
         self._start_meters("test", "copy_last")
 
     def test_step(self, batch: Tensor, batch_idx: int) -> None:
-        frames = to_float(batch)
+        frames = self._frames(batch, f"test batch {batch_idx}")
         past, future = frames[:, : self.frames_in], frames[:, self.frames_in :]
         self._meters["test"].update(self.predictor(past), future)
         self._meters["copy_last"].update(past[:, -1:].expand_as(future), future)

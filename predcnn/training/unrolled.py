@@ -16,6 +16,9 @@ def _stages(stages: Tensor, frames: Tensor) -> Tensor:
     return pyramid_loss(stages[:, 1:].flatten(0, 1), frames[:, 2:].flatten(0, 1))
 
 
+Sampling = Callable[[Progress, int, int, int], Tensor]
+"""(progress, batch, frames_in, steps) -> use_truth (batch, steps); `predcnn.training.sampling`."""
+
 EXTRA_TERMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "decoupling": lambda value, frames: value,
     "moments": lambda value, frames: value,
@@ -39,15 +42,17 @@ class UnrolledLoss(FrameLoss):
     def __init__(
         self,
         terms: Mapping[str, float],
-        sampling: Callable[[Progress, int, int, int], Tensor],
+        sampling: Sampling,
         extras: Mapping[str, float] | None = None,
         sum_steps: bool = False,
-        compat_sampling: Callable[[Progress, int, int, int], Tensor] | None = None,
+        compat_sampling: Sampling | None = None,
     ) -> None:
         self.extras = {name: float(weight) for name, weight in (extras or {}).items()}
         unknown = sorted(set(self.extras) - set(EXTRA_TERMS))
         if unknown:
             raise ValueError(f"no extra term {unknown}; accepted: {', '.join(sorted(EXTRA_TERMS))}")
+        if not (terms or self.extras):
+            raise ValueError("an objective needs at least one term or extra term")
         # Validation compares frames whatever the training minimises.
         super().__init__(terms or {"mse": 1.0})
         self.in_training = bool(terms)
@@ -63,6 +68,12 @@ class UnrolledLoss(FrameLoss):
         sampling = self.compat_sampling if published else self.sampling
         use_truth = sampling(progress, len(frames), frames_in, frames.shape[1] - 1)
         predictions, extras = predictor.unroll(frames, use_truth)
+        return self.weigh(predictions, extras, frames)
+
+    def weigh(
+        self, predictions: Tensor, extras: Mapping[str, Tensor], frames: Tensor
+    ) -> dict[str, Tensor]:
+        """The terms and their weighted sum ``loss``, from what `unroll` gave for ``frames``."""
         parts: dict[str, Tensor] = {}
         loss = predictions.new_zeros(())
         if self.in_training:
@@ -85,7 +96,61 @@ class PhyDNetLoss(UnrolledLoss):
     def forward(
         self, predictor: nn.Module, frames: Tensor, frames_in: int, progress: Progress
     ) -> dict[str, Tensor]:
+        """Unroll over ``frames`` (B, T, C, H, W), fed as the schedule says."""
         parts = super().forward(predictor, frames, frames_in, progress)
         if predictor.compat == "openstl":
             parts["loss"] = torch.mean((parts["loss"] - frames[:, frames_in:]) ** 2)
         return parts
+
+
+class DMVFNLoss(UnrolledLoss):
+    """DMVFN's Laplacian pyramids of all stages, and a perceptual distance of the last one.
+
+    A batch is one optimiser step on the mean over its one-step predictions of frames 2..T-1. The
+    published training takes an optimiser step after each of them but empties the gradients once a
+    batch, so that every step repeats the gradients of all steps before it; so does
+    ``compat="openstl"``, see `stepwise`.
+
+    Args:
+        sampling: when the truth is fed; published: always.
+        perceptual_weights: file with torchvision's VGG19 features (.safetensors or .pth); None
+            leaves the perceptual term out. Nothing is downloaded.
+        perceptual: weight of that term; published 0.5.
+
+    Raises:
+        FileNotFoundError, ValueError: a weight file that is missing or holds something else.
+    """
+
+    def __init__(
+        self,
+        sampling: Sampling,
+        perceptual_weights: str | None = None,
+        perceptual: float = 0.5,
+    ) -> None:
+        super().__init__({}, sampling, extras={"stages": 1.0})
+        self.perceptual = perceptual
+        self.distance: Callable[[Tensor, Tensor], Tensor] | None = None
+        if perceptual_weights is not None:
+            # torchvision is slow to import and only this option needs it
+            from predcnn.training.perceptual import PerceptualDistance
+
+            self.distance = PerceptualDistance(perceptual_weights)
+
+    def weigh(
+        self, predictions: Tensor, extras: Mapping[str, Tensor], frames: Tensor
+    ) -> dict[str, Tensor]:
+        """The terms and their weighted sum ``loss``, from what `unroll` gave for ``frames``."""
+        parts = super().weigh(predictions, extras, frames)
+        if self.distance is not None:
+            predicted, true = predictions[:, 1:].flatten(0, 1), frames[:, 2:].flatten(0, 1)
+            parts["perceptual"] = self.distance(predicted, true)
+            parts["loss"] = parts["loss"] + self.perceptual * parts["perceptual"]
+        return parts
+
+    def stepwise(self, predictor: nn.Module) -> bool:
+        """Whether each of `windows` is an optimiser step, as published, or the batch is one."""
+        return predictor.compat == "openstl"
+
+    def windows(self, frames: Tensor) -> list[Tensor]:
+        """Cuts (B, 3, C, H, W) of ``frames`` (B, T, C, H, W); the third frame is predicted."""
+        return [frames[:, t : t + 3] for t in range(frames.shape[1] - 2)]

@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from predcnn.app import cli
+from predcnn.app.evaluate import evaluate
 from predcnn.app.train import train
 from predcnn.training.callbacks import StopOnNonFinite
+from tests.app.test_train import command_cfg
 
 NET = ("translator=gsta", "model.net.hid_S=4", "model.net.hid_T=8", "model.net.N_T=2")
 
@@ -82,19 +84,40 @@ def test_a_checkpoint_of_another_model_is_refused_by_its_differences(tiny_cfg, t
         )
 
 
-def test_a_checkpoint_cannot_choose_what_is_built(tiny_cfg, tmp_path, said):
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"_target_": "os.makedirs"}, None),  # not looked at: data sets are made by name
+        ({"_target_": "predcnn.data.idx.np.load", "allow_pickle": True}, "allow_pickle"),
+        ({"root": {"_target_": "os.makedirs", "name": "made"}}, "root"),
+        ({"name": "made.by.a.Stranger"}, "no data set of this package"),
+    ],
+)
+def test_a_checkpoint_cannot_choose_what_is_built(
+    tiny_cfg, tmp_path, monkeypatch, settings, message
+):
+    monkeypatch.chdir(tmp_path)
     train(tiny_cfg(*NET, run_dir=tmp_path / "a"))
-    path = tmp_path / "a/checkpoints/best.ckpt"
-    saved = torch.load(path, weights_only=True)
-    saved["predcnn"]["run"]["data"]["_target_"] = "os.system"
+    saved = torch.load(tmp_path / "a/checkpoints/best.ckpt", weights_only=True)
+    saved["predcnn"]["run"]["data"] |= settings
+    torch.save(saved, tmp_path / "best.ckpt")
+    words = (f"ckpt_path={tmp_path}/best.ckpt", f"output={tmp_path}/out")
+    if message is None:
+        evaluate(command_cfg("evaluate", *words))
+    else:
+        with pytest.raises((TypeError, ValueError), match=message):
+            evaluate(command_cfg("evaluate", *words))
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_checkpoint_imports_no_module_it_names(tiny_cfg, tmp_path, said):
+    train(tiny_cfg(*NET, run_dir=tmp_path / "a"))
+    saved = torch.load(tmp_path / "a/checkpoints/best.ckpt", weights_only=True)
+    saved["predcnn"]["config"]["translator"] = "antigravity.Block"
     torch.save(saved, tmp_path / "evil.ckpt")
-    assert "'os.system'" in said("evaluate", "ckpt_path=evil.ckpt")
-    saved["predcnn"]["run"]["data"] |= {
-        "_target_": "predcnn.data.create_datamodule",
-        "name": "os.Evil",
-    }
-    torch.save(saved, tmp_path / "evil.ckpt")
-    assert "no data set of this package" in said("evaluate", "ckpt_path=evil.ckpt")
+    text = said("evaluate", f"ckpt_path={tmp_path}/evil.ckpt")
+    assert "'antigravity.Block', a class from outside" in text
+    assert "antigravity" not in sys.modules
 
 
 def test_a_truncated_checkpoint_is_not_resumed(tiny_cfg, tmp_path):

@@ -4,6 +4,7 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -20,11 +21,25 @@ def results(folder: Path) -> dict:
     return json.loads((folder / "results.json").read_text())
 
 
+@pytest.fixture(scope="session")
+def clothes(tmp_path_factory) -> Path:
+    """A data root with files in Fashion-MNIST's format: noise, for no other is small enough."""
+    folder = tmp_path_factory.mktemp("root") / "fashion_mnist"
+    folder.mkdir()
+    for name, count in (("train", 60), ("t10k", 20)):
+        header = np.array([2051, count, 28, 28], dtype=">i4").tobytes()
+        pixels = np.random.default_rng(count).integers(0, 256, (count, 28, 28), dtype=np.uint8)
+        (folder / f"{name}-images-idx3-ubyte").write_bytes(header + pixels.tobytes())
+    return folder.parent
+
+
 @pytest.mark.parametrize("translator", FIRST_FOUR)
-@pytest.mark.parametrize("data", ["moving_mnist", "mmnist_cifar"])
-def test_one_step_of_every_data_set_and_translator(tiny_cfg, tmp_path, data, translator):
-    cfg = tiny_cfg(f"data={data}", f"translator={translator}", "trainer.max_steps=1")
-    train(cfg)
+@pytest.mark.parametrize("data", ["moving_mnist", "mmnist_cifar", "moving_fmnist"])
+def test_one_step_of_every_data_set_and_translator(tiny_cfg, tmp_path, data, translator, clothes):
+    words = ["trainer.max_steps=1"]
+    if data == "moving_fmnist":  # nothing is embedded for it
+        words += [f"data.root={clothes}", "data.source=auto", "data.verify=false"]
+    train(tiny_cfg(f"data={data}", f"translator={translator}", *words))
     found = results(tmp_path / "run")
     assert found["data"]["name"] == data
     assert found["model"]["translator"] == translator
@@ -75,6 +90,29 @@ def test_evaluate_repeats_the_results_from_the_checkpoint_alone(tiny_cfg, tmp_pa
         assert after[key] == before[key], key
 
 
+def test_evaluating_something_else_leaves_the_results_alone(tiny_cfg, tmp_path):
+    run = tmp_path / "run"
+    train(tiny_cfg("translator=gsta", *SMALL_NET))
+    before = (run / "results.json").read_text()
+    best = f"ckpt_path={run}/checkpoints/best.ckpt"
+    evaluate(command_cfg("evaluate", best, "split=val"))
+    evaluate(command_cfg("evaluate", best, "data.test_sequences=3", "metrics=[mae]"))
+    assert (run / "results.json").read_text() == before
+    other = json.loads((run / "results_best_test_test_sequences-changed.json").read_text())
+    assert (list(other["metrics"]), other["data"]["sequences"]["test"]) == (["mae"], 3)
+    assert json.loads((run / "results_best_val.json").read_text())["data"]["split"] == "val"
+
+
+def test_evaluate_notices_other_data(tiny_cfg, tmp_path):
+    train(tiny_cfg("translator=gsta", *SMALL_NET))
+    path = tmp_path / "run/checkpoints/best.ckpt"
+    saved = torch.load(path, weights_only=True)
+    saved["predcnn"]["run"]["data_fingerprint"] = "0" * 64
+    torch.save(saved, path)
+    with pytest.raises(ValueError, match="not those of the run"):
+        evaluate(command_cfg("evaluate", f"ckpt_path={path}"))
+
+
 def test_predict_draws_checkpoints_side_by_side(tiny_cfg, tmp_path):
     for name in ("gsta", "vit"):
         train(tiny_cfg(f"translator={name}", *SMALL_NET, run_dir=tmp_path / name))
@@ -98,7 +136,7 @@ def test_a_checkpoint_loads_in_one_line_and_predicts(tiny_cfg, tmp_path):
 
 @pytest.mark.parametrize("model", ["copy_last", "mean_frame"])
 def test_what_has_no_weights_is_evaluated_like_the_rest(tiny_cfg, tmp_path, model):
-    mse = train(tiny_cfg(f"model={model}"))
+    mse = train(tiny_cfg(f"model={model}", "data.height=64"))
     found = results(tmp_path / "run")
     if model == "copy_last":
         assert mse == pytest.approx(found["copy_last"]["metrics"]["mse"])

@@ -5,6 +5,7 @@ import argparse
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch.optim.lr_scheduler import OneCycleLR
 
 import predcnn
 from predcnn.predictors.protocol import Predictor
@@ -32,7 +33,8 @@ def wrapped(state, form):
         state = {f"model.{key}": value for key, value in state.items()}
         return {"epoch": 3, "state_dict": state, "hyper_parameters": {"lr": 0.1, "method": "simvp"}}
     if form == "v0.3 latest":
-        return {"epoch": 3, "optimizer": {"state": {}}, "state_dict": state, "scheduler": None}
+        kept = {"last_epoch": 5, "anneal_func": OneCycleLR._annealing_cos}
+        return {"epoch": 3, "optimizer": {"state": {}}, "state_dict": state, "scheduler": kept}
     if form == "ddp":
         return {f"module.{key}": value for key, value in state.items()}
     if form == "ddp in lightning":

@@ -56,18 +56,28 @@ class Checkpoint(LightningCheckpoint):
             raise RuntimeError("the checkpoint folder is known once the trainer has started")
         return self.dirpath
 
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+    def place(self, trainer: pl.Trainer) -> Path:
+        """The folder of the checkpoints."""
         root = trainer.strategy.broadcast(trainer.default_root_dir)
-        self.dirpath = self.dirpath or Path(root) / "checkpoints"
+        return self.dirpath or Path(root) / "checkpoints"
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        self.dirpath = self.place(trainer)
+        if stage == "fit" and hasattr(pl_module, "metric_names"):
+            known = ["val/loss", *(f"val/{name}" for name in pl_module.metric_names)]
+            if self.monitor not in known:
+                raise ValueError(
+                    f"callbacks.checkpoint.monitor={self.monitor} is not logged; logged: "
+                    f"{', '.join(known)}"
+                )
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not self.best_path.exists():  # continued elsewhere: an old score would win without file
+            self.best_score, self.best_step = math.inf, 0
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
-        if self.monitor not in trainer.callback_metrics:
-            known = ", ".join(sorted(trainer.callback_metrics))
-            raise KeyError(
-                f"callbacks.checkpoint.monitor {self.monitor!r} is not logged; logged: {known}"
-            )
         score = float(trainer.callback_metrics[self.monitor]) * self.sign
         if score < self.best_score:
             self.best_score, self.best_step = score, trainer.global_step
@@ -82,8 +92,10 @@ class Checkpoint(LightningCheckpoint):
         batch: object,
         batch_idx: int,
     ) -> None:
-        if (batch_idx + 1) % trainer.log_every_n_steps:
-            return  # the ranks agree on the time now and then, not at every step
+        # The ranks agree on the time now and then, and gradients that still add up are not saved.
+        done = batch_idx + 1
+        if done % max(1, trainer.log_every_n_steps) or done % trainer.accumulate_grad_batches:
+            return
         waited = time.monotonic() - self._saved_at >= 60 * self.every_minutes
         if trainer.strategy.broadcast(waited):
             self._save(trainer, self.last_path)

@@ -40,9 +40,9 @@ class DrawPredictions(pl.Callback):
             pred = pl_module.predictor(past)  # validation: the module is in eval mode here
         folder = Path(trainer.default_root_dir) / "predictions"
         folder.mkdir(parents=True, exist_ok=True)
-        name = trainer.datamodule.family.name
+        title = f"{trainer.datamodule.family.name} validation ({dataset.source})"
         for i in range(len(frames)):
             pictures = comparison_frames(
-                past[i], future[i], {f"epoch {epoch}": pred[i]}, caption=f"{name}, validation {i}"
+                past[i], future[i], {f"epoch {epoch}": pred[i]}, caption=f"{title}, sequence {i}"
             )
             write_gif(folder / f"val_{i}_epoch_{epoch:03d}.gif", pictures, fps=self.fps)

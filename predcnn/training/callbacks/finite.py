@@ -4,9 +4,13 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
+ADVICE = (
+    "A lower optimizer.lr, trainer.gradient_clip_val=1.0 or trainer.precision=32-true usually helps"
+)
+
 
 class NonFiniteError(RuntimeError):
-    """A loss or gradient was NaN or infinite."""
+    """A loss or a weight was NaN or infinite."""
 
 
 class StopOnNonFinite(pl.Callback):
@@ -43,6 +47,12 @@ class StopOnNonFinite(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict
     ) -> None:
         self.check(trainer)
+        for name, value in checkpoint["state_dict"].items():
+            if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+                raise NonFiniteError(
+                    f"{name} was NaN or infinite at step {trainer.global_step} and is not saved; "
+                    f"{ADVICE}"
+                )
 
     def check(self, trainer: pl.Trainer) -> None:
         """Read the gathered verdicts; raise if a loss was not finite."""
@@ -54,6 +64,5 @@ class StopOnNonFinite(pl.Callback):
             where = f"between steps {self._first} and {trainer.global_step}"
         raise NonFiniteError(
             f"the loss was NaN or infinite {where}; checkpoints/last.ckpt and best.ckpt are from "
-            "before. A lower optimizer.lr, trainer.gradient_clip_val=1.0 or "
-            "trainer.precision=32-true usually helps"
+            f"before. {ADVICE}"
         )

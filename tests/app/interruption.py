@@ -1,0 +1,70 @@
+"""Killing a run between two steps, and comparing what two runs left."""
+
+import json
+from pathlib import Path
+
+import lightning.pytorch as pl
+import pytest
+import torch
+
+from predcnn.app import train as app
+from predcnn.training.callbacks import Checkpoint
+
+
+class KilledError(Exception):
+    pass
+
+
+class KillAt(pl.Callback):
+    """Dies after a step, having saved every step so far, like a machine that is switched off."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_end(self, trainer, pl_module, *args: object) -> None:
+        saver = next(c for c in trainer.callbacks if isinstance(c, Checkpoint))
+        if trainer.global_step == self.step:
+            saver._save(trainer, saver.last_path)
+        if trainer.global_step == self.step + 1:  # one step more than was saved
+            raise KilledError
+
+
+def train_and_kill(cfg, step: int, monkeypatch) -> None:
+    """Start the run of ``cfg`` and kill it after ``step``, before it wrote results."""
+    build = app.build_trainer
+
+    def deadly(cfg, run_dir):
+        trainer = build(cfg, run_dir)
+        trainer.callbacks.append(KillAt(step))
+        return trainer
+
+    with monkeypatch.context() as patch:
+        patch.setattr(app, "build_trainer", deadly)
+        with pytest.raises(KilledError):
+            app.train(cfg)
+    assert not (Path(cfg.run_dir) / "results.json").exists()
+
+
+def final_state(run: Path) -> tuple[dict, list, dict, str]:
+    """Weights, optimizer, results without times, and the log of a finished run."""
+    checkpoint = torch.load(run / "checkpoints/last.ckpt", weights_only=True)
+    found = json.loads((run / "results.json").read_text())
+    kept = {k: found[k] for k in ("metrics", "per_frame", "checkpoint", "data")}
+    log = (run / "metrics.csv").read_text()
+    return checkpoint["state_dict"], checkpoint["optimizer_states"], kept, log
+
+
+def assert_same(a, b) -> None:
+    """Equal to the last bit, whatever is nested in it."""
+    if isinstance(a, torch.Tensor):
+        assert torch.equal(a, b)
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for key in a:
+            assert_same(a[key], b[key])
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b)
+        for x, y in zip(a, b, strict=True):
+            assert_same(x, y)
+    else:
+        assert a == b

@@ -1,0 +1,61 @@
+"""Every translator inside SimVP, by its registration: whole translators as well as stacks."""
+
+import pytest
+import torch
+
+import predcnn
+
+SHAPE = (4, 1, 16, 16)
+
+
+@pytest.fixture(params=predcnn.list_translators())
+def predictor(request):
+    torch.manual_seed(0)
+    options = {"hid_S": 8, "hid_T": 32, "N_S": 2, "N_T": 2, "mlp_ratio": 2.0}
+    return predcnn.create_predictor(
+        "simvp", in_shape=SHAPE, translator=request.param, **options
+    ).eval()
+
+
+@torch.no_grad()
+def test_eval_is_deterministic_and_samples_are_independent(predictor):
+    past = torch.rand(3, *SHAPE)
+    whole = predictor(past)
+    assert torch.equal(whole, predictor(past))
+    apart = torch.cat([predictor(sample[None]) for sample in past])
+    torch.testing.assert_close(apart, whole, rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_bfloat16_autocast(predictor):
+    past = torch.rand(2, *SHAPE)
+    exact = predictor(past)
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = predictor(past)
+    assert (rough.float() - exact).norm() <= 0.05 * exact.norm()
+
+
+def test_gradient_reaches_every_parameter(predictor):
+    predictor.train()
+    for part in predictor.modules():
+        if hasattr(part, "drop_prob"):
+            part.drop_prob = 0.0
+    predictor(torch.rand(2, *SHAPE)).square().sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in predictor.parameters())
+
+
+@torch.no_grad()
+def test_export(predictor):
+    past = torch.rand(2, *SHAPE)
+    exported = torch.export.export(predictor, (past,)).module()
+    torch.testing.assert_close(exported(past), predictor(past), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+@torch.no_grad()
+def test_compile_without_graph_breaks(predictor):
+    past = torch.rand(2, *SHAPE)
+    expected = predictor(past)
+    torch.compiler.reset()
+    compiled = torch.compile(predictor, fullgraph=True)
+    torch.testing.assert_close(compiled(past), expected, rtol=1e-3, atol=1e-4)
