@@ -39,10 +39,11 @@ def print_results(results: dict) -> None:
     data = results["data"]
     title = (
         f"{results['name']} · {data['name']} {data['split']}, "
-        f"{data['sequences'][data['split']]:,} sequences · protocol {data['protocol']}\n"
+        f"{data['sequences'][data['split']]:,} sequences · protocol {data['protocol']} · "
         f"{data['source']}"
     )
-    table = Table(title=title, title_justify="left")
+    print(title)
+    table = Table()
     table.add_column("metric")
     table.add_column("this run", justify="right")
     table.add_column("copy last", justify="right")

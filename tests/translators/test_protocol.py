@@ -4,17 +4,22 @@ import pytest
 import torch
 
 import predcnn
+from predcnn.registry import TRANSLATORS
 
 SHAPE = (4, 1, 16, 16)
 
 
-@pytest.fixture(params=predcnn.list_translators())
-def predictor(request):
+def small(translator: str) -> torch.nn.Module:
     torch.manual_seed(0)
     options = {"hid_S": 8, "hid_T": 32, "N_S": 2, "N_T": 2, "mlp_ratio": 2.0}
     return predcnn.create_predictor(
-        "simvp", in_shape=SHAPE, translator=request.param, **options
+        "simvp", in_shape=SHAPE, translator=translator, **options
     ).eval()
+
+
+@pytest.fixture(params=predcnn.list_translators())
+def predictor(request):
+    return small(request.param)
 
 
 @torch.no_grad()
@@ -53,9 +58,10 @@ def test_export(predictor):
 
 @pytest.mark.slow
 @torch.no_grad()
-def test_compile_without_graph_breaks(predictor):
-    past = torch.rand(2, *SHAPE)
+@pytest.mark.parametrize("name", TRANSLATORS.names())
+def test_compile_without_graph_breaks(name):
+    """The stacks' blocks are compiled one by one in tests/blocks."""
+    predictor, past = small(name), torch.rand(2, *SHAPE)
     expected = predictor(past)
-    torch.compiler.reset()
     compiled = torch.compile(predictor, fullgraph=True)
     torch.testing.assert_close(compiled(past), expected, rtol=1e-3, atol=1e-4)
