@@ -1,4 +1,4 @@
-"""The objectives of the recurrent predictors, as configured, against the published formulas written out."""
+"""Objectives of the recurrent predictors against the published formulas, written out."""
 
 import math
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 from hydra.utils import instantiate
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 from predcnn.predictors.dmvfn import DMVFN
 from predcnn.training.prediction import VideoPrediction
@@ -134,7 +134,9 @@ def moment_penalty(weight: Tensor) -> float:
 def phydnet_total(model: torch.nn.Module, frames: Tensor) -> Tensor:
     """The published total of a training without teacher forcing."""
     predictions, _ = model.unroll(frames, truth_up_to(FRAMES_IN, len(frames), STEPS))
-    return sum(errors(predictions, frames)) + moment_penalty(model.phycell.F.conv1.weight.detach())
+    return sum(errors(predictions, frames)) + moment_penalty(
+        model.phycell.functional.conv1.weight.detach()
+    )
 
 
 def test_phydnet_sums_steps_and_moments(objective):
@@ -153,7 +155,7 @@ def test_phydnet_as_published_drives_its_loss_to_the_mean_pixel(objective):
         model = tiny("phydnet", compat=compat)
         parts = loss(model, frames, FRAMES_IN, never)
         parts["loss"].backward()
-        gradients.append(model.phycell.F.conv1.weight.grad)
+        gradients.append(model.phycell.functional.conv1.weight.grad)
     total, future = phydnet_total(model, frames), frames[:, FRAMES_IN:]
     expected = sum((float(total) - y) ** 2 for y in future.flatten().double().tolist())
     assert parts["loss"].item() == pytest.approx(expected / future.numel(), rel=1e-4)
@@ -169,7 +171,7 @@ def test_prednet_as_published_never_rolls_out(objective):
         forced, rolled = (loss(model, frames, FRAMES_IN, Progress(s))["loss"] for s in (0, 50_000))
         assert torch.equal(forced, rolled) is same
     one_step, _ = model.unroll(frames, torch.ones(2, STEPS, dtype=torch.bool))
-    error = F.relu(one_step - frames[:, 1:]) + F.relu(frames[:, 1:] - one_step)
+    error = functional.relu(one_step - frames[:, 1:]) + functional.relu(frames[:, 1:] - one_step)
     torch.testing.assert_close(rolled, error.mean() / 2)
 
 
@@ -193,8 +195,8 @@ def dmvfn(compat: str | None = None) -> DMVFN:
 
 def blurred(x: Tensor) -> Tensor:
     row = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
-    x = F.pad(x, (2, 2, 2, 2), mode="reflect")
-    return F.conv2d(F.conv2d(x, row.view(1, 1, 1, 5)), row.view(1, 1, 5, 1))
+    x = functional.pad(x, (2, 2, 2, 2), mode="reflect")
+    return functional.conv2d(functional.conv2d(x, row.view(1, 1, 1, 5)), row.view(1, 1, 5, 1))
 
 
 def pyramid_distance(a: Tensor, b: Tensor) -> Tensor:
@@ -306,9 +308,9 @@ def perceptual(weights: dict[str, Tensor], pred: Tensor, true: Tensor) -> Tensor
     shares, total = {0: 1 / 2.6, 5: 1 / 4.8, 10: 1 / 3.7, 19: 1 / 5.6, 28: 10 / 1.5}, 0.0
     for n in (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28):
         if n in shares and n:
-            x, y = F.max_pool2d(x, 2), F.max_pool2d(y, 2)
+            x, y = functional.max_pool2d(x, 2), functional.max_pool2d(y, 2)
         kernel, bias = weights[f"features.{n}.weight"], weights[f"features.{n}.bias"]
-        x, y = (F.relu(F.conv2d(z, kernel, bias, padding=1)) for z in (x, y))
+        x, y = (functional.relu(functional.conv2d(z, kernel, bias, padding=1)) for z in (x, y))
         if n in shares:
             total = total + 0.1 * shares[n] * (x - y).abs().mean()
     return total
@@ -336,12 +338,12 @@ def test_wrong_perceptual_weights_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="no file"):
         DMVFNLoss(AlwaysTruth(), perceptual_weights=str(tmp_path / "vgg19.pth"))
     torch.save({"features.0.weight": torch.zeros(64, 1, 3, 3)}, tmp_path / "vgg19.pth")
-    with pytest.raises(ValueError, match="not torchvision's VGG19.*features.0.weight"):
+    with pytest.raises(ValueError, match=r"not torchvision's VGG19.*features\.0\.weight"):
         DMVFNLoss(AlwaysTruth(), perceptual_weights=str(tmp_path / "vgg19.pth"))
 
 
 def test_terms_that_do_not_exist_are_refused():
-    with pytest.raises(ValueError, match="no extra term .*'moment'.*moments"):
+    with pytest.raises(ValueError, match=r"no extra term .*'moment'.*moments"):
         UnrolledLoss({"mse": 1.0}, AlwaysTruth(), extras={"moment": 1.0})
     with pytest.raises(ValueError, match="at least one term"):
         UnrolledLoss({}, AlwaysTruth())
