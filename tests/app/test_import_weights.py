@@ -39,7 +39,7 @@ def test_imported_weights_evaluate_and_draw(published, tmp_path):
     assert torch.equal(again(past), ours(past))
 
     evaluate(command_cfg("evaluate", f"ckpt_path={imported}", f"output={tmp_path}/out"))
-    found = json.loads((tmp_path / "out/results.json").read_text())
+    found = json.loads((tmp_path / "out/results_published_test.json").read_text())
     assert set(found["metrics"]) == {"mse", "mae", "ssim", "ssim_openstl", "psnr"}
     assert found["data"]["sequences"]["test"] == 2
     words = (f"ckpt_path={imported}", f"output={tmp_path}/out", "sequences=1", "formats=[png]")
