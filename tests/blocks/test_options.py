@@ -118,11 +118,11 @@ def test_convmixer_drops_only_on_request():
 @pytest.mark.parametrize("order", [2, 3, 5])
 def test_order_and_scale_of_hornet(order):
     block = randomised(predcnn.create_block("hornet", 32, order=order))
-    assert block.gnconv.widths == tuple(32 // 2**i for i in reversed(range(order)))
+    assert tuple(block.gnconv.dims) == tuple(32 // 2**i for i in reversed(range(order)))
     x = maps(1, 32, 6, 6)
     with torch.no_grad():
         plain = block.gnconv(x) - block.gnconv.proj_out.bias.view(-1, 1, 1)
-        for widen in block.gnconv.widen:
+        for widen in block.gnconv.pws:
             widen.bias.zero_()
         plain = block.gnconv(x) - block.gnconv.proj_out.bias.view(-1, 1, 1)
         block.gnconv.scale = 0.5

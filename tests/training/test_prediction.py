@@ -28,7 +28,7 @@ def fitted(cfg, tmp_path, *callbacks) -> tuple:
     torch.manual_seed(0)
     datamodule = instantiate(cfg.data)
     datamodule.setup("fit")
-    module = build_module(cfg)
+    module = build_module(cfg, datamodule)
     start = copy.deepcopy(module.predictor.state_dict())
     trainer = build_trainer(cfg, tmp_path)
     trainer.callbacks.extend(callbacks)
@@ -50,7 +50,7 @@ def test_onecycle_spans_the_true_number_of_steps_and_cycles_beta1(tiny_cfg, tmp_
 
     datamodule = instantiate(cfg.data)
     datamodule.setup("fit")
-    module = build_module(cfg)
+    module = build_module(cfg, datamodule)
     module.__class__ = Watched
     build_trainer(cfg, tmp_path).fit(module, datamodule=datamodule)
     twin = torch.optim.Adam([torch.zeros(1, requires_grad=True)], lr=1)

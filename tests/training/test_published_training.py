@@ -69,7 +69,7 @@ def test_twenty_steps_follow_the_plain_loop(tiny_cfg, tmp_path, translator):
     torch.manual_seed(0)
     datamodule = instantiate(cfg.data)
     datamodule.setup("fit")
-    module = build_module(cfg)
+    module = build_module(cfg, datamodule)
     for part in module.modules():
         if isinstance(part, DropPath):
             part.drop_prob = 0.0  # what is dropped is drawn, what is compared is arithmetic

@@ -134,9 +134,7 @@ def moment_penalty(weight: Tensor) -> float:
 def phydnet_total(model: torch.nn.Module, frames: Tensor) -> Tensor:
     """The published total of a training without teacher forcing."""
     predictions, _ = model.unroll(frames, truth_up_to(FRAMES_IN, len(frames), STEPS))
-    return sum(errors(predictions, frames)) + moment_penalty(
-        model.phycell.functional.conv1.weight.detach()
-    )
+    return sum(errors(predictions, frames)) + moment_penalty(model.phycell.F.conv1.weight.detach())
 
 
 def test_phydnet_sums_steps_and_moments(objective):
@@ -155,7 +153,7 @@ def test_phydnet_as_published_drives_its_loss_to_the_mean_pixel(objective):
         model = tiny("phydnet", compat=compat)
         parts = loss(model, frames, FRAMES_IN, never)
         parts["loss"].backward()
-        gradients.append(model.phycell.functional.conv1.weight.grad)
+        gradients.append(model.phycell.F.conv1.weight.grad)
     total, future = phydnet_total(model, frames), frames[:, FRAMES_IN:]
     expected = sum((float(total) - y) ** 2 for y in future.flatten().double().tolist())
     assert parts["loss"].item() == pytest.approx(expected / future.numel(), rel=1e-4)
