@@ -76,8 +76,10 @@ def _command(name: str) -> Callable[[], None]:
                 module = importlib.import_module(f"predcnn.app.{name}")
                 return getattr(module, name)(cfg)
         except CommandError as error:
-            if HydraConfig.get().mode == RunMode.MULTIRUN:  # Hydra shows the first one only
-                print(f"error: job {HydraConfig.get().job.num}: {error}", file=sys.stderr)
+            if HydraConfig.get().mode != RunMode.MULTIRUN:
+                sys.exit(f"error: {error}")
+            # Hydra goes on with the other jobs and shows the first error only.
+            print(f"error: job {HydraConfig.get().job.num}: {error}", file=sys.stderr)
             raise
 
     def command() -> None:

@@ -123,9 +123,7 @@ class VideoPrediction(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         values = self._meters["val"].compute()
-        self.log_dict(
-            {f"val/{name}": value for name, value in values.items()}, rank_zero_only=False
-        )
+        self.log_dict({f"val/{name}": value for name, value in values.items()}, sync_dist=True)
 
     def on_test_epoch_start(self) -> None:
         self._start_meters("test", "copy_last")
@@ -143,7 +141,7 @@ class VideoPrediction(pl.LightningModule):
         scalars = self.test_results["test"]
         self.log_dict(
             {f"test/{name}": torch.tensor(scalars[name]) for name in self.metric_names},
-            rank_zero_only=False,
+            sync_dist=True,
         )
 
     def configure_optimizers(self) -> dict:
