@@ -5,6 +5,7 @@ from pathlib import Path
 import lightning.pytorch as pl
 import torch
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning.pytorch.callbacks import EMAWeightAveraging
 from omegaconf import DictConfig
@@ -77,11 +78,23 @@ def build_trainer(cfg: DictConfig, run_dir: Path) -> pl.Trainer:
         callbacks.append(EMAWeightAveraging(decay=cfg.ema, use_buffers=True))
     if not any(isinstance(part, Checkpoint) for part in callbacks):
         raise ValueError("a run needs callbacks.checkpoint: the test uses the weights it chose")
-    loggers = [instantiate(part) for part in cfg.logger.values() if part is not None]
+    loggers = [_logger(name, part) for name, part in cfg.logger.items() if part is not None]
     if not any(isinstance(part, CSVLogger) for part in loggers):
         loggers.insert(0, CSVLogger(run_dir))
     root = cfg.trainer.default_root_dir or str(run_dir)
     return instantiate(cfg.trainer, callbacks=callbacks, logger=loggers, default_root_dir=root)
+
+
+def _logger(name: str, part: DictConfig) -> pl.loggers.Logger:
+    try:
+        return instantiate(part)
+    except InstantiationException as error:
+        if isinstance(error.__cause__, ImportError):
+            raise ImportError(
+                f"logger={name} needs a package that is not installed: pip install 'predcnn[log]' "
+                f"({error.__cause__})"
+            ) from error
+        raise
 
 
 def describe_device(trainer: pl.Trainer) -> str:

@@ -53,6 +53,7 @@ def said(monkeypatch, tmp_path):
         (["model.net.N_S=3"], "N_S"),
         (["trainer.accelerator=quantum"], "quantum"),
         (["ckpt_path=none.ckpt"], "none.ckpt"),
+        (["logger=[csv,wandb]"], "predcnn[log]"),
         (["resume=true"], "no unfinished run"),
     ],
 )
