@@ -7,6 +7,7 @@ Nothing heavy is imported before the configuration stands, so that ``--help`` an
 import contextlib
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +18,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from predcnn.app.errors import expected, explain
+from predcnn.training.interruption import Interrupted
 
+CONTINUE = "the same command with resume=true continues"
 TRACEBACKS = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
 
@@ -29,9 +32,14 @@ class CommandError(Exception):
 def _said_in_one_sentence(name: str) -> Iterator[None]:
     try:
         yield
+    except Interrupted as stop:
+        if os.environ.get("LOCAL_RANK", "0") != "0":
+            sys.exit(0)  # whoever started this process would kill the others for a failure
+        print(f"{stop}; {CONTINUE}", file=sys.stderr)
+        sys.exit(128 + stop.signal)  # what a shell reports of a process that a signal ended
     except KeyboardInterrupt:
-        again = "; the same command with resume=true continues" if name == "train" else ""
-        sys.exit(f"stopped{again}")
+        print(f"stopped; {CONTINUE}" if name == "train" else "stopped", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
     except Exception as error:
         if TRACEBACKS or not expected(error):
             raise

@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from predcnn.app.build import describe_device
 from predcnn.app.console import quiet_libraries, say
+from predcnn.app.provenance import command
 from predcnn.app.results import collect, data_record, write_results
 from predcnn.app.saved_run import SavedRun, data_of, load_run, run_folder, saved_metrics
 from predcnn.app.summary import print_results
@@ -39,6 +40,7 @@ def evaluate(cfg: DictConfig) -> float:
     run = {
         "name": saved.settings["name"],
         "seed": saved.settings["seed"],
+        "command": command(),
         "config_fingerprint": saved.settings.get("config_fingerprint"),
         "device": describe_device(trainer),
         "timing": {"test_s": time.perf_counter() - started},

@@ -11,6 +11,8 @@ from predcnn.app.saved_run import data_of, load_run, run_folder
 def predict(cfg: DictConfig) -> None:
     """Draw ``sequences`` sequences of a split, the predictions of all checkpoints side by side."""
     paths = [cfg.ckpt_path] if isinstance(cfg.ckpt_path, str) else list(cfg.ckpt_path)
+    if not paths:
+        raise ValueError("ckpt_path=[] names no checkpoint")
     runs = [load_run(path, cfg.trusted) for path in paths]
     shapes = {tuple(run.predictor.in_shape) for run in runs}
     if len(shapes) > 1:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from predcnn.app.files import write_json
-from predcnn.app.provenance import command, git_state, versions
+from predcnn.app.provenance import git_state, versions
 from predcnn.costs import profile
 from predcnn.data import SequenceDataModule
 from predcnn.data.pools import SPLITS
@@ -55,7 +55,7 @@ def collect(module: VideoPrediction, data: dict, checkpoint: dict, run: dict) ->
         module: after ``trainer.test``.
         data: see ``data_record``.
         checkpoint: file, step and epoch of the evaluated weights.
-        run: name, seed, config_fingerprint, device, timing.
+        run: name, seed, command, config_fingerprint, device, timing.
     """
     costs = profile(module.predictor, module.predictor.in_shape)
     return {
@@ -72,7 +72,7 @@ def collect(module: VideoPrediction, data: dict, checkpoint: dict, run: dict) ->
         "copy_last": split_values(module.test_results["copy_last"], module.metric_names),
         "definitions": definitions(module.metric_names),
         "seed": run["seed"],
-        "command": command(),
+        "command": run["command"],
         "config_fingerprint": run["config_fingerprint"],
         "device": run["device"],
         "versions": versions(),

@@ -3,11 +3,8 @@
 Krizhevsky, "Learning multiple layers of features from tiny images", 2009.
 """
 
-import os
 import pickle
 import tarfile
-import tempfile
-import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +13,15 @@ from typing import ClassVar
 import numpy as np
 
 from predcnn.data.files import (
+    UNREADABLE,
     FileReport,
     ImageArchive,
     KnownFile,
     altered,
-    digest,
     fetch,
     report,
 )
+from predcnn.files import digest, replacing
 
 _PIXELS = 3 * 32 * 32
 _LIMIT = 1 << 28  # bytes a batch may have; the published ones have 31 million
@@ -93,10 +91,12 @@ def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
-            images, split = archive["images"], archive["split"]
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, TypeError) as error:
+            images, split = np.asarray(archive["images"]), np.asarray(archive["split"])
+    except UNREADABLE as error:
         raise ValueError(f"{path} is damaged or lacks 'images' and 'split': {error}") from error
-    if images.dtype != np.uint8 or images.shape[1:] != (32, 32, 3) or len(split) != len(images):
+    if (images.dtype, images.shape[1:]) != (np.uint8, (32, 32, 3)) or split.shape != images.shape[
+        :1
+    ]:
         raise ValueError(
             f"{path}: 'images' is {images.dtype} {images.shape}, 'split' {split.shape}; "
             "expected uint8 (N, 32, 32, 3) and (N,)"
@@ -200,15 +200,12 @@ class CifarSet:
 
 
 def _unpack(archive: Path, folder: Path, files: list[KnownFile]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     try:
         with tarfile.open(archive) as tar:
             for known in files:
                 member = tar.extractfile(f"cifar-10-batches-py/{known.name}")
-                with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
-                    file.write(member.read() if member else b"")
-                os.chmod(file.name, 0o644)
-                os.replace(file.name, folder / known.name)
+                with replacing(folder / known.name) as temporary:
+                    temporary.write_bytes(member.read() if member else b"")
     except (tarfile.TarError, EOFError, KeyError, zlib.error) as error:
         raise ValueError(f"{archive} is truncated or damaged ({error}); delete it") from error
 

@@ -1,15 +1,16 @@
 """Predictors to and from files: weights together with the configuration that rebuilds them."""
 
 import json
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from predcnn.files import replacing
 from predcnn.predictors.create import create_predictor
 from predcnn.predictors.state import (
     check_keys,
@@ -36,19 +37,17 @@ def save_predictor(
     path = Path(path).expanduser()
     if path.suffix != ".safetensors":
         raise ValueError(f"a predictor is saved to a .safetensors file, not to {path.name!r}")
-    path.parent.mkdir(parents=True, exist_ok=True)
     about = {"config": predictor.config, "merged": predictor.merged}
     if run is not None:
         about["run"] = dict(run)
     # clones: the format knows no tensors that share memory
     state = {key: value.detach().cpu().clone() for key, value in predictor.state_dict().items()}
     state = {key: value.contiguous() for key, value in state.items()}
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        save_file(state, part, metadata={KEY: json.dumps(about)})
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path) as temporary:
+        try:
+            save_file(state, temporary, metadata={KEY: json.dumps(about)})
+        except SafetensorError as error:
+            raise OSError(f"{path} cannot be written: {error}") from error
     return path
 
 
@@ -72,6 +71,9 @@ def load_predictor(
     predictor = create_predictor(config.pop("name"), **config)
     if about.get("merged", False):
         predictor.merge()
+    strange = [key for key, value in state.items() if not isinstance(value, Tensor)]
+    if strange:
+        raise ValueError(f"{path} is damaged: {strange[:3]} are no tensors")
     own = predictor.state_dict()
     check_keys(
         f"{path} does not fit the {about['config']['name']} it describes",
@@ -120,7 +122,7 @@ def _read_ckpt(path: Path) -> tuple[Mapping[str, object], dict[str, Tensor]]:
         raise ValueError(f"{path} is no checkpoint: it holds a {type(content).__name__}")
     about = _checked(path, content.get(KEY))
     state = content.get("state_dict")
-    if not isinstance(state, Mapping):
+    if not isinstance(state, Mapping) or not all(isinstance(key, str) for key in state):
         raise ValueError(f"{path} is a damaged checkpoint: it has no state_dict")
     prefix = "predictor."
     own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
@@ -131,7 +133,7 @@ def _read_safetensors(path: Path) -> tuple[Mapping[str, object], dict[str, Tenso
     metadata, state = read_safetensors(path)
     try:
         about = json.loads(metadata.get(KEY, "null"))
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} cannot be read: its description is damaged") from error
     return _checked(path, about), state
 
