@@ -83,9 +83,7 @@ def build_trainer(cfg: DictConfig, run_dir: Path) -> pl.Trainer:
     loggers = [_logger(name, part) for name, part in cfg.logger.items() if part is not None]
     if not any(isinstance(part, CSVLogger) for part in loggers):
         loggers.insert(0, CSVLogger(run_dir))
-    for key in ("max_epochs", "min_epochs", "max_steps", "min_steps"):
-        if cfg.trainer[key] is not None and type(cfg.trainer[key]) is not int:
-            raise ValueError(f"trainer.{key} is a whole number, not {cfg.trainer[key]!r}")
+    _check_numbers(cfg)
     root = cfg.trainer.default_root_dir or str(run_dir)
     plugins = instantiate(cfg.trainer.plugins) or []
     plugins = [*(plugins if isinstance(plugins, list | ListConfig) else [plugins])]
@@ -98,6 +96,15 @@ def build_trainer(cfg: DictConfig, run_dir: Path) -> pl.Trainer:
     )
     _check_launcher(cfg, trainer)
     return trainer
+
+
+def _check_numbers(cfg: DictConfig) -> None:
+    """Refuse words where Lightning and torch would compare them with numbers, and say which."""
+    for key in ("max_epochs", "min_epochs", "max_steps", "min_steps"):
+        if cfg.trainer[key] is not None and type(cfg.trainer[key]) is not int:
+            raise ValueError(f"trainer.{key} is a whole number, not {cfg.trainer[key]!r}")
+    if type(cfg.optimizer.get("lr", 0)) not in (int, float):
+        raise ValueError(f"optimizer.lr is a number, not {cfg.optimizer.lr!r}")
 
 
 def _check_launcher(cfg: DictConfig, trainer: pl.Trainer) -> None:
