@@ -3,7 +3,9 @@
 Krizhevsky, "Learning multiple layers of features from tiny images", 2009.
 """
 
+import io
 import pickle
+import pickletools
 import tarfile
 import zlib
 from dataclasses import dataclass
@@ -73,14 +75,22 @@ def read_batch(path: Path) -> np.ndarray:
     if path.stat().st_size > _LIMIT:
         raise ValueError(f"{path} has more than {_LIMIT:,} bytes: no CIFAR-10 batch")
     try:
-        with path.open("rb") as file:
-            batch = NumpyUnpickler(file, encoding="latin1").load()
+        content = path.read_bytes()
+        _check_memo(content)
+        batch = NumpyUnpickler(io.BytesIO(content), encoding="latin1").load()
     except _DAMAGED as error:
         raise ValueError(f"{path} is no CIFAR-10 Python batch, or damaged: {error}") from error
     data = batch.get("data", batch.get(b"data")) if isinstance(batch, dict) else None
     if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape[1:] != (_PIXELS,):
         raise ValueError(f"{path} holds no 'data' of type uint8 and shape (N, {_PIXELS})")
     return np.ascontiguousarray(data.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+
+
+def _check_memo(content: bytes) -> None:
+    """Refuse what makes an unpickler reserve memory for more objects than the file has bytes."""
+    for opcode, argument, _ in pickletools.genops(content):
+        if opcode.name in ("PUT", "LONG_BINPUT") and int(argument) > len(content):
+            raise pickle.UnpicklingError(f"refused: it asks for a memo of {argument:,} objects")
 
 
 def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -105,6 +105,7 @@ BATCHES = {
     "a name of builtins": (b"cbuiltins\neval\n(S'1'\ntR.", "asks for builtins.eval"),
     "a dotted name": (b"\x80\x04\x8c\x05numpy\x8c\x0dndarray.dump_\x93.", "asks for numpy"),
     "another encoding": (b"c_codecs\nencode\n(S'a'\nS'hex'\ntR.", "asks for the encoding"),
+    "a memo of gigabytes": (b"\x80\x02}r\xff\xff\xff\x28.", "asks for a memo"),
     "a length of 2 GiB": (b"\x80\x02B\xff\xff\xff\x7fabc.", "no CIFAR-10 Python batch"),
     "a negative length": (b"\x80\x02T\xff\xff\xff\xffabc.", "no CIFAR-10 Python batch"),
 }
