@@ -47,7 +47,7 @@ class Predictor(nn.Module):
     was called with is recorded in ``config`` without the subclass doing anything.
 
     A subclass whose published parameter names differ declares ``openstl_keys`` (see
-    `predcnn.predictors.weights`). One that only takes frames of the size it was built for sets
+    `predcnn.weights.published`). One that only takes frames of the size it was built for sets
     ``needs_resolution = True`` and gets other sizes in `predict` by padding and tiling.
 
     Attributes:
