@@ -7,6 +7,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from predcnn.backbones.efficientnet_names import MARK, to_timm_names
 from predcnn.backbones.staged import StagedBackbone
 from predcnn.weights.files import check_keys
 from predcnn.weights.published import fit_published, read_state, refuse_merged
@@ -51,6 +52,8 @@ def _merged(backbone: StagedBackbone, part: type) -> StagedBackbone:
 
 def _load_timm(backbone: nn.Module, what: str, state: dict[str, Tensor]) -> nn.Module:
     """Into a network of timm, by way of what timm has to convert the authors' names."""
+    if MARK in state and hasattr(backbone, "blocks"):
+        state = to_timm_names(state, backbone)
     convert = getattr(sys.modules[type(backbone).__module__], "checkpoint_filter_fn", None)
     if convert is not None:
         state = convert(state, backbone)
