@@ -72,6 +72,7 @@ def make_stages(
     block: Callable[[int, int, float], nn.Module],
     down: Callable[[int, int], nn.Module],
     norm: Callable[[int], nn.Module] = lambda dim: nn.Identity(),
+    per_stage: Mapping[str, Sequence[object]] | None = None,
 ) -> list[Stage]:
     """One `Stage` per width; stochastic depth grows linearly from 0 over all blocks.
 
@@ -82,9 +83,16 @@ def make_stages(
         block: (stage, index in the stage, drop_path) -> block.
         down: (channels before, channels after) -> downsampling.
         norm: channels -> norm at the end of a stage.
+        per_stage: further options that ``block`` reads one value per stage of, by name.
+
+    Raises:
+        ValueError: an option that is not one value per stage, or a rate that is no probability.
     """
-    if len(dims) != len(depths) or not dims:
-        raise ValueError(f"dims and depths are one number per stage, not {dims} and {depths}")
+    for name, values in {"depths": depths, **(per_stage or {})}.items():
+        if not dims or len(values) != len(dims):
+            raise ValueError(
+                f"{name} is one value per stage, as many as dims {tuple(dims)}, not {values}"
+            )
     if not 0.0 <= drop_path_rate <= 1.0:
         raise ValueError(f"drop_path_rate is a probability in [0, 1], not {drop_path_rate}")
     rates = iter(torch.linspace(0, drop_path_rate, sum(depths), device="cpu").tolist())

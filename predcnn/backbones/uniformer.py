@@ -70,6 +70,11 @@ class UniFormer(StagedBackbone):
         overlap: bool = False,
         layer_scale: float | None = None,
     ) -> None:
+        if any(dim % head_dim for dim in dims[LOCAL_STAGES:]):
+            raise ValueError(
+                f"heads of {head_dim} channels do not divide the stages with self-attention, "
+                f"{tuple(dims[LOCAL_STAGES:])} wide"
+            )
         stages = make_stages(
             dims,
             depths,

@@ -46,6 +46,7 @@ def test_every_published_size_has_a_name():
     assert predcnn.list_backbones() == sorted(expected)
     assert predcnn.list_backbones("van_*") == [f"van_b{i}" for i in range(7)]
     assert predcnn.list_backbones("timm/convnextv2_at*") == ["timm/convnextv2_atto"]
+    assert predcnn.list_backbones("timm/predcnn*") == []
 
 
 @pytest.mark.parametrize("name", SMALLEST)
@@ -88,7 +89,11 @@ def test_classifier():
         ("timm/convnext_tinny", {}, KeyError, "did you mean timm/convnext_tiny"),
         ("van_b0", {"depth": (1, 1, 1, 1)}, TypeError, "did you mean 'depths'"),
         ("timm/convnextv2_atto", {"depht": 1}, TypeError, "did you mean 'depths'"),
-        ("van_b0", {"dims": (8, 16)}, ValueError, "one number per stage"),
+        ("van_b0", {"dims": (8, 16)}, ValueError, "one value per stage"),
+        ("van_b0", {"mlp_ratios": (8, 4)}, ValueError, "mlp_ratios is one value per stage"),
+        ("internimage_t", {"groups": (4, 8)}, ValueError, "groups is one value per stage"),
+        ("uniformer_small", {"head_dim": 48}, ValueError, "heads of 48"),
+        (5, {}, TypeError, "named by a string"),
         ("van_b0", {"drop_path_rate": 2.0}, ValueError, "probability"),
         ("van_b0", {"num_classes": -1}, ValueError, "num_classes"),
         ("van_b0", {"out_indices": (1,)}, ValueError, "features_only"),
