@@ -5,6 +5,7 @@ starts; the words are the train command's.
 """
 
 import dataclasses
+import itertools
 import sys
 import tempfile
 import time
@@ -45,7 +46,7 @@ class StepClock(pl.Callback):
     def steps(self) -> tuple[list[float], list[float]]:
         """Wall and processor seconds of every timed step."""
         timed = self.marks[WARM_UP:]
-        pairs = list(zip(timed, timed[1:], strict=False))
+        pairs = list(itertools.pairwise(timed))
         return [b[0] - a[0] for a, b in pairs], [b[1] - a[1] for a, b in pairs]
 
 
