@@ -58,6 +58,7 @@ class VideoPrediction(pl.LightningModule):
         self.seed = seed
         self.frames_in = predictor.in_shape[0]
         self.test_results: dict = {}
+        self._total_steps: int | None = None
         stepwise = getattr(objective, "stepwise", None)
         self.automatic_optimization = stepwise is None or not stepwise(predictor)
         # Not submodules: LPIPS carries a network that must not enter the checkpoints.
@@ -85,7 +86,9 @@ class VideoPrediction(pl.LightningModule):
 
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
         frames = self._frames(batch, f"training step {self.global_step}")
-        progress = Progress(self.global_step, self.current_epoch, self.global_rank)
+        progress = Progress(
+            self.global_step, self.current_epoch, self.global_rank, self._total_steps
+        )
         if self.automatic_optimization:
             parts = self.objective(self.predictor, frames, self.frames_in, progress)
         else:
@@ -151,8 +154,9 @@ class VideoPrediction(pl.LightningModule):
                 "the schedule needs the number of steps: set trainer.max_epochs or "
                 "trainer.max_steps (trainer.max_time alone gives none)"
             )
+        self._total_steps = int(steps)
         optimizer = self.make_optimizer(self.predictor.parameters())
-        scheduler = self.make_scheduler(optimizer, total_steps=int(steps))
+        scheduler = self.make_scheduler(optimizer, total_steps=self._total_steps)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
