@@ -9,6 +9,7 @@ import torch
 from omegaconf import DictConfig
 
 from predcnn.app.benchmarking.entries import Entry, entries_of
+from predcnn.app.benchmarking.rendering import record_references, render
 from predcnn.app.benchmarking.running import Bench, finished, run_entry
 from predcnn.app.console import quiet_libraries, say
 from predcnn.app.files import check_writable
@@ -58,8 +59,19 @@ def train_all(cfg: DictConfig) -> None:
     for count, (entry, record) in enumerate(_run(bench, waiting, cfg.jobs), start=1):
         failed += record["status"] == "failed"
         say(f"[{count}/{len(waiting)}] {entry.name}, seed {entry.seed}: {_outcome(record)}")
+    record_references(bench, entries)
+    render(bench, _folder(cfg))
     if failed:
         say(f"{failed} of {len(entries)} entries failed; the same command tries them again")
+
+
+def show(cfg: DictConfig) -> None:
+    """The tables and the page again, from the records alone."""
+    render(bench_of(cfg), _folder(cfg))
+
+
+def _folder(cfg: DictConfig) -> Path:
+    return Path(cfg.render_to or cfg.output).resolve()
 
 
 def _run(bench: Bench, entries: list[Entry], jobs: int | None) -> Iterator[tuple[Entry, dict]]:
@@ -94,4 +106,4 @@ def _outcome(record: dict) -> str:
     return f"{numbers}; {steps:,} steps in {timing.get('steps_s', 0.0) / 60:.1f} minutes"
 
 
-MODES: dict[str, Callable[[DictConfig], None]] = {"train": train_all}
+MODES: dict[str, Callable[[DictConfig], None]] = {"train": train_all, "render": show}

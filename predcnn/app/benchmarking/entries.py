@@ -13,6 +13,8 @@ from omegaconf import DictConfig
 
 import predcnn
 from predcnn.app.provenance import fingerprint, plain
+from predcnn.app.results import data_record
+from predcnn.data import SequenceDataModule
 from predcnn.leaderboard.code_version import code_version
 
 OF_ONE_RUN = ("ckpt_path", "name", "resume", "run_dir")
@@ -30,7 +32,8 @@ class Entry:
         recipe: identity of configuration, budget and data.
         fingerprint: the same with the code: what is finished once.
         pace_key: configuration without the seed, and code: what is probed once.
-        data_fingerprint: of the data.
+        data: what results.json says of the data.
+        test_fingerprint: of the test sequences alone.
         code: the version of the code.
     """
 
@@ -41,7 +44,8 @@ class Entry:
     recipe: str
     fingerprint: str
     pace_key: str
-    data_fingerprint: str
+    data: dict
+    test_fingerprint: str
     code: str
 
 
@@ -96,7 +100,8 @@ def _chosen(given: str | Sequence[str] | None, every: Sequence[str], word: str) 
 def entries_of(cfg: DictConfig) -> list[Entry]:
     """Every entry of a benchmark, seeds innermost; nothing is trained for that.
 
-    Without ``translators`` and ``models`` the words name one entry themselves.
+    Without ``translators`` and ``models`` the words name one entry themselves. Under a budget all
+    entries have epochs of one length, so that they see the same sequences in the same order.
 
     Raises:
         ValueError and what composing raises: a word that one of the entries does not know.
@@ -111,10 +116,12 @@ def entries_of(cfg: DictConfig) -> list[Entry]:
     twice = [word for word in words if key_of(word) in ("model", "translator")]
     if chosen and twice:
         raise ValueError(f"{twice[0]} and translators=[…] or models=[…]: say one of the two")
+    if cfg.budget_minutes is not None:
+        words.append(f"data.train_sequences={cfg.data.train_sequences}")
     seeds = list(cfg.seeds)
     if not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(f"seeds={seeds}: one or more different numbers")
-    data: dict[str, str] = {}
+    data: dict[str, SequenceDataModule] = {}
     return [
         _entry([*words, *one], seed, cfg.budget_minutes, data)
         for one in ([[word] for word in chosen] or [[]])
@@ -123,7 +130,7 @@ def entries_of(cfg: DictConfig) -> list[Entry]:
 
 
 def _entry(
-    words: list[str], seed: int, budget_minutes: float | None, data: dict[str, str]
+    words: list[str], seed: int, budget_minutes: float | None, data: dict[str, SequenceDataModule]
 ) -> Entry:
     words = [*words, f"seed={seed}"]
     cfg = compose_run(words)
@@ -131,9 +138,10 @@ def _entry(
     if asked not in data:
         datamodule = instantiate(cfg.data)
         datamodule.setup("fit")
-        data[asked] = datamodule.fingerprint
+        data[asked] = datamodule
+    datamodule = data[asked]
     without_seed = fingerprint(compose_run([*words, "seed=0"]))
-    recipe = _joint(fingerprint(cfg), str(budget_minutes), data[asked])
+    recipe = _joint(fingerprint(cfg), str(budget_minutes), datamodule.fingerprint)
     code = code_version()
     return Entry(
         name=cfg.name,
@@ -143,7 +151,8 @@ def _entry(
         recipe=recipe,
         fingerprint=_joint(recipe, code),
         pace_key=_joint(without_seed, code),
-        data_fingerprint=data[asked],
+        data=data_record(datamodule, "test"),
+        test_fingerprint=datamodule.split("test").fingerprint,
         code=code,
     )
 

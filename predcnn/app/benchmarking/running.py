@@ -111,7 +111,7 @@ def _plan(bench: Bench, entry: Entry, log: Path, lock: int, device: str | None) 
         run_module(PROBE, [str(where), *entry.words], log, lock, device)
         pace = json.loads(where.read_text())
         known = {"kind": "probe", "fingerprint": entry.pace_key, "name": entry.name, "pace": pace}
-        records.append(bench.records, {**known, "recorded": _now()})
+        records.append(bench.records, {**known, "recorded": now()})
     if known["pace"]["steps"] == 0:
         return None
     steps = steps_within(bench.budget_minutes, known["pace"]["seconds_per_step"])
@@ -126,10 +126,12 @@ def _about(bench: Bench, entry: Entry) -> dict:
         "code": entry.code,
         "name": entry.name,
         "seed": entry.seed,
-        "data_name": entry.cfg.data.name,
+        "kind_of_entry": "model" if "translator" not in entry.cfg else "translator",
+        "data": entry.data,
+        "test_fingerprint": entry.test_fingerprint,
         "scale": entry.cfg.scale.name,
         "budget_minutes": bench.budget_minutes,
-        "recorded": _now(),
+        "recorded": now(),
     }
 
 
@@ -166,5 +168,6 @@ def _relative(path: Path, bench: Bench) -> str:
     return path.relative_to(bench.output).as_posix()
 
 
-def _now() -> str:
+def now() -> str:
+    """The time of a record, UTC."""
     return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")

@@ -37,10 +37,9 @@ def words_of_budget(
         "callbacks.drawing=null",
     ]
     stretch = steps / own_steps(cfg)
-    stretched = {
-        "scale.sampling_steps": max(1, round(cfg.scale.sampling_steps * stretch)),
-        "scale.teacher_decay": cfg.scale.teacher_decay / stretch,
-    }
+    stretched = {"scale.teacher_decay": cfg.scale.teacher_decay / stretch}
+    if cfg.scale.sampling_steps >= 1:  # below, it is a share of the run already
+        stretched["scale.sampling_steps"] = max(1, round(cfg.scale.sampling_steps * stretch))
     said = {key_of(word) for word in given}
     return words + [f"{key}={value}" for key, value in stretched.items() if key not in said]
 
