@@ -17,7 +17,7 @@ from predcnn.app.pictures import draw_curves, draw_sequences
 from predcnn.app.provenance import fingerprint, git_state, versions
 from predcnn.app.results import collect, data_record, write_results
 from predcnn.app.summary import print_results, print_start
-from predcnn.training.callbacks import Checkpoint
+from predcnn.training.callbacks import Checkpoint, Effort
 from predcnn.training.csv_logger import CSVLogger
 from predcnn.training.prediction import VideoPrediction
 from predcnn.weights.files import read_pickle
@@ -54,6 +54,8 @@ def train(cfg: DictConfig) -> float:
     started = time.perf_counter()
     _fit(module, datamodule, trainer, ckpt_path)
     timing = {"train_s": time.perf_counter() - started}
+    for part in trainer.callbacks:
+        timing |= part.record() if isinstance(part, Effort) else {}
     results = _test(cfg, module, datamodule, trainer, timing)
     if trainer.is_global_zero:
         _finish(cfg, results, module, datamodule)
