@@ -31,7 +31,7 @@ class SequenceLoader(DataLoader):
 class SplitDataModule(lightning.LightningDataModule):
     """Loaders of the three splits of a family, whatever its batches hold.
 
-    ``unit`` is the word for several samples. The Trainer must leave sharding to the module:
+    ``one`` and ``unit`` are the words for a sample and several. The Trainer must leave sharding to the module:
     ``use_distributed_sampler=False``.
 
     Args:
@@ -44,7 +44,7 @@ class SplitDataModule(lightning.LightningDataModule):
         seed: of the order of finite training sets.
     """
 
-    unit = "samples"
+    one, unit = "a sample", "samples"
 
     def __init__(
         self,
@@ -196,7 +196,7 @@ class SequenceDataModule(SplitDataModule):
     """Loaders of batches ``frames`` (B, T_in+T_out, C, H, W), uint8 or float32 in [0, 1]."""
 
     family: SequenceFamily
-    unit = "sequences"
+    one, unit = "a sequence", "sequences"
 
     @property
     def in_shape(self) -> tuple[int, int, int, int]:

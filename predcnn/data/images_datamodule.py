@@ -11,7 +11,7 @@ class ImageDataModule(SplitDataModule):
     """Loaders of batches (images (B, 3, S, S) float32, labels (B,) int64)."""
 
     family: ImageFolder
-    unit = "images"
+    one, unit = "an image", "images"
 
     @property
     def classes(self) -> list[str]:
@@ -19,7 +19,7 @@ class ImageDataModule(SplitDataModule):
         return self.family.classes
 
     @property
-    def input_shape(self) -> tuple[int, int, int]:
+    def in_shape(self) -> tuple[int, int, int]:
         """(3, S, S) of an evaluated image."""
         size = self.family.options.eval_size
         return (3, size, size)
