@@ -21,14 +21,7 @@ from predcnn.training.unrolled import UnrolledLoss
 
 
 def check_choices(cfg: DictConfig) -> None:
-    """Refuse data of another kind, and ``translator=[a,b]``.
-
-    Hydra would merge the files of several translators and quietly keep the last block.
-    """
-    if "in_shape" not in cfg.data:
-        raise ValueError(
-            f"data={cfg.data.name} holds no sequences; its images are for scripts/train_backbone.py"
-        )
+    """Refuse ``translator=[a,b]``: Hydra merges the files and would quietly keep the last block."""
     if "translator" not in cfg or not HydraConfig.initialized():
         return
     hydra = HydraConfig.get()
