@@ -67,7 +67,7 @@ def lay_out(cfg: DictConfig, network: nn.Module) -> None:
 
 
 def description(cfg: DictConfig, datamodule: SplitDataModule) -> dict:
-    """What checkpoints say of their run: every setting, and fingerprints of them and of the data."""
+    """What checkpoints say of their run: its settings, and fingerprints of them and of the data."""
     settings = plain(cfg)
     settings["data"]["root"] = str(Path(settings["data"]["root"]).resolve())
     return {

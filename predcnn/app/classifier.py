@@ -14,11 +14,11 @@ from predcnn.app.pictures import read_history
 from predcnn.app.results import finite
 from predcnn.app.saved_run import data_options, said_of, unchanged
 from predcnn.app.task import Reopened, Task
+from predcnn.backbones.checkpoint import TASK, check_config, load_backbone, read_classifier
 from predcnn.backbones.create import create_backbone
 from predcnn.data import ImageDataModule, create_image_datamodule
 from predcnn.training.classification import DEFINITIONS, ImageClassification
 from predcnn.training.optim import constant_schedule, layered_optimizer
-from predcnn.training.saved_backbone import TASK, check_config, load_backbone, read_classifier
 from predcnn.visual.curves import LOSSES, plot_curves
 
 

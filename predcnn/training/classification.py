@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torchmetrics import MeanMetric
 
+from predcnn.backbones.checkpoint import TASK
 from predcnn.data.streams import borrowed_randomness, seed_process
 from predcnn.training.optim import scheduled
-from predcnn.training.saved_backbone import TASK
 from predcnn.training.streams import step_key
 
 TOP = {"top1": 1, "top5": 5}
