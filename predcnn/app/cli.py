@@ -20,6 +20,7 @@ from predcnn.app.errors import expected, explain
 
 AGAIN = {
     "train": "; the same command with resume=true continues",
+    "train_backbone": "; the same command with resume=true continues",
     "benchmark": "; the same command continues",
 }
 """What is said of an interrupted command."""
@@ -102,6 +103,7 @@ def _command(name: str) -> Callable[[], None]:
 
 
 train = _command("train")
+train_backbone = _command("train_backbone")
 evaluate = _command("evaluate")
 predict = _command("predict")
 prepare_data = _command("prepare_data")
