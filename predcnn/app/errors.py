@@ -53,7 +53,7 @@ def _missing_file(error: MissingConfigException) -> str:
 
 
 def _unknown_key(key: str, config_name: str) -> str:
-    if key == "translator":
+    if key == "translator" and config_name == "train":
         return "translator= belongs to model=simvp; this model has no translator"
     return f"no setting {key!r}{_near(key, _known_keys(config_name))} --help lists all settings"
 

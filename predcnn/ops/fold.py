@@ -52,6 +52,17 @@ def fold_norm_into_previous(conv: nn.Conv2d, norm: nn.Module) -> nn.Module:
     return nn.Identity()
 
 
+def merge_parts(module: nn.Module) -> None:
+    """Call ``merge_()`` of every part inside that has one, inner parts first; in place, eval mode.
+
+    The outputs there stay the same up to rounding, training from here is meaningless.
+    """
+    module.eval()
+    for part in reversed(list(module.modules())):
+        if part is not module and hasattr(part, "merge_"):
+            part.merge_()
+
+
 def _set(conv: nn.Conv2d, weight: Tensor, bias: Tensor) -> None:
     dtype = conv.weight.dtype
     conv.weight.copy_(weight.to(dtype))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from predcnn.ops.fold import merge_parts
 from predcnn.predictors.rollout import roll_out
 from predcnn.predictors.sizes import tiled
 from predcnn.registry import PREDICTORS
@@ -134,10 +135,7 @@ class Predictor(nn.Module):
         Calls ``merge_()`` of every part that has one, inner parts first, and switches to eval mode:
         the outputs there stay the same up to rounding, training from here is meaningless.
         """
-        self.eval()
-        for module in reversed(list(self.modules())):
-            if module is not self and hasattr(module, "merge_"):
-                module.merge_()
+        merge_parts(self)
         self.merged = True
         return self
 
