@@ -13,9 +13,11 @@ _HOMES = {
     "create_predictor": "predcnn.predictors.create",
     "load_predictor": "predcnn.predictors.checkpoint",
     "save_predictor": "predcnn.predictors.checkpoint",
+    "load_backbone": "predcnn.backbones.checkpoint",
     "load_openstl_weights": "predcnn.predictors.weights",
     "export_openstl_state_dict": "predcnn.predictors.weights",
     "create_backbone": "predcnn.backbones.create",
+    "load_official_weights": "predcnn.backbones.weights",
     "profile": "predcnn.costs",
 }
 _ROOMS = (

@@ -21,14 +21,7 @@ from predcnn.training.unrolled import UnrolledLoss
 
 
 def check_choices(cfg: DictConfig) -> None:
-    """Refuse data of another kind, and ``translator=[a,b]``.
-
-    Hydra would merge the files of several translators and quietly keep the last block.
-    """
-    if "in_shape" not in cfg.data:
-        raise ValueError(
-            f"data={cfg.data.name} holds no sequences; its images are for scripts/train_backbone.py"
-        )
+    """Refuse ``translator=[a,b]``: Hydra merges the files and would quietly keep the last block."""
     if "translator" not in cfg or not HydraConfig.initialized():
         return
     hydra = HydraConfig.get()
@@ -74,7 +67,7 @@ def lay_out(cfg: DictConfig, network: nn.Module) -> None:
 
 
 def description(cfg: DictConfig, datamodule: SplitDataModule) -> dict:
-    """What checkpoints say of their run: every setting, and fingerprints of them and of the data."""
+    """What checkpoints say of their run: its settings, and fingerprints of them and of the data."""
     settings = plain(cfg)
     settings["data"]["root"] = str(Path(settings["data"]["root"]).resolve())
     return {

@@ -11,13 +11,14 @@ from timm.data import Mixup
 
 from predcnn.app.build import description, lay_out
 from predcnn.app.pictures import read_history
+from predcnn.app.results import finite
 from predcnn.app.saved_run import data_options, said_of, unchanged
 from predcnn.app.task import Reopened, Task
+from predcnn.backbones.checkpoint import TASK, check_config, load_backbone, read_classifier
 from predcnn.backbones.create import create_backbone
 from predcnn.data import ImageDataModule, create_image_datamodule
 from predcnn.training.classification import DEFINITIONS, ImageClassification
 from predcnn.training.optim import constant_schedule, layered_optimizer
-from predcnn.training.saved_backbone import TASK, check_config, load_backbone, read_classifier
 from predcnn.visual.curves import LOSSES, plot_curves
 
 
@@ -68,7 +69,7 @@ def describe(module: ImageClassification) -> dict[str, str]:
 def measured(module: ImageClassification) -> dict:
     """Accuracies in percent, and the loss."""
     return {
-        "metrics": {name: module.test_results[name] for name in module.metric_names},
+        "metrics": {name: finite(module.test_results[name]) for name in module.metric_names},
         "definitions": {name: DEFINITIONS[name] for name in module.metric_names},
     }
 
@@ -84,7 +85,7 @@ def show(results: dict) -> None:
     table.add_column("metric")
     table.add_column("this run", justify="right")
     for name, value in results["metrics"].items():
-        table.add_row(name, f"{value:.4f}")
+        table.add_row(name, "inf" if value is None else f"{value:.4f}")
     Console().print(table)
 
 

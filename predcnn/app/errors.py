@@ -36,6 +36,8 @@ def explain(error: BaseException, config_name: str) -> str:
     unknown = re.search(r"Could not override '([^']+)'", text)
     if unknown:
         return _unknown_key(unknown.group(1), config_name)
+    if "Interpolation key 'data.in_shape'" in text:
+        return "this data set holds no sequences; images are for scripts/train_backbone.py"
     return text or type(error).__name__
 
 

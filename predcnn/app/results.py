@@ -23,17 +23,18 @@ from predcnn.data.pools import SPLITS
 SUFFIX = "_per_frame"
 
 
-def _finite(value: float | list[float]) -> float | list | None:
+def finite(value: float | list[float]) -> float | list | None:
+    """Numbers as JSON knows them: what is infinite or no number becomes None."""
     if isinstance(value, list):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return value if math.isfinite(value) else None
 
 
 def split_values(values: dict[str, float | list[float]], names: Sequence[str]) -> dict[str, dict]:
     """Scalars and curves of one evaluation, apart, in the order of ``names``."""
     return {
-        "metrics": {name: _finite(values[name]) for name in names},
-        "per_frame": {name: _finite(values[name + SUFFIX]) for name in names},
+        "metrics": {name: finite(values[name]) for name in names},
+        "per_frame": {name: finite(values[name + SUFFIX]) for name in names},
     }
 
 

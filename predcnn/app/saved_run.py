@@ -16,7 +16,7 @@ from predcnn.data.datamodule import (
 )
 from predcnn.metrics import METRICS
 from predcnn.predictors.checkpoint import KEY, load_predictor, read_description
-from predcnn.predictors.state import existing_file, read_pickle
+from predcnn.weights.files import existing_file, read_pickle
 
 HYDRA_KEYS = ("_target_", "_convert_")
 
@@ -94,7 +94,7 @@ def data_options(settings: Mapping, said: Mapping) -> dict:
 
 
 def unchanged(datamodule: SplitDataModule, settings: Mapping, said: Mapping) -> SplitDataModule:
-    """``datamodule`` if it has the data of the run or something else was ``said``, else ValueError."""
+    """``datamodule`` if it has the data of the run, or others were ``said``; else ValueError."""
     then = settings.get("data_fingerprint")
     if then is not None and not said and datamodule.fingerprint != then:
         raise ValueError(

@@ -33,3 +33,6 @@ def print_start(
     for key, value in rows.items():
         table.add_row(key, str(value))
     Console().print(table)
+    taken = getattr(module.network, "taken_weights", None)
+    if taken is not None:
+        print(taken)

@@ -18,9 +18,9 @@ from predcnn.app.results import collect, write_results
 from predcnn.app.summary import print_start
 from predcnn.app.task import Task
 from predcnn.app.video import VIDEO
-from predcnn.predictors.state import read_pickle
 from predcnn.training.callbacks import Checkpoint
 from predcnn.training.csv_logger import CSVLogger
+from predcnn.weights.files import read_pickle
 
 
 def train(cfg: DictConfig) -> float:

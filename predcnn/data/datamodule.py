@@ -31,8 +31,8 @@ class SequenceLoader(DataLoader):
 class SplitDataModule(lightning.LightningDataModule):
     """Loaders of the three splits of a family, whatever its batches hold.
 
-    ``one`` and ``unit`` are the words for a sample and several. The Trainer must leave sharding to the module:
-    ``use_distributed_sampler=False``.
+    ``one`` and ``unit`` are the words for a sample and several. The Trainer must leave sharding to
+    the module: ``use_distributed_sampler=False``.
 
     Args:
         family: the data set.

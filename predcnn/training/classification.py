@@ -5,13 +5,12 @@ from collections.abc import Callable, Mapping
 import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
-from torchmetrics import MeanMetric, MetricCollection
-from torchmetrics.classification import MulticlassAccuracy
+from torch.nn.functional import cross_entropy
+from torchmetrics import MeanMetric
 
+from predcnn.backbones.checkpoint import TASK
 from predcnn.data.streams import borrowed_randomness, seed_process
 from predcnn.training.optim import scheduled
-from predcnn.training.saved_backbone import TASK
 from predcnn.training.streams import step_key
 
 TOP = {"top1": 1, "top5": 5}
@@ -64,7 +63,7 @@ class ImageClassification(pl.LightningModule):
         self.metric_names = (*names, "loss")
         self.test_results: dict[str, float] = {}
         # Not submodules: a checkpoint holds weights.
-        self._meters: dict[str, MetricCollection] = {}
+        self._meters: dict[str, dict[str, MeanMetric]] = {}
 
     @property
     def network(self) -> nn.Module:
@@ -122,31 +121,26 @@ class ImageClassification(pl.LightningModule):
 
     def _start(self, split: str) -> None:
         if split not in self._meters:
-            tops = [name for name in self.metric_names if name in TOP]
-            self._meters[split] = MetricCollection(
-                {
-                    name: MulticlassAccuracy(self.classes, top_k=TOP[name], average="micro")
-                    for name in tops
-                },
-                compute_groups=False,  # top1 and top5 count other things
-            )
-            self._meters[f"{split} loss"] = MeanMetric()
-        for meter in (self._meters[split], self._meters[f"{split} loss"]):
+            self._meters[split] = {name: MeanMetric() for name in self.metric_names}
+        for meter in self._meters[split].values():
             meter.to(self.device).reset()
 
     def _measure(self, split: str, batch: tuple[Tensor, Tensor]) -> None:
         images, labels = batch
         logits = self._logits(images).float()
-        self._meters[split].update(logits, labels)
-        loss = F.cross_entropy(logits, labels, reduction="none")
-        self._meters[f"{split} loss"].update(loss)
+        for name, meter in self._meters[split].items():
+            if name in TOP:
+                best = logits.topk(TOP[name]).indices
+                meter.update(100.0 * (best == labels[:, None]).any(1))
+            else:
+                meter.update(cross_entropy(logits, labels, reduction="none"))
 
     def _finish(self, split: str) -> dict[str, float]:
-        values = {name: 100 * float(v) for name, v in self._meters[split].compute().items()}
-        values["loss"] = float(self._meters[f"{split} loss"].compute())
-        # the meters reduced over ranks; logging the same value on each keeps Lightning quiet
+        """The mean of each metric over all images of all ranks, logged."""
+        values = {name: float(meter.compute()) for name, meter in self._meters[split].items()}
         self.log_dict({f"{split}/{name}": v for name, v in values.items()}, sync_dist=True)
-        return values
+        # four decimals tell single images of a million apart; the rest is float32's
+        return {name: round(v, 4) if name in TOP else v for name, v in values.items()}
 
     def configure_optimizers(self) -> dict:
         return scheduled(self.make_optimizer(self.model), self.make_scheduler, self.trainer)
@@ -154,4 +148,3 @@ class ImageClassification(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         about = {"task": TASK, "config": self.config, "run": self.run_description}
         checkpoint["predcnn"] = about
-

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from predcnn.backbones.create import create_backbone
-from predcnn.predictors.state import check_keys, existing_file, read_pickle, strip_prefixes
 from predcnn.registry import BACKBONES
+from predcnn.weights.files import check_keys, existing_file, read_pickle, strip_prefixes
 
 KEY = "predcnn"
 TASK = "classification"
