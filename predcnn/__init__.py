@@ -19,6 +19,7 @@ _HOMES = {
     "profile": "predcnn.costs",
 }
 _ROOMS = (
+    "analysis",
     "backbones",
     "blocks",
     "costs",
