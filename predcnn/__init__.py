@@ -16,6 +16,7 @@ _HOMES = {
     "load_openstl_weights": "predcnn.predictors.weights",
     "export_openstl_state_dict": "predcnn.predictors.weights",
     "create_backbone": "predcnn.backbones.create",
+    "load_official_weights": "predcnn.backbones.weights",
     "profile": "predcnn.costs",
 }
 _ROOMS = (

@@ -17,8 +17,9 @@ LAYERS = [
     {"leaderboard"},
     {"app"},
 ]
-LEAVES = {"costs", "data", "metrics", "visual"}
+LEAVES = {"costs", "data", "metrics", "visual", "weights"}
 PLAIN = {"ops", "blocks", "backbones", "translators", "predictors", "metrics", "costs", "visual"}
+PLAIN |= {"weights"}
 FRAMEWORKS = {"lightning", "pytorch_lightning", "hydra", "omegaconf"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 
 from predcnn.app.files import write_json
 from predcnn.app.provenance import fingerprint
-from predcnn.predictors.state import read_pickle
+from predcnn.weights.files import read_pickle
 
 IDENTITY = "run.json"
 

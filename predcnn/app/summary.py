@@ -31,6 +31,8 @@ def print_start(
     for key, value in rows.items():
         table.add_row(key, str(value))
     Console().print(table)
+    if predictor.taken_weights is not None:
+        print(predictor.taken_weights)
 
 
 @rank_zero_only

@@ -17,10 +17,10 @@ from predcnn.app.pictures import draw_curves, draw_sequences
 from predcnn.app.provenance import fingerprint, git_state, versions
 from predcnn.app.results import collect, data_record, write_results
 from predcnn.app.summary import print_results, print_start
-from predcnn.predictors.state import read_pickle
 from predcnn.training.callbacks import Checkpoint
 from predcnn.training.csv_logger import CSVLogger
 from predcnn.training.prediction import VideoPrediction
+from predcnn.weights.files import read_pickle
 
 
 def train(cfg: DictConfig) -> float:

@@ -3,4 +3,16 @@
 They are registered with timm as well, as ``predcnn_<name>``.
 """
 
-from predcnn.backbones import moganet, timm_names, van
+from predcnn.backbones import (
+    hornet,
+    internimage,
+    moganet,
+    replknet,
+    slak,
+    uniformer,
+    unireplknet,
+    van,
+    vmamba,
+)
+
+from predcnn.backbones import timm_names  # isort: skip  # after all families

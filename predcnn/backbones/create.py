@@ -6,9 +6,9 @@ from pathlib import Path
 
 from torch import nn
 
-from predcnn import backbones
 from predcnn.backbones.features import FeatureMaps
 from predcnn.backbones.timm_models import PREFIX, create_timm
+from predcnn.backbones.weights import load_official_weights
 from predcnn.blocks.protocol import check_options
 from predcnn.registry import BACKBONES
 
@@ -69,7 +69,5 @@ def create_backbone(
         preset = getattr(cls, "presets", {}).get(name, {})
         backbone = cls(**shared, **{**preset, **options})
     if weights is not None:
-        from predcnn.backbones.weights import load_official_weights
-
         load_official_weights(backbone, weights)
     return FeatureMaps(backbone, out_indices) if features_only else backbone

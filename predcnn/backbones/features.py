@@ -22,8 +22,8 @@ class FeatureMaps(nn.Module):
         out_indices: which of its maps; None for every one of stride 4 and more.
 
     Raises:
-        ValueError: without ``out_indices`` for an isotropic network, whose maps have one stride; for
-            an index out of range.
+        ValueError: without ``out_indices`` for an isotropic network, whose maps have one stride;
+            for an index out of range.
     """
 
     def __init__(self, backbone: nn.Module, out_indices: Sequence[int] | None = None) -> None:
@@ -60,7 +60,7 @@ def _pyramid(name: str, strides: Sequence[int]) -> list[int]:
     """The maps of stride 4 and more; ValueError where all strides are one."""
     if len(strides) > 1 and len(set(strides)) == 1:
         raise ValueError(
-            f"{name} is isotropic: its {len(strides)} maps all have stride {strides[0]}, which makes "
+            f"{name} is isotropic: its {len(strides)} maps all have stride {strides[0]}, which is "
             "no pyramid; say out_indices=(…) to take maps of this one stride"
         )
     return [i for i, stride in enumerate(strides) if stride >= LEAST_STRIDE]

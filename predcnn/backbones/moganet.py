@@ -10,7 +10,7 @@ from typing import ClassVar
 from torch import nn
 
 from predcnn.backbones.staged import ClassifierHead, StagedBackbone, make_stages, presets
-from predcnn.backbones.van import patch_embed
+from predcnn.backbones.stems import patch_embed, patch_embed_twice
 from predcnn.blocks.moganet import MogaBlock
 from predcnn.ops.init import init_fan_out
 
@@ -59,11 +59,6 @@ class MogaNet(StagedBackbone):
         mlp_ratios: Sequence[float] = (8, 8, 4, 4),
         layer_scale: float = 1e-5,
     ) -> None:
-        stem = nn.Sequential(
-            patch_embed(in_chans, dims[0] // 2, 3, 2),
-            nn.GELU(),
-            patch_embed(dims[0] // 2, dims[0], 3, 2),
-        )
         stages = make_stages(
             dims,
             depths,
@@ -74,5 +69,6 @@ class MogaNet(StagedBackbone):
             down=lambda dim, out: patch_embed(dim, out, 3, 2),
             norm=nn.BatchNorm2d,
         )
-        super().__init__(stem, stages, ClassifierHead(dims[-1], num_classes))
+        head = ClassifierHead(dims[-1], num_classes)
+        super().__init__(patch_embed_twice(in_chans, dims[0]), stages, head)
         init_fan_out(self)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import nn
 
-from predcnn.backbones import moganet, van
 from predcnn.registry import BACKBONES
 
 PREFIX = "predcnn_"

@@ -6,18 +6,11 @@ Guo et al., "Visual Attention Network", 2022, https://arxiv.org/abs/2202.09741 (
 from collections.abc import Sequence
 from typing import ClassVar
 
-from torch import nn
-
 from predcnn.backbones.staged import ClassifierHead, StagedBackbone, make_stages, presets
+from predcnn.backbones.stems import patch_embed
 from predcnn.blocks.van import VANBlock
 from predcnn.ops.init import init_fan_out
 from predcnn.ops.norm import LayerNorm2d
-from predcnn.ops.reparam import ConvBN
-
-
-def patch_embed(dim: int, out: int, kernel_size: int, stride: int) -> ConvBN:
-    """Overlapping patches: a strided convolution and its batch norm."""
-    return ConvBN(nn.Conv2d(dim, out, kernel_size, stride=stride, padding=kernel_size // 2))
 
 
 @presets(

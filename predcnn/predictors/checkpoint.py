@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from predcnn.predictors.create import create_predictor
-from predcnn.predictors.state import (
+from predcnn.weights.files import (
     check_keys,
     existing_file,
     read_pickle,

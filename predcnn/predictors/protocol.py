@@ -11,6 +11,7 @@ from predcnn.ops.fold import merge_parts
 from predcnn.predictors.rollout import roll_out
 from predcnn.predictors.sizes import tiled
 from predcnn.registry import PREDICTORS
+from predcnn.translators.weights import TakenWeights
 
 COMPAT = (None, "openstl")
 
@@ -47,7 +48,7 @@ class Predictor(nn.Module):
     was called with is recorded in ``config`` without the subclass doing anything.
 
     A subclass whose published parameter names differ declares ``openstl_keys`` (see
-    `predcnn.predictors.weights`). One that only takes frames of the size it was built for sets
+    `predcnn.weights.published`). One that only takes frames of the size it was built for sets
     ``needs_resolution = True`` and gets other sizes in `predict` by padding and tiling.
 
     Attributes:
@@ -57,6 +58,8 @@ class Predictor(nn.Module):
         config: plain dict {"name", "in_shape", "frames_out", "compat", options...} (sequences as
             tuples) that `predcnn.create_predictor` accepts back.
         merged: whether `merge` was called.
+        taken_weights: what the translator received from a backbone's checkpoint, printable; None
+            where nothing was asked for.
 
     Args:
         in_shape: (T, C, H, W), four positive integers.
@@ -66,6 +69,7 @@ class Predictor(nn.Module):
 
     needs_resolution: bool = False
     config: dict[str, object]
+    taken_weights: TakenWeights | None = None
 
     def __init_subclass__(cls, **options: object) -> None:
         super().__init_subclass__(**options)
