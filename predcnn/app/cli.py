@@ -68,7 +68,8 @@ def _environment(value: str | None) -> Iterator[None]:
             os.environ["HYDRA_FULL_ERROR"] = before
 
 
-def _command(name: str) -> Callable[[], None]:
+def _command(name: str, **spellings: str) -> Callable[[], None]:
+    """A command; ``spellings`` {said: meant} are for words that Hydra takes for a group."""
     users = os.environ.get("HYDRA_FULL_ERROR")
 
     def job(cfg: DictConfig) -> float | None:
@@ -88,6 +89,10 @@ def _command(name: str) -> Callable[[], None]:
             raise
 
     def command() -> None:
+        for i, word in enumerate(sys.argv):
+            said, _, value = word.partition("=")
+            if i and said in spellings:
+                sys.argv[i] = f"{spellings[said]}={value}"
         entry = hydra.main(
             version_base="1.3", config_path="pkg://predcnn.configs", config_name=name
         )
@@ -109,3 +114,4 @@ predict = _command("predict")
 prepare_data = _command("prepare_data")
 import_weights = _command("import_weights")
 benchmark = _command("benchmark")
+analyze = _command("analyze", model="models")
