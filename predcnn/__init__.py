@@ -13,6 +13,7 @@ _HOMES = {
     "create_predictor": "predcnn.predictors.create",
     "load_predictor": "predcnn.predictors.checkpoint",
     "save_predictor": "predcnn.predictors.checkpoint",
+    "load_backbone": "predcnn.backbones.checkpoint",
     "load_openstl_weights": "predcnn.predictors.weights",
     "export_openstl_state_dict": "predcnn.predictors.weights",
     "create_backbone": "predcnn.backbones.create",
@@ -20,6 +21,7 @@ _HOMES = {
     "profile": "predcnn.costs",
 }
 _ROOMS = (
+    "analysis",
     "backbones",
     "blocks",
     "costs",

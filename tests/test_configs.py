@@ -62,7 +62,7 @@ def stems(group: str) -> set[str]:
 def test_stems_are_registry_keys():
     assert stems("translator") - NOT_ONE_BLOCK == set(predcnn.list_translators())
     assert stems("model") == set(predcnn.list_predictors())
-    assert stems("data") == set(SETS.names())
+    assert stems("data") == {*SETS.names(), "image_folder"}
 
 
 @pytest.mark.parametrize("translator", sorted(stems("translator") - NOT_ONE_BLOCK))
@@ -91,7 +91,9 @@ def test_every_other_file_composes(group, choice):
     OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
 
 
-@pytest.mark.parametrize("name", ["evaluate", "predict", "prepare_data", "import_weights"])
+@pytest.mark.parametrize(
+    "name", ["analyze", "evaluate", "import_weights", "predict", "prepare_data"]
+)
 def test_every_command_composes(name):
     composed(name=name)
 

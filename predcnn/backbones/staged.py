@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from predcnn.backbones.features import take_indices
-from predcnn.ops.fold import merge_parts
+from predcnn.ops.fold import Savings, merge_parts
 from predcnn.registry import BACKBONES
 
 CONVNEXT_KEYS = {
@@ -157,7 +157,7 @@ class StagedBackbone(nn.Module):
     Attributes:
         feature_info: one dict per stage, as timm has it: num_chs, reduction, module.
         num_features: channels of the last stage. num_classes: of the classifier.
-        merged: whether branches or norms were merged.
+        merged: whether branches or norms were merged. savings: what that saved, None before.
     """
 
     presets: ClassVar[dict[str, dict[str, object]]] = {}
@@ -183,6 +183,7 @@ class StagedBackbone(nn.Module):
             for i, stage in enumerate(stages)
         ]
         self.merged = False
+        self.savings: Savings | None = None
 
     @property
     def openstl_keys(self) -> dict[str, str]:
@@ -278,7 +279,10 @@ class StagedBackbone(nn.Module):
         return {"stem": r"^stem", "blocks": r"^stages\.(\d+)" if coarse else blocks}
 
     def merge(self) -> "StagedBackbone":
-        """Fold normalisation and parallel branches for inference, in place; returns itself."""
-        merge_parts(self)
+        """Fold normalisation and parallel branches for inference, in place; returns itself.
+
+        ``savings`` says what the network no longer has.
+        """
+        self.savings = merge_parts(self)
         self.merged = True
         return self
