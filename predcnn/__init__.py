@@ -21,6 +21,7 @@ _HOMES = {
     "profile": "predcnn.costs",
 }
 _ROOMS = (
+    "analysis",
     "backbones",
     "blocks",
     "costs",

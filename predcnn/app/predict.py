@@ -5,7 +5,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from predcnn.app.pictures import draw_sequences
-from predcnn.app.saved_run import data_of, load_run, run_folder
+from predcnn.app.saved_run import data_of, distinct_names, load_run, run_folder
 
 
 def predict(cfg: DictConfig) -> None:
@@ -25,7 +25,7 @@ def predict(cfg: DictConfig) -> None:
             f"first={cfg.first} sequences={cfg.sequences}: "
             f"the {cfg.split} split has {len(dataset)} sequences"
         )
-    names = _names([run.settings["name"] for run in runs], paths)
+    names = distinct_names([run.settings["name"] for run in runs], paths)
     predictors = {name: run.predictor.to(cfg.device) for name, run in zip(names, runs, strict=True)}
     folder = Path(cfg.output) if cfg.output else run_folder(paths[0]) / "predictions"
     title = f"{datamodule.family.name} {cfg.split} ({dataset.source})"
@@ -33,14 +33,3 @@ def predict(cfg: DictConfig) -> None:
         folder, dataset, predictors, indices, formats=list(cfg.formats), title=title, fps=cfg.fps
     )
     print(f"{len(written)} pictures in {folder}")
-
-
-def _names(labels: list[str], paths: list[str]) -> list[str]:
-    """Labels; where two are equal, with the run directory and the file, where needed a number."""
-    if len(set(labels)) == len(labels):
-        return labels
-    places = [f"{run_folder(path).name}/{Path(path).stem}" for path in paths]
-    names = [f"{label} {place}" for label, place in zip(labels, places, strict=True)]
-    if len(set(names)) == len(names):
-        return names
-    return [f"{name} #{i}" for i, name in enumerate(names, 1)]

@@ -18,7 +18,7 @@ from predcnn.app.results import collect, write_results
 from predcnn.app.summary import print_start
 from predcnn.app.task import Task
 from predcnn.app.video import VIDEO
-from predcnn.training.callbacks import Checkpoint
+from predcnn.training.callbacks import Checkpoint, Effort
 from predcnn.training.csv_logger import CSVLogger
 from predcnn.weights.files import read_pickle
 
@@ -57,6 +57,8 @@ def run(cfg: DictConfig, task: Task) -> float:
     started = time.perf_counter()
     _fit(module, datamodule, trainer, ckpt_path)
     timing = {"train_s": time.perf_counter() - started}
+    for part in trainer.callbacks:
+        timing |= part.record() if isinstance(part, Effort) else {}
     results = _test(cfg, task, module, datamodule, trainer, timing)
     if trainer.is_global_zero:
         _finish(cfg, task, results, module, datamodule)
