@@ -8,8 +8,10 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 
+from predcnn.app.benchmarking.costing import profile_all
 from predcnn.app.benchmarking.entries import Entry, entries_of
 from predcnn.app.benchmarking.rendering import record_references, render
+from predcnn.app.benchmarking.reproducing import reproduce
 from predcnn.app.benchmarking.running import Bench, finished, run_entry
 from predcnn.app.console import quiet_libraries, say
 from predcnn.app.files import check_writable
@@ -37,8 +39,8 @@ def bench_of(cfg: DictConfig) -> Bench:
     if cfg.budget_minutes is not None and not cfg.budget_minutes > 0:
         raise ValueError(f"budget_minutes={cfg.budget_minutes}: more than 0, or null for none")
     sizes = tuple(sorted({int(size) for size in cfg.batch_sizes}))
-    if not sizes or min(sizes) < 1:
-        raise ValueError(f"batch_sizes={list(sizes)}: one or more, at least 1")
+    if sizes and min(sizes) < 1:
+        raise ValueError(f"batch_sizes={list(sizes)}: at least 1, or none for no measurement")
     output = Path(cfg.output).resolve()
     check_writable(output)
     return Bench(output, cfg.budget_minutes, sizes, cfg.any_code)
@@ -68,6 +70,16 @@ def train_all(cfg: DictConfig) -> None:
 def show(cfg: DictConfig) -> None:
     """The tables and the page again, from the records alone."""
     render(bench_of(cfg), _folder(cfg))
+
+
+def costs(cfg: DictConfig) -> None:
+    """The cost columns of the published tables, and ours, without training."""
+    profile_all(bench_of(cfg), cfg, _folder(cfg))
+
+
+def reproduction(cfg: DictConfig) -> None:
+    """One published recipe and whether its result comes out."""
+    reproduce(bench_of(cfg), cfg)
 
 
 def _folder(cfg: DictConfig) -> Path:
@@ -106,4 +118,9 @@ def _outcome(record: dict) -> str:
     return f"{numbers}; {steps:,} steps in {timing.get('steps_s', 0.0) / 60:.1f} minutes"
 
 
-MODES: dict[str, Callable[[DictConfig], None]] = {"train": train_all, "render": show}
+MODES: dict[str, Callable[[DictConfig], None]] = {
+    "train": train_all,
+    "profile": costs,
+    "reproduce": reproduction,
+    "render": show,
+}

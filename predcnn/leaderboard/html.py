@@ -147,8 +147,8 @@ def _table(board: Board) -> str:
     if published:
         width = len(heads)
         published = (
-            f'<tbody class="published"><tr><th colspan="{width}">Published, another protocol: '
-            f"{escape(PUBLISHED)}</th></tr>\n{published}</tbody>"
+            f'<tbody class="published"><tr><th colspan="{width}"><span>{escape(PUBLISHED)}</span>'
+            f"</th></tr>\n{published}</tbody>"
         )
     return (
         f"<table><thead><tr>{''.join(heads)}</tr></thead><tbody>\n{rows}\n</tbody>{published}"

@@ -11,6 +11,9 @@ from predcnn.leaderboard.published import Published, published_rows
 REFERENCES = {"copy_last": "copy the last frame", "all_black": "all black"}
 """Lines computed without a model on the same test sequences."""
 
+FIXED = {"params", "macs", "macs_published", "steps", "sequences"}
+"""Numbers that no seed changes, and that therefore have no spread."""
+
 
 @dataclass(frozen=True)
 class Value:
@@ -129,6 +132,8 @@ def _row(name: str, runs: list[dict]) -> Row:
     singles = [numbers(run) for run in done]
     keys = dict.fromkeys(key for single in singles for key in single)
     values = {key: _value([s[key] for s in singles if key in s]) for key in keys}
+    for key in FIXED & values.keys():
+        values[key] = Value(values[key].mean)
     curves = [run["results"]["per_frame"] for run in done]
     return Row(
         name=name,
@@ -167,7 +172,8 @@ def numbers(run: dict) -> dict[str, float]:
     found |= {key: results[key] for key in ("params", "macs", "macs_published")}
     for i, speed in enumerate(run["throughput"]):
         found["speed" if i == 0 else "speed_batched"] = speed["sequences_per_second"]
-    found["inference_memory"] = run["inference_memory"]["bytes"]
+    if run["inference_memory"] is not None:
+        found["inference_memory"] = run["inference_memory"]["bytes"]
     if run["training_memory"] is not None:
         found["training_memory"] = run["training_memory"]["bytes"]
     if timing.get("steps"):

@@ -97,6 +97,37 @@ def _chosen(given: str | Sequence[str] | None, every: Sequence[str], word: str) 
     return names
 
 
+def choices(cfg: DictConfig, words: Sequence[str], everything: bool = False) -> list[list[str]]:
+    """The words of each entry that tell it from the others.
+
+    Args:
+        cfg: of the benchmark.
+        words: of the train command, for all entries.
+        everything: without any choice all there are, else the one that ``words`` name.
+    """
+    one = [word for word in words if key_of(word) in ("model", "translator")]
+    lists = {"translators": cfg.translators, "models": cfg.models}
+    if everything and not one and not any(lists.values()):
+        lists = {"translators": "all", "models": "all"}
+    models = [name for name in predcnn.list_predictors() if name != "simvp"]
+    every = {"translators": predcnn.list_translators(), "models": models}
+    chosen = [
+        [f"{word[:-1]}={name}"]
+        for word, given in lists.items()
+        for name in _chosen(given, every[word], word)
+    ]
+    if chosen and one:
+        raise ValueError(f"{one[0]} and translators=[…] or models=[…]: say one of the two")
+    return chosen or [[]]
+
+
+def kind_of(cfg: DictConfig) -> tuple[str, str]:
+    """("translator", its name) or ("model", its name) of a run."""
+    if "translator" in cfg:
+        return "translator", cfg.translator.label
+    return "model", cfg.model.label
+
+
 def entries_of(cfg: DictConfig) -> list[Entry]:
     """Every entry of a benchmark, seeds innermost; nothing is trained for that.
 
@@ -107,15 +138,7 @@ def entries_of(cfg: DictConfig) -> list[Entry]:
         ValueError and what composing raises: a word that one of the entries does not know.
     """
     words = train_words(cfg)
-    models = [name for name in predcnn.list_predictors() if name != "simvp"]
-    chosen = [
-        f"translator={name}"
-        for name in _chosen(cfg.translators, predcnn.list_translators(), "translators")
-    ]
-    chosen += [f"model={name}" for name in _chosen(cfg.models, models, "models")]
-    twice = [word for word in words if key_of(word) in ("model", "translator")]
-    if chosen and twice:
-        raise ValueError(f"{twice[0]} and translators=[…] or models=[…]: say one of the two")
+    chosen = choices(cfg, words)
     if cfg.budget_minutes is not None:
         words.append(f"data.train_sequences={cfg.data.train_sequences}")
     seeds = list(cfg.seeds)
@@ -123,9 +146,7 @@ def entries_of(cfg: DictConfig) -> list[Entry]:
         raise ValueError(f"seeds={seeds}: one or more different numbers")
     data: dict[str, SequenceDataModule] = {}
     return [
-        _entry([*words, *one], seed, cfg.budget_minutes, data)
-        for one in ([[word] for word in chosen] or [[]])
-        for seed in seeds
+        _entry([*words, *one], seed, cfg.budget_minutes, data) for one in chosen for seed in seeds
     ]
 
 
@@ -141,7 +162,7 @@ def _entry(
         data[asked] = datamodule
     datamodule = data[asked]
     without_seed = fingerprint(compose_run([*words, "seed=0"]))
-    recipe = _joint(fingerprint(cfg), str(budget_minutes), datamodule.fingerprint)
+    recipe = joint(fingerprint(cfg), str(budget_minutes), datamodule.fingerprint)
     code = code_version()
     return Entry(
         name=cfg.name,
@@ -149,13 +170,14 @@ def _entry(
         words=tuple(words),
         cfg=cfg,
         recipe=recipe,
-        fingerprint=_joint(recipe, code),
-        pace_key=_joint(without_seed, code),
+        fingerprint=joint(recipe, code),
+        pace_key=joint(without_seed, code),
         data=data_record(datamodule, "test"),
         test_fingerprint=datamodule.split("test").fingerprint,
         code=code,
     )
 
 
-def _joint(*parts: str) -> str:
+def joint(*parts: str) -> str:
+    """One hash of several identities."""
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from predcnn.app.files import write_json
 from predcnn.app.saved_run import SavedRun, data_of, load_run
@@ -18,6 +18,7 @@ from predcnn.costs import peak_memory, throughput
 from predcnn.data import to_float
 from predcnn.visual.files import replacing
 
+ENOUGH_S = 30.0
 SHOWN = 0
 """The test sequence that is seen through every model."""
 
@@ -25,16 +26,37 @@ SHOWN = 0
 def measure(checkpoint: str, batch_sizes: list[int], pictures: Path) -> dict:
     """Inference throughput at every batch size, memory at the largest, one drawn sequence."""
     run = load_run(checkpoint, trusted=True)  # the benchmark has just trained it
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if run.settings["trainer"]["accelerator"] == "cpu":
-        device = torch.device("cpu")
-    predictor = run.predictor.to(device)
+    found = inference_costs(run.predictor, batch_sizes, run.settings["trainer"]["accelerator"])
+    _save_sequence(run, pictures)
+    return found
+
+
+def inference_costs(predictor: nn.Module, batch_sizes: list[int], accelerator: str) -> dict:
+    """Peak memory at the largest batch size, then throughput at every one, in eval mode.
+
+    Each speed is the median of up to ten passes after a warm-up, fewer where one takes seconds.
+
+    Args:
+        predictor: moved to the GPU if there is one and ``accelerator`` is not "cpu".
+        batch_sizes: may be empty: nothing is measured.
+        accelerator: word of the trainer.
+    """
+    if not batch_sizes:
+        return {"throughput": [], "inference_memory": None}
+    gpu = torch.cuda.is_available() and accelerator != "cpu"
+    device = torch.device("cuda" if gpu else "cpu")
+    predictor.to(device).eval()
     largest = torch.rand(max(batch_sizes), *predictor.in_shape, device=device)
     with torch.no_grad():
         predictor(largest[:1])  # libraries take their working memory at the first call
         memory = peak_memory(lambda: predictor(largest), device)
-    speed = [throughput(predictor, predictor.in_shape, size) for size in batch_sizes]
-    _save_sequence(run, pictures)
+    speed, single = [], throughput(predictor, predictor.in_shape, rounds=1, warm_up=1)
+    for size in batch_sizes:
+        rounds = int(ENOUGH_S / (single.seconds_per_batch * size))
+        rounds = min(10, max(1, rounds))
+        speed.append(
+            throughput(predictor, predictor.in_shape, size, rounds=rounds, warm_up=1 + rounds // 5)
+        )
     return {
         "throughput": [dataclasses.asdict(one) for one in speed],
         "inference_memory": {"bytes": memory, "batch_size": len(largest)},

@@ -21,8 +21,8 @@ from predcnn.app.console import quiet_libraries
 from predcnn.app.files import write_json
 from predcnn.leaderboard.budget import Pace, pace
 
-WARM_UP = 4
-FEWEST, MOST = 8, 60
+WARM_UP = 2
+FEWEST, MOST = 4, 60
 ENOUGH_CPU_S = 16.0
 PROBE = (
     "trainer.max_epochs=-1", "trainer.max_steps=100000", "trainer.limit_val_batches=0",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from predcnn.app.benchmarking.entries import Entry
+from predcnn.app.benchmarking.entries import Entry, kind_of
 from predcnn.app.benchmarking.processes import EntryError, Usage, locked, run_module, run_train
 from predcnn.app.benchmarking.schedule import words_of_budget
 from predcnn.app.pictures import read_history
@@ -101,9 +101,17 @@ def _run(bench: Bench, entry: Entry, folder: Path, lock: int, device: str | None
 
 
 def _plan(bench: Bench, entry: Entry, log: Path, lock: int, device: str | None) -> dict | None:
-    """The steps of the budget, from an earlier probe or from one now; None without weights.
+    """The steps that fill the budget; None where nothing is trained."""
+    pace = pace_of(bench, entry, log, lock, device)
+    if pace["steps"] == 0:
+        return None
+    return {"steps": steps_within(bench.budget_minutes, pace["seconds_per_step"]), "pace": pace}
 
-    Runs that differ in their seeds alone share it.
+
+def pace_of(bench: Bench, entry: Entry, log: Path, lock: int, device: str | None) -> dict:
+    """How fast an entry trains, from an earlier probe or from one now.
+
+    Runs that differ in their seeds or budgets alone share it.
     """
     where = bench.output / "probes" / f"{entry.name}_{entry.pace_key[:12]}.json"
     known = records.newest(records.read(bench.records).rows, "probe").get(entry.pace_key)
@@ -112,10 +120,7 @@ def _plan(bench: Bench, entry: Entry, log: Path, lock: int, device: str | None) 
         pace = json.loads(where.read_text())
         known = {"kind": "probe", "fingerprint": entry.pace_key, "name": entry.name, "pace": pace}
         records.append(bench.records, {**known, "recorded": now()})
-    if known["pace"]["steps"] == 0:
-        return None
-    steps = steps_within(bench.budget_minutes, known["pace"]["seconds_per_step"])
-    return {"steps": steps, "pace": known["pace"]}
+    return known["pace"]
 
 
 def _about(bench: Bench, entry: Entry) -> dict:
@@ -126,7 +131,7 @@ def _about(bench: Bench, entry: Entry) -> dict:
         "code": entry.code,
         "name": entry.name,
         "seed": entry.seed,
-        "kind_of_entry": "model" if "translator" not in entry.cfg else "translator",
+        "kind_of_entry": kind_of(entry.cfg)[0],
         "data": entry.data,
         "test_fingerprint": entry.test_fingerprint,
         "scale": entry.cfg.scale.name,

@@ -11,8 +11,8 @@ function element(name, attributes = {}, ...children) {
   return made;
 }
 
-function niceTicks(low, high, count) {
-  const raw = (high - low) / count || 1;
+function niceTicks(low, high, count, least = 0) {
+  const raw = Math.max((high - low) / count, least) || 1;
   const power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].map(f => f * power).find(s => s >= raw * 0.999);
   const ticks = [];
@@ -50,7 +50,7 @@ function chart(label, xs, ys, xTitle, {log = false} = {}) {
     svg.append(element("line", {class: "grid", x1: left, x2: width - right, y1: y(t), y2: y(t)}));
     svg.append(element("text", {x: left - 6, y: y(t) + 4, "text-anchor": "end"}, short(t)));
   }
-  const ticks = log ? logTicks(10 ** xRange[0], 10 ** xRange[1]) : niceTicks(...xRange, 9);
+  const ticks = log ? logTicks(10 ** xRange[0], 10 ** xRange[1]) : niceTicks(...xRange, 9, 1);
   for (const t of ticks) {
     svg.append(element("line", {class: "grid", x1: x(t), x2: x(t), y1: height - bottom, y2: height - bottom + 4}));
     svg.append(element("text", {x: x(t), y: height - bottom + 17, "text-anchor": "middle"}, short(t)));
@@ -70,7 +70,7 @@ function pareto(points, moreIsBetterX, moreIsBetterY) {
 }
 
 function scatter(board, metric, [key, title, unit], rows) {
-  const points = rows.filter(row => row.values[key] > 0 && metric.key in row.values)
+  const points = rows.filter(row => row.values.params > 0 && row.values[key] > 0 && metric.key in row.values)
     .map(row => ({row, x: row.values[key] / unit, y: row.values[metric.key]}));
   if (!points.length) return null;
   const caption = `${metric.title} against ${title}`;
