@@ -14,8 +14,8 @@ from predcnn.backbones.create import create_backbone
 from predcnn.backbones.timm_models import PREFIX
 from predcnn.data import to_float
 from predcnn.data.pictures import find_pictures, photographs, read_pictures
-from predcnn.predictors.state import check_keys, existing_file, read_pickle
 from predcnn.registry import BACKBONES
+from predcnn.weights.files import check_keys, existing_file, read_pickle
 
 CHECKPOINTS = (".ckpt", ".safetensors")
 
