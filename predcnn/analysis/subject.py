@@ -111,25 +111,31 @@ def layers_of(net: nn.Module, depth: int = 2) -> str:
 def maps_and_gradients(
     subject: Subject, layer: str, x: Tensor, target: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Maps of a layer and what each output's score would gain from them.
+    """Maps of a layer and what each output's score would gain from them; film by film.
 
     Args:
         subject: the network.
         layer: dotted name of one of its modules; the maps of several calls follow each other.
-        x: entered films (B, T, C, H, W).
+        x: entered films (N, T, C, H, W).
         target: as `Subject.target` gives it.
 
     Returns:
-        maps (B, n, C, h, w) and gradients (L, B, n, C, h, w).
+        maps (N, n, C, h, w) and gradients (L, N, n, C, h, w).
     """
-    x = x.detach().requires_grad_()
+    pairs = [_of_one_film(subject, layer, x[i : i + 1], target[i : i + 1]) for i in range(len(x))]
+    maps, gradients = zip(*pairs, strict=True)
+    return torch.cat(maps), torch.cat(gradients, dim=1)
+
+
+def _of_one_film(
+    subject: Subject, layer: str, film: Tensor, target: Tensor
+) -> tuple[Tensor, Tensor]:
+    x = film.detach().requires_grad_()
     with torch.enable_grad(), recorded(subject.net, layer) as found:
         scores = subject.score(x, target)
     gradients = []
-    for i in range(scores.shape[1]):
-        raw = torch.autograd.grad(
-            scores[:, i].sum(), found, retain_graph=True, materialize_grads=True
-        )
+    for score in scores[0]:
+        raw = torch.autograd.grad(score, found, retain_graph=True, materialize_grads=True)
         gradients.append(torch.cat([subject.maps(part, x) for part in raw], dim=1))
     maps = torch.cat([subject.maps(part.detach(), x) for part in found], dim=1)
     return maps, torch.stack(gradients)

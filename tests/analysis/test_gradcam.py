@@ -60,7 +60,7 @@ def test_a_predictor_has_a_map_per_past_frame_and_lead_time():
 def test_a_layer_that_is_not_there_is_named_with_the_nearest():
     subject = simvp(layer="encodr")
     with pytest.raises(ValueError, match="did you mean encoder"):
-        grad_cam(subject, films(1, 4, 1, 16), None)
+        grad_cam(subject, films(1, 4, 1, 16), torch.zeros(1))
 
 
 def test_a_layer_without_maps_is_refused():
