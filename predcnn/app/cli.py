@@ -30,7 +30,7 @@ def _said_in_one_sentence(name: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        again = "; the same command with resume=true continues" if name.startswith("train") else ""
+        again = "; the same command with resume=true continues" if "train" in name else ""
         sys.exit(f"stopped{again}")
     except Exception as error:
         if TRACEBACKS or not expected(error):
@@ -99,6 +99,7 @@ def _command(name: str) -> Callable[[], None]:
 
 train = _command("train")
 train_backbone = _command("train_backbone")
+pretrain_backbone = _command("pretrain_backbone")
 evaluate = _command("evaluate")
 predict = _command("predict")
 prepare_data = _command("prepare_data")

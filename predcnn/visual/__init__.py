@@ -3,6 +3,7 @@
 from predcnn.visual.comparison import comparison_frames
 from predcnn.visual.curves import plot_curves
 from predcnn.visual.film import import_cv2, write_gif, write_mp4
+from predcnn.visual.grid import write_grid
 from predcnn.visual.strip import write_strip
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "import_cv2",
     "plot_curves",
     "write_gif",
+    "write_grid",
     "write_mp4",
     "write_strip",
 ]
