@@ -33,7 +33,7 @@ def build(cfg: DictConfig, datamodule: ImageDataModule) -> ImageClassification:
         **OmegaConf.to_container(cfg.backbone_options, resolve=True),
     }
     check_config(config)
-    backbone = create_backbone(**config)
+    backbone = create_backbone(**config, weights=cfg.weights)
     lay_out(cfg, backbone)
     make = instantiate(cfg.optimizer)
     return ImageClassification(

@@ -21,6 +21,7 @@ from predcnn.app.errors import expected, explain
 AGAIN = {
     "train": "; the same command with resume=true continues",
     "train_backbone": "; the same command with resume=true continues",
+    "pretrain_backbone": "; the same command with resume=true continues",
     "benchmark": "; the same command continues",
 }
 """What is said of an interrupted command."""
@@ -109,6 +110,7 @@ def _command(name: str, **spellings: str) -> Callable[[], None]:
 
 train = _command("train")
 train_backbone = _command("train_backbone")
+pretrain_backbone = _command("pretrain_backbone")
 evaluate = _command("evaluate")
 predict = _command("predict")
 prepare_data = _command("prepare_data")

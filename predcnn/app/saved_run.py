@@ -115,7 +115,12 @@ def task_name(path: str, tasks: Sequence[str]) -> str:
     content = read_pickle(file) if file.suffix != ".safetensors" else None
     about = content.get(KEY) if isinstance(content, Mapping) else None
     name = about.get("task") if isinstance(about, Mapping) else None
-    return name if name in tasks else next(iter(tasks))
+    if name is not None and name not in tasks:
+        raise ValueError(
+            f"{path} is a checkpoint of {name}, whose run measured it; evaluated are those of "
+            f"{', '.join(tasks)}"
+        )
+    return name or next(iter(tasks))
 
 
 def run_folder(path: str) -> Path:

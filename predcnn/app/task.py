@@ -39,7 +39,7 @@ class Task:
         measured: LightningModule after a test -> its part of results.json.
         show: print the results.
         draw: run directory, LightningModule, data, results -> pictures in the directory.
-        reopen: configuration of ``evaluate`` -> what is evaluated.
+        reopen: configuration of ``evaluate`` -> what is evaluated; None: nothing is.
     """
 
     name: str
@@ -49,4 +49,4 @@ class Task:
     measured: Callable[[pl.LightningModule], dict]
     show: Callable[[dict], None]
     draw: Callable[[Path, pl.LightningModule, SplitDataModule, dict], None]
-    reopen: Callable[[DictConfig], Reopened]
+    reopen: Callable[[DictConfig], Reopened] | None = None

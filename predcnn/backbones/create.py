@@ -8,6 +8,7 @@ import timm
 from torch import nn
 
 from predcnn.backbones.features import FeatureMaps
+from predcnn.backbones.pretrained import read_pretrained, start_from_pretrained
 from predcnn.backbones.timm_models import PREFIX, create_timm
 from predcnn.backbones.weights import load_official_weights
 from predcnn.blocks.protocol import check_options
@@ -51,7 +52,9 @@ def create_backbone(
         features_only: give the list of the stages' maps, strides 4, 8, 16, 32, and carry
             ``feature_info``; see `FeatureMaps`.
         out_indices: with ``features_only``, which maps.
-        weights: the authors' or timm's checkpoint; see `predcnn.load_official_weights`.
+        weights: the authors' or timm's checkpoint, see `predcnn.load_official_weights`; or what
+            scripts/pretrain_backbone.py made, all but the classifier, reported in the network's
+            ``taken_weights``.
         options: depths, dims and the family's own options; see its class. For timm's networks what
             ``timm.create_model`` takes.
 
@@ -68,6 +71,8 @@ def create_backbone(
         check_options(name, cls, options, implied=SHARED_OPTIONS)
         preset = getattr(cls, "presets", {}).get(name, {})
         backbone = cls(**shared, **{**preset, **options})
-    if weights is not None:
+    if read_pretrained(weights) is not None:
+        backbone.taken_weights = start_from_pretrained(backbone, weights)
+    elif weights is not None:
         load_official_weights(backbone, weights)
     return FeatureMaps(backbone, out_indices) if features_only else backbone

@@ -59,9 +59,16 @@ class MaskedImageModel(nn.Module):
         return self.encoder.backbone
 
     def tokens(self) -> list[nn.Parameter]:
-        """Parameters of mask tokens, which learn without weight decay."""
+        """Parameters of the mask tokens."""
         parts = [part for part in self.modules() if isinstance(part, MaskToken)]
         return [parameter for part in parts for parameter in part.parameters()]
+
+    def no_weight_decay(self) -> set[str]:
+        """Names of the parameters without weight decay: tokens, and what the backbone says."""
+        own = getattr(self.backbone, "no_weight_decay", set)()
+        tokens = {id(parameter) for parameter in self.tokens()}
+        names = {name for name, value in self.named_parameters() if id(value) in tokens}
+        return names | {f"encoder.backbone.{name}" for name in own}
 
     def forward(self, images: Tensor, mask: Tensor) -> Reconstruction:
         raise NotImplementedError(f"{type(self).__name__} does not say how it reconstructs")
