@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-import predcnn.data.moving_mnist  # noqa: F401  registers its sets
+import predcnn.data.moving_mnist
+import predcnn.data.video_folder  # noqa: F401
 from predcnn.data.files import FileReport
 from predcnn.data.options import options_from
 from predcnn.data.pools import SPLITS
@@ -23,7 +24,7 @@ class SequenceFamily(Protocol):
     """What a data set offers: see :class:`predcnn.data.moving_mnist.MovingMNIST`.
 
     ``Options`` is its dataclass of options, ``options`` the ones it was made with; they have a
-    ``seed`` and, where there is noise, ``noise``.
+    ``seed``. ``facts`` are lines of its own for the table at the start of a run, label -> text.
     """
 
     Options: type
@@ -33,6 +34,7 @@ class SequenceFamily(Protocol):
     frames_out: int
     protocol: str
     download: bool
+    facts: dict[str, str]
 
     def prepare(self) -> list[FileReport]: ...
     def split(self, name: str) -> SequenceDataset: ...
@@ -162,14 +164,13 @@ class SequenceDataModule(lightning.LightningDataModule):
         """Facts for the table at the start of a run, label -> text."""
         frames_in, channels, height, width = self.in_shape
         lengths = (f"{len(self.split(name)):,} {name}" for name in SPLITS)
-        noise = getattr(self.family.options, "noise", None)
         return {
             "data": self.family.name,
             "source": self.source,
             "protocol": self.protocol,
             "sequences": ", ".join(lengths),
             "frames": f"{frames_in} -> {self.frames_out} of {channels}x{height}x{width}",
-            "noise": noise or "none",
+            **self.family.facts,
             "batch": f"{self.batch_size} sequences per process, {self.num_workers} workers",
             "fingerprint": self.fingerprint[:12],
         }
