@@ -51,6 +51,7 @@ class Clip:
         number: the type of the stored numbers, as numpy calls it.
         cuts: frames that begin a new scene.
         checks: CRC-32 of each decoded frame of a video: tells whether a seek landed right.
+        fps: frames per second that a video says it has.
         item: of arrays, the name in the .npz ("" of an .npy) and the row, or None for all.
     """
 
@@ -65,6 +66,7 @@ class Clip:
     number: str
     cuts: tuple[int, ...] = ()
     checks: tuple[int, ...] = ()
+    fps: float | None = None
     item: tuple[str, int | None] | None = None
 
     @property

@@ -82,6 +82,7 @@ def _scan_video(path: Path, name: str) -> list[Clip]:
     checks, thumbnails, shapes = [], [], set()
     with _opened(path) as (cv2, capture):
         declared = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        fps = capture.get(cv2.CAP_PROP_FPS)
         while True:
             there, frame = capture.read()
             if not there:
@@ -97,7 +98,7 @@ def _scan_video(path: Path, name: str) -> list[Clip]:
     height, width, _ = shapes.pop()
     scenes = cuts(thumbnails, 255)
     facts = (len(checks), height, width, 3, 255.0, "uint8", scenes, tuple(checks))
-    return [Clip(name, name, "video", *facts)]
+    return [Clip(name, name, "video", *facts, fps=fps if 0 < fps <= 1000 else None)]
 
 
 def _read_video(path: Path, clip: Clip, indices: list[int]) -> np.ndarray:

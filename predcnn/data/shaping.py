@@ -10,6 +10,14 @@ FITS = ("crop", "stretch", "cut")
 cut: take the middle, unscaled."""
 
 
+def shaped_frames(
+    frames: np.ndarray, channels: int, size: tuple[int, int] | None = None, fit: str = "crop"
+) -> np.ndarray:
+    """`shaped` for (T, H, W, C) -> (T, channels, *size); no size: as they are."""
+    size = size or frames.shape[1:3]
+    return np.stack([shaped(frame, channels, size, fit) for frame in frames])
+
+
 def in_range(frames: np.ndarray, white: float, as_bytes: bool) -> np.ndarray:
     """Stored numbers -> uint8 (of whole numbers up to 255 only), or float32 in [0, 1]."""
     if as_bytes:

@@ -16,7 +16,7 @@ from predcnn.data.clips import Clip
 from predcnn.data.decoding import read_frames
 from predcnn.data.draws import permutation, stream_key
 from predcnn.data.sequences import SequenceDataset
-from predcnn.data.shaping import in_range, shaped
+from predcnn.data.shaping import in_range, shaped_frames
 
 if TYPE_CHECKING:
     from predcnn.data.video_options import VideoFolderOptions
@@ -117,7 +117,7 @@ class WindowSequences(SequenceDataset):
         stored = read_frames(self._folder, found, times)
         frames = in_range(stored, found.white, self._in_bytes)
         size = (options.height, options.width)
-        return [shaped(frame, options.channels, size, options.fit) for frame in frames]
+        return list(shaped_frames(frames, options.channels, size, options.fit))
 
     def _keep(self, clip: int, fresh: dict[int, np.ndarray], times: Sequence[int]) -> None:
         """Remember decoded frames, forget those that were not used for longest."""

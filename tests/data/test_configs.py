@@ -40,7 +40,7 @@ def test_every_option_has_a_key_and_every_key_an_option(name: str) -> None:
 
 
 def test_a_folder_of_clips_is_asked_for() -> None:
-    assert OmegaConf.missing_keys(_data("video_folder")) == {"root"}
+    assert OmegaConf.missing_keys(_data("video_folder")) == {"data.root"}
     module = instantiate(_data("video_folder", "root=clips", "channels=1", "frames_in=4"))
     assert module.in_shape == (4, 1, 64, 64)
 
