@@ -16,8 +16,8 @@ from predcnn.app.train import train
 clip = Path(__file__).resolve().parent / "data/carphone_pristine.mp4"
 clip, *words = sys.argv[1:] or [clip]
 task = ["data=video_folder", f"data.root={clip}", "data.protocol=by_time", "data.channels=1"]
-task += ["data.test_share=0.25", "data.train_sequences=64", "trainer.max_epochs=50"]
-task += ["trainer.check_val_every_n_epoch=10", "translator=gsta"]
+task += ["data.test_share=0.25", "data.train_sequences=64", "trainer.max_epochs=30"]
+task += ["trainer.check_val_every_n_epoch=10", "trainer.log_every_n_steps=8", "translator=gsta"]
 run = Path("runs/your_own_clip")
 
 with initialize_config_module("predcnn.configs", version_base="1.3"):

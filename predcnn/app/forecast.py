@@ -190,8 +190,7 @@ def _announce(
 def _say_errors(name: str, errors: dict) -> None:
     ours, copy = errors["prediction"]["metrics"], errors["copy_last"]["metrics"]
     words = [
-        f"{metric} {_number(ours[metric])} (copy last {_number(copy[metric])})"
-        for metric in ours
+        f"{metric} {_number(ours[metric])} (copy last {_number(copy[metric])})" for metric in ours
     ]
     count = len(errors["prediction"]["per_frame"]["mse"])
     say(f"{name}: against the {count} frames that came: {', '.join(words)}")

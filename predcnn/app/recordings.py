@@ -1,5 +1,6 @@
 """What a forecast continues: clips from disk, or raw frames on standard input."""
 
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -122,9 +123,9 @@ def open_recordings(
 
 def _label(clip: Clip, root: Path) -> str:
     name = clip.name if clip.name != "." else root.resolve().name
-    path = Path(name)
-    stem = path.with_suffix("").as_posix() if clip.kind == "video" else name
-    return stem.replace("/", "_").replace(":", "_").removesuffix(".npy")
+    if clip.kind == "video":
+        name = Path(name).with_suffix("").as_posix()
+    return re.sub(r"\.np[yz]", "", name).replace("/", "_").replace(":", "_")
 
 
 def _numbered(found: list[Recording]) -> list[Recording]:

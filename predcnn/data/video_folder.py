@@ -124,7 +124,8 @@ class VideoFolder:
         nearest("split", name, SPLITS)
         segments = self._segments()[name]
         index, _ = self._found
-        source = f"{len({s.clip.name for s in segments})} clips of {self.options.root}"
+        names = {s.clip.name for s in segments}
+        source = f"{len(names)} {'clip' if len(names) == 1 else 'clips'} of {self.options.root}"
         return WindowSequences(self.options, name, segments, index, source=source)
 
     def _check(self, clip: Clip) -> None:
