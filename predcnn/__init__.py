@@ -16,7 +16,17 @@ _HOMES = {
     "export_openstl_state_dict": "predcnn.predictors.weights",
     "profile": "predcnn.costs",
 }
-_ROOMS = ("blocks", "costs", "data", "metrics", "ops", "predictors", "registry", "training")
+_ROOMS = (
+    "blocks",
+    "costs",
+    "data",
+    "metrics",
+    "native",
+    "ops",
+    "predictors",
+    "registry",
+    "training",
+)
 _ROOMS += ("translators", "visual")
 
 __all__ = [*_HOMES]

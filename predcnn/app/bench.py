@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 
+from predcnn import native
 from predcnn.app.files import check_writable, write_json, write_text
 from predcnn.app.provenance import command, git_state, versions
 from predcnn.benchmarks import GROUPS
@@ -47,7 +48,7 @@ def _run(group: str, cfg: DictConfig, folder: Path) -> None:
         "clock": cfg.clock,
         "rounds": cfg.rounds,
         "gemm_peak": peak,
-        "kernels": "no compiled kernels",
+        "kernels": native.describe(),
         "command": command(),
         "versions": versions(),
         "git": git_state(),

@@ -84,8 +84,11 @@ def mau(net: nn.Module) -> Step:
     return step
 
 
-def _window_attention(block: nn.Module, x: Tensor) -> Tensor:
-    """Attention within (shifted) windows of a map (B, H, W, C), every product written out."""
+def _window_attention(block: nn.Module, x: Tensor, masks: dict) -> Tensor:
+    """Attention within (shifted) windows of a map (B, H, W, C), every product written out.
+
+    Masks are made once per size and kept, as published.
+    """
     size, attn, (B, H, W, C) = block.window_size, block.attn, x.shape
     shift = block.shift if min(H, W) > size else 0
     if shift:
@@ -98,25 +101,28 @@ def _window_attention(block: nn.Module, x: Tensor) -> Tensor:
     bias = attn.offset_bias[attn.offset_index.view(-1)].view(size**2, size**2, attn.heads)
     scores = scores + bias.permute(2, 0, 1).contiguous()
     if shift:
-        apart = wrapped((H, W), size, shift, x.device).to(scores.dtype) * -100.0
-        scores = scores.view(B, n // B, attn.heads, size**2, size**2) + apart[None, :, None]
+        if (H, W) not in masks:
+            masks[H, W] = wrapped((H, W), size, shift, x.device).to(scores.dtype) * -100.0
+        scores = scores.view(B, n // B, attn.heads, size**2, size**2)
+        scores = scores + masks[H, W][None, :, None]
         scores = scores.view(n, attn.heads, size**2, size**2)
     tokens = (scores.softmax(dim=-1) @ v).transpose(1, 2).reshape(n, size * size, C)
     x = join(attn.proj(tokens), size, H, W)
     return torch.roll(x, (shift, shift), (1, 2)) if shift else x
 
 
-def _swin_block(block: nn.Module, x: Tensor, other: Tensor | None) -> Tensor:
+def _swin_block(block: nn.Module, x: Tensor, other: Tensor | None, masks: dict) -> Tensor:
     y = block.norm1(x)
     if other is not None:
         y = block.red(torch.cat((y, block.norm1(other)), -1))
-    x = x + _window_attention(block, y)
+    x = x + _window_attention(block, y, masks)
     return x + block.mlp(block.norm2(x))
 
 
 def swinlstm(net: nn.Module) -> Step:
     """SwinLSTM-D."""
     states: list[tuple[Tensor, Tensor]] = []
+    masks: dict[tuple[int, int], Tensor] = {}
 
     def step(x: Tensor) -> Tensor:
         x, resize = net.embed(x), (*net.shrink, *net.grow)
@@ -125,9 +131,9 @@ def swinlstm(net: nn.Module) -> Step:
             if len(states) == k:
                 states.append((torch.zeros_like(x), torch.zeros_like(x)))
             h, c = states[k]
-            o = _swin_block(cell.blocks[0], x, h)
+            o = _swin_block(cell.blocks[0], x, h, masks)
             for index, block in enumerate(cell.blocks[1:], start=1):
-                o = _swin_block(block, o, x if index % 2 == 0 else None)
+                o = _swin_block(block, o, x if index % 2 == 0 else None, masks)
             forget = torch.sigmoid(o)
             c = forget * (c + torch.tanh(o))
             h = forget * torch.tanh(c)
