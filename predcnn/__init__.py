@@ -27,6 +27,7 @@ _ROOMS = (
     "costs",
     "data",
     "metrics",
+    "native",
     "ops",
     "predictors",
     "registry",

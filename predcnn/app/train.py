@@ -8,6 +8,7 @@ import lightning.pytorch as pl
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from predcnn import native
 from predcnn.app import resume
 from predcnn.app.allocator import keep_memory
 from predcnn.app.build import build_trainer, check_choices, describe_device
@@ -79,7 +80,9 @@ def _place(cfg: DictConfig) -> tuple[Path, str | None]:
 
 def _describe(cfg: DictConfig, run_dir: Path, data_fingerprint: str) -> None:
     write_text(run_dir / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
-    write_json(run_dir / "environment.json", {"versions": versions(), "git": git_state()})
+    environment = {"versions": versions(), "git": git_state(), "kernels": native.describe()}
+    resume.compare_kernels(run_dir / "environment.json", environment["kernels"])
+    write_json(run_dir / "environment.json", environment)
     resume.mark(run_dir, cfg, data_fingerprint)
 
 
