@@ -92,7 +92,8 @@ def test_every_other_file_composes(group, choice):
 
 
 @pytest.mark.parametrize(
-    "name", ["analyze", "bench", "evaluate", "import_weights", "predict", "prepare_data"]
+    "name",
+    ["analyze", "bench", "benchmark", "evaluate", "import_weights", "predict", "prepare_data"],
 )
 def test_every_command_composes(name):
     composed(name=name)

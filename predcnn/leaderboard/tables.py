@@ -98,9 +98,8 @@ def _line(cells: Iterable[str]) -> str:
 
 def as_csv(boards: Sequence[Board]) -> str:
     """All rows of all boards, numbers unrounded in base units, published rows marked as such."""
-    keys = ["macs_published", "training_memory"]
-    for board in boards:
-        keys = [*(c.key for c in columns_of(board) if c.key not in keys), *keys]
+    shown = [column.key for board in boards for column in columns_of(board)]
+    keys = list(dict.fromkeys([*shown, *PUBLISHED_KEYS.values(), "training_memory"]))
     head = ["board", "data", "protocol", "scale", "budget_minutes", "kind", "name", "seeds",
             "epochs", "failures"]  # fmt: skip
     for key in keys:

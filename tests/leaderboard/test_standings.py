@@ -86,6 +86,15 @@ def test_csv_reads_back():
     assert float(moganet["params"]) == 46.8e6
 
 
+def test_published_ssim_has_its_column_though_no_run_measured_it():
+    plain = run("simvp_vit", 120.0)
+    for part in ("metrics", "per_frame", "definitions"):
+        del plain["results"][part]["ssim_openstl"]
+    rows = list(csv.DictReader(io.StringIO(as_csv(boards([plain])))))
+    assert [rows[0]["ssim_openstl"], rows[-1]["kind"]] == ["", "published"]
+    assert float(rows[-1]["ssim_openstl"]) > 0.9
+
+
 def test_the_terminal_shows_every_row():
     (board,) = boards(a_board())
     console = Console(width=250, record=True, file=io.StringIO())

@@ -161,7 +161,8 @@ def _entry(
         datamodule.setup("fit")
         data[asked] = datamodule
     datamodule = data[asked]
-    without_seed = fingerprint(compose_run([*words, "seed=0"]))
+    unseeded = cfg.copy()
+    unseeded.seed = 0  # what follows from it follows
     recipe = joint(fingerprint(cfg), str(budget_minutes), datamodule.fingerprint)
     code = code_version()
     return Entry(
@@ -171,7 +172,7 @@ def _entry(
         cfg=cfg,
         recipe=recipe,
         fingerprint=joint(recipe, code),
-        pace_key=joint(without_seed, code),
+        pace_key=joint(fingerprint(unseeded), code),
         data=data_record(datamodule, "test"),
         test_fingerprint=datamodule.split("test").fingerprint,
         code=code,
