@@ -20,6 +20,8 @@ from predcnn.app.errors import expected, explain
 
 AGAIN = {
     "train": "; the same command with resume=true continues",
+    "train_backbone": "; the same command with resume=true continues",
+    "pretrain_backbone": "; the same command with resume=true continues",
     "benchmark": "; the same command continues",
 }
 """What is said of an interrupted command."""
@@ -67,7 +69,8 @@ def _environment(value: str | None) -> Iterator[None]:
             os.environ["HYDRA_FULL_ERROR"] = before
 
 
-def _command(name: str) -> Callable[[], None]:
+def _command(name: str, **spellings: str) -> Callable[[], None]:
+    """A command; ``spellings`` {said: meant} are for words that Hydra takes for a group."""
     users = os.environ.get("HYDRA_FULL_ERROR")
 
     def job(cfg: DictConfig) -> float | None:
@@ -87,6 +90,10 @@ def _command(name: str) -> Callable[[], None]:
             raise
 
     def command() -> None:
+        for i, word in enumerate(sys.argv):
+            said, _, value = word.partition("=")
+            if i and said in spellings:
+                sys.argv[i] = f"{spellings[said]}={value}"
         entry = hydra.main(
             version_base="1.3", config_path="pkg://predcnn.configs", config_name=name
         )
@@ -102,8 +109,14 @@ def _command(name: str) -> Callable[[], None]:
 
 
 train = _command("train")
+train_backbone = _command("train_backbone")
+pretrain_backbone = _command("pretrain_backbone")
 evaluate = _command("evaluate")
 predict = _command("predict")
 prepare_data = _command("prepare_data")
 import_weights = _command("import_weights")
 benchmark = _command("benchmark")
+analyze = _command("analyze", model="models")
+export = _command("export")
+demo = _command("demo")
+bench = _command("bench")

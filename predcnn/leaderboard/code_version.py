@@ -12,8 +12,8 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent
 HASHED = (
-    "registry.py", "ops", "blocks", "translators", "predictors", "data", "metrics", "training",
-    "app/train.py", "app/build.py", "app/allocator.py",
+    "registry.py", "native", "ops", "blocks", "translators", "predictors", "data", "metrics",
+    "training", "app/train.py", "app/video.py", "app/build.py", "app/allocator.py",
 )  # fmt: skip
 
 
@@ -23,15 +23,22 @@ def code_version(package: Path = PACKAGE) -> str:
     joint = hashlib.sha256()
     for place in HASHED:
         path = package / place
-        for source in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+        for source in _sources(path) if path.is_dir() else [path]:
             joint.update(source.relative_to(package).as_posix().encode())
             joint.update(_meaning(source).encode())
     return joint.hexdigest()
 
 
+def _sources(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".cpp", ".h"))
+
+
 def _meaning(source: Path) -> str:
-    """The syntax tree without docstrings, as text."""
-    tree = ast.parse(source.read_text(encoding="utf-8"))
+    """The syntax tree without docstrings, as text; of a compiled kernel its whole text."""
+    text = source.read_text(encoding="utf-8")
+    if source.suffix != ".py":
+        return text
+    tree = ast.parse(text)
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list):

@@ -36,6 +36,7 @@ class MetaStage(nn.Module):
 
     def __init__(self, block: nn.Module, width_in: int, width_out: int) -> None:
         super().__init__()
+        self.width = width_in
         self.block = block
         same = width_in == width_out
         self.project = nn.Identity() if same else nn.Conv2d(width_in, width_out, 1)
