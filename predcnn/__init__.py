@@ -12,6 +12,7 @@ _HOMES = {
     "create_predictor": "predcnn.predictors.create",
     "load_predictor": "predcnn.predictors.checkpoint",
     "save_predictor": "predcnn.predictors.checkpoint",
+    "save_pretrained": "predcnn.predictors.checkpoint",
     "load_openstl_weights": "predcnn.predictors.weights",
     "export_openstl_state_dict": "predcnn.predictors.weights",
     "profile": "predcnn.costs",
