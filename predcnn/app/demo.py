@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from predcnn.app.console import say
+from predcnn.app.demo_inputs import EXAMPLE, SOURCES, material
 from predcnn.app.forecast import errors_of
 from predcnn.app.saved_run import SavedRun, load_run
 from predcnn.predictors.protocol import Predictor

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from torch import Tensor, nn
 
 from predcnn.app.console import say
-from predcnn.app.forecast_files import check_output
+from predcnn.app.forecast_files import check_output, write_forecasts
 from predcnn.app.recordings import FrameShape, Recording, open_recordings
 from predcnn.app.results import split_values
 from predcnn.app.saved_run import run_folder
