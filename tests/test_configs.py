@@ -90,7 +90,9 @@ def test_every_other_file_composes(group, choice):
     OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
 
 
-@pytest.mark.parametrize("name", ["evaluate", "predict", "prepare_data", "import_weights"])
+@pytest.mark.parametrize(
+    "name", ["evaluate", "predict", "prepare_data", "import_weights", "export", "demo"]
+)
 def test_every_command_composes(name):
     composed(name=name)
 
