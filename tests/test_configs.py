@@ -93,7 +93,8 @@ def test_every_other_file_composes(group, choice):
 
 @pytest.mark.parametrize(
     "name",
-    ["analyze", "bench", "benchmark", "evaluate", "import_weights", "predict", "prepare_data"],
+    ["analyze", "bench", "benchmark", "demo", "evaluate", "export"]
+    + ["import_weights", "predict", "prepare_data"],
 )
 def test_every_command_composes(name):
     composed(name=name)
