@@ -18,6 +18,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from predcnn.app.errors import expected, explain
 
+AGAIN = {
+    "train": "; the same command with resume=true continues",
+    "train_backbone": "; the same command with resume=true continues",
+    "pretrain_backbone": "; the same command with resume=true continues",
+    "benchmark": "; the same command continues",
+}
+"""What is said of an interrupted command."""
 TRACEBACKS = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
 
@@ -30,8 +37,7 @@ def _said_in_one_sentence(name: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        again = "; the same command with resume=true continues" if name == "train" else ""
-        sys.exit(f"stopped{again}")
+        sys.exit(f"stopped{AGAIN.get(name, '')}")
     except Exception as error:
         if TRACEBACKS or not expected(error):
             raise
@@ -103,8 +109,14 @@ def _command(name: str, **spellings: str) -> Callable[[], None]:
 
 
 train = _command("train")
+train_backbone = _command("train_backbone")
+pretrain_backbone = _command("pretrain_backbone")
 evaluate = _command("evaluate")
 predict = _command("predict")
 prepare_data = _command("prepare_data")
 import_weights = _command("import_weights")
+benchmark = _command("benchmark")
 analyze = _command("analyze", model="models")
+export = _command("export")
+demo = _command("demo")
+bench = _command("bench")

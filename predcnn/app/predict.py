@@ -1,14 +1,24 @@
-"""Pictures of what one or several checkpoints predict."""
+"""Pictures of what checkpoints predict: of their own test sequences, or of your clips."""
 
 from pathlib import Path
 
 from omegaconf import DictConfig
 
+from predcnn.app.forecast import forecast
+from predcnn.app.forecast_files import FPS
 from predcnn.app.pictures import draw_sequences
 from predcnn.app.saved_run import data_of, distinct_names, load_run, run_folder
 
 
 def predict(cfg: DictConfig) -> None:
+    """Continue ``input``, see `forecast`; without one draw sequences of the checkpoint's data."""
+    if cfg.input is None:
+        draw_predictions(cfg)
+    else:
+        forecast(cfg)
+
+
+def draw_predictions(cfg: DictConfig) -> None:
     """Draw ``sequences`` sequences of a split, the predictions of all checkpoints side by side."""
     paths = [cfg.ckpt_path] if isinstance(cfg.ckpt_path, str) else list(cfg.ckpt_path)
     runs = [load_run(path, cfg.trusted) for path in paths]
@@ -30,6 +40,12 @@ def predict(cfg: DictConfig) -> None:
     folder = Path(cfg.output) if cfg.output else run_folder(paths[0]) / "predictions"
     title = f"{datamodule.family.name} {cfg.split} ({dataset.source})"
     written = draw_sequences(
-        folder, dataset, predictors, indices, formats=list(cfg.formats), title=title, fps=cfg.fps
+        folder,
+        dataset,
+        predictors,
+        indices,
+        formats=list(cfg.formats),
+        title=title,
+        fps=cfg.fps or FPS,
     )
     print(f"{len(written)} pictures in {folder}")

@@ -8,29 +8,35 @@ import lightning.pytorch as pl
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from predcnn import native
 from predcnn.app import resume
 from predcnn.app.allocator import keep_memory
-from predcnn.app.build import build_module, build_trainer, check_choices, describe_device
+from predcnn.app.build import build_trainer, check_choices, describe_device
 from predcnn.app.console import quiet_libraries, say
 from predcnn.app.files import check_writable, write_json, write_text
-from predcnn.app.pictures import draw_curves, draw_sequences
 from predcnn.app.provenance import fingerprint, git_state, versions
-from predcnn.app.results import collect, data_record, write_results
-from predcnn.app.summary import print_results, print_start
-from predcnn.training.callbacks import Checkpoint
+from predcnn.app.results import collect, write_results
+from predcnn.app.summary import print_start
+from predcnn.app.task import Task
+from predcnn.app.video import VIDEO
+from predcnn.training.callbacks import Checkpoint, Effort
 from predcnn.training.csv_logger import CSVLogger
-from predcnn.training.prediction import VideoPrediction
 from predcnn.weights.files import read_pickle
 
 
 def train(cfg: DictConfig) -> float:
-    """One whole run of ``configs/train.yaml``; returns the test MSE (for sweepers).
+    """One whole run of ``configs/train.yaml``; returns the test MSE (for sweepers)."""
+    check_choices(cfg)
+    return run(cfg, VIDEO)
+
+
+def run(cfg: DictConfig, task: Task) -> float:
+    """Train what ``task`` builds, test it once; returns the task's first test metric.
 
     The run directory receives config.yaml, run.json, environment.json, metrics.csv, timing.csv,
-    checkpoints/best.ckpt and last.ckpt, predictions/, curves.png and results.json.
+    checkpoints/best.ckpt and last.ckpt, what the task draws, and results.json.
     """
     quiet_libraries()
-    check_choices(cfg)
     run_dir, ckpt_path = _place(cfg)
     cfg.run_dir = str(run_dir)
     check_writable(run_dir)
@@ -39,25 +45,25 @@ def train(cfg: DictConfig) -> float:
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     datamodule = instantiate(cfg.data)
     datamodule.setup("fit")
-    module = build_module(cfg, datamodule)
+    module = task.build(cfg, datamodule)
     trainer = build_trainer(cfg, run_dir)
     if ckpt_path is not None:
-        step = resume.read_state(ckpt_path, module.predictor.config)["global_step"]
+        step = resume.read_state(ckpt_path, module.config)["global_step"]
         for logger in trainer.loggers:
             if isinstance(logger, CSVLogger):
                 logger.resume_at(step)
     if trainer.is_global_zero:
         _describe(cfg, run_dir, datamodule.fingerprint)
-    if hasattr(module.predictor, "fit"):
-        module.predictor.fit(datamodule.train_dataloader())
-    print_start(module, datamodule, trainer, str(run_dir))
+    print_start(task, module, datamodule, trainer, str(run_dir))
     started = time.perf_counter()
     _fit(module, datamodule, trainer, ckpt_path)
     timing = {"train_s": time.perf_counter() - started}
-    results = _test(cfg, module, datamodule, trainer, timing)
+    for part in trainer.callbacks:
+        timing |= part.record() if isinstance(part, Effort) else {}
+    results = _test(cfg, task, module, datamodule, trainer, timing)
     if trainer.is_global_zero:
-        _finish(cfg, results, module, datamodule)
-    return results["metrics"].get("mse", float("nan"))
+        _finish(cfg, task, results, module, datamodule)
+    return results["metrics"].get(task.metric, float("nan"))
 
 
 def _place(cfg: DictConfig) -> tuple[Path, str | None]:
@@ -74,18 +80,20 @@ def _place(cfg: DictConfig) -> tuple[Path, str | None]:
 
 def _describe(cfg: DictConfig, run_dir: Path, data_fingerprint: str) -> None:
     write_text(run_dir / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
-    write_json(run_dir / "environment.json", {"versions": versions(), "git": git_state()})
+    environment = {"versions": versions(), "git": git_state(), "kernels": native.describe()}
+    resume.compare_kernels(run_dir / "environment.json", environment["kernels"])
+    write_json(run_dir / "environment.json", environment)
     resume.mark(run_dir, cfg, data_fingerprint)
 
 
 def _fit(
-    module: VideoPrediction,
+    module: pl.LightningModule,
     datamodule: pl.LightningDataModule,
     trainer: pl.Trainer,
     ckpt_path: str | None,
 ) -> None:
     """Train what has weights; keep what has none as it is."""
-    if any(p.requires_grad for p in module.predictor.parameters()):
+    if any(p.requires_grad for p in module.network.parameters()):
         try:
             trainer.fit(module, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
         except SystemExit:
@@ -106,7 +114,8 @@ def _best_checkpoint(trainer: pl.Trainer) -> Path:
 
 def _test(
     cfg: DictConfig,
-    module: VideoPrediction,
+    task: Task,
+    module: pl.LightningModule,
     datamodule: pl.LightningDataModule,
     trainer: pl.Trainer,
     timing: dict[str, float],
@@ -132,22 +141,19 @@ def _test(
         "device": describe_device(trainer),
         "timing": timing,
     }
-    return collect(module, data_record(datamodule, "test"), described, run)
+    return collect(task, module, datamodule, "test", described, run)
 
 
 def _finish(
-    cfg: DictConfig, results: dict, module: VideoPrediction, datamodule: pl.LightningDataModule
+    cfg: DictConfig,
+    task: Task,
+    results: dict,
+    module: pl.LightningModule,
+    datamodule: pl.LightningDataModule,
 ) -> None:
     run_dir = Path(cfg.run_dir)
-    predictor = module.predictor.to("cpu")
-    test_set = datamodule.split("test")
-    title = f"{results['data']['name']} test ({results['data']['source']})"
-    indices = range(min(4, len(test_set)))
-    draw_sequences(
-        run_dir / "predictions", test_set, {results["name"]: predictor}, indices, title=title
-    )
-    draw_curves(run_dir, results)
+    task.draw(run_dir, module, datamodule, results)
     write_results(run_dir, results)
     resume.mark(run_dir, cfg, results["data"]["fingerprint"], finished=True)
-    print_results(results)
+    task.show(results)
     say(f"results, checkpoints and pictures: {os.path.relpath(run_dir)}")

@@ -4,9 +4,11 @@ import fnmatch
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import timm
 from torch import nn
 
 from predcnn.backbones.features import FeatureMaps
+from predcnn.backbones.pretrained import read_pretrained, start_from_pretrained
 from predcnn.backbones.timm_models import PREFIX, create_timm
 from predcnn.backbones.weights import load_official_weights
 from predcnn.blocks.protocol import check_options
@@ -22,9 +24,8 @@ def list_backbones(pattern: str = "*") -> list[str]:
         pattern: with the wild cards of a shell, as "moganet_*" or "timm/convnext*".
     """
     if pattern.startswith(PREFIX):
-        import timm
-
-        return [PREFIX + name for name in timm.list_models(pattern.removeprefix(PREFIX))]
+        names = timm.list_models(pattern.removeprefix(PREFIX), exclude_filters="predcnn_*")
+        return [PREFIX + name for name in names]
     return fnmatch.filter(BACKBONES.names(), pattern)
 
 
@@ -51,7 +52,9 @@ def create_backbone(
         features_only: give the list of the stages' maps, strides 4, 8, 16, 32, and carry
             ``feature_info``; see `FeatureMaps`.
         out_indices: with ``features_only``, which maps.
-        weights: the authors' or timm's checkpoint; see `predcnn.load_official_weights`.
+        weights: the authors' or timm's checkpoint, see `predcnn.load_official_weights`; or what
+            scripts/pretrain_backbone.py made, all but the classifier, reported in the network's
+            ``taken_weights``.
         options: depths, dims and the family's own options; see its class. For timm's networks what
             ``timm.create_model`` takes.
 
@@ -61,13 +64,15 @@ def create_backbone(
     if out_indices is not None and not features_only:
         raise ValueError("out_indices chooses feature maps: say features_only=True with it")
     shared = dict(zip(SHARED_OPTIONS, (num_classes, in_chans, drop_path_rate), strict=True))
-    if name.startswith(PREFIX):
+    if isinstance(name, str) and name.startswith(PREFIX):
         backbone = create_timm(name.removeprefix(PREFIX), **shared, **options)
     else:
         cls = BACKBONES[name]
         check_options(name, cls, options, implied=SHARED_OPTIONS)
         preset = getattr(cls, "presets", {}).get(name, {})
         backbone = cls(**shared, **{**preset, **options})
-    if weights is not None:
+    if read_pretrained(weights) is not None:
+        backbone.taken_weights = start_from_pretrained(backbone, weights)
+    elif weights is not None:
         load_official_weights(backbone, weights)
     return FeatureMaps(backbone, out_indices) if features_only else backbone

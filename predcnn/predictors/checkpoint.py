@@ -139,6 +139,8 @@ def _read_safetensors(path: Path) -> tuple[Mapping[str, object], dict[str, Tenso
 def _checked(path: Path, about: object) -> Mapping[str, object]:
     """What a file says about its predictor, or ValueError if it is not ours."""
     config = about.get("config") if isinstance(about, Mapping) else None
+    if config is not None and about.get("task") == "classification":
+        raise ValueError(f"{path} holds a classifier of images: predcnn.load_backbone loads it")
     if not isinstance(config, Mapping) or "name" not in config or "in_shape" not in config:
         raise ValueError(
             f"{path} says nothing about a predcnn predictor; weights of OpenSTL and others are "
