@@ -28,6 +28,7 @@ _ROOMS = (
     "metrics",
     "ops",
     "predictors",
+    "pretraining",
     "registry",
     "training",
 )

@@ -19,7 +19,7 @@ LAYERS = [
 ]
 LEAVES = {"costs", "data", "metrics", "visual", "weights"}
 PLAIN = {"ops", "blocks", "backbones", "translators", "predictors", "metrics", "costs", "visual"}
-PLAIN |= {"weights"}
+PLAIN |= {"weights", "pretraining"}
 FRAMEWORKS = {"lightning", "pytorch_lightning", "hydra", "omegaconf"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
