@@ -21,11 +21,13 @@ _HOMES = {
     "profile": "predcnn.costs",
 }
 _ROOMS = (
+    "analysis",
     "backbones",
     "blocks",
     "costs",
     "data",
     "metrics",
+    "native",
     "ops",
     "predictors",
     "pretraining",

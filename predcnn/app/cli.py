@@ -18,6 +18,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from predcnn.app.errors import expected, explain
 
+AGAIN = {
+    "train": "; the same command with resume=true continues",
+    "train_backbone": "; the same command with resume=true continues",
+    "pretrain_backbone": "; the same command with resume=true continues",
+    "benchmark": "; the same command continues",
+}
+"""What is said of an interrupted command."""
 TRACEBACKS = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
 
@@ -30,8 +37,7 @@ def _said_in_one_sentence(name: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        again = "; the same command with resume=true continues" if "train" in name else ""
-        sys.exit(f"stopped{again}")
+        sys.exit(f"stopped{AGAIN.get(name, '')}")
     except Exception as error:
         if TRACEBACKS or not expected(error):
             raise
@@ -63,7 +69,8 @@ def _environment(value: str | None) -> Iterator[None]:
             os.environ["HYDRA_FULL_ERROR"] = before
 
 
-def _command(name: str) -> Callable[[], None]:
+def _command(name: str, **spellings: str) -> Callable[[], None]:
+    """A command; ``spellings`` {said: meant} are for words that Hydra takes for a group."""
     users = os.environ.get("HYDRA_FULL_ERROR")
 
     def job(cfg: DictConfig) -> float | None:
@@ -83,6 +90,10 @@ def _command(name: str) -> Callable[[], None]:
             raise
 
     def command() -> None:
+        for i, word in enumerate(sys.argv):
+            said, _, value = word.partition("=")
+            if i and said in spellings:
+                sys.argv[i] = f"{spellings[said]}={value}"
         entry = hydra.main(
             version_base="1.3", config_path="pkg://predcnn.configs", config_name=name
         )
@@ -104,3 +115,8 @@ evaluate = _command("evaluate")
 predict = _command("predict")
 prepare_data = _command("prepare_data")
 import_weights = _command("import_weights")
+benchmark = _command("benchmark")
+analyze = _command("analyze", model="models")
+export = _command("export")
+demo = _command("demo")
+bench = _command("bench")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from predcnn.app.console import say
 from predcnn.app.files import write_json
 from predcnn.app.provenance import fingerprint
 from predcnn.weights.files import read_pickle
@@ -21,6 +22,20 @@ def mark(run_dir: Path, cfg: DictConfig, data_fingerprint: str, finished: bool =
         "finished": finished,
     }
     write_json(run_dir / IDENTITY, identity)
+
+
+def compare_kernels(environment: Path, kernels: str) -> None:
+    """Say so if the run in this directory was computed with other kernels than these.
+
+    A run continues bit for bit only with those that it began with.
+    """
+    if not environment.exists():
+        return
+    before = json.loads(environment.read_text()).get("kernels")
+    if before != kernels:
+        say(
+            f"computed with other kernels so far ({before}; now {kernels}): results round otherwise"
+        )
 
 
 def last_checkpoint(run_dir: Path) -> Path:

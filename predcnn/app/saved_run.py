@@ -127,3 +127,14 @@ def run_folder(path: str) -> Path:
     """The run directory of a checkpoint; of a file anywhere else, the folder it lies in."""
     parent = Path(path).resolve().parent
     return parent.parent if parent.name == "checkpoints" else parent
+
+
+def distinct_names(labels: list[str], paths: list[str]) -> list[str]:
+    """Labels; where two are equal, with the run directory and the file, where needed a number."""
+    if len(set(labels)) == len(labels):
+        return labels
+    places = [f"{run_folder(path).name}/{Path(path).stem}" for path in paths]
+    names = [f"{label} {place}" for label, place in zip(labels, places, strict=True)]
+    if len(set(names)) == len(names):
+        return names
+    return [f"{name} #{i}" for i, name in enumerate(names, 1)]

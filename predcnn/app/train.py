@@ -8,6 +8,7 @@ import lightning.pytorch as pl
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from predcnn import native
 from predcnn.app import resume
 from predcnn.app.allocator import keep_memory
 from predcnn.app.build import build_trainer, check_choices, describe_device
@@ -18,7 +19,7 @@ from predcnn.app.results import collect, write_results
 from predcnn.app.summary import print_start
 from predcnn.app.task import Task
 from predcnn.app.video import VIDEO
-from predcnn.training.callbacks import Checkpoint
+from predcnn.training.callbacks import Checkpoint, Effort
 from predcnn.training.csv_logger import CSVLogger
 from predcnn.weights.files import read_pickle
 
@@ -57,6 +58,8 @@ def run(cfg: DictConfig, task: Task) -> float:
     started = time.perf_counter()
     _fit(module, datamodule, trainer, ckpt_path)
     timing = {"train_s": time.perf_counter() - started}
+    for part in trainer.callbacks:
+        timing |= part.record() if isinstance(part, Effort) else {}
     results = _test(cfg, task, module, datamodule, trainer, timing)
     if trainer.is_global_zero:
         _finish(cfg, task, results, module, datamodule)
@@ -77,7 +80,9 @@ def _place(cfg: DictConfig) -> tuple[Path, str | None]:
 
 def _describe(cfg: DictConfig, run_dir: Path, data_fingerprint: str) -> None:
     write_text(run_dir / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
-    write_json(run_dir / "environment.json", {"versions": versions(), "git": git_state()})
+    environment = {"versions": versions(), "git": git_state(), "kernels": native.describe()}
+    resume.compare_kernels(run_dir / "environment.json", environment["kernels"])
+    write_json(run_dir / "environment.json", environment)
     resume.mark(run_dir, cfg, data_fingerprint)
 
 

@@ -4,6 +4,7 @@ import fnmatch
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import timm
 from torch import nn
 
 from predcnn.backbones.features import FeatureMaps
@@ -23,9 +24,8 @@ def list_backbones(pattern: str = "*") -> list[str]:
         pattern: with the wild cards of a shell, as "moganet_*" or "timm/convnext*".
     """
     if pattern.startswith(PREFIX):
-        import timm
-
-        return [PREFIX + name for name in timm.list_models(pattern.removeprefix(PREFIX))]
+        names = timm.list_models(pattern.removeprefix(PREFIX), exclude_filters="predcnn_*")
+        return [PREFIX + name for name in names]
     return fnmatch.filter(BACKBONES.names(), pattern)
 
 
@@ -64,7 +64,7 @@ def create_backbone(
     if out_indices is not None and not features_only:
         raise ValueError("out_indices chooses feature maps: say features_only=True with it")
     shared = dict(zip(SHARED_OPTIONS, (num_classes, in_chans, drop_path_rate), strict=True))
-    if name.startswith(PREFIX):
+    if isinstance(name, str) and name.startswith(PREFIX):
         backbone = create_timm(name.removeprefix(PREFIX), **shared, **options)
     else:
         cls = BACKBONES[name]

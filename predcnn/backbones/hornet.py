@@ -81,6 +81,7 @@ class HorNet(StagedBackbone):
                 global_filter=global_filters[i],
             ),
             down=norm_patches,
+            per_stage={"orders": orders, "global_filters": global_filters},
         )
         head = ClassifierHead(dims[-1], num_classes, norm=nn.LayerNorm(dims[-1], eps=1e-6))
         super().__init__(patches(in_chans, dims[0], 4), stages, head)

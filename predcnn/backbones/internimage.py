@@ -39,6 +39,7 @@ class DeformableNet(StagedBackbone):
         num_classes: classes; 0 for the pooled features.
         in_chans: channels of the images.
         drop_path_rate: of the last block; linear over the depth.
+        groups: channel groups of the sampling in each stage, which ``block`` reads.
         stage_norm: whether a layer norm closes every stage.
     """
 
@@ -65,6 +66,7 @@ class DeformableNet(StagedBackbone):
         num_classes: int,
         in_chans: int,
         drop_path_rate: float,
+        groups: Sequence[int],
         stage_norm: bool,
     ) -> None:
         stages = make_stages(
@@ -74,6 +76,7 @@ class DeformableNet(StagedBackbone):
             block=block,
             down=lambda dim, out: conv_norm(dim, out, bias=False),
             norm=LayerNorm2d if stage_norm else lambda dim: nn.Identity(),
+            per_stage={"groups": groups},
         )
         wide = int(dims[-1] * HEAD_RATIO)
         conv = nn.Sequential(ConvBN(nn.Conv2d(dims[-1], wide, 1, bias=False)), nn.GELU())
@@ -153,6 +156,7 @@ class InternImage(DeformableNet):
             num_classes=num_classes,
             in_chans=in_chans,
             drop_path_rate=drop_path_rate,
+            groups=groups,
             stage_norm=not post_norm or center_feature_scale,
         )
 
@@ -235,5 +239,6 @@ class FlashInternImage(DeformableNet):
             num_classes=num_classes,
             in_chans=in_chans,
             drop_path_rate=drop_path_rate,
+            groups=groups,
             stage_norm=not post_norm,
         )

@@ -68,6 +68,7 @@ class MogaNet(StagedBackbone):
             ),
             down=lambda dim, out: patch_embed(dim, out, 3, 2),
             norm=nn.BatchNorm2d,
+            per_stage={"mlp_ratios": mlp_ratios},
         )
         head = ClassifierHead(dims[-1], num_classes)
         super().__init__(patch_embed_twice(in_chans, dims[0]), stages, head)

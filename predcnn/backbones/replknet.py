@@ -99,6 +99,7 @@ class RepLKNet(StagedBackbone):
                 dw_ratio=dw_ratio,
             ),
             down=_transition,
+            per_stage={"large_kernel_sizes": large_kernel_sizes},
         )
         head = ClassifierHead(dims[-1], num_classes)
         super().__init__(_stem(in_chans, dims[0]), stages, head, norm=nn.BatchNorm2d(dims[-1]))

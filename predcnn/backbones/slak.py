@@ -75,6 +75,7 @@ class SLaK(StagedBackbone):
                 layer_scale=layer_scale,
             ),
             down=norm_patches,
+            per_stage={"large_kernel_sizes": large_kernel_sizes},
         )
         head = ClassifierHead(dims[-1], num_classes, norm=nn.LayerNorm(dims[-1], eps=1e-6))
         super().__init__(patches(in_chans, dims[0], 4), stages, head)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from predcnn.backbones.features import take_indices
-from predcnn.ops.fold import merge_parts
+from predcnn.ops.fold import Savings, merge_parts
 from predcnn.registry import BACKBONES
 
 CONVNEXT_KEYS = {
@@ -72,6 +72,7 @@ def make_stages(
     block: Callable[[int, int, float], nn.Module],
     down: Callable[[int, int], nn.Module],
     norm: Callable[[int], nn.Module] = lambda dim: nn.Identity(),
+    per_stage: Mapping[str, Sequence[object]] | None = None,
 ) -> list[Stage]:
     """One `Stage` per width; stochastic depth grows linearly from 0 over all blocks.
 
@@ -82,9 +83,16 @@ def make_stages(
         block: (stage, index in the stage, drop_path) -> block.
         down: (channels before, channels after) -> downsampling.
         norm: channels -> norm at the end of a stage.
+        per_stage: further options that ``block`` reads one value per stage of, by name.
+
+    Raises:
+        ValueError: an option that is not one value per stage, or a rate that is no probability.
     """
-    if len(dims) != len(depths) or not dims:
-        raise ValueError(f"dims and depths are one number per stage, not {dims} and {depths}")
+    for name, values in {"depths": depths, **(per_stage or {})}.items():
+        if not dims or len(values) != len(dims):
+            raise ValueError(
+                f"{name} is one value per stage, as many as dims {tuple(dims)}, not {values}"
+            )
     if not 0.0 <= drop_path_rate <= 1.0:
         raise ValueError(f"drop_path_rate is a probability in [0, 1], not {drop_path_rate}")
     rates = iter(torch.linspace(0, drop_path_rate, sum(depths), device="cpu").tolist())
@@ -149,7 +157,7 @@ class StagedBackbone(nn.Module):
     Attributes:
         feature_info: one dict per stage, as timm has it: num_chs, reduction, module.
         num_features: channels of the last stage. num_classes: of the classifier.
-        merged: whether branches or norms were merged.
+        merged: whether branches or norms were merged. savings: what that saved, None before.
     """
 
     presets: ClassVar[dict[str, dict[str, object]]] = {}
@@ -175,6 +183,7 @@ class StagedBackbone(nn.Module):
             for i, stage in enumerate(stages)
         ]
         self.merged = False
+        self.savings: Savings | None = None
 
     @property
     def openstl_keys(self) -> dict[str, str]:
@@ -270,7 +279,10 @@ class StagedBackbone(nn.Module):
         return {"stem": r"^stem", "blocks": r"^stages\.(\d+)" if coarse else blocks}
 
     def merge(self) -> "StagedBackbone":
-        """Fold normalisation and parallel branches for inference, in place; returns itself."""
-        merge_parts(self)
+        """Fold normalisation and parallel branches for inference, in place; returns itself.
+
+        ``savings`` says what the network no longer has.
+        """
+        self.savings = merge_parts(self)
         self.merged = True
         return self

@@ -70,6 +70,11 @@ class UniFormer(StagedBackbone):
         overlap: bool = False,
         layer_scale: float | None = None,
     ) -> None:
+        if any(dim % head_dim for dim in dims[LOCAL_STAGES:]):
+            raise ValueError(
+                f"heads of {head_dim} channels do not divide the stages with self-attention, "
+                f"{tuple(dims[LOCAL_STAGES:])} wide"
+            )
         stages = make_stages(
             dims,
             depths,
@@ -88,6 +93,8 @@ class UniFormer(StagedBackbone):
         head = ClassifierHead(dims[-1], num_classes)
         super().__init__(stem, stages, head, norm=nn.BatchNorm2d(dims[-1]))
         self.published_keys = SHARED_KEYS | (OVERLAP_KEYS if overlap else PATCH_KEYS)
-        for layer in self.modules():
-            if isinstance(layer, CONVOLUTIONS) and layer.kernel_size != (1, 1):
-                layer.reset_parameters()
+        # unlike the video prediction code, the image network keeps torch's default here
+        for stage in self.stages[:LOCAL_STAGES]:
+            for layer in stage.modules():
+                if isinstance(layer, CONVOLUTIONS):
+                    layer.reset_parameters()

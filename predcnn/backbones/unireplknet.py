@@ -77,6 +77,7 @@ class UniRepLKNet(StagedBackbone):
                 layer_scale=layer_scale,
             ),
             down=conv_norm,
+            per_stage={"kernel_sizes": kernel_sizes},
         )
         head = ClassifierHead(dims[-1], num_classes, norm=nn.LayerNorm(dims[-1], eps=1e-6))
         super().__init__(conv_norm_twice(in_chans, dims[0]), stages, head)

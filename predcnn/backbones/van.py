@@ -65,6 +65,7 @@ class VAN(StagedBackbone):
             ),
             down=lambda dim, out: patch_embed(dim, out, 3, 2),
             norm=LayerNorm2d,
+            per_stage={"mlp_ratios": mlp_ratios},
         )
         head = ClassifierHead(dims[-1], num_classes)
         super().__init__(patch_embed(in_chans, dims[0], 7, 4), stages, head)

@@ -7,7 +7,8 @@ import lightning
 import torch
 from torch.utils.data import DataLoader
 
-import predcnn.data.moving_mnist  # noqa: F401  registers its sets
+import predcnn.data.moving_mnist
+import predcnn.data.video_folder  # noqa: F401  both register their sets
 from predcnn.data.options import options_from
 from predcnn.data.pools import SPLITS
 from predcnn.data.sampler import SequenceSampler
@@ -218,14 +219,13 @@ class SequenceDataModule(SplitDataModule):
         """Facts for the table at the start of a run, label -> text."""
         frames_in, channels, height, width = self.in_shape
         lengths = (f"{len(self.split(name)):,} {name}" for name in SPLITS)
-        noise = getattr(self.family.options, "noise", None)
         return {
             "data": self.family.name,
             "source": self.source,
             "protocol": self.protocol,
             "sequences": ", ".join(lengths),
             "frames": f"{frames_in} -> {self.frames_out} of {channels}x{height}x{width}",
-            "noise": noise or "none",
+            **self.family.facts,
             "batch": f"{self.batch_size} sequences per process, {self.num_workers} workers",
             "fingerprint": self.fingerprint[:12],
         }

@@ -10,6 +10,8 @@ import logging
 import os
 import tempfile
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -94,6 +96,20 @@ def digest(path: Path, algorithm: str = "sha256") -> str:
     return state.hexdigest()
 
 
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """A temporary file beside ``target`` that takes its place when the block succeeds."""
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)  # mkstemp makes it private
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def altered(path: Path, found: str, expected: str, hint: str = "") -> ValueError:
     """The error for a file whose MD5 is not the published one."""
     return ValueError(
@@ -118,22 +134,22 @@ def fetch(target: Path, urls: list[str], md5: str) -> None:
         PermissionError: the folder cannot be written.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(target) as temporary:
+        _download(temporary, target, urls, md5)
+
+
+def _download(temporary: Path, target: Path, urls: list[str], md5: str) -> None:
     failures = []
     for url in urls:
-        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
         try:
-            with os.fdopen(handle, "wb") as file:
+            with temporary.open("wb") as file:
                 found = _copy(url, file)
                 os.fsync(file.fileno())
             if found == md5:
-                os.chmod(temporary, 0o644)  # mkstemp makes it private
-                os.replace(temporary, target)
                 return
             failures.append(f"{url} (MD5 {found}, expected {md5})")
         except (OSError, http.client.HTTPException) as error:  # URLError, timeouts are OSErrors
             failures.append(f"{url} ({error})")
-        finally:
-            Path(temporary).unlink(missing_ok=True)
     raise ConnectionError(
         f"could not download {target.name}: {'; '.join(failures)}; "
         f"without a network put the file at {target} by hand"

@@ -80,8 +80,8 @@ class ImageFolder:
         if val is not None and has_test:
             splits = {"train": train, "val": self._evaluation(val), "test": self._labelled(test)}
             return splits, "train/, val/ and test/ as they are"
-        kept, held_out = hold_out(train, self.options.val_share, self.options.eval_seed)
         held = self._labelled(test) if has_test else self._evaluation(val)
+        kept, held_out = hold_out(train, self.options.val_share, self.options.eval_seed)
         name = "test" if has_test else val.name
         sentence = (
             f"test is {name}/, validation {self.options.val_share:g} of each class of train/ "

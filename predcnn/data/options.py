@@ -67,7 +67,7 @@ class MovingMNISTOptions:
         for name in ("seed", "eval_seed"):
             whole(name, getattr(self, name))
         for name in ("download", "verify"):
-            _boolean(name, getattr(self, name))
+            boolean(name, getattr(self, name))
         object.__setattr__(self, "width", self.height if self.width is None else self.width)
         for name in ("height", "width"):
             whole(name, getattr(self, name), SPRITE)
@@ -135,6 +135,7 @@ def whole(name: str, value: object, least: int | None = None) -> None:
         raise ValueError(f"data.{name} is at least {least}, not {value}")
 
 
-def _boolean(name: str, value: object) -> None:
+def boolean(name: str, value: object) -> None:
+    """ValueError unless ``value`` is true or false."""
     if not isinstance(value, bool):
         raise ValueError(f"data.{name} is true or false, not {value!r}")

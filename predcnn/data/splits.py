@@ -39,7 +39,11 @@ class SplitFamily(Protocol):
 
 
 class SequenceFamily(SplitFamily, Protocol):
-    """A data set of sequences; its options have ``noise`` where there is some."""
+    """A data set of sequences: see :class:`predcnn.data.moving_mnist.MovingMNIST`.
+
+    ``facts`` are lines of its own for the table at the start of a run, label -> text.
+    """
 
     in_shape: tuple[int, int, int, int]
     frames_out: int
+    facts: dict[str, str]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from predcnn.ops.fold import merge_parts
+from predcnn.ops.fold import Savings, merge_parts
 from predcnn.predictors.rollout import roll_out
 from predcnn.predictors.sizes import tiled
 from predcnn.registry import PREDICTORS
@@ -58,6 +58,7 @@ class Predictor(nn.Module):
         config: plain dict {"name", "in_shape", "frames_out", "compat", options...} (sequences as
             tuples) that `predcnn.create_predictor` accepts back.
         merged: whether `merge` was called.
+        savings: what it saved, None before.
         taken_weights: what the translator received from a backbone's checkpoint, printable; None
             where nothing was asked for.
 
@@ -88,6 +89,7 @@ class Predictor(nn.Module):
         self.frames_out = check_frames_out(frames_out, self.in_shape[0])
         self.compat = check_compat(type(self).__name__, compat)
         self.merged = False
+        self.savings: Savings | None = None
 
     def check_past(self, past: Tensor) -> None:
         """Raise if ``past`` is no float tensor (B, T, C, H, W) with this predictor's T and C."""
@@ -138,8 +140,9 @@ class Predictor(nn.Module):
 
         Calls ``merge_()`` of every part that has one, inner parts first, and switches to eval mode:
         the outputs there stay the same up to rounding, training from here is meaningless.
+        ``savings`` says what the predictor no longer has.
         """
-        merge_parts(self)
+        self.savings = merge_parts(self)
         self.merged = True
         return self
 

@@ -59,6 +59,7 @@ class VideoPrediction(pl.LightningModule):
         self.seed = seed
         self.frames_in = predictor.in_shape[0]
         self.test_results: dict = {}
+        self._total_steps: int | None = None
         stepwise = getattr(objective, "stepwise", None)
         self.automatic_optimization = stepwise is None or not stepwise(predictor)
         # Not submodules: LPIPS carries a network that must not enter the checkpoints.
@@ -95,7 +96,9 @@ class VideoPrediction(pl.LightningModule):
 
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
         frames = self._frames(batch, f"training step {self.global_step}")
-        progress = Progress(self.global_step, self.current_epoch, self.global_rank)
+        progress = Progress(
+            self.global_step, self.current_epoch, self.global_rank, self._total_steps
+        )
         if self.automatic_optimization:
             parts = self.objective(self.predictor, frames, self.frames_in, progress)
         else:
@@ -156,7 +159,9 @@ class VideoPrediction(pl.LightningModule):
 
     def configure_optimizers(self) -> dict:
         optimizer = self.make_optimizer(self.predictor.parameters())
-        return scheduled(optimizer, self.make_scheduler, self.trainer)
+        configured = scheduled(optimizer, self.make_scheduler, self.trainer)
+        self._total_steps = int(self.trainer.estimated_stepping_batches)
+        return configured
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         checkpoint["predcnn"] = {"config": self.predictor.config, "run": self.run_description}

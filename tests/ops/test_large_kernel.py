@@ -4,11 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from predcnn.ops.depthwise import DepthwiseConv2d
 from predcnn.ops.large_kernel import (
     DILATED_BRANCHES,
     DecomposedLargeKernelConv,
-    DepthwiseConv2d,
-    DilatedDepthwiseConv2d,
     DilatedReparamConv,
     ReparamLargeKernelConv,
 )
@@ -85,8 +84,8 @@ def test_merging_leaves_the_output_and_happens_once(make, left):
 
 
 @pytest.mark.parametrize(("kernel", "rate"), [(3, 1), (3, 4), (7, 2)])
-def test_dilation_as_a_dense_kernel_is_dilation(kernel, rate):
-    conv = DilatedDepthwiseConv2d(5, kernel, rate)
+def test_dilation_by_phases_is_dilation(kernel, rate):
+    conv = DepthwiseConv2d(5, kernel, dilation=rate, bias=False)
     x = torch.randn(2, 5, 12, 9, requires_grad=True)
     plain = nn.functional.conv2d(x, conv.weight, None, 1, conv.padding, rate, 5)
     upstream = torch.randn_like(plain)
