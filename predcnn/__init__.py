@@ -31,6 +31,7 @@ _ROOMS = (
     "native",
     "ops",
     "predictors",
+    "pretraining",
     "registry",
     "training",
 )

@@ -26,6 +26,7 @@ PLAIN = {
     "backbones",
     "translators",
     "predictors",
+    "pretraining",
     "metrics",
     "costs",
     "visual",
