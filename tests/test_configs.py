@@ -93,8 +93,7 @@ def test_every_other_file_composes(group, choice):
 
 @pytest.mark.parametrize(
     "name",
-    ["analyze", "bench", "benchmark", "demo", "evaluate", "export"]
-    + ["import_weights", "predict", "prepare_data"],
+    "analyze bench benchmark demo evaluate export import_weights predict prepare_data".split(),
 )
 def test_every_command_composes(name):
     composed(name=name)
