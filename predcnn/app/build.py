@@ -9,6 +9,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning.pytorch.callbacks import EMAWeightAveraging
 from omegaconf import DictConfig
+from torch import nn
 
 from predcnn.app.provenance import fingerprint, plain
 from predcnn.data import SequenceDataModule
@@ -44,6 +45,8 @@ def build_module(cfg: DictConfig, datamodule: SequenceDataModule) -> VideoPredic
         )
     if cfg.channels_last:
         predictor.to(memory_format=torch.channels_last)
+    if cfg.recompute:
+        _recompute(predictor, cfg)
     if cfg.compile:
         predictor.compile()
     lpips = cfg.lpips_weights and {"lpips": {"backbone_weights": cfg.lpips_weights}}
@@ -57,6 +60,17 @@ def build_module(cfg: DictConfig, datamodule: SequenceDataModule) -> VideoPredic
         run=_description(cfg, datamodule),
         seed=cfg.seed,
     )
+
+
+def _recompute(predictor: nn.Module, cfg: DictConfig) -> None:
+    translator = getattr(predictor, "translator", None)
+    if not hasattr(translator, "recompute"):
+        raise ValueError(f"recompute=true is for a stack of blocks, which {cfg.name} has not")
+    if cfg.compile:
+        raise ValueError(
+            "recompute=true and compile=true exclude each other: torch.compile decides"
+        )
+    translator.recompute = True
 
 
 def _description(cfg: DictConfig, datamodule: SequenceDataModule) -> dict:

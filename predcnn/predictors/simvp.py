@@ -12,6 +12,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from predcnn.ops.conv import ConvNormAct
+from predcnn.ops.frames import join_frames, split_frames
 from predcnn.predictors.protocol import Predictor
 from predcnn.predictors.rollout import roll_out
 from predcnn.predictors.sizes import pad_to_multiple
@@ -145,7 +146,6 @@ class SimVP(Predictor):
         batch, T, _, height, width = past.shape
         frames = pad_to_multiple(past, self.stride)
         z, skip = self.encoder(frames.flatten(0, 1))
-        z = self.translator(z.unflatten(0, (batch, T)).flatten(1, 2))  # (B, T hid_S, H', W')
-        z = z.unflatten(1, (T, -1)).flatten(0, 1)
-        future = self.decoder(z, skip).unflatten(0, (batch, T))
+        z = self.translator(join_frames(z, batch))  # (B, T hid_S, H', W')
+        future = self.decoder(split_frames(z, T), skip).unflatten(0, (batch, T))
         return future[:, : self.frames_out, :, :height, :width]
