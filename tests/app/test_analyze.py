@@ -122,7 +122,7 @@ def test_a_classifier_comes_back_from_its_checkpoint(tmp_path):
         (["kind=erf", "model=[van_b0,van_b1]", "weights=[a]"], "2 networks, 1 files"),
         (["kind=erf", "model=van_b0", "images=nowhere"], "nowhere holds no pictures"),
         (["kind=gradcam", "model=van_b0", "layer=stages.9"], "did you mean stages."),
-        (["kind=interactions", "model=van_b0", "interactions.preset=x"], "cpu, "),
+        (["kind=interactions", "model=van_b0", "interactions.preset=x"], "imagenet, cpu"),
         (["kind=shape_bias", "model=van_b0"], "stimuli=…"),
     ],
 )  # fmt: skip
