@@ -6,14 +6,14 @@ https://arxiv.org/abs/2301.00808 (sec. 3.1). A dense network that sets hidden pi
 and after every layer gives what their sparse convolutions give.
 """
 
-import contextlib
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from predcnn.ops import plain
+from predcnn.native import plain
 from predcnn.pretraining.masks import at_size
 
 POINTWISE = """
@@ -52,10 +52,10 @@ class SparseContext(TorchFunctionMode):
     def __init__(self, mask: Tensor) -> None:
         super().__init__()
         self.visible = ~mask
-        self._plain = contextlib.ExitStack()
+        self._plain = ExitStack()
 
     def __enter__(self) -> "SparseContext":
-        self._plain.enter_context(plain())  # what it sees must be operations that it knows
+        self._plain.enter_context(plain())  # compiled operators could not be seen through
         return super().__enter__()
 
     def __exit__(self, *error: object) -> None:
