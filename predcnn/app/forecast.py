@@ -51,6 +51,7 @@ def forecast(cfg: DictConfig) -> list[Path]:
     """
     if isinstance(cfg.ckpt_path, ListConfig):
         raise ValueError("input= is predicted by one checkpoint, not by a list of them")
+    _check_counts(cfg)
     predictor = load_predictor(cfg.ckpt_path, device=cfg.device, trusted=cfg.trusted)
     run = read_description(cfg.ckpt_path).get("run", {})
     horizon = check_frames_out(cfg.horizon, predictor.frames_out)
@@ -76,6 +77,13 @@ def forecast(cfg: DictConfig) -> list[Path]:
     written = write_forecasts(found, files, cfg.view, cfg.fps)
     say("written: " + ", ".join(map(str, written)))
     return written
+
+
+def _check_counts(cfg: DictConfig) -> None:
+    for name in ("frame_step", "batch_size"):
+        value = 1 if cfg[name] is None else cfg[name]
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} is a whole number, at least 1, not {value!r}")
 
 
 @dataclass(frozen=True)
