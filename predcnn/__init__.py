@@ -14,6 +14,7 @@ _HOMES = {
     "load_predictor": "predcnn.predictors.checkpoint",
     "save_predictor": "predcnn.predictors.checkpoint",
     "load_backbone": "predcnn.backbones.checkpoint",
+    "save_pretrained": "predcnn.predictors.checkpoint",
     "load_openstl_weights": "predcnn.predictors.weights",
     "export_openstl_state_dict": "predcnn.predictors.weights",
     "create_backbone": "predcnn.backbones.create",

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 from hydra import compose, initialize_config_module
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -49,8 +50,15 @@ def test_every_loss_composes(loss):
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "lamb"])
-def test_every_optimizer_gets_the_rate_of_the_run(optimizer):
-    assert composed(f"optimizer={optimizer}", "optimizer.lr=0.3").optimizer.lr == 0.3
+def test_every_optimizer_gets_the_rate_of_the_run_and_saves_plain_data(optimizer, tmp_path):
+    weight = torch.ones(2, requires_grad=True)
+    cfg = composed(f"optimizer={optimizer}", "optimizer.lr=0.3")
+    made = instantiate(cfg.optimizer)([weight])
+    assert made.param_groups[0]["lr"] == 0.3
+    weight.sum().backward()
+    made.step()
+    torch.save(made.state_dict(), tmp_path / "state.pt")
+    torch.load(tmp_path / "state.pt", weights_only=True)
 
 
 def test_the_data_file_lists_every_option():

@@ -91,10 +91,7 @@ def test_every_other_file_composes(group, choice):
     OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["analyze", "bench", "benchmark", "evaluate", "import_weights", "predict", "prepare_data"],
-)
+@pytest.mark.parametrize("name", sorted(path.stem for path in CONFIGS.glob("*.yaml")))
 def test_every_command_composes(name):
     composed(name=name)
 

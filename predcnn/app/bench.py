@@ -8,10 +8,11 @@ import torch
 from omegaconf import DictConfig
 
 from predcnn import native
+from predcnn.app.allocator import keep_memory
 from predcnn.app.files import check_writable, write_json, write_text
 from predcnn.app.provenance import command, git_state, versions
-from predcnn.benchmarks import GROUPS
-from predcnn.benchmarks.comparing import CLOCKS, gemm_peak, measure
+from predcnn.benchmarks import ALONE, GROUPS
+from predcnn.benchmarks.comparing import CLOCKS, How, gemm_peak
 from predcnn.benchmarks.report import as_json, as_markdown, geometric_mean, line
 from predcnn.costs import describe_device
 
@@ -24,19 +25,22 @@ def bench(cfg: DictConfig) -> None:
         raise ValueError(f"clock={cfg.clock}: accepted are {', '.join(CLOCKS)}")
     if cfg.rounds < 1:
         raise ValueError(f"rounds is at least 1, not {cfg.rounds}")
+    if cfg.keep_memory:
+        keep_memory()
     folder = Path(cfg.output)
     check_writable(folder)
     torch.set_num_threads(cfg.threads)
-    for group in GROUPS if cfg.group == "all" else [cfg.group]:
+    groups = [g for g in GROUPS if g not in ALONE] if cfg.group == "all" else [cfg.group]
+    for group in groups:
         _run(group, cfg, folder)
 
 
 def _run(group: str, cfg: DictConfig, folder: Path) -> None:
-    peak = gemm_peak()
+    peak = gemm_peak(cfg.clock)
     print(f"{group}: {describe_device()}, GEMM peak {peak / 1e9:.0f} G multiply–adds/s", flush=True)
-    rows = []
+    rows, how = [], How(cfg.rounds, cfg.clock, peak)
     for comparison in GROUPS[group](lambda name: fnmatch.fnmatch(name, cfg.only)):
-        rows.append(measure(comparison, rounds=cfg.rounds, clock=cfg.clock, peak=peak))
+        rows.append(comparison.measure(how))
         print(line(rows[-1]), flush=True)
     if not rows:
         raise ValueError(f"only={cfg.only}: nothing in group {group} has such a name")

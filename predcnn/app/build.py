@@ -44,6 +44,8 @@ def build_module(cfg: DictConfig, datamodule: SequenceDataModule) -> VideoPredic
         raise ValueError(
             f"compile=true compiles the forward pass, and {cfg.name} is trained by unrolling"
         )
+    if cfg.recompute:
+        _recompute(predictor, cfg)
     lay_out(cfg, predictor)
     lpips = cfg.lpips_weights and {"lpips": {"backbone_weights": cfg.lpips_weights}}
     return VideoPrediction(
@@ -56,6 +58,17 @@ def build_module(cfg: DictConfig, datamodule: SequenceDataModule) -> VideoPredic
         run=description(cfg, datamodule),
         seed=cfg.seed,
     )
+
+
+def _recompute(predictor: nn.Module, cfg: DictConfig) -> None:
+    translator = getattr(predictor, "translator", None)
+    if not hasattr(translator, "recompute"):
+        raise ValueError(f"recompute=true is for a stack of blocks, which {cfg.name} has not")
+    if cfg.compile:
+        raise ValueError(
+            "recompute=true and compile=true exclude each other: torch.compile decides"
+        )
+    translator.recompute = True
 
 
 def lay_out(cfg: DictConfig, network: nn.Module) -> None:

@@ -51,6 +51,7 @@ def forecast(cfg: DictConfig) -> list[Path]:
     """
     if isinstance(cfg.ckpt_path, ListConfig):
         raise ValueError("input= is predicted by one checkpoint, not by a list of them")
+    _check_counts(cfg)
     predictor = load_predictor(cfg.ckpt_path, device=cfg.device, trusted=cfg.trusted)
     run = read_description(cfg.ckpt_path).get("run", {})
     horizon = check_frames_out(cfg.horizon, predictor.frames_out)
@@ -62,20 +63,27 @@ def forecast(cfg: DictConfig) -> list[Path]:
         say(f"left out: {name} {reason}")
     size = OmegaConf.to_container(cfg.size) if isinstance(cfg.size, ListConfig) else cfg.size
     shape = FrameShape.of(size, cfg.fit, predictor.in_shape)
-    plans = [_plan(r, predictor, horizon, cfg.start, step) for r in recordings]
+    plans = [plan_of(r, predictor, horizon, cfg.start, step) for r in recordings]
     folder = run_folder(cfg.ckpt_path) / "predictions"
     names = [recording.name for recording in recordings]
     files = check_output(cfg.output, folder, names, list(cfg.formats))
     for recording, plan in zip(recordings, plans, strict=True):
         _announce(recording, plan, shape, predictor, horizon, step)
     with torch.inference_mode():
-        found = _forecasts(predictor, recordings, plans, shape, horizon, cfg.batch_size)
+        found = predict_all(predictor, recordings, plans, shape, horizon, cfg.batch_size)
     for item in found:
         if item.trial is not None:
             _say_errors(item.name, item.trial.errors)
     written = write_forecasts(found, files, cfg.view, cfg.fps)
     say("written: " + ", ".join(map(str, written)))
     return written
+
+
+def _check_counts(cfg: DictConfig) -> None:
+    for name in ("frame_step", "batch_size"):
+        value = 1 if cfg[name] is None else cfg[name]
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} is a whole number, at least 1, not {value!r}")
 
 
 @dataclass(frozen=True)
@@ -87,9 +95,14 @@ class Plan:
     truth: range | None
 
 
-def _plan(
+def plan_of(
     recording: Recording, predictor: nn.Module, horizon: int, start: int | None, step: int
 ) -> Plan:
+    """Which frames a forecast of ``horizon`` frames from ``start`` on needs; None: from the end on.
+
+    Raises:
+        ValueError: the recording has too few frames before ``start``.
+    """
     frames_in, count = predictor.in_shape[0], recording.clip.frames
     reach = (frames_in - 1) * step + 1  # frames of the clip that the past covers
     first = count - 1 + step if start is None else start
@@ -112,7 +125,7 @@ def _plan(
     return Plan(past, known[:frames_in], known[frames_in:])
 
 
-def _forecasts(
+def predict_all(
     predictor: nn.Module,
     recordings: Sequence[Recording],
     plans: Sequence[Plan],
@@ -120,6 +133,7 @@ def _forecasts(
     horizon: int,
     batch_size: int,
 ) -> list[Forecast]:
+    """Forecasts of all recordings, with trials where their plans have a truth."""
     pasts = [r.frames(plan.past, shape) for r, plan in zip(recordings, plans, strict=True)]
     futures = _in_batches(predictor, pasts, horizon, batch_size)
     tried = [i for i, plan in enumerate(plans) if plan.truth is not None]
@@ -129,7 +143,7 @@ def _forecasts(
     for i, past, guess in zip(tried, before, guesses, strict=True):
         truth = recordings[i].frames(plans[i].truth, shape)
         guess = guess[: len(truth)]
-        trials[i] = Trial(past, truth, guess, _errors(past, truth, guess))
+        trials[i] = Trial(past, truth, guess, errors_of(past, truth, guess))
     return [
         Forecast(r.name, pasts[i], futures[i], r.clip.fps, trials.get(i))
         for i, r in enumerate(recordings)
@@ -156,7 +170,7 @@ def _parts(items: list[int], size: int) -> Iterator[list[int]]:
         yield items[start : start + size]
 
 
-def _errors(past: Tensor, truth: Tensor, prediction: Tensor) -> dict:
+def errors_of(past: Tensor, truth: Tensor, prediction: Tensor) -> dict:
     """{"prediction", "copy_last"} -> metrics and their values per lead time."""
     metrics = [name for name in METRICS if name != "ssim" or min(truth.shape[-2:]) >= WINDOW]
     names = [*metrics, *(f"{name}_per_frame" for name in metrics)]

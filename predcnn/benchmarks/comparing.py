@@ -9,6 +9,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -37,6 +38,37 @@ class Comparison:
     tolerance: float = 1e-4
     macs: int | None = None
     note: str = ""
+
+    def measure(self, how: "How") -> "Row":
+        """One warm-up of each side, whose results are compared, then all rounds in turn."""
+        now = CLOCKS[how.clock]
+        error = largest_error(self.ours(), self.plain())
+        ours, plain = [], []
+        gc.collect()
+        for _ in range(how.rounds):
+            for call, seconds in ((self.ours, ours), (self.plain, plain)):
+                start = now()
+                call()
+                seconds.append(now() - start)
+        share = None
+        if self.macs is not None:
+            share = self.macs / statistics.median(ours) / how.gemm_peak
+        return row_of(self, ours, plain, error, share)
+
+
+@dataclass(frozen=True)
+class How:
+    """How all rows of a run are measured.
+
+    Attributes:
+        rounds: measured pairs.
+        clock: a name of CLOCKS.
+        gemm_peak: multiply–adds per second of `gemm_peak`.
+    """
+
+    rounds: int
+    clock: str
+    gemm_peak: float
 
 
 @dataclass(frozen=True)
@@ -97,41 +129,46 @@ def largest_error(ours: object, plain: object) -> float:
     return worst
 
 
-def gemm_peak(size: int = 1024, repeats: int = 7) -> float:
+def gemm_peak(clock: str, size: int = 1024, repeats: int = 7) -> float:
     """Multiply–adds per second of a float32 matrix product with the threads now set."""
+    now = CLOCKS[clock]
     a, b = torch.rand(size, size), torch.rand(size, size)
     out = torch.empty(size, size)
     seconds = []
     for _ in range(repeats + 2):
-        start = time.perf_counter()
+        start = now()
         torch.mm(a, b, out=out)
-        seconds.append(time.perf_counter() - start)
+        seconds.append(now() - start)
     return size**3 / statistics.median(seconds[2:])
 
 
-def measure(comparison: Comparison, *, rounds: int, clock: str, peak: float) -> Row:
-    """One warm-up of each side, whose results are compared, then ``rounds`` of both in turn."""
-    now = CLOCKS[clock]
-    error = largest_error(comparison.ours(), comparison.plain())
-    ours, plain = [], []
-    gc.collect()
-    for _ in range(rounds):
-        for call, seconds in ((comparison.ours, ours), (comparison.plain, plain)):
-            start = now()
-            call()
-            seconds.append(now() - start)
-    ratios = sorted(p / o for p, o in zip(plain, ours, strict=True))
-    quartiles = statistics.quantiles(ratios, n=4) if rounds > 1 else [ratios[0]] * 3
-    ours_s = statistics.median(ours)
+class Named(Protocol):
+    """What a row says about what was measured."""
+
+    name: str
+    tolerance: float
+    note: str
+
+
+def row_of(
+    about: Named,
+    ours: Sequence[float],
+    plain: Sequence[float],
+    error: float,
+    gemm_share: float | None = None,
+) -> Row:
+    """The row of pairs of seconds, measured in turn."""
+    ratios = [p / o for p, o in zip(plain, ours, strict=True)]
+    quartiles = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else ratios * 3
     return Row(
-        name=comparison.name,
-        ours_s=ours_s,
+        name=about.name,
+        ours_s=statistics.median(ours),
         plain_s=statistics.median(plain),
         ratio=statistics.median(ratios),
         spread=(quartiles[2] - quartiles[0]) / 2,
-        rounds=rounds,
+        rounds=len(ratios),
         error=error,
-        tolerance=comparison.tolerance,
-        gemm_share=comparison.macs / ours_s / peak if comparison.macs else None,
-        note=comparison.note,
+        tolerance=about.tolerance,
+        gemm_share=gemm_share,
+        note=about.note,
     )

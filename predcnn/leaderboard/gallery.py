@@ -51,20 +51,22 @@ def write_gallery(path: Path, films: Mapping[str, list[np.ndarray]], columns: in
         raise ValueError("a gallery needs at least one film")
     columns = min(columns, len(films))
     rows = ceil(len(films) / columns)
-    width, height = PANEL + GAP, PANEL + LABEL + GAP
+    frame_height, frame_width, _ = next(iter(films.values()))[0].shape
+    panel = round(PANEL * frame_height / frame_width)
+    width, height = PANEL + GAP, panel + LABEL + GAP
     page = Image.new("RGB", (columns * width + GAP, rows * height + GAP), PAPER)
     draw = ImageDraw.Draw(page)
     places = []
     for i, label in enumerate(films):
         x, y = GAP + i % columns * width, GAP + i // columns * height
         draw.text((x, y), shorten(label, PANEL, 12), fill=INK, font=font(12))
-        draw.rectangle((x - 1, y + LABEL - 1, x + PANEL, y + LABEL + PANEL), outline=BORDER)
+        draw.rectangle((x - 1, y + LABEL - 1, x + PANEL, y + LABEL + panel), outline=BORDER)
         places.append((x, y + LABEL))
     pages = []
     for frames in zip(*films.values(), strict=True):
         shown = page.copy()
         for frame, place in zip(frames, places, strict=True):
-            shown.paste(fit(np.ascontiguousarray(frame), (PANEL, PANEL)), place)
+            shown.paste(fit(np.ascontiguousarray(frame), (panel, PANEL)), place)
         pages.append(np.asarray(shown))
     write_gif(path, pages, fps=FPS)
 

@@ -11,7 +11,7 @@ import tempfile
 import warnings
 from pathlib import Path
 
-SOURCES = ("depthwise.cpp", "group_norm_silu.cpp", "scan.cpp", "ssim.cpp")
+SOURCES = ("deform.cpp", "depthwise.cpp", "group_norm_silu.cpp", "scan.cpp", "ssim.cpp")
 HERE = Path(__file__).resolve().parent
 FLAGS = ("-O3", "-march=native", "-mprefer-vector-width=512", "-std=c++17", "-fopenmp", "-fPIC")
 FLAGS += (

@@ -3,7 +3,6 @@
 import contextlib
 import ctypes
 from collections.abc import Iterator
-from contextvars import ContextVar
 
 import torch
 from torch import Tensor
@@ -11,23 +10,24 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from predcnn.native.build import load
 
-_PLAIN: ContextVar[bool] = ContextVar("predcnn_plain", default=False)
+_plain_depth = 0  # a global number, which torch.compile understands
 _TYPES = {torch.float32: "float32", torch.float64: "float64"}
 
 
 @contextlib.contextmanager
 def plain() -> Iterator[None]:
     """Every operator inside runs its plain formulation, that of the published code."""
-    token = _PLAIN.set(True)
+    global _plain_depth
+    _plain_depth += 1
     try:
         yield
     finally:
-        _PLAIN.reset(token)
+        _plain_depth -= 1
 
 
 def plain_wanted() -> bool:
     """Whether this is inside `plain`."""
-    return _PLAIN.get()
+    return _plain_depth > 0
 
 
 class Kernels:
@@ -59,7 +59,7 @@ def kernels_for(*tensors: Tensor | None) -> Kernels | None:
     compiler that traces gets operators that it can see through, and so does who watches them or
     transforms them.
     """
-    if torch.compiler.is_compiling() or torch.jit.is_tracing() or _PLAIN.get():
+    if torch.compiler.is_compiling() or torch.jit.is_tracing() or _plain_depth:
         return None
     given = [tensor for tensor in tensors if tensor is not None]
     dtype = given[0].dtype

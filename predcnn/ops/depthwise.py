@@ -3,7 +3,8 @@
 In this order: the compiled kernel (forward and both gradients, channels last, any kernel and
 dilation); without it, the gradient of the weights of large kernels as a correlation by FFT, 4 to 50
 times faster than ATen's and as exact; widely dilated kernels as dense ones on the phases of the
-map; and channels-last memory, in which oneDNN computes a 31x31 kernel about 30 times faster.
+map; and channels-last memory, in which oneDNN computes a 31x31 kernel about 30 times faster. A
+graph that is exported, to run elsewhere, holds the plain operator.
 """
 
 import torch
@@ -33,7 +34,7 @@ def depthwise_conv2d(
     kernels = kernels_for(x, weight, bias)
     if kernels is not None:
         return _Compiled.apply(x, weight, bias, dilation, kernels)
-    if plain_wanted():
+    if plain_wanted() or torch.compiler.is_exporting() or torch.jit.is_tracing():
         return functional.conv2d(
             x, weight, bias, 1, _padding(weight, dilation), dilation, weight.shape[0]
         )

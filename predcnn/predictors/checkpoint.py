@@ -1,7 +1,6 @@
 """Predictors to and from files: weights together with the configuration that rebuilds them."""
 
 import json
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,9 +10,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from predcnn.predictors.create import create_predictor
+from predcnn.predictors.hub import CARD, CONFIG, WEIGHTS, folder_config, model_card, weights_file
+from predcnn.visual.files import replacing
 from predcnn.weights.files import (
     check_keys,
-    existing_file,
     read_pickle,
     read_safetensors,
     strip_prefixes,
@@ -36,20 +36,47 @@ def save_predictor(
     path = Path(path).expanduser()
     if path.suffix != ".safetensors":
         raise ValueError(f"a predictor is saved to a .safetensors file, not to {path.name!r}")
-    path.parent.mkdir(parents=True, exist_ok=True)
     about = {"config": predictor.config, "merged": predictor.merged}
     if run is not None:
         about["run"] = dict(run)
     # clones: the format knows no tensors that share memory
     state = {key: value.detach().cpu().clone() for key, value in predictor.state_dict().items()}
     state = {key: value.contiguous() for key, value in state.items()}
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        save_file(state, part, metadata={KEY: json.dumps(about)})
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path) as temporary:
+        save_file(state, temporary, metadata={KEY: json.dumps(about)})
     return path
+
+
+def save_pretrained(
+    predictor: nn.Module,
+    folder: str | Path,
+    *,
+    results: str | Path | Mapping | None = None,
+    name: str | None = None,
+) -> Path:
+    """Write weights, config.json and a model card into a folder, as the Hub keeps models.
+
+    Args:
+        predictor: any of ours.
+        folder: made if need be; `load_predictor` reads it.
+        results: a run's results.json (path or content) for the card.
+        name: what the card loads it by, such as "user/model"; None: the folder.
+
+    Raises:
+        OSError: the place cannot be written. ValueError: ``results`` is no results.json.
+    """
+    folder = Path(folder).expanduser()
+    if isinstance(results, str | Path):
+        results = json.loads(Path(results).read_text(encoding="utf-8"))
+    try:
+        card = model_card(predictor.config, name or str(folder), results)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"results are no content of a results.json: {error!r}") from error
+    save_predictor(predictor, folder / WEIGHTS)
+    for file, text in ((CONFIG, json.dumps(predictor.config, indent=2)), (CARD, card)):
+        with replacing(folder / file) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    return folder
 
 
 def load_predictor(
@@ -57,14 +84,16 @@ def load_predictor(
 ) -> nn.Module:
     """A predictor from our .ckpt or .safetensors, in eval mode on ``device``.
 
+    ``path`` may also be a folder of `save_pretrained`, or ``user/model`` on the Hugging Face Hub.
     Its ``config`` tells what it is. Nothing in the file is executed, and no module that the file
     names is imported: a block of your own must be imported before, or the file be ``trusted``.
 
     Raises:
-        FileNotFoundError: no such file.
+        FileNotFoundError: no such file, or no such model on the Hub.
+        ConnectionError: the Hub cannot be reached.
         ValueError: unreadable, not a checkpoint of ours, or weights of another architecture.
     """
-    path = existing_file(path)
+    path = weights_file(path)
     about, state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_ckpt(path)
     config = dict(about["config"])
     if not trusted:
@@ -105,7 +134,7 @@ def read_description(path: str | Path) -> dict[str, object]:
     Raises:
         FileNotFoundError, ValueError: as `load_predictor`.
     """
-    path = existing_file(path)
+    path = weights_file(path)
     if path.suffix == ".safetensors":
         return {"step": 0, "epoch": 0, **_read_safetensors(path)[0]}
     content = read_pickle(path)
@@ -133,7 +162,13 @@ def _read_safetensors(path: Path) -> tuple[Mapping[str, object], dict[str, Tenso
         about = json.loads(metadata.get(KEY, "null"))
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} cannot be read: its description is damaged") from error
-    return _checked(path, about), state
+    config = folder_config(path)
+    if config is None:
+        return _checked(path, about), state
+    about = _checked(path, about or {"config": config})
+    if json.loads(json.dumps(about["config"])) != config:
+        raise ValueError(f"{path.with_name(CONFIG)} describes another predictor than {path.name}")
+    return about, state
 
 
 def _checked(path: Path, about: object) -> Mapping[str, object]:

@@ -31,7 +31,7 @@ class PeepholeLSTM(nn.Module):
 
     def recurrent_weight(self) -> Tensor | None:
         """The weight over (x, h) as one; None where norms stand behind the convolutions."""
-        if len(self.conv_x_concat) > 1:
+        if not self.conv_x_concat.joinable:
             return None
         return joined(self.conv_x_concat[0].weight, self.conv_h_concat[0].weight)
 
@@ -93,7 +93,7 @@ class MIMBlock(PeepholeLSTM):
 
         They give i, g of the cell; i, g, f of the memory; o.
         """
-        if len(self.conv_x_cc) > 1:
+        if not self.conv_x_cc.joinable:
             return None
         x, t, s = (c[0].weight for c in (self.conv_x_cc, self.conv_t_cc, self.conv_s_cc))
         d = len(x) // 4

@@ -42,65 +42,50 @@ class CausalLSTMCell(nn.Module):
         note_unused(self, shape.compat, lambda: {"conv_o": shape.gates(2 * dim, dim)})
 
     def joined_weights(self) -> tuple[Tensor, ...] | None:
-        """Weights over (x, h, c), (x, m, c), (x, c), m and (x, h, c, m); None where norms follow.
+        """Weights over (x, h, c), (x, c) and (h, m), each as one; None where norms follow.
 
-        They give i, f, g; i', f'; g'; what is kept of m; and o.
+        They give i, f, g; i', g', f', o; and the rest of o.
         """
-        if len(self.conv_x) > 1:
+        if not self.conv_x.joinable:
             return None
-        d = self.conv_last.out_channels
-        x, h, c, m, c2m, om = (
-            conv[0].weight
-            for conv in (
-                self.conv_x, self.conv_h, self.conv_c, self.conv_m, self.conv_c2m, self.conv_om
-            )
-        )  # fmt: skip
-        i_f = torch.cat([c2m[:d], c2m[2 * d : 3 * d]])
+        x, h, c = (part[0].weight for part in (self.conv_x, self.conv_h, self.conv_c))
+        n = len(c)
         return (
-            joined(x[: 3 * d], h[: 3 * d], c),
-            joined(x[3 * d : 5 * d], m[: 2 * d], i_f),
-            joined(x[5 * d : 6 * d], c2m[d : 2 * d]),
-            m[2 * d :],
-            joined(x[6 * d :], h[3 * d :], c2m[3 * d :], om),
+            joined(x[:n], h[:n], c),
+            joined(_steering(x[n:]), self.conv_c2m[0].weight),
+            joined(h[n:], self.conv_om[0].weight),
         )
 
     def forward(
         self, x: Tensor, h: Tensor, c: Tensor, m: Tensor, weights: tuple[Tensor, ...] | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Input, three states (B, dim, H, W), `joined_weights` -> the new h, c, m."""
-        step = self._separate if weights is None else self._joined
-        return step(x, h, c, m, weights)
+        if weights is not None:
+            c, _ = gated_update(convolve(weights[0], x, h, c), c, forget_bias=1.0)
+            steering = convolve(weights[1], x, c)
+            m, o = self._memory(steering, m)
+            o = o + convolve(weights[2], h, m)
+        else:
+            n, x_gates, h_gates = 3 * c.shape[1], self.conv_x(x), self.conv_h(h)
+            gates = x_gates[:, :n] + h_gates[:, :n] + self.conv_c(c)
+            c, _ = gated_update(gates, c, forget_bias=1.0)
+            steering = _steering(x_gates[:, n:], dim=1) + self.conv_c2m(c)
+            m, o = self._memory(steering, m)
+            o = o + h_gates[:, n:] + self.conv_om(m)
+        return torch.tanh(o) * torch.tanh(self.conv_last(torch.cat([c, m], dim=1))), c, m
 
-    def _joined(
-        self, x: Tensor, h: Tensor, c: Tensor, m: Tensor, weights: tuple[Tensor, ...]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        c, _ = gated_update(convolve(weights[0], x, h, c), c, forget_bias=1.0)
-        i, f = convolve(weights[1], x, m, c).chunk(2, dim=1)
-        new = torch.sigmoid(i) * torch.tanh(convolve(weights[2], x, c))
-        kept = torch.tanh(convolve(weights[3], m))
-        m = torch.addcmul(new, torch.sigmoid(f + 1.0), kept)
-        return self._output(convolve(weights[4], x, h, c, m), c, m), c, m
+    def _memory(self, steering: Tensor, m: Tensor) -> tuple[Tensor, Tensor]:
+        """The new memory from i', g', f' of input and cell; what they say of o."""
+        i, g, f, o = steering.chunk(4, dim=1)
+        i_m, f_m, kept = self.conv_m(m).chunk(3, dim=1)
+        new = torch.sigmoid(i + i_m) * torch.tanh(g)
+        return torch.addcmul(new, torch.sigmoid(f + f_m + 1.0), torch.tanh(kept)), o
 
-    def _separate(
-        self, x: Tensor, h: Tensor, c: Tensor, m: Tensor, _: None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        n = 3 * c.shape[1]
-        x_gates, h_gates = self.conv_x(x), self.conv_h(h)
-        c, _ = gated_update(x_gates[:, :n] + h_gates[:, :n] + self.conv_c(c), c, forget_bias=1.0)
-        i_x, f_x, g_x = x_gates[:, n : 2 * n].chunk(3, dim=1)
-        i_m, f_m, m_m = self.conv_m(m).chunk(3, dim=1)
-        i_c, g_c, f_c, o_c = self.conv_c2m(c).chunk(4, dim=1)
-        forget = torch.sigmoid(f_x + f_m + f_c + 1.0)
-        new = torch.sigmoid(i_x + i_m + i_c) * torch.tanh(g_x + g_c)
-        m = torch.addcmul(new, forget, torch.tanh(m_m))
-        return (
-            self._output(x_gates[:, 2 * n :] + h_gates[:, n:] + o_c + self.conv_om(m), c, m),
-            c,
-            m,
-        )
 
-    def _output(self, o: Tensor, c: Tensor, m: Tensor) -> Tensor:
-        return torch.tanh(o) * torch.tanh(self.conv_last(torch.cat([c, m], dim=1)))
+def _steering(of_x: Tensor, dim: int = 0) -> Tensor:
+    """The gates i', f', g', o of the input in the order of those of the cell, i', g', f', o."""
+    i, f, g, o = of_x.chunk(4, dim=dim)
+    return torch.cat([i, g, f, o], dim=dim)
 
 
 class GradientHighway(nn.Module):
@@ -118,7 +103,7 @@ class GradientHighway(nn.Module):
 
     def joined_weight(self) -> Tensor | None:
         """The weight of both convolutions as one; None where norms stand behind them."""
-        if len(self.x_concat) > 1:
+        if not self.x_concat.joinable:
             return None
         return joined(self.x_concat[0].weight, self.z_concat[0].weight)
 

@@ -2,7 +2,9 @@
 
 import functools
 import inspect
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -134,6 +136,38 @@ class Predictor(nn.Module):
         finally:
             for module, training in modes:
                 module.training = training
+
+    def save_pretrained(
+        self, folder: str | Path, *, results: str | Path | Mapping | None = None
+    ) -> Path:
+        """Write a folder for the Hub, see `predcnn.predictors.checkpoint.save_pretrained`."""
+        from predcnn.predictors.checkpoint import save_pretrained
+
+        return save_pretrained(self, folder, results=results)
+
+    @classmethod
+    def from_pretrained(
+        cls, place: str | Path, *, device: str | torch.device = "cpu", trusted: bool = False
+    ) -> "Predictor":
+        """`predcnn.load_predictor`; TypeError if what lies there is no predictor of this class."""
+        from predcnn.predictors.checkpoint import load_predictor
+
+        found = load_predictor(place, device=device, trusted=trusted)
+        if not isinstance(found, cls):
+            raise TypeError(f"{place} holds a {type(found).__name__}, no {cls.__name__}")
+        return found
+
+    def push_to_hub(self, name: str, *, results: str | Path | Mapping | None = None) -> str:
+        """Upload as ``user/model`` with the account huggingface_hub knows; returns the address."""
+        import huggingface_hub
+
+        from predcnn.predictors.checkpoint import save_pretrained
+
+        api = huggingface_hub.HfApi()
+        api.create_repo(name, exist_ok=True)
+        with tempfile.TemporaryDirectory() as folder:
+            save_pretrained(self, folder, results=results, name=name)
+            return str(api.upload_folder(repo_id=name, folder_path=folder))
 
     def merge(self) -> "Predictor":
         """Fold normalisation and parallel branches for inference, in place; returns itself.

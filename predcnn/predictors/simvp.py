@@ -12,6 +12,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from predcnn.ops.conv import ConvNormAct
+from predcnn.ops.frames import join_frames, split_frames
 from predcnn.predictors.protocol import Predictor
 from predcnn.predictors.rollout import roll_out
 from predcnn.predictors.sizes import pad_to_multiple
@@ -166,12 +167,11 @@ class SimVP(Predictor):
         batch, T, _, height, width = past.shape
         frames = pad_to_multiple(past, self.stride)
         z, skip = self.encoder(frames.flatten(0, 1))
-        z = self.translator(z.unflatten(0, (batch, T)).flatten(1, 2))  # (B, T hid_S, H', W')
+        z = self.translator(join_frames(z, batch))  # (B, T hid_S, H', W')
         count = T
         if self.direct:
             z, count = self.horizon(z), self.frames_out  # (B, frames_out hid_S, H', W')
             skip = skip.unflatten(0, (batch, T))[:, -1:].expand(-1, count, -1, -1, -1).flatten(0, 1)
-        z = z.unflatten(1, (count, -1)).flatten(0, 1)
-        future = self.decoder(z, skip).unflatten(0, (batch, count))
+        future = self.decoder(split_frames(z, count), skip).unflatten(0, (batch, count))
         future = future[:, : self.frames_out, :, :height, :width]
         return past[:, -1:] + future if self.residual else future

@@ -189,6 +189,7 @@ def test_what_cannot_be_predicted_is_one_sentence(refused, tmp_path, monkeypatch
         ("input=gone.mp4",): "no file or folder gone.mp4",
         ("input=nothing",): "no clip under nothing",
         ("input=long.npy", "horizon=0"): "positive integer, not 0",
+        ("input=long.npy", "frame_step=0"): "frame_step is a whole number, at least 1, not 0",
         ("input=long.npy", "start=2"): "needs 4 known ones before frame 2",
         ("input=long.npy", "start=40"): "start=40: long has the frames 0..8",
         ("input=long.npy", "size=modell"): "did you mean model",

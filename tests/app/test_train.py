@@ -146,6 +146,18 @@ def test_a_checkpoint_loads_in_one_line_and_predicts(tiny_cfg, tmp_path):
     assert predictor.predict(torch.rand(1, 10, 1, 32, 32), horizon=3).shape == (1, 3, 1, 32, 32)
 
 
+@pytest.mark.parametrize("head", ["rollout", "direct"])
+def test_four_frames_in_nine_out(tiny_cfg, tmp_path, head):
+    words = ("data.frames_in=4", "data.frames_out=9", f"model.net.horizon_head={head}")
+    train(tiny_cfg("translator=gsta", *SMALL_NET, *words))
+    assert len(results(tmp_path / "run")["per_frame"]["mse"]) == 9
+    predictor = load_predictor(tmp_path / "run/checkpoints/best.ckpt")
+    assert predictor.config["horizon_head"] == head
+    assert predictor.predict(torch.rand(1, 4, 1, 32, 32)).shape == (1, 9, 1, 32, 32)
+    with pytest.raises(ValueError, match="built for 4 frames of 1 channels, given 10 frames"):
+        predictor.predict(torch.rand(1, 10, 1, 32, 32))
+
+
 @pytest.mark.parametrize("model", ["copy_last", "mean_frame"])
 def test_what_has_no_weights_is_evaluated_like_the_rest(tiny_cfg, tmp_path, model):
     mse = train(tiny_cfg(f"model={model}", "data.height=64"))
