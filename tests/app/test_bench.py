@@ -1,0 +1,38 @@
+"""The benchmark command: files it leaves, words it refuses."""
+
+import json
+
+import pytest
+from hydra import compose, initialize_config_module
+
+from predcnn.app.bench import bench
+
+
+def cfg(tmp_path, *words):
+    with initialize_config_module("predcnn.configs", version_base="1.3"):
+        return compose("bench", ["rounds=1", "threads=1", f"output={tmp_path}", *words])
+
+
+def test_a_group_leaves_json_and_markdown(tmp_path, capsys):
+    bench(cfg(tmp_path, "group=operators", "only=norm"))
+    content = json.loads((tmp_path / "operators.json").read_text())
+    assert content["rows"][0]["name"] == "group norm, SiLU, forward + backward"
+    assert content["rows"][0]["error"] < 1e-4
+    assert content["kernels"]
+    assert content["threads"] == 1
+    assert "| group norm, SiLU" in (tmp_path / "operators.md").read_text()
+    assert "times as fast" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["group=forwards"], "accepted are all, forward"),
+        (["clock=sun"], "accepted are wall, cpu"),
+        (["rounds=0"], "at least 1"),
+        (["group=scan", "only=nothing"], "nothing in group scan"),
+    ],
+)
+def test_wrong_words_are_refused(tmp_path, words, message):
+    with pytest.raises(ValueError, match=message):
+        bench(cfg(tmp_path, *words))
