@@ -25,10 +25,12 @@ def recomputed(part: nn.Module, x: Tensor) -> Tensor:
 @contextmanager
 def _statistics_at_rest(part: nn.Module) -> Iterator[None]:
     norms = [m for m in part.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    kept = [(norm, norm.momentum, norm.num_batches_tracked.clone()) for norm in norms]
     for norm in norms:
-        norm.track_running_stats = False
+        norm.momentum = 0.0  # without statistics it would keep other tensors than the first time
     try:
         yield
     finally:
-        for norm in norms:
-            norm.track_running_stats = True
+        for norm, momentum, batches in kept:
+            norm.momentum = momentum
+            norm.num_batches_tracked.copy_(batches)
