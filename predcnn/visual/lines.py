@@ -49,7 +49,9 @@ def plot_lines(
             ax.plot(x, y, linestyle="-" if rank < len(COLOURS) else "--", **style)
         if logarithmic:
             ax.set_yscale("log")
-        plain_axes(ax, title, x_label)
+        many = any(len(x) > MANY for x, _ in lines.values())
+        # The best place takes seconds to find among many points; ranks fall from the left.
+        plain_axes(ax, title, x_label, "lower left" if many else "best")
     axes[0].set_ylabel(y_label)
     with replacing(path) as temporary:
         figure.savefig(temporary)
