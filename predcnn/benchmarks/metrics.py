@@ -14,7 +14,7 @@ SEQUENCES, FRAMES, SIDE = 100, 10, 64
 
 
 def _videos(channels: int) -> tuple[Tensor, Tensor]:
-    """Predictions and targets; a tenth of the sequences is black: 0/0 but for SSIM's constants."""
+    """Predictions and targets; a tenth of the sequences starts from black frames."""
     torch.manual_seed(0)
     target = torch.rand(SEQUENCES, FRAMES, channels, SIDE, SIDE)
     target[::FRAMES] = 0

