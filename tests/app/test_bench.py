@@ -4,8 +4,10 @@ import json
 
 import pytest
 from hydra import compose, initialize_config_module
+from omegaconf import OmegaConf
 
 from predcnn.app.bench import bench
+from predcnn.benchmarks import recurrent
 
 
 def cfg(tmp_path, *words):
@@ -36,3 +38,12 @@ def test_a_group_leaves_json_and_markdown(tmp_path, capsys):
 def test_wrong_words_are_refused(tmp_path, words, message):
     with pytest.raises(ValueError, match=message):
         bench(cfg(tmp_path, *words))
+
+
+@pytest.mark.parametrize("name", recurrent.SMALL)
+def test_recurrent_sizes_are_those_of_the_small_scale(name):
+    with initialize_config_module("predcnn.configs", version_base="1.3"):
+        cfg = compose("train", [f"model={name}", "run_dir=runs"])
+    net = OmegaConf.to_container(cfg.model.net, resolve=True)
+    for word, size in recurrent.SMALL[name].items():
+        assert net[word] == (list(size) if isinstance(size, tuple) else size)
