@@ -8,15 +8,33 @@ import importlib
 _HOMES = {
     "list_translators": "predcnn.translators",
     "list_predictors": "predcnn.predictors.create",
+    "list_backbones": "predcnn.backbones.create",
     "create_block": "predcnn.blocks.protocol",
     "create_predictor": "predcnn.predictors.create",
     "load_predictor": "predcnn.predictors.checkpoint",
     "save_predictor": "predcnn.predictors.checkpoint",
+    "load_backbone": "predcnn.backbones.checkpoint",
+    "save_pretrained": "predcnn.predictors.checkpoint",
     "load_openstl_weights": "predcnn.predictors.weights",
     "export_openstl_state_dict": "predcnn.predictors.weights",
+    "create_backbone": "predcnn.backbones.create",
+    "load_official_weights": "predcnn.backbones.weights",
     "profile": "predcnn.costs",
 }
-_ROOMS = ("blocks", "costs", "data", "metrics", "ops", "predictors", "registry", "training")
+_ROOMS = (
+    "analysis",
+    "backbones",
+    "blocks",
+    "costs",
+    "data",
+    "metrics",
+    "native",
+    "ops",
+    "predictors",
+    "pretraining",
+    "registry",
+    "training",
+)
 _ROOMS += ("translators", "visual")
 
 __all__ = [*_HOMES]

@@ -72,3 +72,6 @@ PREDICTORS = Registry("predictor")
 
 BACKBONES = Registry("backbone")
 """ImageNet networks, by preset name."""
+
+PRETRAINING = Registry("pre-training method")
+"""Masked image models: (backbone, image size) -> a network that learns from hidden pixels."""

@@ -8,6 +8,8 @@ import pytest
 import torch
 from omegaconf import DictConfig
 
+from predcnn import native
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -34,6 +36,25 @@ def _one_thread() -> None:
 @pytest.fixture(autouse=True)
 def _seed() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def kernels() -> None:
+    """For tests of the compiled kernels: skipped where they cannot be built."""
+    if isinstance(native.build.load(), str):
+        pytest.skip(f"no compiled kernels: {native.describe()}")
+
+
+@pytest.fixture
+def no_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine without a compiler."""
+    monkeypatch.setattr(native.choice, "load", lambda: "none in this test")
+
+
+@pytest.fixture(params=["kernels", "no_kernels"])
+def either_kernels(request: pytest.FixtureRequest) -> None:
+    """Twice: with the compiled kernels, and as on a machine without a compiler."""
+    request.getfixturevalue(request.param)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 import predcnn
 import predcnn.predictors
 from predcnn.data.datamodule import SETS
+from predcnn.predictors.create import create_predictor
 from predcnn.registry import PREDICTORS
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
@@ -61,7 +62,7 @@ def stems(group: str) -> set[str]:
 def test_stems_are_registry_keys():
     assert stems("translator") - NOT_ONE_BLOCK == set(predcnn.list_translators())
     assert stems("model") == set(predcnn.list_predictors())
-    assert stems("data") == set(SETS.names())
+    assert stems("data") == {*SETS.names(), "image_folder"}
 
 
 @pytest.mark.parametrize("translator", sorted(stems("translator") - NOT_ONE_BLOCK))
@@ -90,7 +91,7 @@ def test_every_other_file_composes(group, choice):
     OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
 
 
-@pytest.mark.parametrize("name", ["evaluate", "predict", "prepare_data", "import_weights"])
+@pytest.mark.parametrize("name", sorted(path.stem for path in CONFIGS.glob("*.yaml")))
 def test_every_command_composes(name):
     composed(name=name)
 
@@ -108,7 +109,8 @@ def test_trainer_lists_every_argument():
 def test_a_model_file_lists_every_option_of_its_predictor(model):
     net = composed(f"model={model}").model.net
     accepted = set(inspect.signature(PREDICTORS[model].__init__).parameters) - {"self"}
-    assert set(net) - {"_target_", "_convert_", "name"} <= accepted
+    accepted |= set(inspect.signature(create_predictor).parameters) - {"options"}
+    assert set(net) - {"_target_", "_convert_"} <= accepted
 
 
 @pytest.mark.parametrize("data", DATA)

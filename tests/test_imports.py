@@ -14,13 +14,25 @@ LAYERS = [
     {"backbones", "translators"},
     {"predictors", "pretraining", "analysis"},
     {"training"},
-    {"leaderboard"},
+    {"leaderboard", "benchmarks"},
     {"app"},
 ]
-LEAVES = {"costs", "data", "metrics", "visual"}
-ROOTS = {"registry", "files"}  # leaves that leaves may import
-PLAIN = {"ops", "blocks", "backbones", "translators", "predictors", "metrics", "costs", "visual"}
-PLAIN |= ROOTS
+ROOTS = {"registry", "files", "native"}  # leaves that leaves may import
+LEAVES = {"costs", "data", "metrics", "visual", "weights"}
+PLAIN = {
+    "files",
+    "native",
+    "ops",
+    "blocks",
+    "backbones",
+    "translators",
+    "predictors",
+    "pretraining",
+    "metrics",
+    "costs",
+    "visual",
+    "weights",
+}
 FRAMEWORKS = {"lightning", "pytorch_lightning", "hydra", "omegaconf"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -10,9 +10,11 @@ from hydra.types import RunMode
 from hydra.utils import instantiate
 from lightning.pytorch.callbacks import EMAWeightAveraging
 from omegaconf import DictConfig, ListConfig
+from torch import nn
 
 from predcnn.app.provenance import fingerprint, plain
 from predcnn.data import SequenceDataModule
+from predcnn.data.datamodule import SplitDataModule
 from predcnn.training.callbacks import Checkpoint, ProgressBar
 from predcnn.training.checkpoint_io import SealedCheckpointIO
 from predcnn.training.csv_logger import CSVLogger
@@ -44,10 +46,9 @@ def build_module(cfg: DictConfig, datamodule: SequenceDataModule) -> VideoPredic
         raise ValueError(
             f"compile=true compiles the forward pass, and {cfg.name} is trained by unrolling"
         )
-    if cfg.channels_last:
-        predictor.to(memory_format=torch.channels_last)
-    if cfg.compile:
-        predictor.compile()
+    if cfg.recompute:
+        _recompute(predictor, cfg)
+    lay_out(cfg, predictor)
     lpips = cfg.lpips_weights and {"lpips": {"backbone_weights": cfg.lpips_weights}}
     return VideoPrediction(
         predictor,
@@ -56,12 +57,32 @@ def build_module(cfg: DictConfig, datamodule: SequenceDataModule) -> VideoPredic
         scheduler=instantiate(cfg.scheduler),
         metrics=list(cfg.metrics),
         metric_options=lpips,
-        run=_description(cfg, datamodule),
+        run=description(cfg, datamodule),
         seed=cfg.seed,
     )
 
 
-def _description(cfg: DictConfig, datamodule: SequenceDataModule) -> dict:
+def _recompute(predictor: nn.Module, cfg: DictConfig) -> None:
+    translator = getattr(predictor, "translator", None)
+    if not hasattr(translator, "recompute"):
+        raise ValueError(f"recompute=true is for a stack of blocks, which {cfg.name} has not")
+    if cfg.compile:
+        raise ValueError(
+            "recompute=true and compile=true exclude each other: torch.compile decides"
+        )
+    translator.recompute = True
+
+
+def lay_out(cfg: DictConfig, network: nn.Module) -> None:
+    """The memory format and the compilation that ``cfg`` asks for, in place."""
+    if cfg.channels_last:
+        network.to(memory_format=torch.channels_last)
+    if cfg.compile:
+        network.compile()
+
+
+def description(cfg: DictConfig, datamodule: SplitDataModule) -> dict:
+    """What checkpoints say of their run: its settings, and fingerprints of them and of the data."""
     settings = plain(cfg)
     settings["data"]["root"] = str(Path(settings["data"]["root"]).resolve())
     return {

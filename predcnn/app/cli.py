@@ -20,7 +20,13 @@ from omegaconf import DictConfig, OmegaConf
 from predcnn.app.errors import expected, explain
 from predcnn.training.interruption import Interrupted
 
-CONTINUE = "the same command with resume=true continues"
+AGAIN = {
+    "train": "; the same command with resume=true continues",
+    "train_backbone": "; the same command with resume=true continues",
+    "pretrain_backbone": "; the same command with resume=true continues",
+    "benchmark": "; the same command continues",
+}
+"""What is said of an interrupted command."""
 TRACEBACKS = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
 
@@ -35,10 +41,10 @@ def _said_in_one_sentence(name: str) -> Iterator[None]:
     except Interrupted as stop:
         if os.environ.get("LOCAL_RANK", "0") != "0":
             sys.exit(0)  # whoever started this process would kill the others for a failure
-        print(f"{stop}; {CONTINUE}", file=sys.stderr)
+        print(f"{stop}{AGAIN[name]}", file=sys.stderr)
         sys.exit(128 + stop.signal)  # what a shell reports of a process that a signal ended
     except KeyboardInterrupt:
-        print(f"stopped; {CONTINUE}" if name == "train" else "stopped", file=sys.stderr)
+        print(f"stopped{AGAIN.get(name, '')}", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
     except Exception as error:
         if TRACEBACKS or not expected(error):
@@ -71,7 +77,8 @@ def _environment(value: str | None) -> Iterator[None]:
             os.environ["HYDRA_FULL_ERROR"] = before
 
 
-def _command(name: str) -> Callable[[], None]:
+def _command(name: str, **spellings: str) -> Callable[[], None]:
+    """A command; ``spellings`` {said: meant} are for words that Hydra takes for a group."""
     users = os.environ.get("HYDRA_FULL_ERROR")
 
     def job(cfg: DictConfig) -> float | None:
@@ -91,6 +98,10 @@ def _command(name: str) -> Callable[[], None]:
             raise
 
     def command() -> None:
+        for i, word in enumerate(sys.argv):
+            said, _, value = word.partition("=")
+            if i and said in spellings:
+                sys.argv[i] = f"{spellings[said]}={value}"
         entry = hydra.main(
             version_base="1.3", config_path="pkg://predcnn.configs", config_name=name
         )
@@ -106,7 +117,14 @@ def _command(name: str) -> Callable[[], None]:
 
 
 train = _command("train")
+train_backbone = _command("train_backbone")
+pretrain_backbone = _command("pretrain_backbone")
 evaluate = _command("evaluate")
 predict = _command("predict")
 prepare_data = _command("prepare_data")
 import_weights = _command("import_weights")
+benchmark = _command("benchmark")
+analyze = _command("analyze", model="models")
+export = _command("export")
+demo = _command("demo")
+bench = _command("bench")

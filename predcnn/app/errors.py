@@ -37,6 +37,8 @@ def explain(error: BaseException, config_name: str) -> str:
     unknown = re.search(r"Could not override '([^']+)'", text)
     if unknown:
         return _unknown_key(unknown.group(1), config_name)
+    if "Interpolation key 'data.in_shape'" in text:
+        return "this data set holds no sequences; images are for scripts/train_backbone.py"
     return text or type(error).__name__
 
 
@@ -54,7 +56,7 @@ def _missing_file(error: MissingConfigException) -> str:
 
 
 def _unknown_key(key: str, config_name: str) -> str:
-    if key == "translator":
+    if key == "translator" and config_name == "train":
         return "translator= belongs to model=simvp; this model has no translator"
     return f"no setting {key!r}{_near(key, _known_keys(config_name))} --help lists all settings"
 

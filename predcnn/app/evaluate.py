@@ -4,32 +4,32 @@ import time
 from pathlib import Path
 
 import lightning.pytorch as pl
-import torch
 from omegaconf import DictConfig
 
 from predcnn.app.build import describe_device
+from predcnn.app.classifier import CLASSIFICATION
 from predcnn.app.console import quiet_libraries, say
 from predcnn.app.provenance import command
-from predcnn.app.results import collect, data_record, write_results
-from predcnn.app.saved_run import SavedRun, data_of, load_run, run_folder, saved_metrics
-from predcnn.app.summary import print_results
-from predcnn.training.optim import constant_schedule
-from predcnn.training.prediction import VideoPrediction
+from predcnn.app.results import collect, write_results
+from predcnn.app.saved_run import run_folder, task_name
+from predcnn.app.video import VIDEO
+
+TASKS = {task.name: task for task in (VIDEO, CLASSIFICATION)}
 
 
 def evaluate(cfg: DictConfig) -> float:
-    """Test a checkpoint as its run did, or on what ``data.…`` says; returns the MSE.
+    """Test a checkpoint as its run did, or on what ``data.…`` says; returns its first metric.
 
     Writes into ``output`` (default: the run directory): results.json where this repeats what the
     run itself measured, else a file whose name says what differs.
     """
     quiet_libraries()
-    saved = load_run(cfg.ckpt_path, cfg.trusted)
-    datamodule = data_of(saved, cfg.data, cfg.trusted)
+    task = TASKS[task_name(cfg.ckpt_path, TASKS)]
+    saved = task.reopen(cfg)
+    module, datamodule = saved.module, saved.datamodule
     loaders = {"test": datamodule.test_dataloader, "val": datamodule.val_dataloader}
     if cfg.split not in loaders:
         raise ValueError(f"split={cfg.split!r}; accepted: test, val")
-    module = _module(saved, cfg)
     precision = saved.settings.get("trainer", {}).get("precision", "32-true")
     trainer = pl.Trainer(
         accelerator=cfg.accelerator, devices=1, precision=precision, logger=False,
@@ -46,26 +46,12 @@ def evaluate(cfg: DictConfig) -> float:
         "timing": {"test_s": time.perf_counter() - started},
     }
     checkpoint = {"file": Path(cfg.ckpt_path).name, "step": saved.step, "epoch": saved.epoch}
-    results = collect(module, data_record(datamodule, cfg.split), checkpoint, run)
+    results = collect(task, module, datamodule, cfg.split, checkpoint, run)
     folder = Path(cfg.output) if cfg.output else run_folder(cfg.ckpt_path)
     path = write_results(folder, results, _file_name(cfg))
-    print_results(results)
+    task.show(results)
     say(f"written: {path}")
-    return results["metrics"].get("mse", float("nan"))
-
-
-def _module(saved: SavedRun, cfg: DictConfig) -> VideoPrediction:
-    metrics = list(cfg.metrics) if cfg.metrics else saved_metrics(saved)
-    weights = cfg.lpips_weights or saved.settings["lpips_weights"]
-    lpips = {"lpips": {"backbone_weights": weights}} if weights and "lpips" in metrics else None
-    return VideoPrediction(
-        saved.predictor,
-        objective=torch.nn.Identity(),
-        optimizer=torch.optim.Adam,
-        scheduler=constant_schedule,
-        metrics=metrics,
-        metric_options=lpips,
-    )
+    return results["metrics"].get(task.metric, float("nan"))
 
 
 def _file_name(cfg: DictConfig) -> str:

@@ -1,14 +1,24 @@
-"""Pictures of what one or several checkpoints predict."""
+"""Pictures of what checkpoints predict: of their own test sequences, or of your clips."""
 
 from pathlib import Path
 
 from omegaconf import DictConfig
 
+from predcnn.app.forecast import forecast
+from predcnn.app.forecast_files import FPS
 from predcnn.app.pictures import draw_sequences
-from predcnn.app.saved_run import data_of, load_run, run_folder
+from predcnn.app.saved_run import data_of, distinct_names, load_run, run_folder
 
 
 def predict(cfg: DictConfig) -> None:
+    """Continue ``input``, see `forecast`; without one draw sequences of the checkpoint's data."""
+    if cfg.input is None:
+        draw_predictions(cfg)
+    else:
+        forecast(cfg)
+
+
+def draw_predictions(cfg: DictConfig) -> None:
     """Draw ``sequences`` sequences of a split, the predictions of all checkpoints side by side."""
     paths = [cfg.ckpt_path] if isinstance(cfg.ckpt_path, str) else list(cfg.ckpt_path)
     if not paths:
@@ -27,22 +37,17 @@ def predict(cfg: DictConfig) -> None:
             f"first={cfg.first} sequences={cfg.sequences}: "
             f"the {cfg.split} split has {len(dataset)} sequences"
         )
-    names = _names([run.settings["name"] for run in runs], paths)
+    names = distinct_names([run.settings["name"] for run in runs], paths)
     predictors = {name: run.predictor.to(cfg.device) for name, run in zip(names, runs, strict=True)}
     folder = Path(cfg.output) if cfg.output else run_folder(paths[0]) / "predictions"
     title = f"{datamodule.family.name} {cfg.split} ({dataset.source})"
     written = draw_sequences(
-        folder, dataset, predictors, indices, formats=list(cfg.formats), title=title, fps=cfg.fps
+        folder,
+        dataset,
+        predictors,
+        indices,
+        formats=list(cfg.formats),
+        title=title,
+        fps=FPS if cfg.fps is None else cfg.fps,
     )
     print(f"{len(written)} pictures in {folder}")
-
-
-def _names(labels: list[str], paths: list[str]) -> list[str]:
-    """Labels; where two are equal, with the run directory and the file, where needed a number."""
-    if len(set(labels)) == len(labels):
-        return labels
-    places = [f"{run_folder(path).name}/{Path(path).stem}" for path in paths]
-    names = [f"{label} {place}" for label, place in zip(labels, places, strict=True)]
-    if len(set(names)) == len(names):
-        return names
-    return [f"{name} #{i}" for i, name in enumerate(names, 1)]

@@ -13,9 +13,9 @@ from omegaconf import DictConfig
 from predcnn.app.console import say
 from predcnn.app.files import check_writable, only_writer, write_json
 from predcnn.app.provenance import command, fingerprint
-from predcnn.predictors.state import read_pickle
 from predcnn.training.callbacks.checkpoint import LAST, PREVIOUS
 from predcnn.training.interruption import requeued
+from predcnn.weights.files import read_pickle
 
 IDENTITY = "run.json"
 
@@ -131,6 +131,20 @@ def newest_state(run_dir: Path) -> Path:
             say(f"warning: {damages[0]}; continuing from {path.name}, the state before it")
         return path
     raise ValueError(f"{'; '.join(damages)}; no state of {run_dir} is left to continue from")
+
+
+def compare_kernels(environment: Path, kernels: str) -> None:
+    """Say so if the run in this directory was computed with other kernels than these.
+
+    A run continues bit for bit only with those that it began with.
+    """
+    if not environment.exists():
+        return
+    before = json.loads(environment.read_text()).get("kernels")
+    if before != kernels:
+        say(
+            f"computed with other kernels so far ({before}; now {kernels}): results round otherwise"
+        )
 
 
 def unfinished_run(cfg: DictConfig, here: Path) -> Path:

@@ -1,6 +1,6 @@
 """A finished run read back from one checkpoint."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,9 +8,15 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from predcnn.data.datamodule import SETS, SequenceDataModule, create_datamodule
+from predcnn.data.datamodule import (
+    SETS,
+    SequenceDataModule,
+    SplitDataModule,
+    create_datamodule,
+)
 from predcnn.metrics import METRICS
-from predcnn.predictors.checkpoint import load_predictor, read_description
+from predcnn.predictors.checkpoint import KEY, load_predictor, read_description
+from predcnn.weights.files import existing_file, read_pickle
 
 HYDRA_KEYS = ("_target_", "_convert_")
 
@@ -64,9 +70,8 @@ def data_of(run: SavedRun, changes: DictConfig | None, trusted: bool = False) ->
     Raises:
         ValueError: another data set, or other data than the run had without a word that says so.
     """
-    said = {} if changes is None else OmegaConf.to_container(changes)
-    said = {key: value for key, value in said.items() if value is not None}
-    options = {k: v for k, v in dict(run.settings["data"]).items() if k not in HYDRA_KEYS} | said
+    said = said_of(changes)
+    options = data_options(run.settings, said)
     name = options.pop("name")
     if name not in SETS and "name" not in said and not trusted:
         raise ValueError(
@@ -74,8 +79,23 @@ def data_of(run: SavedRun, changes: DictConfig | None, trusted: bool = False) ->
             f"({', '.join(SETS.names())}); say data.name=… or trusted=true"
         )
     options.pop("in_shape", None)  # follows from the others
-    datamodule = create_datamodule(name, **options)
-    then = run.settings.get("data_fingerprint")
+    return unchanged(create_datamodule(name, **options), run.settings, said)
+
+
+def said_of(changes: DictConfig | None) -> dict:
+    """The non-null words of the command line about the data."""
+    said = {} if changes is None else OmegaConf.to_container(changes)
+    return {key: value for key, value in said.items() if value is not None}
+
+
+def data_options(settings: Mapping, said: Mapping) -> dict:
+    """The data options of a run with what was ``said`` on the command line."""
+    return {k: v for k, v in dict(settings["data"]).items() if k not in HYDRA_KEYS} | dict(said)
+
+
+def unchanged(datamodule: SplitDataModule, settings: Mapping, said: Mapping) -> SplitDataModule:
+    """``datamodule`` if it has the data of the run, or others were ``said``; else ValueError."""
+    then = settings.get("data_fingerprint")
     if then is not None and not said and datamodule.fingerprint != then:
         raise ValueError(
             f"the data are not those of the run ({datamodule.source}; fingerprint "
@@ -85,7 +105,36 @@ def data_of(run: SavedRun, changes: DictConfig | None, trusted: bool = False) ->
     return datamodule
 
 
+def task_name(path: str, tasks: Sequence[str]) -> str:
+    """What the network of a checkpoint was trained for, one of ``tasks``; video if it says nothing.
+
+    Raises:
+        FileNotFoundError, ValueError: no such file, or damaged.
+    """
+    file = existing_file(path)
+    content = read_pickle(file) if file.suffix != ".safetensors" else None
+    about = content.get(KEY) if isinstance(content, Mapping) else None
+    name = about.get("task") if isinstance(about, Mapping) else None
+    if name is not None and name not in tasks:
+        raise ValueError(
+            f"{path} is a checkpoint of {name}, whose run measured it; evaluated are those of "
+            f"{', '.join(tasks)}"
+        )
+    return name or next(iter(tasks))
+
+
 def run_folder(path: str) -> Path:
     """The run directory of a checkpoint; of a file anywhere else, the folder it lies in."""
     parent = Path(path).resolve().parent
     return parent.parent if parent.name == "checkpoints" else parent
+
+
+def distinct_names(labels: list[str], paths: list[str]) -> list[str]:
+    """Labels; where two are equal, with the run directory and the file, where needed a number."""
+    if len(set(labels)) == len(labels):
+        return labels
+    places = [f"{run_folder(path).name}/{Path(path).stem}" for path in paths]
+    names = [f"{label} {place}" for label, place in zip(labels, places, strict=True)]
+    if len(set(names)) == len(names):
+        return names
+    return [f"{name} #{i}" for i, name in enumerate(names, 1)]

@@ -10,64 +10,70 @@ import lightning.pytorch as pl
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from predcnn import native
 from predcnn.app import resume
 from predcnn.app.allocator import keep_memory
-from predcnn.app.build import build_module, build_trainer, check_choices, describe_device
+from predcnn.app.build import build_trainer, check_choices, describe_device
 from predcnn.app.console import quiet_libraries, say
 from predcnn.app.files import write_json, write_text
-from predcnn.app.pictures import draw_curves, draw_sequences
 from predcnn.app.provenance import fingerprint, git_state, versions
-from predcnn.app.results import collect, data_record, write_results
-from predcnn.app.summary import print_results, print_start
-from predcnn.predictors.state import read_pickle
-from predcnn.training.callbacks import Checkpoint
+from predcnn.app.results import collect, write_results
+from predcnn.app.summary import print_start
+from predcnn.app.task import Task
+from predcnn.app.video import VIDEO
+from predcnn.training.callbacks import Checkpoint, Effort
 from predcnn.training.csv_logger import CSVLogger
-from predcnn.training.prediction import VideoPrediction
+from predcnn.weights.files import read_pickle
 
 
 def train(cfg: DictConfig) -> float:
-    """One whole run of ``configs/train.yaml``; returns the test MSE (for sweepers).
+    """One whole run of ``configs/train.yaml``; returns the test MSE (for sweepers)."""
+    check_choices(cfg)
+    return run(cfg, VIDEO)
+
+
+def run(cfg: DictConfig, task: Task) -> float:
+    """Train what ``task`` builds, test it once; returns the task's first test metric.
 
     The run directory receives config.yaml, run.json, environment.json, metrics.csv, timing.csv,
-    checkpoints/best.ckpt, last.ckpt and previous.ckpt, predictions/, curves.png and results.json.
+    checkpoints/best.ckpt, last.ckpt and previous.ckpt, what the task draws, and results.json.
 
     Raises:
         Interrupted: a signal stopped the training, after its state was saved.
     """
     quiet_libraries()
-    check_choices(cfg)
     with resume.place(cfg) as (run_dir, ckpt_path):
         cfg.run_dir = str(run_dir)
-        return _run(cfg, run_dir, ckpt_path)
+        return _run(cfg, task, run_dir, ckpt_path)
 
 
-def _run(cfg: DictConfig, run_dir: Path, ckpt_path: Path | None) -> float:
+def _run(cfg: DictConfig, task: Task, run_dir: Path, ckpt_path: Path | None) -> float:
     if cfg.keep_memory:
         keep_memory()
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     datamodule = instantiate(cfg.data)
     datamodule.setup("fit")
-    module = build_module(cfg, datamodule)
+    module = task.build(cfg, datamodule)
     trainer = build_trainer(cfg, run_dir)
     step = 0
     if ckpt_path is not None:
-        state = resume.read_state(ckpt_path, module.predictor.config, datamodule.fingerprint)
+        state = resume.read_state(ckpt_path, module.config, datamodule.fingerprint)
         step = state["global_step"]
     for logger in trainer.loggers:
         if isinstance(logger, CSVLogger):
             logger.resume_at(step)
     trainer.callbacks.append(_Describe(cfg, run_dir, datamodule.fingerprint))
-    if hasattr(module.predictor, "fit"):
-        module.predictor.fit(datamodule.train_dataloader())
-    print_start(module, datamodule, trainer, str(run_dir))
+    print_start(task, module, datamodule, trainer, str(run_dir))
     started = time.perf_counter()
     with _said_when_stopped(trainer):
         _fit(module, datamodule, trainer, ckpt_path)
         timing = {"train_s": time.perf_counter() - started}
-        results = _test(cfg, module, datamodule, trainer, timing)
+        for part in trainer.callbacks:
+            timing |= part.record() if isinstance(part, Effort) else {}
+        results = _test(cfg, task, module, datamodule, trainer, timing)
     if trainer.is_global_zero:
-        _finish(cfg, results, module, datamodule)
-    return results["metrics"].get("mse", float("nan"))
+        _finish(cfg, task, results, module, datamodule)
+    return results["metrics"].get(task.metric, float("nan"))
 
 
 @contextlib.contextmanager
@@ -92,20 +98,21 @@ class _Describe(pl.Callback):
             self.write()
 
     def write(self) -> None:
-        environment = {"versions": versions(), "git": git_state()}
+        environment = {"versions": versions(), "git": git_state(), "kernels": native.describe()}
+        resume.compare_kernels(self.run_dir / "environment.json", environment["kernels"])
         write_text(self.run_dir / "config.yaml", OmegaConf.to_yaml(self.cfg, resolve=True))
         write_json(self.run_dir / "environment.json", environment)
         resume.mark(self.run_dir, self.cfg, self.data_fingerprint)
 
 
 def _fit(
-    module: VideoPrediction,
+    module: pl.LightningModule,
     datamodule: pl.LightningDataModule,
     trainer: pl.Trainer,
     ckpt_path: Path | None,
 ) -> None:
     """Train what has weights; keep what has none as it is."""
-    if any(p.requires_grad for p in module.predictor.parameters()):
+    if any(p.requires_grad for p in module.network.parameters()):
         trainer.fit(module, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
         return
     next(part for part in trainer.callbacks if isinstance(part, _Describe)).write()
@@ -122,7 +129,8 @@ def _best_checkpoint(trainer: pl.Trainer) -> Path:
 
 def _test(
     cfg: DictConfig,
-    module: VideoPrediction,
+    task: Task,
+    module: pl.LightningModule,
     datamodule: pl.LightningDataModule,
     trainer: pl.Trainer,
     timing: dict[str, float],
@@ -149,22 +157,19 @@ def _test(
         "device": describe_device(trainer),
         "timing": timing,
     }
-    return collect(module, data_record(datamodule, "test"), described, run)
+    return collect(task, module, datamodule, "test", described, run)
 
 
 def _finish(
-    cfg: DictConfig, results: dict, module: VideoPrediction, datamodule: pl.LightningDataModule
+    cfg: DictConfig,
+    task: Task,
+    results: dict,
+    module: pl.LightningModule,
+    datamodule: pl.LightningDataModule,
 ) -> None:
     run_dir = Path(cfg.run_dir)
-    predictor = module.predictor.to("cpu")
-    test_set = datamodule.split("test")
-    title = f"{results['data']['name']} test ({results['data']['source']})"
-    indices = range(min(4, len(test_set)))
-    draw_sequences(
-        run_dir / "predictions", test_set, {results["name"]: predictor}, indices, title=title
-    )
-    draw_curves(run_dir, results)
+    task.draw(run_dir, module, datamodule, results)
     write_results(run_dir, results)
     resume.mark(run_dir, cfg, results["data"]["fingerprint"], finished=True)
-    print_results(results)
+    task.show(results)
     say(f"results, checkpoints and pictures: {os.path.relpath(run_dir)}")

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from predcnn.ops.depthwise import DepthwiseConv2d
 from predcnn.ops.drop_path import DropPath
 from predcnn.ops.init import init_fan_out
 from predcnn.registry import BLOCKS
@@ -44,8 +45,9 @@ class ConvMixerBlock(nn.Module):
         stochastic_depth: bool = False,
     ) -> None:
         super().__init__()
-        # written as "same", as published: the published costs leave such convolutions out
-        self.depthwise = nn.Conv2d(dim, dim, kernel_size, padding="same", groups=dim)
+        self.depthwise = DepthwiseConv2d(dim, kernel_size)
+        # written so, as published: the published costs leave such convolutions out
+        self.depthwise.padding = "same"
         self.norm1 = nn.BatchNorm2d(dim)
         self.pointwise = nn.Conv2d(dim, dim, 1)
         self.norm2 = nn.BatchNorm2d(dim)

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from predcnn.ops.depthwise import DepthwiseConv2d
 from predcnn.ops.drop_path import DropPath
 from predcnn.ops.init import init_fan_out
 from predcnn.ops.mlp import ConvMlp
@@ -41,7 +42,7 @@ class ConvNeXtBlock(nn.Module):
         layer_scale: float = 1e-6,
     ) -> None:
         super().__init__()
-        self.depthwise = nn.Conv2d(dim, dim, kernel_size, padding=kernel_size // 2, groups=dim)
+        self.depthwise = DepthwiseConv2d(dim, kernel_size)
         self.norm = LayerNorm2d(dim)
         self.mlp = ConvMlp(dim, int(dim * mlp_ratio))
         self.scale = LayerScale(dim, layer_scale)

@@ -6,6 +6,7 @@ figure 5.
 
 from torch import Tensor, nn
 
+from predcnn.ops.depthwise import DepthwiseConv2d
 from predcnn.ops.drop_path import DropPath
 from predcnn.ops.grn import GRN
 from predcnn.ops.init import init_trunc_normal
@@ -37,7 +38,7 @@ class ConvNeXtV2Block(nn.Module):
     ) -> None:
         super().__init__()
         hidden = int(dim * mlp_ratio)
-        self.dwconv = nn.Conv2d(dim, dim, kernel_size, padding=kernel_size // 2, groups=dim)
+        self.dwconv = DepthwiseConv2d(dim, kernel_size)
         self.norm = nn.LayerNorm(dim, eps=1e-6)
         self.pwconv1 = nn.Linear(dim, hidden)
         self.act = nn.GELU()

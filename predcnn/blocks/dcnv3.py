@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from predcnn.blocks.protocol import check_dim
 from predcnn.ops.deform import deformable_sampling
+from predcnn.ops.depthwise import DepthwiseConv2d
 from predcnn.ops.drop_path import DropPath
 from predcnn.ops.init import init_trunc_normal
 from predcnn.ops.mlp import TokenMlp
@@ -60,7 +61,7 @@ class DCNv3(nn.Module):
         }
         points = groups * (kernel_size**2 - remove_center)
         self.dw_conv = nn.Sequential(
-            nn.Conv2d(dim, dim, dw_kernel_size, padding=dw_kernel_size // 2, groups=dim),
+            DepthwiseConv2d(dim, dw_kernel_size),
             nn.Sequential(ChannelsLast(), nn.LayerNorm(dim, eps=1e-6)),
             nn.GELU(),
         )

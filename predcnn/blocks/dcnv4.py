@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from predcnn.blocks.dcnv3 import DeformableBlock, groups_of
 from predcnn.ops.deform import deformable_sampling, packed_channels, unpack_offset_mask
+from predcnn.ops.depthwise import DepthwiseConv2d
 from predcnn.ops.init import init_trunc_normal
 from predcnn.ops.mlp import TokenMlp
 from predcnn.registry import BLOCKS
@@ -50,8 +51,7 @@ class DCNv4(nn.Module):
         }
         self.offset_mask_dw = None
         if dw_kernel_size is not None:
-            padding = dw_kernel_size // 2
-            self.offset_mask_dw = nn.Conv2d(dim, dim, dw_kernel_size, padding=padding, groups=dim)
+            self.offset_mask_dw = DepthwiseConv2d(dim, dw_kernel_size)
         self.offset_mask = nn.Linear(dim, packed_channels(groups, self.points))
         self.value_proj = nn.Linear(dim, dim)
         self.output_proj = nn.Linear(dim, dim, bias=output_bias)

@@ -6,6 +6,7 @@ Yu et al., "InceptionNeXt: When Inception Meets ConvNeXt", CVPR 2024, section 3.
 import torch
 from torch import Tensor, nn
 
+from predcnn.ops.depthwise import DepthwiseConv2d
 from predcnn.ops.drop_path import DropPath
 from predcnn.ops.fold import fold_norm_into_next
 from predcnn.ops.init import init_trunc_normal
@@ -31,9 +32,9 @@ class InceptionDepthwise(nn.Module):
         if 3 * part > dim:
             raise ValueError(f"three branches of {part} channels do not fit into {dim}")
         self.sizes = [dim - 3 * part, part, part, part]
-        self.dwconv_hw = nn.Conv2d(part, part, square, padding=square // 2, groups=part)
-        self.dwconv_w = nn.Conv2d(part, part, (1, band), padding=(0, band // 2), groups=part)
-        self.dwconv_h = nn.Conv2d(part, part, (band, 1), padding=(band // 2, 0), groups=part)
+        self.dwconv_hw = DepthwiseConv2d(part, square)
+        self.dwconv_w = DepthwiseConv2d(part, (1, band))
+        self.dwconv_h = DepthwiseConv2d(part, (band, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         same, hw, w, h = x.split(self.sizes, dim=1)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from predcnn.blocks.protocol import check_dim
+from predcnn.ops.depthwise import DepthwiseConv2d
 from predcnn.ops.drop_path import DropPath
 from predcnn.ops.fold import fold_norm_into_next
 from predcnn.ops.init import init_fan_out
@@ -52,9 +53,9 @@ class MultiOrderContext(nn.Module):
         super().__init__()
         self.widths = (dim // 8, 3 * dim // 8, dim // 2)
         middle, high = self.widths[1:]
-        self.low = nn.Conv2d(dim, dim, 5, padding=2, groups=dim)
-        self.middle = nn.Conv2d(middle, middle, 5, padding=4, dilation=2, groups=middle)
-        self.high = nn.Conv2d(high, high, 7, padding=9, dilation=3, groups=high)
+        self.low = DepthwiseConv2d(dim, 5)
+        self.middle = DepthwiseConv2d(middle, 5, dilation=2)
+        self.high = DepthwiseConv2d(high, 7, dilation=3)
         self.mix = nn.Conv2d(dim, dim, 1)
 
     def forward(self, x: Tensor) -> Tensor:

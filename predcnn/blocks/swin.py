@@ -41,13 +41,15 @@ class WindowAttention(MultiHeadAttention):
         index = relative_position_index(window_size)
         self.register_buffer("offset_index", index, persistent=False)
 
-    def forward(self, x: Tensor, apart: Tensor | None = None) -> Tensor:
-        """Attend; ``apart`` (n, N, N) bool marks pairs of pixels that must not see each other."""
-        bias = self.offset_bias[self.offset_index].permute(2, 0, 1)[None]  # (1, heads, N, N)
+    def bias(self, apart: Tensor | None, batch: int) -> Tensor:
+        """What is added to the logits: (1, heads, N, N), or (batch n, heads, N, N) if masked.
+
+        ``apart`` (n, N, N) bool marks pairs of pixels that must not see each other.
+        """
+        bias = self.offset_bias[self.offset_index].permute(2, 0, 1)[None]
         if apart is not None:
-            bias = bias.masked_fill(apart[:, None], float("-inf"))  # (n, heads, N, N)
-            bias = bias.repeat(x.shape[0] // apart.shape[0], 1, 1, 1)
-        return super().forward(x, bias)
+            bias = bias.masked_fill(apart[:, None], float("-inf")).repeat(batch, 1, 1, 1)
+        return bias
 
 
 @BLOCKS.register("swin")
@@ -106,20 +108,27 @@ class SwinBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.permute(0, 2, 3, 1)  # (B, H, W, C)
-        x = x + self.drop_path(self._attend(self.norm1(x)))
+        x = x + self.drop_path(self._attend(self.norm1(x), self.window_bias(x)))
         x = x + self.drop_path(self.mlp(self.norm2(x)))
         return x.permute(0, 3, 1, 2)
 
-    def _attend(self, x: Tensor) -> Tensor:
+    def window_bias(self, x: Tensor) -> Tensor:
+        """`WindowAttention.bias` for maps of the shape of ``x`` (B, H, W, C)."""
+        full, shift = self._windows(x)
+        return self.attn.bias(self._apart(full, tuple(x.shape[1:3]), shift, x.device), x.shape[0])
+
+    def _windows(self, x: Tensor) -> tuple[tuple[int, int], int]:
+        """The size of the maps once padded to whole windows, and how far these are shifted."""
+        full = tuple(n + -n % self.window_size for n in x.shape[1:3])
+        return full, self.shift if min(full) > self.window_size else 0  # one alone cannot shift
+
+    def _attend(self, x: Tensor, bias: Tensor) -> Tensor:
         size, (height, width) = self.window_size, x.shape[1:3]
-        below, right = -height % size, -width % size
-        full = (height + below, width + right)
-        shift = self.shift if min(full) > size else 0  # one window alone cannot shift
-        apart = self._apart(full, (height, width), shift, x.device)
-        x = functional.pad(x, (0, 0, 0, right, 0, below))
+        full, shift = self._windows(x)
+        x = functional.pad(x, (0, 0, 0, full[1] - width, 0, full[0] - height))
         if shift:
             x = x.roll((-shift, -shift), (1, 2))
-        x = join(self.attn(partition(x, size), apart), size, *full)
+        x = join(self.attn(partition(x, size), bias), size, *full)
         if shift:
             x = x.roll((shift, shift), (1, 2))
         return x[:, :height, :width]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from predcnn.blocks.protocol import check_dim
 from predcnn.ops.attention import MapAttention
+from predcnn.ops.depthwise import DepthwiseConv2d
 from predcnn.ops.drop_path import DropPath
 from predcnn.ops.fold import fold_norm_into_next
 from predcnn.ops.init import init_fan_out, init_trunc_normal
@@ -26,7 +27,7 @@ def local_attention(dim: int) -> nn.Sequential:
     """The paper's local affinity, a learned 5x5 neighbourhood, (B, C, H, W) kept (eq. 4)."""
     return nn.Sequential(
         nn.Conv2d(dim, dim, 1),
-        nn.Conv2d(dim, dim, 5, padding=2, groups=dim),
+        DepthwiseConv2d(dim, 5),
         nn.Conv2d(dim, dim, 1),
     )
 
@@ -67,7 +68,7 @@ class UniFormerBlock(nn.Module):
         check_dim("uniformer", dim, self.dim_multiple)
         scaled = layer_scale is not None and not local
         self.local = local
-        self.position = nn.Conv2d(dim, dim, 3, padding=1, groups=dim)
+        self.position = DepthwiseConv2d(dim, 3)
         self.norm1 = nn.BatchNorm2d(dim) if local else LayerNorm2d(dim, norm_eps)
         self.attn = local_attention(dim) if local else MapAttention(dim, heads)
         self.scale1 = LayerScale(dim, layer_scale) if scaled else nn.Identity()

@@ -10,6 +10,7 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn import functional
 
+from predcnn.ops.depthwise import DepthwiseConv2d
 from predcnn.ops.drop_path import DropPath
 from predcnn.ops.init import init_trunc_normal
 from predcnn.ops.mlp import TokenMlp
@@ -36,7 +37,7 @@ class SS2D(SelectiveSSM):
         super().__init__(inner, state, math.ceil(dim / 16), len(DIRECTIONS))
         self.gated = gated
         self.in_proj = nn.Linear(dim, 2 * inner if gated else inner, bias=False)
-        self.conv2d = nn.Conv2d(inner, inner, 3, padding=1, groups=inner, bias=gated)
+        self.conv2d = DepthwiseConv2d(inner, 3, bias=gated)
         self.out_norm = nn.LayerNorm(inner)
         self.out_proj = nn.Linear(inner, dim, bias=False)
 

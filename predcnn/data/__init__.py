@@ -8,12 +8,14 @@ import importlib
 
 _HOME = {
     "SETS": "sequences",
+    "ImageDataModule": "images_datamodule",
     "SequenceDataset": "sequences",
     "SequenceDataModule": "datamodule",
     "SequenceSampler": "sampler",
     "MovingMNISTOptions": "options",
     "FileReport": "files",
     "create_datamodule": "datamodule",
+    "create_image_datamodule": "images_datamodule",
     "to_float": "frames",
 }
 __all__ = sorted(_HOME)

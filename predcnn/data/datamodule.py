@@ -3,40 +3,20 @@
 import hashlib
 import os
 from collections.abc import Sequence
-from typing import Protocol
 
 import lightning
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader
 
-import predcnn.data.moving_mnist  # noqa: F401  registers its sets
-from predcnn.data.files import FileReport
+import predcnn.data.moving_mnist
+import predcnn.data.video_folder  # noqa: F401  both register their sets
 from predcnn.data.options import options_from
 from predcnn.data.pools import SPLITS
 from predcnn.data.sampler import SequenceSampler
-from predcnn.data.sequences import SETS, SequenceDataset
+from predcnn.data.sequences import SETS
+from predcnn.data.splits import SequenceFamily, SplitDataset, SplitFamily
 
 GPU_WORKERS = 2  # a step on a GPU is short enough to notice a millisecond of drawing
-
-
-class SequenceFamily(Protocol):
-    """What a data set offers: see :class:`predcnn.data.moving_mnist.MovingMNIST`.
-
-    ``Options`` is its dataclass of options, ``options`` the ones it was made with; they have a
-    ``seed`` and, where there is noise, ``noise``.
-    """
-
-    Options: type
-    options: object
-    name: str
-    in_shape: tuple[int, int, int, int]
-    frames_out: int
-    protocol: str
-    download: bool
-
-    def prepare(self) -> list[FileReport]: ...
-    def split(self, name: str) -> SequenceDataset: ...
 
 
 class SequenceLoader(DataLoader):
@@ -50,24 +30,27 @@ class SequenceLoader(DataLoader):
         """Nothing, see :meth:`state_dict`."""
 
 
-class SequenceDataModule(lightning.LightningDataModule):
-    """Loaders of batches ``frames`` (B, T_in+T_out, C, H, W), uint8 or float32 in [0, 1].
+class SplitDataModule(lightning.LightningDataModule):
+    """Loaders of the three splits of a family, whatever its batches hold.
 
-    The Trainer must leave sharding to it: ``use_distributed_sampler=False``.
+    ``one`` and ``unit`` are the words for a sample and several. The Trainer must leave sharding to
+    the module: ``use_distributed_sampler=False``.
 
     Args:
         family: the data set.
-        batch_size: training sequences per process and step.
-        eval_batch_size: sequences per validation and test batch; None: ``batch_size``.
+        batch_size: training samples per process and step.
+        eval_batch_size: samples per validation and test batch; None: ``batch_size``.
         num_workers: loader processes; None: none on a CPU, where drawing a batch takes about a
             millisecond, two with a GPU.
         pin_memory: page-locked batches; None: when there is a GPU.
         seed: of the order of finite training sets.
     """
 
+    one, unit = "a sample", "samples"
+
     def __init__(
         self,
-        family: SequenceFamily,
+        family: SplitFamily,
         *,
         batch_size: int = 16,
         eval_batch_size: int | None = None,
@@ -76,7 +59,7 @@ class SequenceDataModule(lightning.LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        # a rank may have nothing to test when there are fewer sequences than ranks
+        # a rank may have nothing to test when there are fewer samples than ranks
         self.allow_zero_length_dataloader_with_multiple_devices = True
         self.family = family
         self.batch_size = _count("batch_size", batch_size, 1)
@@ -88,7 +71,7 @@ class SequenceDataModule(lightning.LightningDataModule):
         self.num_workers = _count("num_workers", workers, 0)
         self.pin_memory = gpu if pin_memory is None else pin_memory
         self.seed = seed
-        self._splits: dict[str, SequenceDataset] = {}
+        self._splits: dict[str, SplitDataset] = {}
         self._saved: dict[str, object] | None = None
 
     def prepare_data(self) -> None:
@@ -101,8 +84,8 @@ class SequenceDataModule(lightning.LightningDataModule):
         for name in SPLITS:
             self.split(name)
 
-    def split(self, name: str) -> SequenceDataset:
-        """The split "train", "val" or "test", opened once; ``.batch(0, [0, 1])`` gives clips."""
+    def split(self, name: str) -> SplitDataset:
+        """The split "train", "val" or "test", opened once; ``.batch(0, [0, 1])`` gives a batch."""
         if name not in self._splits:
             self._splits[name] = self.family.split(name)
         return self._splits[name]
@@ -119,14 +102,14 @@ class SequenceDataModule(lightning.LightningDataModule):
         return self._loader(dataset, sampler)
 
     def val_dataloader(self) -> SequenceLoader:
-        """Every validation sequence once; rank r of W has the r-th and every W-th after it."""
+        """Every validation sample once; rank r of W has the r-th and every W-th after it."""
         return self._eval_loader("val")
 
     def test_dataloader(self) -> SequenceLoader:
-        """Every test sequence once, divided among ranks like validation."""
+        """Every test sample once, divided among ranks like validation."""
         return self._eval_loader("test")
 
-    def on_before_batch_transfer(self, batch: Tensor, dataloader_idx: int) -> Tensor:
+    def on_before_batch_transfer(self, batch: object, dataloader_idx: int) -> object:
         """Tell callbacks that the last step is over and logged, and the next has not begun.
 
         No other moment of Lightning's training is like that: its ``on_train_batch_end`` comes
@@ -137,21 +120,6 @@ class SequenceDataModule(lightning.LightningDataModule):
                 if hasattr(callback, "on_between_steps"):
                     callback.on_between_steps(self.trainer)
         return batch
-
-    @property
-    def in_shape(self) -> tuple[int, int, int, int]:
-        """(T_in, C, H, W)."""
-        return tuple(self.family.in_shape)
-
-    @property
-    def frames_in(self) -> int:
-        """T_in."""
-        return self.in_shape[0]
-
-    @property
-    def frames_out(self) -> int:
-        """T_out."""
-        return self.family.frames_out
 
     @property
     def protocol(self) -> str:
@@ -169,23 +137,6 @@ class SequenceDataModule(lightning.LightningDataModule):
         """SHA-256 over the fingerprints of the three splits."""
         joint = "".join(self.split(name).fingerprint for name in SPLITS)
         return hashlib.sha256(joint.encode()).hexdigest()
-
-    @property
-    def description(self) -> dict[str, str]:
-        """Facts for the table at the start of a run, label -> text."""
-        frames_in, channels, height, width = self.in_shape
-        lengths = (f"{len(self.split(name)):,} {name}" for name in SPLITS)
-        noise = getattr(self.family.options, "noise", None)
-        return {
-            "data": self.family.name,
-            "source": self.source,
-            "protocol": self.protocol,
-            "sequences": ", ".join(lengths),
-            "frames": f"{frames_in} -> {self.frames_out} of {channels}x{height}x{width}",
-            "noise": noise or "none",
-            "batch": f"{self.batch_size} sequences per process, {self.num_workers} workers",
-            "fingerprint": self.fingerprint[:12],
-        }
 
     def state_dict(self) -> dict[str, object]:
         """The position in the training stream and the fingerprint of the data, for a checkpoint.
@@ -220,8 +171,9 @@ class SequenceDataModule(lightning.LightningDataModule):
         size = self.batch_size * sampler.world_size
         if saved["position"]["start_batch"] and saved["global_batch"] != size:
             raise ValueError(
-                f"the checkpoint stopped within an epoch of {saved['global_batch']} sequences per "
-                f"step, now there are {size}: keep data.batch_size times the number of processes"
+                f"the checkpoint stopped within an epoch of {saved['global_batch']} {self.unit} "
+                f"per step, now there are {size}: keep data.batch_size times the number of "
+                "processes"
             )
         sampler.load_state_dict(saved["position"])
 
@@ -229,9 +181,7 @@ class SequenceDataModule(lightning.LightningDataModule):
         dataset = self.split(name)
         return self._loader(dataset, self._sampler(dataset, self.eval_batch_size, train=False))
 
-    def _sampler(
-        self, dataset: SequenceDataset, batch_size: int, *, train: bool
-    ) -> SequenceSampler:
+    def _sampler(self, dataset: SplitDataset, batch_size: int, *, train: bool) -> SequenceSampler:
         trainer = self.trainer
         return SequenceSampler(
             len(dataset),
@@ -243,7 +193,7 @@ class SequenceDataModule(lightning.LightningDataModule):
             world_size=trainer.world_size if trainer is not None else 1,
         )
 
-    def _loader(self, dataset: SequenceDataset, sampler: SequenceSampler) -> SequenceLoader:
+    def _loader(self, dataset: SplitDataset, sampler: SequenceSampler) -> SequenceLoader:
         return SequenceLoader(
             dataset,
             batch_sampler=sampler,
@@ -255,6 +205,44 @@ class SequenceDataModule(lightning.LightningDataModule):
             # its own, so that a loader draws nothing from the stream of drop-path and dropout
             generator=torch.Generator(),
         )
+
+
+class SequenceDataModule(SplitDataModule):
+    """Loaders of batches ``frames`` (B, T_in+T_out, C, H, W), uint8 or float32 in [0, 1]."""
+
+    family: SequenceFamily
+    one, unit = "a sequence", "sequences"
+
+    @property
+    def in_shape(self) -> tuple[int, int, int, int]:
+        """(T_in, C, H, W)."""
+        return tuple(self.family.in_shape)
+
+    @property
+    def frames_in(self) -> int:
+        """T_in."""
+        return self.in_shape[0]
+
+    @property
+    def frames_out(self) -> int:
+        """T_out."""
+        return self.family.frames_out
+
+    @property
+    def description(self) -> dict[str, str]:
+        """Facts for the table at the start of a run, label -> text."""
+        frames_in, channels, height, width = self.in_shape
+        lengths = (f"{len(self.split(name)):,} {name}" for name in SPLITS)
+        return {
+            "data": self.family.name,
+            "source": self.source,
+            "protocol": self.protocol,
+            "sequences": ", ".join(lengths),
+            "frames": f"{frames_in} -> {self.frames_out} of {channels}x{height}x{width}",
+            **self.family.facts,
+            "batch": f"{self.batch_size} sequences per process, {self.num_workers} workers",
+            "fingerprint": self.fingerprint[:12],
+        }
 
 
 def create_datamodule(
@@ -300,7 +288,7 @@ def create_datamodule(
     )
 
 
-def _unchanged(batch: Tensor) -> Tensor:
+def _unchanged(batch: object) -> object:
     return batch
 
 

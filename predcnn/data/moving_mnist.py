@@ -66,6 +66,11 @@ class MovingMNIST:
         """Whether :meth:`prepare` may fetch files."""
         return self.options.download
 
+    @property
+    def facts(self) -> dict[str, str]:
+        """What the table at the start of a run says beside what every data set has."""
+        return {"noise": self.options.noise or "none"}
+
     def prepare(self) -> list[FileReport]:
         """Fetch what is missing if ``download`` is set, verify what is there, say what is what.
 

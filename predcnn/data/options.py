@@ -61,16 +61,16 @@ class MovingMNISTOptions:
 
     def __post_init__(self) -> None:
         for name in ("frames_in", "frames_out", "train_sequences", "val_sequences"):
-            _whole(name, getattr(self, name), 1)
+            whole(name, getattr(self, name), 1)
         if self.test_sequences is not None:
-            _whole("test_sequences", self.test_sequences, 1)
+            whole("test_sequences", self.test_sequences, 1)
         for name in ("seed", "eval_seed"):
-            _whole(name, getattr(self, name))
+            whole(name, getattr(self, name))
         for name in ("download", "verify"):
-            _boolean(name, getattr(self, name))
+            boolean(name, getattr(self, name))
         object.__setattr__(self, "width", self.height if self.width is None else self.width)
         for name in ("height", "width"):
-            _whole(name, getattr(self, name), SPRITE)
+            whole(name, getattr(self, name), SPRITE)
         object.__setattr__(self, "digits", _digit_counts(self.digits))
         if not isinstance(self.root, str | Path):
             raise TypeError(f"data.root is the path of a folder, not {self.root!r}")
@@ -121,19 +121,21 @@ def _digit_counts(digits: int | Iterable[int]) -> tuple[int, ...]:
     if not counts:
         raise ValueError("data.digits is an empty list; give a number or several, e.g. [1,2,3]")
     for count in counts:
-        _whole("digits", count, 1)
+        whole("digits", count, 1)
     if max(counts) > MOST_DIGITS:
         raise ValueError(f"data.digits={max(counts)}: at most {MOST_DIGITS} fit the generator")
     return counts
 
 
-def _whole(name: str, value: object, least: int | None = None) -> None:
+def whole(name: str, value: object, least: int | None = None) -> None:
+    """ValueError unless the option ``data.name`` is an integer, and ``least`` or more."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValueError(f"data.{name} is a whole number, not {value!r}")
     if least is not None and value < least:
         raise ValueError(f"data.{name} is at least {least}, not {value}")
 
 
-def _boolean(name: str, value: object) -> None:
+def boolean(name: str, value: object) -> None:
+    """ValueError unless ``value`` is true or false."""
     if not isinstance(value, bool):
         raise ValueError(f"data.{name} is true or false, not {value!r}")

@@ -43,7 +43,7 @@ class SequenceSampler(Sampler[list[Key]]):
     ) -> None:
         if train and length < batch_size * world_size:
             raise ValueError(
-                f"data.train_sequences={length} is less than one batch: data.batch_size="
+                f"the training split of {length} is less than one batch: data.batch_size="
                 f"{batch_size} on {world_size} process(es) needs {batch_size * world_size}"
             )
         self.length, self.batch_size = length, batch_size

@@ -24,7 +24,7 @@ class SequenceDataset(Dataset, ABC):
         in_shape: (T_in, C, H, W).
         frames_out: T_out.
         source: where the pictures come from, in words.
-        protocol: how the splits were made, "isolated" or "openstl".
+        protocol: how the splits were made, e.g. "isolated".
         fingerprint: SHA-256 over the options, the pools and the first sequence.
         finite: the same sequences come every epoch, so training shuffles them; otherwise every
             epoch has its own.

@@ -3,6 +3,9 @@
 import torch
 from torch import Tensor, nn
 
+from predcnn.ops.depthwise import DepthwiseConv2d
+from predcnn.ops.norm_act import group_norm_silu
+
 
 class ConvNormAct(nn.Module):
     """3x3 convolution, group norm of 2 groups, SiLU; optionally halves or doubles the size.
@@ -39,13 +42,15 @@ class ConvNormAct(nn.Module):
         )
         nn.init.trunc_normal_(self.conv.weight, std=0.02)
         nn.init.zeros_(self.conv.bias)
-        self.shuffle = nn.PixelShuffle(2) if up else nn.Identity()
+        self.upscale = 2 if up else 1
         self.norm = nn.GroupNorm(2, out_channels)
-        self.act = nn.SiLU()
         self.openstl_keys = {"conv": "conv.conv.0" if up else "conv.conv", "norm": "conv.norm"}
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.act(self.norm(self.shuffle(self.conv(x))))
+        norm = self.norm
+        return group_norm_silu(
+            self.conv(x), norm.weight, norm.bias, norm.num_groups, norm.eps, upscale=self.upscale
+        )
 
 
 class LargeKernelConv(nn.Module):
@@ -60,8 +65,8 @@ class LargeKernelConv(nn.Module):
 
     def __init__(self, dim: int, out: int | None = None) -> None:
         super().__init__()
-        self.near = nn.Conv2d(dim, dim, 5, padding=2, groups=dim)
-        self.far = nn.Conv2d(dim, dim, 7, padding=9, dilation=3, groups=dim)
+        self.near = DepthwiseConv2d(dim, 5)
+        self.far = DepthwiseConv2d(dim, 7, dilation=3)
         self.mix = nn.Conv2d(dim, out or dim, 1)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -8,8 +8,10 @@ same sum with weights that are not normalised).
 
 import torch
 from torch import Tensor
+from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional
 
+from predcnn.native import Kernels, kernels_for
 from predcnn.ops.precision import without_autocast
 
 
@@ -95,10 +97,40 @@ def deformable_sampling(
         center = torch.stack(torch.meshgrid(*centers, indexing="xy"), dim=-1)  # (H', W', 2)
         offset = offset.to(wide).view(batch, rows, columns, groups, -1, 2)
         place = center[:, :, None, None] + (points.to(wide) + offset) * offset_scale
+        weights = mask.to(wide).view(batch, rows, columns, groups, -1)
+        kernels = kernels_for(x.to(wide), place, weights)
+        if kernels is not None:
+            return _Compiled.apply(x.to(wide), place, weights, kernels).to(x.dtype)
         samples = _samples(x.to(wide), place)  # (B G, C/G, P, H'W')
-        weights = mask.to(wide).view(batch, rows * columns, groups, -1).permute(0, 2, 3, 1)
+        weights = weights.flatten(1, 2).permute(0, 2, 3, 1)
         out = (samples * weights.flatten(0, 1).unsqueeze(1)).sum(dim=2)
         return out.view(batch, channels, rows, columns).permute(0, 2, 3, 1).to(x.dtype)
+
+
+class _Compiled(torch.autograd.Function):
+    """Samples, weights and sums in one pass: (B, H, W, C), places, weights -> (B, H', W', C)."""
+
+    @staticmethod
+    def forward(
+        ctx: FunctionCtx, x: Tensor, place: Tensor, weights: Tensor, kernels: Kernels
+    ) -> Tensor:
+        x, place, weights = (tensor.contiguous() for tensor in (x, place, weights))
+        batch, rows, columns, groups, points = weights.shape
+        channels = x.shape[-1]
+        out = x.new_empty(batch, rows, columns, channels)
+        sizes = (*x.shape[:3], groups, channels // groups, rows * columns, points)
+        kernels("deform", x, place, weights, out, *sizes)
+        ctx.save_for_backward(x, place, weights)
+        ctx.kernels, ctx.sizes = kernels, sizes
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, place, weights = ctx.saved_tensors
+        grads = (torch.zeros_like(x), torch.empty_like(place), torch.empty_like(weights))
+        ctx.kernels("deform_backward", grad.contiguous(), x, place, weights, *grads, *ctx.sizes)
+        return *grads, None
 
 
 def _check(

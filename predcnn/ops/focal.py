@@ -5,6 +5,8 @@ Yang et al., "Focal Modulation Networks", NeurIPS 2022, section 3.2 and figure 2
 
 from torch import Tensor, nn
 
+from predcnn.ops.depthwise import DepthwiseConv2d
+
 
 class FocalModulation(nn.Module):
     """Query times the gated sum of focal contexts, channels last: (B, H, W, C) -> (B, H, W, C).
@@ -33,14 +35,11 @@ class FocalModulation(nn.Module):
     ) -> None:
         super().__init__()
         kernels = [window + factor * level for level in range(levels)]
-        if not all(k % 2 for k in kernels):
-            raise ValueError(f"a kernel with a centre has odd sides, not {kernels}")
         self.sizes = [dim, dim, levels + 1]
         self.share = levels + 1 if normalize else 1
         self.f = nn.Linear(dim, 2 * dim + levels + 1)
         self.focal_layers = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(dim, dim, k, padding=k // 2, groups=dim, bias=False), nn.GELU())
-            for k in kernels
+            nn.Sequential(DepthwiseConv2d(dim, k, bias=False), nn.GELU()) for k in kernels
         )
         self.act = nn.GELU()
         self.h = nn.Conv2d(dim, dim, 1)

@@ -1,5 +1,7 @@
 """Exact folding of batch normalisation into a neighbouring convolution, for inference."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -50,6 +52,45 @@ def fold_norm_into_previous(conv: nn.Conv2d, norm: nn.Module) -> nn.Module:
     bias = shift if conv.bias is None else shift + scale * conv.bias.double()
     _set(conv, conv.weight.double() * scale.view(-1, 1, 1, 1), bias)
     return nn.Identity()
+
+
+class Savings(NamedTuple):
+    """What a module no longer has after `merge_parts`."""
+
+    parameters: int
+    convolutions: int
+    norms: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.parameters:,} parameters, {self.convolutions} convolutions and "
+            f"{self.norms} norms fewer"
+        )
+
+
+def merge_parts(module: nn.Module) -> Savings:
+    """Call ``merge_()`` of every part inside that has one, inner parts first; in place, eval mode.
+
+    The outputs there stay the same up to rounding, training from here is meaningless.
+
+    Returns:
+        what was saved.
+    """
+    module.eval()
+    before = _inventory(module)
+    for part in reversed(list(module.modules())):
+        if part is not module and hasattr(part, "merge_"):
+            part.merge_()
+    return Savings(*(was - now for was, now in zip(before, _inventory(module), strict=True)))
+
+
+def _inventory(module: nn.Module) -> Savings:
+    parts = list(module.modules())
+    return Savings(
+        sum(p.numel() for p in module.parameters()),
+        sum(isinstance(part, nn.Conv2d) for part in parts),
+        sum(isinstance(part, nn.BatchNorm2d) for part in parts),
+    )
 
 
 def _set(conv: nn.Conv2d, weight: Tensor, bias: Tensor) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from predcnn.ops.depthwise import DepthwiseConv2d
 from predcnn.ops.norm import LayerNorm2d
 from predcnn.ops.precision import widened, without_autocast
 
@@ -29,7 +30,7 @@ class GlobalLocalFilter(nn.Module):
         if dim % 2:
             raise ValueError(f"the global filter halves its channels: dim must be even, not {dim}")
         half = dim // 2
-        self.dw = nn.Conv2d(half, half, 3, padding=1, groups=half, bias=False)
+        self.dw = DepthwiseConv2d(half, 3, bias=False)
         self.complex_weight = nn.Parameter(torch.empty(half, *spectrum, 2))
         nn.init.trunc_normal_(self.complex_weight, std=0.02)
         self.pre_norm = LayerNorm2d(dim)
@@ -91,7 +92,7 @@ class RecursiveGatedConv(nn.Module):
         gates = sum(self.dims)
         self.proj_in = nn.Conv2d(dim, 2 * dim, 1)
         if global_filter is None:
-            self.dwconv = nn.Conv2d(gates, gates, 7, padding=3, groups=gates)
+            self.dwconv = DepthwiseConv2d(gates, 7)
         else:
             self.dwconv = GlobalLocalFilter(gates, global_filter)
         self.proj_out = nn.Conv2d(dim, dim, 1)

@@ -8,9 +8,9 @@ the 2020s: Scaling up Kernels Beyond 51x51 using Sparsity", ICLR 2023, section 3
 
 from torch import Tensor, nn
 
-from predcnn.ops.depthwise import depthwise_conv2d
+from predcnn.ops.depthwise import DepthwiseConv2d
 from predcnn.ops.fold import fold_norm_into_previous
-from predcnn.ops.reparam import ConvBN, absorb_, dilate
+from predcnn.ops.reparam import ConvBN, absorb_
 
 # kernel -> (kernel, dilation) of the branches beside it; published for these sizes only
 DILATED_BRANCHES = {
@@ -24,31 +24,9 @@ DILATED_BRANCHES = {
 }
 
 
-class DepthwiseConv2d(nn.Conv2d):
-    """Depthwise convolution that keeps H and W, see `depthwise_conv2d`.
-
-    Args:
-        channels: C.
-        kernel_size: (h, w), both odd.
-        bias: whether a bias is added.
-    """
-
-    def __init__(self, channels: int, kernel_size: tuple[int, int], bias: bool = False) -> None:
-        if not all(k % 2 for k in kernel_size):
-            raise ValueError(f"a kernel with a centre has odd sides, not {kernel_size}")
-        padding = (kernel_size[0] // 2, kernel_size[1] // 2)
-        super().__init__(
-            channels, channels, kernel_size, padding=padding, groups=channels, bias=bias
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        return depthwise_conv2d(x, self.weight, self.bias)
-
-
 def depthwise_bn(channels: int, kernel_size: int | tuple[int, int]) -> ConvBN:
     """Depthwise convolution + BatchNorm."""
-    size = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
-    return ConvBN(DepthwiseConv2d(channels, size))
+    return ConvBN(DepthwiseConv2d(channels, kernel_size, bias=False))
 
 
 class ReparamLargeKernelConv(nn.Module):
@@ -108,10 +86,10 @@ class DilatedReparamConv(nn.Module):
                 f"accepted: {', '.join(map(str, DILATED_BRANCHES))}"
             )
         self.branches = DILATED_BRANCHES[kernel_size]
-        self.lk_origin = DepthwiseConv2d(channels, (kernel_size, kernel_size))
+        self.lk_origin = DepthwiseConv2d(channels, kernel_size, bias=False)
         self.origin_bn = nn.BatchNorm2d(channels)
         for kernel, rate in self.branches:
-            conv = DilatedDepthwiseConv2d(channels, kernel, rate)
+            conv = DepthwiseConv2d(channels, kernel, dilation=rate, bias=False)
             self.add_module(f"dil_conv_k{kernel}_{rate}", conv)
             self.add_module(f"dil_bn_k{kernel}_{rate}", nn.BatchNorm2d(channels))
 
@@ -137,35 +115,6 @@ class DilatedReparamConv(nn.Module):
             absorb_(self.lk_origin, conv)
             delattr(self, conv_name)
             delattr(self, norm_name)
-
-
-class DilatedDepthwiseConv2d(nn.Conv2d):
-    """Dilated depthwise convolution that keeps H and W, without a bias.
-
-    On CPUs run as a dense kernel with zeros between its taps: oneDNN has no fast dilated one.
-
-    Args:
-        channels: C.
-        kernel_size: odd.
-        dilation: distance between taps.
-    """
-
-    def __init__(self, channels: int, kernel_size: int, dilation: int) -> None:
-        padding = dilation * (kernel_size - 1) // 2
-        super().__init__(
-            channels,
-            channels,
-            kernel_size,
-            padding=padding,
-            dilation=dilation,
-            groups=channels,
-            bias=False,
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        if x.device.type != "cpu":
-            return super().forward(x)
-        return depthwise_conv2d(x, dilate(self.weight, self.dilation[0]), self.bias)
 
 
 class DecomposedLargeKernelConv(nn.Module):

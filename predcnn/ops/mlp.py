@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from predcnn.ops.depthwise import DepthwiseConv2d
+
 
 class ConvMlp(nn.Module):
     """Perceptron of every pixel, (B, C, H, W) -> (B, out, H, W); optionally looks at neighbours.
@@ -29,11 +31,7 @@ class ConvMlp(nn.Module):
     ) -> None:
         super().__init__()
         self.fc1 = nn.Conv2d(dim, hidden, 1)
-        self.depthwise = (
-            nn.Conv2d(hidden, hidden, depthwise, padding=depthwise // 2, groups=hidden)
-            if depthwise
-            else nn.Identity()
-        )
+        self.depthwise = DepthwiseConv2d(hidden, depthwise) if depthwise else nn.Identity()
         self.act = act()
         self.middle = middle if middle is not None else nn.Identity()
         self.fc2 = nn.Conv2d(hidden, out or dim, 1)

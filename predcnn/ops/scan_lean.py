@@ -6,12 +6,16 @@ Spaces", 2023, equation 2 with the zero-order hold of A).
 
 Tensors are time-major with the channels innermost, so that every step is one fused in-place
 operation on contiguous memory: delta, x, y (L, B, G, D); A (G, N, D); B, C (L, B, G, N); states
-(L, B, G, N, D). Factors exist for a few steps at a time. The two functions are operators of
+(L, B, G, N, D). Factors exist for a few steps at a time. With compiled
+kernels the same is done by these. The two functions are operators of
 ``torch.library``: torch.compile and torch.export see one node, not L steps.
 """
 
 import torch
 from torch import Tensor
+
+from predcnn.native import kernels_for
+from predcnn.ops.scan_compiled import CompiledScan
 
 # values of a buffer of factors (1 MB in float32): two of them stay in the cache of one core
 CHUNK = 2**18
@@ -137,6 +141,9 @@ lean_scan_op.register_autograd(_backward, setup_context=_setup_context)
 def lean_scan(delta: Tensor, x: Tensor, A: Tensor, B: Tensor, C: Tensor) -> tuple[Tensor, Tensor]:
     """(y (L, B, G, D), last state (B, G, N, D)) of contiguous float tensors, differentiable."""
     inputs = (delta, x, A, B, C)
+    kernels = kernels_for(*inputs)
+    if kernels is not None:
+        return CompiledScan.apply(*inputs, kernels)
     keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)
     y, last, _ = lean_scan_op(*inputs, keep)
     return y, last

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from predcnn.files import replacing
 from predcnn.predictors.create import create_predictor
-from predcnn.predictors.state import (
+from predcnn.predictors.hub import CARD, CONFIG, WEIGHTS, folder_config, model_card, weights_file
+from predcnn.weights.files import (
     check_keys,
-    existing_file,
     read_pickle,
     read_safetensors,
     strip_prefixes,
@@ -51,19 +51,53 @@ def save_predictor(
     return path
 
 
+def save_pretrained(
+    predictor: nn.Module,
+    folder: str | Path,
+    *,
+    results: str | Path | Mapping | None = None,
+    name: str | None = None,
+) -> Path:
+    """Write weights, config.json and a model card into a folder, as the Hub keeps models.
+
+    Args:
+        predictor: any of ours.
+        folder: made if need be; `load_predictor` reads it.
+        results: a run's results.json (path or content) for the card.
+        name: what the card loads it by, such as "user/model"; None: the folder.
+
+    Raises:
+        OSError: the place cannot be written. ValueError: ``results`` is no results.json.
+    """
+    folder = Path(folder).expanduser()
+    if isinstance(results, str | Path):
+        results = json.loads(Path(results).read_text(encoding="utf-8"))
+    try:
+        card = model_card(predictor.config, name or str(folder), results)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"results are no content of a results.json: {error!r}") from error
+    save_predictor(predictor, folder / WEIGHTS)
+    for file, text in ((CONFIG, json.dumps(predictor.config, indent=2)), (CARD, card)):
+        with replacing(folder / file) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    return folder
+
+
 def load_predictor(
     path: str | Path, *, device: str | torch.device = "cpu", trusted: bool = False
 ) -> nn.Module:
     """A predictor from our .ckpt or .safetensors, in eval mode on ``device``.
 
+    ``path`` may also be a folder of `save_pretrained`, or ``user/model`` on the Hugging Face Hub.
     Its ``config`` tells what it is. Nothing in the file is executed, and no module that the file
     names is imported: a block of your own must be imported before, or the file be ``trusted``.
 
     Raises:
-        FileNotFoundError: no such file.
+        FileNotFoundError: no such file, or no such model on the Hub.
+        ConnectionError: the Hub cannot be reached.
         ValueError: unreadable, not a checkpoint of ours, or weights of another architecture.
     """
-    path = existing_file(path)
+    path = weights_file(path)
     about, state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_ckpt(path)
     config = dict(about["config"])
     if not trusted:
@@ -107,7 +141,7 @@ def read_description(path: str | Path) -> dict[str, object]:
     Raises:
         FileNotFoundError, ValueError: as `load_predictor`.
     """
-    path = existing_file(path)
+    path = weights_file(path)
     if path.suffix == ".safetensors":
         return {"step": 0, "epoch": 0, **_read_safetensors(path)[0]}
     content = read_pickle(path)
@@ -135,12 +169,20 @@ def _read_safetensors(path: Path) -> tuple[Mapping[str, object], dict[str, Tenso
         about = json.loads(metadata.get(KEY, "null"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} cannot be read: its description is damaged") from error
-    return _checked(path, about), state
+    config = folder_config(path)
+    if config is None:
+        return _checked(path, about), state
+    about = _checked(path, about or {"config": config})
+    if json.loads(json.dumps(about["config"])) != config:
+        raise ValueError(f"{path.with_name(CONFIG)} describes another predictor than {path.name}")
+    return about, state
 
 
 def _checked(path: Path, about: object) -> Mapping[str, object]:
     """What a file says about its predictor, or ValueError if it is not ours."""
     config = about.get("config") if isinstance(about, Mapping) else None
+    if config is not None and about.get("task") == "classification":
+        raise ValueError(f"{path} holds a classifier of images: predcnn.load_backbone loads it")
     if not isinstance(config, Mapping) or "name" not in config or "in_shape" not in config:
         raise ValueError(
             f"{path} says nothing about a predcnn predictor; weights of OpenSTL and others are "

@@ -4,18 +4,25 @@ Shi et al., "Convolutional LSTM Network", 2015, https://arxiv.org/abs/1506.04214
 peepholes and biases, as in the published tables.
 """
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from predcnn.predictors.stacked import StackedPredictor, StackShape, gated_update
+from predcnn.predictors.stacked import (
+    StackedPredictor,
+    StackShape,
+    convolve,
+    gated_update,
+    joined,
+)
 from predcnn.predictors.unrolling import note_unused, over_time
 from predcnn.registry import PREDICTORS
 
 
 class ConvLSTMCell(nn.Module):
-    """One layer over S steps, (S, B, dim_in, H, W) -> hidden states (S, B, dim, H, W).
+    """One step of one layer, (B, dim_in, H, W) and its states -> the new states (B, dim, H, W).
 
     The gates are ordered i, f, g, o. The published cell also has an output-gate convolution over
     [c, m] and a readout, both unused; they exist here only with compat "openstl".
@@ -37,15 +44,28 @@ class ConvLSTMCell(nn.Module):
             },
         )
 
-    def forward(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the hidden states (S, B, dim, H, W) and the last cell state (B, dim, H, W)."""
-        hidden = []
-        for x_gates in over_time(self.conv_x, x):
-            gates = x_gates + self.conv_h(h)
-            c, _ = gated_update(gates[:, : 3 * self.dim], c)
-            h = torch.sigmoid(gates[:, 3 * self.dim :]) * torch.tanh(c)
-            hidden.append(h)
-        return torch.stack(hidden), c
+    def joined_weight(self) -> Tensor | None:
+        """The weight of both gate convolutions as one; None where norms stand behind them."""
+        if not self.conv_x.joinable:
+            return None
+        return joined(self.conv_x[0].weight, self.conv_h[0].weight)
+
+    def forward(
+        self, x: Tensor, h: Tensor, c: Tensor, weight: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """The new h and c, given what `joined_weight` gave."""
+        gates = self.conv_x(x) + self.conv_h(h) if weight is None else convolve(weight, x, h)
+        c, _ = gated_update(gates[:, : 3 * self.dim], c)
+        return torch.sigmoid(gates[:, 3 * self.dim :]) * torch.tanh(c), c
+
+
+@dataclass
+class ConvLSTMState:
+    """States of all layers, and their joined weights."""
+
+    h: list[Tensor]
+    c: list[Tensor]
+    weights: list[Tensor | None]
 
 
 @PREDICTORS.register("convlstm")
@@ -60,17 +80,17 @@ class ConvLSTM(StackedPredictor):
         self.cell_list = nn.ModuleList(ConvLSTMCell(*dims, shape) for dims in shape.layers())
         self.conv_last = nn.Conv2d(shape.hidden[-1], shape.channels, 1, bias=False)
 
-    def begin(self, first: Tensor, *, collect: bool) -> list[tuple[Tensor, Tensor]]:
-        """Zero (h, c) of every layer."""
+    def begin(self, first: Tensor, *, collect: bool) -> ConvLSTMState:
+        """All states zero."""
         zeros = [first.new_zeros(len(first), n, *first.shape[-2:]) for n in self.shape.hidden]
-        return [(zero, zero) for zero in zeros]
+        return ConvLSTMState(zeros, list(zeros), [cell.joined_weight() for cell in self.cell_list])
 
-    def advance(
-        self, fed: Tensor, state: list[tuple[Tensor, Tensor]], *, last_only: bool
-    ) -> Tensor:
-        """S steps, layer by layer: no layer waits for a higher one."""
-        x = fed
-        for layer, cell in enumerate(self.cell_list):
-            x, c = cell(x, *state[layer])
-            state[layer] = (x[-1], c)
-        return over_time(self.conv_last, x[-1:] if last_only else x)
+    def advance(self, fed: Tensor, state: ConvLSTMState, *, last_only: bool) -> Tensor:
+        """S steps; the readout runs on all of them at once."""
+        top = []
+        for x in fed:
+            for k, cell in enumerate(self.cell_list):
+                below = state.h[k - 1] if k else x
+                state.h[k], state.c[k] = cell(below, state.h[k], state.c[k], state.weights[k])
+            top.append(state.h[-1])
+        return over_time(self.conv_last, torch.stack(top[-1:] if last_only else top))

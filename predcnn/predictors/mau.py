@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from predcnn.predictors.patches import from_patches, to_patches
 from predcnn.predictors.unrolling import (
@@ -58,7 +59,7 @@ class MAUCell(nn.Module):
         """
         tau, scale = len(t), s[0, 0].numel() ** -0.5
         known = torch.cat([past_s, s])
-        s_next, s_gates = over_time(self.conv_s_next, s), over_time(self.conv_s, s)
+        s_next, s_gates = self._from_below(s)
         out, t = [], list(t)
         for i in range(len(s)):
             scores = (known[i : i + tau] * s_next[i]).sum(dim=(2, 3, 4)) * scale  # (tau, B)
@@ -71,6 +72,17 @@ class MAUCell(nn.Module):
             new_s = mixed(torch.sigmoid(s_g), s_s, t_s)
             out.append(new_s + s[i] if self.residual else new_s)
         return torch.stack(out), t
+
+    def _from_below(self, s: Tensor) -> tuple[Tensor, Tensor]:
+        """``conv_s_next`` and ``conv_s`` of all steps, their convolutions as one."""
+        parts = (self.conv_s_next, self.conv_s)
+        weight = torch.cat([part[0].weight for part in parts])
+        bias = torch.cat([part[0].bias for part in parts])
+        padding, dim = weight.shape[-1] // 2, s.shape[2]
+        gates = functional.conv2d(s.flatten(0, 1), weight, bias, padding=padding)
+        normed = (part[1](g) for part, g in zip(parts, gates.split([dim, 3 * dim], 1), strict=True))
+        s_next, s_gates = (gates.unflatten(0, s.shape[:2]) for gates in normed)
+        return s_next, s_gates
 
 
 @dataclass

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from predcnn.predictors.predrnn import STLSTMCell
-from predcnn.predictors.stacked import StackedPredictor, StackShape
+from predcnn.predictors.stacked import StackedPredictor, StackShape, convolve, joined
 from predcnn.predictors.unrolling import check_equal_widths, note_unused, over_time
 from predcnn.registry import PREDICTORS
 
@@ -29,9 +29,20 @@ class PeepholeLSTM(nn.Module):
         self.conv_h_concat = shape.gates(dim, 4 * dim)
         self.conv_x_concat = shape.gates(dim, 4 * dim)
 
-    def recur(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-        """Input and states (B, dim, H, W) -> the new h, c."""
-        gates = self.conv_h_concat(h) + self.conv_x_concat(x)
+    def recurrent_weight(self) -> Tensor | None:
+        """The weight over (x, h) as one; None where norms stand behind the convolutions."""
+        if not self.conv_x_concat.joinable:
+            return None
+        return joined(self.conv_x_concat[0].weight, self.conv_h_concat[0].weight)
+
+    def recur(
+        self, x: Tensor, h: Tensor, c: Tensor, weight: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Input, states (B, dim, H, W), `recurrent_weight` -> the new h, c."""
+        if weight is None:
+            gates = self.conv_h_concat(h) + self.conv_x_concat(x)
+        else:
+            gates = convolve(weight, x, h)
         i, g, f, o = gates.chunk(4, dim=1)
         i_weight, f_weight = self.ct_weight.chunk(2)
         i = torch.sigmoid(torch.addcmul(i, c, i_weight))
@@ -55,9 +66,11 @@ class MIMN(PeepholeLSTM):
             self, shape.compat, lambda: {"conv_last": nn.Conv2d(2 * dim, dim, 1, bias=False)}
         )
 
-    def forward(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-        """Input and states (B, dim, H, W) -> the new h, c."""
-        return self.recur(x, h, c)
+    def forward(
+        self, x: Tensor, h: Tensor, c: Tensor, weight: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Input, states (B, dim, H, W), `recurrent_weight` -> the new h, c."""
+        return self.recur(x, h, c, weight)
 
 
 class MIMBlock(PeepholeLSTM):
@@ -76,15 +89,26 @@ class MIMBlock(PeepholeLSTM):
         self.convlstm_c: Tensor | None = None
 
     def forward(
-        self, x: Tensor, diff: Tensor, h: Tensor, c: Tensor, m: Tensor, s: Tensor
+        self,
+        below: tuple[Tensor, Tensor],
+        h: Tensor,
+        c: Tensor,
+        m: Tensor,
+        s: Tensor,
+        weight: Tensor | None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Input, MIM-N features and states (B, dim, H, W) -> the new h, c, m, and s of MIM-S."""
+        """Input and MIM-N features, states (B, dim, H, W), `recurrent_weight` -> new h, c, m, s.
+
+        s is the cell state of MIM-S. Two sums share i and g of the input, so that the convolutions
+        of x, h and m stay apart.
+        """
+        x, diff = below
         i_x, g_x, f_x, o_x = self.conv_x_cc(x).chunk(4, dim=1)
         i_t, g_t, o_t = self.conv_t_cc(h).chunk(3, dim=1)
         i_s, g_s, f_s, o_s = self.conv_s_cc(m).chunk(4, dim=1)
         new_m = torch.sigmoid(i_x + i_s) * torch.tanh(g_x + g_s)
         m = torch.addcmul(new_m, torch.sigmoid(f_x + f_s + 1.0), m)
-        kept, s = self.recur(diff, c, s)
+        kept, s = self.recur(diff, c, s, weight)
         c = torch.addcmul(kept, torch.sigmoid(i_x + i_t), torch.tanh(g_x + g_t))
         o = torch.sigmoid(o_x + o_t + o_s)
         return o * torch.tanh(self.conv_last(torch.cat([c, m], dim=1))), c, m, s
@@ -92,7 +116,11 @@ class MIMBlock(PeepholeLSTM):
 
 @dataclass
 class MIMState:
-    """States of all layers (s: MIM-S of the blocks), of the MIM-N stack, and the memory."""
+    """States of all layers (s: MIM-S of the blocks), of the MIM-N stack, and the memory.
+
+    Joined weights: ``bottom`` of the lowest layer, ``recurrent`` of MIM-S in the blocks, ``diff``
+    of the MIM-N stack.
+    """
 
     h: list[Tensor]
     c: list[Tensor]
@@ -100,6 +128,9 @@ class MIMState:
     diff_h: list[Tensor]
     diff_c: list[Tensor]
     m: Tensor
+    bottom: tuple[Tensor, Tensor] | None
+    recurrent: list[Tensor | None]
+    diff: list[Tensor | None]
     started: bool = False
 
 
@@ -135,7 +166,19 @@ class MIM(StackedPredictor):
         s = [zero] * above
         if self.compat == "openstl":
             s = [self._left_behind(block, zero) for block in self.stlstm_layer[1:]]
-        return MIMState(layers, list(layers), s, [zero] * above, [zero] * above, zero)
+        bottom, *blocks = self.stlstm_layer
+        differences = [zero] * above
+        return MIMState(
+            layers,
+            list(layers),
+            s,
+            differences,
+            list(differences),
+            zero,
+            bottom.joined_weights(),
+            [block.recurrent_weight() for block in blocks],
+            [cell.recurrent_weight() for cell in self.stlstm_layer_diff],
+        )
 
     def _left_behind(self, block: MIMBlock, zero: Tensor) -> Tensor:
         if block.convlstm_c is None:
@@ -148,11 +191,13 @@ class MIM(StackedPredictor):
         return block.convlstm_c.expand_as(zero)
 
     def advance(self, fed: Tensor, state: MIMState, *, last_only: bool) -> Tensor:
-        """S steps; only the bottom layer's input convolution can run ahead of the memory."""
+        """S steps; the readout runs on all of them at once."""
         bottom, top = self.stlstm_layer[0], []
-        for x_gates in over_time(bottom.conv_x, fed):
+        for x in fed:
             before = state.h[0]
-            state.h[0], state.c[0], state.m, _ = bottom(x_gates, before, state.c[0], state.m)
+            state.h[0], state.c[0], state.m, _ = bottom(
+                x, before, state.c[0], state.m, state.bottom
+            )
             if state.started:
                 self._advance_differences(state.h[0] - before, state)
             state.started = True
@@ -163,13 +208,14 @@ class MIM(StackedPredictor):
     def _advance_differences(self, difference: Tensor, state: MIMState) -> None:
         x = difference
         for i, cell in enumerate(self.stlstm_layer_diff):
-            x, state.diff_c[i] = cell(x, state.diff_h[i], state.diff_c[i])
+            x, state.diff_c[i] = cell(x, state.diff_h[i], state.diff_c[i], state.diff[i])
             state.diff_h[i] = x
 
     def _advance_blocks(self, state: MIMState) -> None:
         for i, block in enumerate(self.stlstm_layer[1:]):
-            state.h[i + 1], state.c[i + 1], state.m, s = block(
-                state.h[i], state.diff_h[i], state.h[i + 1], state.c[i + 1], state.m, state.s[i]
+            k, below = i + 1, (state.h[i], state.diff_h[i])
+            state.h[k], state.c[k], state.m, s = block(
+                below, state.h[k], state.c[k], state.m, state.s[i], state.recurrent[i]
             )
             if self.compat == "openstl":
                 s = block.convlstm_c = s.detach()

@@ -9,7 +9,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from predcnn.predictors.stacked import StackedPredictor, StackShape, gated_update
+from predcnn.predictors.stacked import (
+    StackedPredictor,
+    StackShape,
+    convolve,
+    gated_update,
+    joined,
+)
 from predcnn.predictors.unrolling import check_equal_widths, over_time
 from predcnn.registry import PREDICTORS
 
@@ -17,8 +23,7 @@ from predcnn.registry import PREDICTORS
 class STLSTMCell(nn.Module):
     """Spatiotemporal LSTM: a cell state through time and a memory through layers.
 
-    Its input arrives as gates ``conv_x(x)``, (B, 7*dim, H, W) in the order i, f, g, i', f', g', o,
-    so that the caller can convolve many known inputs at once.
+    The gates of its input are ordered i, f, g, i', f', g', o.
     """
 
     def __init__(self, dim_in: int, dim: int, shape: StackShape) -> None:
@@ -30,23 +35,45 @@ class STLSTMCell(nn.Module):
         self.conv_o = shape.gates(2 * dim, dim)
         self.conv_last = nn.Conv2d(2 * dim, dim, 1, bias=False)
 
+    def joined_weights(self) -> tuple[Tensor, Tensor] | None:
+        """Weights over (x, h) and over (x, m), each as one; None where norms stand behind them."""
+        if not self.conv_x.joinable:
+            return None
+        n, w = 3 * self.dim, self.conv_x[0].weight
+        w_h = torch.cat([w[:n], w[2 * n :]])
+        return joined(w_h, self.conv_h[0].weight), joined(w[n : 2 * n], self.conv_m[0].weight)
+
+    def _gates(
+        self, x: Tensor, h: Tensor, m: Tensor, weights: tuple[Tensor, Tensor] | None
+    ) -> tuple[Tensor, Tensor]:
+        """i, f, g, o from x and h; i', f', g' from x and m."""
+        if weights is not None:
+            return convolve(weights[0], x, h), convolve(weights[1], x, m)
+        n, x_gates = 3 * self.dim, self.conv_x(x)
+        of_h = torch.cat([x_gates[:, :n], x_gates[:, 2 * n :]], dim=1) + self.conv_h(h)
+        return of_h, x_gates[:, n : 2 * n] + self.conv_m(m)
+
     def forward(
-        self, x_gates: Tensor, h: Tensor, c: Tensor, m: Tensor
+        self,
+        x: Tensor,
+        h: Tensor,
+        c: Tensor,
+        m: Tensor,
+        weights: tuple[Tensor, Tensor] | None,
     ) -> tuple[Tensor, Tensor, Tensor, tuple[Tensor, Tensor]]:
-        """Gates of the input and three states (B, dim, H, W) -> h, c, m, and the added (Δc, Δm)."""
-        h_gates = self.conv_h(h)
+        """Input, three states (B, dim, H, W), `joined_weights` -> h, c, m, the added (Δc, Δm)."""
         n = 3 * self.dim
-        c, delta_c = gated_update(x_gates[:, :n] + h_gates[:, :n], c, forget_bias=1.0)
-        m_gates = x_gates[:, n : 2 * n] + self.conv_m(m)
+        gates, m_gates = self._gates(x, h, m, weights)
+        c, delta_c = gated_update(gates[:, :n], c, forget_bias=1.0)
         m, delta_m = gated_update(m_gates, m, forget_bias=1.0)
         both = torch.cat([c, m], dim=1)
-        o = torch.sigmoid(x_gates[:, 2 * n :] + h_gates[:, n:] + self.conv_o(both))
+        o = torch.sigmoid(gates[:, n:] + self.conv_o(both))
         return o * torch.tanh(self.conv_last(both)), c, m, (delta_c, delta_m)
 
 
 @dataclass
 class PredRNNState:
-    """States of all layers, the memory that passes through them, and what each step added.
+    """States and joined weights of all layers, the memory through them, and what each step added.
 
     ``increments`` holds (Δc, Δm) of every step and layer if ``collect``.
     """
@@ -54,6 +81,7 @@ class PredRNNState:
     h: list[Tensor]
     c: list[Tensor]
     m: Tensor
+    weights: list[tuple[Tensor, Tensor] | None]
     collect: bool
     increments: list[tuple[Tensor, Tensor]] = field(default_factory=list)
 
@@ -75,16 +103,17 @@ class PredRNN(StackedPredictor):
         """All states zero."""
         zero = first.new_zeros(len(first), self.shape.hidden[0], *first.shape[-2:])
         layers = len(self.shape.hidden)
-        return PredRNNState([zero] * layers, [zero] * layers, zero, collect)
+        weights = [cell.joined_weights() for cell in self.cell_list]
+        return PredRNNState([zero] * layers, [zero] * layers, zero, weights, collect)
 
     def advance(self, fed: Tensor, state: PredRNNState, *, last_only: bool) -> Tensor:
-        """S steps; only the bottom layer's input convolution can run ahead of the memory."""
+        """S steps; the readout runs on all of them at once."""
         top = []
-        for x_gates in over_time(self.cell_list[0].conv_x, fed):
-            for layer, cell in enumerate(self.cell_list):
-                gates = cell.conv_x(state.h[layer - 1]) if layer else x_gates
-                state.h[layer], state.c[layer], state.m, increments = cell(
-                    gates, state.h[layer], state.c[layer], state.m
+        for x in fed:
+            for k, cell in enumerate(self.cell_list):
+                below = state.h[k - 1] if k else x
+                state.h[k], state.c[k], state.m, increments = cell(
+                    below, state.h[k], state.c[k], state.m, state.weights[k]
                 )
                 if state.collect:
                     state.increments.append(increments)

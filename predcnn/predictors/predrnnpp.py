@@ -10,7 +10,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from predcnn.predictors.stacked import StackedPredictor, StackShape, gated_update
+from predcnn.predictors.stacked import (
+    StackedPredictor,
+    StackShape,
+    convolve,
+    gated_update,
+    joined,
+)
 from predcnn.predictors.unrolling import check_equal_widths, mixed, note_unused, over_time
 from predcnn.registry import PREDICTORS
 
@@ -18,8 +24,8 @@ from predcnn.registry import PREDICTORS
 class CausalLSTMCell(nn.Module):
     """Causal LSTM: the cell state is updated first and steers the update of the memory.
 
-    Its input arrives as gates ``conv_x(x)``, (B, 7*dim, H, W), in the order i, f, g, i', f', g', o.
-    The published cell has one more, unused convolution over [c, m]; compat "openstl" keeps it.
+    The gates of its input are ordered i, f, g, i', f', g', o. The published cell has one more,
+    unused convolution over [c, m]; compat "openstl" keeps it.
     """
 
     unused_openstl_keys: ClassVar[tuple[str, ...]] = ("conv_o",)
@@ -35,21 +41,51 @@ class CausalLSTMCell(nn.Module):
         self.conv_last = nn.Conv2d(2 * dim, dim, 1, bias=False)
         note_unused(self, shape.compat, lambda: {"conv_o": shape.gates(2 * dim, dim)})
 
+    def joined_weights(self) -> tuple[Tensor, ...] | None:
+        """Weights over (x, h, c), (x, c) and (h, m), each as one; None where norms follow.
+
+        They give i, f, g; i', g', f', o; and the rest of o.
+        """
+        if not self.conv_x.joinable:
+            return None
+        x, h, c = (part[0].weight for part in (self.conv_x, self.conv_h, self.conv_c))
+        n = len(c)
+        return (
+            joined(x[:n], h[:n], c),
+            joined(_steering(x[n:]), self.conv_c2m[0].weight),
+            joined(h[n:], self.conv_om[0].weight),
+        )
+
     def forward(
-        self, x_gates: Tensor, h: Tensor, c: Tensor, m: Tensor
+        self, x: Tensor, h: Tensor, c: Tensor, m: Tensor, weights: tuple[Tensor, ...] | None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Gates of the input and three states (B, dim, H, W) -> the new h, c, m."""
-        n = 3 * c.shape[1]
-        h_gates = self.conv_h(h)
-        c, _ = gated_update(x_gates[:, :n] + h_gates[:, :n] + self.conv_c(c), c, forget_bias=1.0)
-        i_x, f_x, g_x = x_gates[:, n : 2 * n].chunk(3, dim=1)
-        i_m, f_m, m_m = self.conv_m(m).chunk(3, dim=1)
-        i_c, g_c, f_c, o_c = self.conv_c2m(c).chunk(4, dim=1)
-        forget = torch.sigmoid(f_x + f_m + f_c + 1.0)
-        new = torch.sigmoid(i_x + i_m + i_c) * torch.tanh(g_x + g_c)
-        m = torch.addcmul(new, forget, torch.tanh(m_m))
-        o = torch.tanh(x_gates[:, 2 * n :] + h_gates[:, n:] + o_c + self.conv_om(m))
-        return o * torch.tanh(self.conv_last(torch.cat([c, m], dim=1))), c, m
+        """Input, three states (B, dim, H, W), `joined_weights` -> the new h, c, m."""
+        if weights is not None:
+            c, _ = gated_update(convolve(weights[0], x, h, c), c, forget_bias=1.0)
+            steering = convolve(weights[1], x, c)
+            m, o = self._memory(steering, m)
+            o = o + convolve(weights[2], h, m)
+        else:
+            n, x_gates, h_gates = 3 * c.shape[1], self.conv_x(x), self.conv_h(h)
+            gates = x_gates[:, :n] + h_gates[:, :n] + self.conv_c(c)
+            c, _ = gated_update(gates, c, forget_bias=1.0)
+            steering = _steering(x_gates[:, n:], dim=1) + self.conv_c2m(c)
+            m, o = self._memory(steering, m)
+            o = o + h_gates[:, n:] + self.conv_om(m)
+        return torch.tanh(o) * torch.tanh(self.conv_last(torch.cat([c, m], dim=1))), c, m
+
+    def _memory(self, steering: Tensor, m: Tensor) -> tuple[Tensor, Tensor]:
+        """The new memory from i', g', f' of input and cell; what they say of o."""
+        i, g, f, o = steering.chunk(4, dim=1)
+        i_m, f_m, kept = self.conv_m(m).chunk(3, dim=1)
+        new = torch.sigmoid(i + i_m) * torch.tanh(g)
+        return torch.addcmul(new, torch.sigmoid(f + f_m + 1.0), torch.tanh(kept)), o
+
+
+def _steering(of_x: Tensor, dim: int = 0) -> Tensor:
+    """The gates i', f', g', o of the input in the order of those of the cell, i', g', f', o."""
+    i, f, g, o = of_x.chunk(4, dim=dim)
+    return torch.cat([i, g, f, o], dim=dim)
 
 
 class GradientHighway(nn.Module):
@@ -65,20 +101,29 @@ class GradientHighway(nn.Module):
         for conv in (self.x_concat[0], self.z_concat[0]):
             nn.init.uniform_(conv.weight, -1e-3, 1e-3)
 
-    def forward(self, x: Tensor, z: Tensor) -> Tensor:
-        """(B, dim, H, W) twice -> the new z."""
-        p, u = (self.x_concat(x) + self.z_concat(z)).chunk(2, dim=1)
+    def joined_weight(self) -> Tensor | None:
+        """The weight of both convolutions as one; None where norms stand behind them."""
+        if not self.x_concat.joinable:
+            return None
+        return joined(self.x_concat[0].weight, self.z_concat[0].weight)
+
+    def forward(self, x: Tensor, z: Tensor, weight: Tensor | None) -> Tensor:
+        """(B, dim, H, W) twice and the `joined_weight` -> the new z."""
+        gates = self.x_concat(x) + self.z_concat(z) if weight is None else convolve(weight, x, z)
+        p, u = gates.chunk(2, dim=1)
         return mixed(torch.sigmoid(u), torch.tanh(p), z)
 
 
 @dataclass
 class PredRNNppState:
-    """States of all layers, the memory that passes through them, the highway."""
+    """States of all layers, the memory that passes through them, the highway; joined weights."""
 
     h: list[Tensor]
     c: list[Tensor]
     m: Tensor
     z: Tensor
+    weights: list[tuple[Tensor, ...] | None]
+    highway: Tensor | None
 
 
 @PREDICTORS.register("predrnnpp")
@@ -109,22 +154,20 @@ class PredRNNpp(StackedPredictor):
         """All states zero."""
         zero = first.new_zeros(len(first), self.shape.hidden[0], *first.shape[-2:])
         layers = len(self.shape.hidden)
-        return PredRNNppState([zero] * layers, [zero] * layers, zero, zero)
+        weights = [cell.joined_weights() for cell in self.cell_list]
+        highway = self.gradient_highway.joined_weight()
+        return PredRNNppState([zero] * layers, [zero] * layers, zero, zero, weights, highway)
 
     def advance(self, fed: Tensor, state: PredRNNppState, *, last_only: bool) -> Tensor:
-        """S steps; only the bottom layer's input convolution can run ahead of the memory."""
+        """S steps; the readout runs on all of them at once."""
         top = []
-        for x_gates in over_time(self.cell_list[0].conv_x, fed):
-            for layer, cell in enumerate(self.cell_list):
-                if layer == 0:
-                    gates = x_gates
-                elif layer == 1:
-                    state.z = self.gradient_highway(state.h[0], state.z)
-                    gates = cell.conv_x(state.z)
-                else:
-                    gates = cell.conv_x(state.h[layer - 1])
-                state.h[layer], state.c[layer], state.m = cell(
-                    gates, state.h[layer], state.c[layer], state.m
+        for x in fed:
+            for k, cell in enumerate(self.cell_list):
+                if k == 1:
+                    x = state.z = self.gradient_highway(state.h[0], state.z, state.highway)
+                state.h[k], state.c[k], state.m = cell(
+                    x, state.h[k], state.c[k], state.m, state.weights[k]
                 )
+                x = state.h[k]
             top.append(state.h[-1])
         return over_time(self.conv_last, torch.stack(top[-1:] if last_only else top))

@@ -2,14 +2,18 @@
 
 import functools
 import inspect
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from predcnn.ops.fold import Savings, merge_parts
 from predcnn.predictors.rollout import roll_out
 from predcnn.predictors.sizes import tiled
 from predcnn.registry import PREDICTORS
+from predcnn.translators.weights import TakenWeights
 
 COMPAT = (None, "openstl")
 
@@ -46,7 +50,7 @@ class Predictor(nn.Module):
     was called with is recorded in ``config`` without the subclass doing anything.
 
     A subclass whose published parameter names differ declares ``openstl_keys`` (see
-    `predcnn.predictors.weights`). One that only takes frames of the size it was built for sets
+    `predcnn.weights.published`). One that only takes frames of the size it was built for sets
     ``needs_resolution = True`` and gets other sizes in `predict` by padding and tiling.
 
     Attributes:
@@ -56,6 +60,9 @@ class Predictor(nn.Module):
         config: plain dict {"name", "in_shape", "frames_out", "compat", options...} (sequences as
             tuples) that `predcnn.create_predictor` accepts back.
         merged: whether `merge` was called.
+        savings: what it saved, None before.
+        taken_weights: what the translator received from a backbone's checkpoint, printable; None
+            where nothing was asked for.
 
     Args:
         in_shape: (T, C, H, W), four positive integers.
@@ -65,6 +72,7 @@ class Predictor(nn.Module):
 
     needs_resolution: bool = False
     config: dict[str, object]
+    taken_weights: TakenWeights | None = None
 
     def __init_subclass__(cls, **options: object) -> None:
         super().__init_subclass__(**options)
@@ -83,6 +91,7 @@ class Predictor(nn.Module):
         self.frames_out = check_frames_out(frames_out, self.in_shape[0])
         self.compat = check_compat(type(self).__name__, compat)
         self.merged = False
+        self.savings: Savings | None = None
 
     def check_past(self, past: Tensor) -> None:
         """Raise if ``past`` is no float tensor (B, T, C, H, W) with this predictor's T and C."""
@@ -128,16 +137,46 @@ class Predictor(nn.Module):
             for module, training in modes:
                 module.training = training
 
+    def save_pretrained(
+        self, folder: str | Path, *, results: str | Path | Mapping | None = None
+    ) -> Path:
+        """Write a folder for the Hub, see `predcnn.predictors.checkpoint.save_pretrained`."""
+        from predcnn.predictors.checkpoint import save_pretrained
+
+        return save_pretrained(self, folder, results=results)
+
+    @classmethod
+    def from_pretrained(
+        cls, place: str | Path, *, device: str | torch.device = "cpu", trusted: bool = False
+    ) -> "Predictor":
+        """`predcnn.load_predictor`; TypeError if what lies there is no predictor of this class."""
+        from predcnn.predictors.checkpoint import load_predictor
+
+        found = load_predictor(place, device=device, trusted=trusted)
+        if not isinstance(found, cls):
+            raise TypeError(f"{place} holds a {type(found).__name__}, no {cls.__name__}")
+        return found
+
+    def push_to_hub(self, name: str, *, results: str | Path | Mapping | None = None) -> str:
+        """Upload as ``user/model`` with the account huggingface_hub knows; returns the address."""
+        import huggingface_hub
+
+        from predcnn.predictors.checkpoint import save_pretrained
+
+        api = huggingface_hub.HfApi()
+        api.create_repo(name, exist_ok=True)
+        with tempfile.TemporaryDirectory() as folder:
+            save_pretrained(self, folder, results=results, name=name)
+            return str(api.upload_folder(repo_id=name, folder_path=folder))
+
     def merge(self) -> "Predictor":
         """Fold normalisation and parallel branches for inference, in place; returns itself.
 
         Calls ``merge_()`` of every part that has one, inner parts first, and switches to eval mode:
         the outputs there stay the same up to rounding, training from here is meaningless.
+        ``savings`` says what the predictor no longer has.
         """
-        self.eval()
-        for module in reversed(list(self.modules())):
-            if module is not self and hasattr(module, "merge_"):
-                module.merge_()
+        self.savings = merge_parts(self)
         self.merged = True
         return self
 

@@ -12,11 +12,14 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from predcnn.ops.conv import ConvNormAct
+from predcnn.ops.frames import join_frames, split_frames
 from predcnn.predictors.protocol import Predictor
 from predcnn.predictors.rollout import roll_out
 from predcnn.predictors.sizes import pad_to_multiple
 from predcnn.registry import PREDICTORS
 from predcnn.translators import create_translator
+
+HORIZON_HEADS = ("rollout", "direct")
 
 
 def strides(N_S: int) -> list[bool]:
@@ -66,8 +69,10 @@ class SimVP(Predictor):
     """SimVP, (B, T, C, H, W) -> (B, frames_out, C, H, W), float, unclipped.
 
     The translator sees all frames at once, (B, T * hid_S, H', W'), and gives T latent frames: fewer
-    frames are cut from these, more come from feeding the prediction back. Any H and W: what
-    2^(N_S/2) does not divide is padded by repeating the border and cropped again.
+    frames are cut from these, more come from feeding the prediction back. With
+    ``horizon_head="direct"`` a 1x1 convolution makes frames_out latent frames of them, and every
+    decoder pass sees the skip of the last known frame. Any H and W: what 2^(N_S/2) does not divide
+    is padded by repeating the border and cropped again.
 
     Args:
         in_shape: (T, C, H, W) of the past.
@@ -85,6 +90,9 @@ class SimVP(Predictor):
         translator_options: the block's own options; for a list {block's name: its options}.
         spatio_kernel_enc: kernel size of the encoder, odd.
         spatio_kernel_dec: kernel size of the decoder, odd.
+        horizon_head: "rollout" (published) or "direct", see above.
+        residual: predict the change from the last known frame instead of the frame. The readout
+            begins at zero, so that the untrained network repeats the last frame.
 
     Raises:
         KeyError: unknown translator. TypeError: unknown option. ValueError: sizes that do not fit.
@@ -113,6 +121,8 @@ class SimVP(Predictor):
         translator_options: Mapping[str, object] | None = None,
         spatio_kernel_enc: int = 3,
         spatio_kernel_dec: int = 3,
+        horizon_head: str = "rollout",
+        residual: bool = False,
     ) -> None:
         super().__init__(in_shape, frames_out, compat=compat)
         if hid_S < 2 or hid_S % 2:
@@ -133,7 +143,16 @@ class SimVP(Predictor):
             drop_path=drop_path,
             options=translator_options,
         )
+        if horizon_head not in HORIZON_HEADS:
+            raise ValueError(f"horizon_head is 'rollout' or 'direct', not {horizon_head!r}")
+        self.direct = horizon_head == "direct"
+        if self.direct:
+            self.horizon = nn.Conv2d(T * hid_S, self.frames_out * hid_S, 1)
         self.decoder = FrameDecoder(C, hid_S, N_S, spatio_kernel_dec)
+        self.residual = residual
+        if residual:
+            nn.init.zeros_(self.decoder.readout.weight)
+            nn.init.zeros_(self.decoder.readout.bias)
         self.needs_resolution = getattr(self.translator, "needs_resolution", False)
 
     def forward(self, past: Tensor) -> Tensor:
@@ -141,14 +160,21 @@ class SimVP(Predictor):
         return self.rollout(past, self.frames_out)
 
     def rollout(self, past: Tensor, horizon: int) -> Tensor:
-        """The next ``horizon`` frames; each pass gives T of them, or ``frames_out`` if fewer."""
+        """The next ``horizon`` frames; a pass gives T or ``frames_out``, whichever is fewer.
+
+        With the direct head a pass gives ``frames_out``.
+        """
         return roll_out(self._one_pass, past, horizon)
 
     def _one_pass(self, past: Tensor) -> Tensor:
         batch, T, _, height, width = past.shape
         frames = pad_to_multiple(past, self.stride)
         z, skip = self.encoder(frames.flatten(0, 1))
-        z = self.translator(z.unflatten(0, (batch, T)).flatten(1, 2))  # (B, T hid_S, H', W')
-        z = z.unflatten(1, (T, -1)).flatten(0, 1)
-        future = self.decoder(z, skip).unflatten(0, (batch, T))
-        return future[:, : self.frames_out, :, :height, :width]
+        z = self.translator(join_frames(z, batch))  # (B, T hid_S, H', W')
+        count = T
+        if self.direct:
+            z, count = self.horizon(z), self.frames_out  # (B, frames_out hid_S, H', W')
+            skip = skip.unflatten(0, (batch, T))[:, -1:].expand(-1, count, -1, -1, -1).flatten(0, 1)
+        future = self.decoder(split_frames(z, count), skip).unflatten(0, (batch, count))
+        future = future[:, : self.frames_out, :, :height, :width]
+        return past[:, -1:] + future if self.residual else future

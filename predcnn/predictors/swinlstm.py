@@ -14,8 +14,8 @@ from predcnn.blocks.swin import SwinBlock
 from predcnn.predictors.unrolling import RecurrentPredictor, note_unused, over_time
 from predcnn.registry import PREDICTORS
 
-State = list[tuple[Tensor, Tensor]]
-"""(hidden, cell) of every layer, each (B, H, W, C)."""
+State = list[tuple[Tensor, Tensor, list[Tensor]]]
+"""(hidden, cell, biases of the blocks' windows) of every layer; the first two (B, H, W, C)."""
 
 
 class FusingSwinBlock(SwinBlock):
@@ -51,12 +51,15 @@ class FusingSwinBlock(SwinBlock):
         else:
             self.red = nn.Linear(2 * dim, dim)
 
-    def forward(self, x: Tensor, other: Tensor | None = None) -> Tensor:
-        """Attend within ``x``, or a mixture of ``x`` and ``other``; the shortcut is ``x``."""
+    def forward(self, x: Tensor, bias: Tensor, other: Tensor | None = None) -> Tensor:
+        """Attend within ``x``, or a mixture of ``x`` and ``other``; the shortcut is ``x``.
+
+        ``bias`` is the `window_bias`, the same at every step.
+        """
         y = self.norm1(x)
         if other is not None:
             y = self.red(torch.cat([y, self.norm1(other)], dim=-1))
-        x = x + self.drop_path(self._attend(y))
+        x = x + self.drop_path(self._attend(y, bias))
         return x + self.drop_path(self.mlp(self.norm2(x)))
 
 
@@ -85,13 +88,18 @@ class SwinLSTMCell(nn.Module):
             for index, rate in enumerate(drop_path)
         )
 
-    def forward(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the hidden states (S, B, H, W, C) and the last cell state (B, H, W, C)."""
+    def forward(
+        self, x: Tensor, h: Tensor, c: Tensor, biases: Sequence[Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Returns the hidden states (S, B, H, W, C) and the last cell state (B, H, W, C).
+
+        ``biases`` are the `window_bias` of every block.
+        """
         hidden = []
         for step in x:
-            o = self.blocks[0](step, h)
+            o = self.blocks[0](step, biases[0], h)
             for index, block in enumerate(self.blocks[1:], start=1):
-                o = block(o, step if index % 2 == 0 else None)
+                o = block(o, biases[index], step if index % 2 == 0 else None)
             forget = torch.sigmoid(o)
             c = forget * (c + torch.tanh(o))
             h = forget * torch.tanh(c)
@@ -228,7 +236,10 @@ class SwinLSTM(RecurrentPredictor):
             first.new_zeros(B, H // n, W // n, cell.dim)
             for n, cell in zip(shrunk, cells, strict=True)
         ]
-        return [(zero, zero) for zero in zeros]
+        return [
+            (zero, zero, [block.window_bias(zero) for block in cell.blocks])
+            for zero, cell in zip(zeros, cells, strict=True)
+        ]
 
     def advance(self, fed: Tensor, state: State, *, last_only: bool) -> Tensor:
         """S steps, layer by layer: no layer waits for a higher one."""
@@ -236,7 +247,7 @@ class SwinLSTM(RecurrentPredictor):
         resize = (*self.shrink, *self.grow)
         for layer, cell in enumerate((*self.down, *self.up)):
             x, c = cell(x, *state[layer])
-            state[layer] = (x[-1], c)
+            state[layer] = (x[-1], c, state[layer][2])
             if last_only and layer == len(resize) - 1:
                 x = x[-1:]
             x = over_time(resize[layer], x)

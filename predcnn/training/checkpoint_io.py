@@ -6,7 +6,7 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
 from predcnn.files import replacing, seal
-from predcnn.predictors.state import read_pickle
+from predcnn.weights.files import read_pickle
 
 
 class SealedCheckpointIO(TorchCheckpointIO):

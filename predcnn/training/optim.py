@@ -1,40 +1,116 @@
-"""Learning-rate schedules over the true number of optimiser steps.
+"""Learning-rate schedules over the true number of optimiser steps, and groups of parameters.
 
 Every schedule is called as ``schedule(optimizer, total_steps=n)`` and stepped once per optimiser
 step; ``torch.optim.lr_scheduler.OneCycleLR``, the published one, fits as it is.
 """
 
 import math
+from collections.abc import Callable
+from fractions import Fraction
+from typing import TYPE_CHECKING
 
+from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+if TYPE_CHECKING:
+    from lightning.pytorch import Trainer
+
 
 def cosine_schedule(
-    optimizer: Optimizer, *, total_steps: int, warmup: float = 0.05, min_factor: float = 0.001
+    optimizer: Optimizer,
+    *,
+    total_steps: int,
+    warmup: float | str = 0.05,
+    cooldown: float | str = 0.0,
+    start_factor: float = 0.0,
+    min_factor: float = 0.001,
 ) -> LambdaLR:
     """Rise linearly for a share ``warmup`` of all steps, then fall along half a cosine.
+
+    Shares are in [0, 1), their sum too; "5/300" is five epochs of three hundred.
 
     Args:
         optimizer: its learning rates are the peak.
         total_steps: optimiser steps of the whole run.
-        warmup: share of the steps in [0, 1).
+        warmup: share of the steps that rise.
+        cooldown: share of the steps at the end that stay at the last learning rate.
+        start_factor: where the rise begins, as a factor of the peak.
         min_factor: last learning rate, as a factor of the peak.
     """
-    if not 0 <= warmup < 1:
-        raise ValueError(f"warmup is a share of the steps in [0, 1), got {warmup}")
-    rising = round(warmup * total_steps)
+    warm, cool = _share("warmup", warmup), _share("cooldown", cooldown)
+    if warm + cool >= 1:
+        raise ValueError(f"warmup={warmup} and cooldown={cooldown} leave no steps to fall in")
+    rising = round(warm * total_steps)
+    falling = max(1, total_steps - rising - round(cool * total_steps))
 
     def factor(step: int) -> float:
         if step < rising:
-            return (step + 1) / rising
-        done = min(1.0, (step - rising) / max(1, total_steps - rising))
+            return start_factor + (1 - start_factor) * (step + 1) / rising
+        done = min(1.0, (step - rising) / falling)
         return min_factor + (1 - min_factor) * (1 + math.cos(math.pi * done)) / 2
 
     return LambdaLR(optimizer, factor)
+
+
+def _share(name: str, value: float | str) -> float:
+    try:
+        share = float(Fraction(value))
+    except (ValueError, TypeError, ZeroDivisionError):
+        share = math.nan
+    if not 0 <= share < 1:
+        raise ValueError(f"{name} is a share of the steps in [0, 1), as 0.05 or 5/300; got {value}")
+    return share
 
 
 def constant_schedule(optimizer: Optimizer, *, total_steps: int) -> LambdaLR:
     """Leave the learning rate alone; ``total_steps`` is accepted because every schedule gets it."""
     del total_steps
     return LambdaLR(optimizer, lambda step: 1.0)
+
+
+def scheduled(optimizer: Optimizer, schedule: Callable, trainer: "Trainer") -> dict:
+    """What ``configure_optimizers`` returns: the schedule steps once per optimiser step.
+
+    Raises:
+        ValueError: the number of steps is not known.
+    """
+    steps = trainer.estimated_stepping_batches
+    if steps == float("inf"):
+        raise ValueError(
+            "the schedule needs the number of steps: set trainer.max_epochs or "
+            "trainer.max_steps (trainer.max_time alone gives none)"
+        )
+    scheduler = schedule(optimizer, total_steps=int(steps))
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+
+def layered_optimizer(
+    network: nn.Module, *, optimizer: Callable, layer_decay: float | None = None
+) -> Optimizer:
+    """An optimizer with weight decay for matrices and kernels only, and rates that fall by layer.
+
+    Args:
+        network: its parameters. Biases, norms and other vectors, and what its
+            ``no_weight_decay()`` names, have weight decay 0; the others the optimizer's.
+        optimizer: parameter groups -> optimizer.
+        layer_decay: the learning rate falls by this factor from each layer to the one before it;
+            layers are those of the network's ``group_matcher``. None: one rate for all.
+    """
+    from timm.optim import param_groups_layer_decay, param_groups_weight_decay
+
+    spared = network.no_weight_decay() if hasattr(network, "no_weight_decay") else ()
+    options = {"weight_decay": 1.0, "no_weight_decay_list": spared}  # 1: replaced below
+    if layer_decay is None:
+        groups = param_groups_weight_decay(network, **options)
+    elif 0 < layer_decay <= 1:
+        groups = param_groups_layer_decay(network, layer_decay=layer_decay, **options)
+    else:
+        raise ValueError(f"layer_decay is a factor in (0, 1], not {layer_decay}")
+    for group in groups:
+        if group["weight_decay"]:
+            del group["weight_decay"]
+    made = optimizer(groups)
+    for group in made.param_groups:
+        group["lr"] *= group.pop("lr_scale", 1.0)
+    return made

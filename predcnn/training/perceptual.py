@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import vgg
 
-from predcnn.predictors.state import existing_file, read_pickle, read_safetensors
+from predcnn.weights.files import existing_file, read_pickle, read_safetensors
 
 LAYERS = {1: 1 / 2.6, 6: 1 / 4.8, 11: 1 / 3.7, 20: 1 / 5.6, 29: 10 / 1.5}
 """Weight of each compared layer, by its index in torchvision's ``features``: the first ReLU of

@@ -3,14 +3,15 @@
 from collections.abc import Callable, Mapping, Sequence
 
 import lightning.pytorch as pl
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torchmetrics import MeanMetric, MetricCollection
 
 from predcnn.data import to_float
 from predcnn.metrics import video_metrics
+from predcnn.training.optim import scheduled
 from predcnn.training.sampling import Progress
+from predcnn.training.streams import step_key
 
 
 class VideoPrediction(pl.LightningModule):
@@ -58,10 +59,21 @@ class VideoPrediction(pl.LightningModule):
         self.seed = seed
         self.frames_in = predictor.in_shape[0]
         self.test_results: dict = {}
+        self._total_steps: int | None = None
         stepwise = getattr(objective, "stepwise", None)
         self.automatic_optimization = stepwise is None or not stepwise(predictor)
         # Not submodules: LPIPS carries a network that must not enter the checkpoints.
         self._meters: dict[str, MetricCollection | MeanMetric] = {}
+
+    @property
+    def network(self) -> nn.Module:
+        """The predictor."""
+        return self.predictor
+
+    @property
+    def config(self) -> dict:
+        """What `predcnn.create_predictor` needs to build the predictor again."""
+        return self.predictor.config
 
     def _start_meters(self, *names: str) -> None:
         curves = [f"{name}_per_frame" for name in self.metric_names]
@@ -73,8 +85,7 @@ class VideoPrediction(pl.LightningModule):
 
     def on_train_batch_start(self, batch: Tensor, batch_idx: int) -> None:
         index = self.trainer.fit_loop.total_batch_idx
-        stream = np.random.SeedSequence([self.seed, self.global_rank, index])
-        torch.manual_seed(int(stream.generate_state(1, np.uint64)[0]))
+        torch.manual_seed(step_key(self.seed, self.global_rank, index))
 
     def on_train_start(self) -> None:
         """Refuse a restored schedule that ends before this run does."""
@@ -97,8 +108,13 @@ class VideoPrediction(pl.LightningModule):
 
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
         frames = self._frames(batch, f"training step {self.global_step}")
-        ranks = (self.global_rank, self.trainer.world_size)
-        progress = Progress(self.global_step, self.current_epoch, *ranks)
+        progress = Progress(
+            self.global_step,
+            self.current_epoch,
+            self.global_rank,
+            self.trainer.world_size,
+            self._total_steps,
+        )
         if self.automatic_optimization:
             parts = self.objective(self.predictor, frames, self.frames_in, progress)
         else:
@@ -161,18 +177,10 @@ class VideoPrediction(pl.LightningModule):
         )
 
     def configure_optimizers(self) -> dict:
-        steps = self.trainer.estimated_stepping_batches
-        if steps == float("inf"):
-            raise ValueError(
-                "the schedule needs the number of steps: set trainer.max_epochs or "
-                "trainer.max_steps (trainer.max_time alone gives none)"
-            )
         optimizer = self.make_optimizer(self.predictor.parameters())
-        scheduler = self.make_scheduler(optimizer, total_steps=int(steps))
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
-        }
+        configured = scheduled(optimizer, self.make_scheduler, self.trainer)
+        self._total_steps = int(self.trainer.estimated_stepping_batches)
+        return configured
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         checkpoint["predcnn"] = {"config": self.predictor.config, "run": self.run_description}

@@ -6,7 +6,8 @@ draws what it would have drawn.
 
 Bengio et al., "Scheduled Sampling for Sequence Prediction with Recurrent Neural Networks", 2015,
 https://arxiv.org/abs/1506.03099; Wang et al., "PredRNN", 2022, https://arxiv.org/abs/2103.09504
-(sec. 3.5: reverse scheduled sampling). Lengths and rates are OpenSTL's.
+(sec. 3.5: reverse scheduled sampling). Lengths and rates are OpenSTL's; a length below 1 is a share
+of the run, so that a schedule fits a run of any length.
 """
 
 import math
@@ -18,32 +19,35 @@ from torch import Tensor
 
 
 class Progress(NamedTuple):
-    """Where a training is: finished optimiser steps, epoch, and which of how many ranks asks."""
+    """Where a training is: finished optimiser steps, epoch, which of how many ranks, all steps."""
 
     step: int
     epoch: int = 0
     rank: int = 0
     ranks: int = 1
+    total: int | None = None
 
 
 class ScheduledSampling:
     """True past, then truth with a probability that falls linearly from 1 to 0.
 
     Args:
-        steps: optimiser steps until only predictions are fed; published 50,000.
+        steps: optimiser steps, or share of the run, until only predictions are fed; published
+            50,000.
         decays: False keeps the probability at 1 until ``steps`` and drops it to 0 there: what the
             published training of MAU does, because it never stores the decayed value.
         seed: of the draws.
     """
 
-    def __init__(self, steps: int = 50_000, decays: bool = True, seed: int = 0) -> None:
+    def __init__(self, steps: float = 50_000, decays: bool = True, seed: int = 0) -> None:
         self.steps, self.decays, self.seed = _positive("steps", steps), decays, seed
 
     def probability(self, progress: Progress) -> float:
         """Of feeding the truth where a prediction could be fed."""
-        if progress.step >= self.steps:
+        steps = _length(self.steps, progress)
+        if progress.step >= steps:
             return 0.0
-        return 1.0 - (progress.step + 1) / self.steps if self.decays else 1.0
+        return 1.0 - (progress.step + 1) / steps if self.decays else 1.0
 
     def __call__(self, progress: Progress, batch: int, frames_in: int, steps: int) -> Tensor:
         draws = _draws(self.seed, progress, (batch, steps))
@@ -56,23 +60,24 @@ class ReverseScheduledSampling:
     """PredRNN-V2: the past becomes certain while the future becomes the model's own.
 
     Args:
-        steps: length of the schedule, published 50,000: constant to its half, then the probability
-            of truth in the past approaches 1 exponentially (scale ``steps`` / 10) and in the future
-            falls linearly to 0.
+        steps: length of the schedule in optimiser steps or as a share of the run, published 50,000:
+            constant to its half, then the probability of truth in the past approaches 1
+            exponentially (scale ``steps`` / 10) and in the future falls linearly to 0.
         seed: of the draws.
     """
 
-    def __init__(self, steps: int = 50_000, seed: int = 0) -> None:
+    def __init__(self, steps: float = 50_000, seed: int = 0) -> None:
         self.steps, self.seed = _positive("steps", steps), seed
 
     def probabilities(self, progress: Progress) -> tuple[float, float]:
         """Of feeding the truth in the past and in the future."""
-        half = self.steps / 2
+        steps = _length(self.steps, progress)
+        half = steps / 2
         if progress.step < half:
             return 0.5, 0.5
-        if progress.step < self.steps:
+        if progress.step < steps:
             gone = progress.step - half
-            return 1 - 0.5 * math.exp(-gone / (self.steps / 10)), 0.5 - 0.5 * gone / half
+            return 1 - 0.5 * math.exp(-gone / (steps / 10)), 0.5 - 0.5 * gone / half
         return 1.0, 0.0
 
     def __call__(self, progress: Progress, batch: int, frames_in: int, steps: int) -> Tensor:
@@ -88,16 +93,25 @@ class TeacherCoin:
 
     Args:
         decay: fall of the probability of truth per epoch, from 1; published 0.003.
+        steps: optimiser steps, or share of the run, in which it falls to 0 instead.
         seed: of the coins.
     """
 
-    def __init__(self, decay: float = 0.003, seed: int = 0) -> None:
+    def __init__(self, decay: float = 0.003, steps: float | None = None, seed: int = 0) -> None:
         if not 0 <= decay <= 1:
             raise ValueError(f"decay is a probability per epoch in [0, 1], got {decay}")
+        self.steps = None if steps is None else _positive("steps", steps)
         self.decay, self.seed = decay, seed
 
+    def probability(self, progress: Progress) -> float:
+        """Of feeding the truth."""
+        gone = self.decay * progress.epoch
+        if self.steps is not None:
+            gone = progress.step / _length(self.steps, progress)
+        return max(0.0, 1 - gone)
+
     def __call__(self, progress: Progress, batch: int, frames_in: int, steps: int) -> Tensor:
-        truth = _draws(self.seed, progress, ()) < max(0.0, 1 - self.decay * progress.epoch)
+        truth = _draws(self.seed, progress, ()) < self.probability(progress)
         use = torch.full((batch, steps), bool(truth))
         use[:, :frames_in] = True
         return use
@@ -127,7 +141,18 @@ def _draws(seed: int, progress: Progress, shape: tuple[int, ...]) -> np.ndarray 
     return joint[progress.rank :: progress.ranks]
 
 
-def _positive(name: str, value: int) -> int:
-    if value < 1:
-        raise ValueError(f"{name} is a positive number of optimiser steps, got {value}")
+def _positive(name: str, value: float) -> float:
+    if value <= 0 or (value >= 1 and value != int(value)):
+        raise ValueError(
+            f"{name} is a number of optimiser steps, or below 1 a share of the run, got {value}"
+        )
     return value
+
+
+def _length(steps: float, progress: Progress) -> float:
+    """``steps`` in optimiser steps."""
+    if steps >= 1:
+        return steps
+    if progress.total is None:
+        raise ValueError(f"a schedule over the share {steps} of a run needs the run's length")
+    return steps * progress.total

@@ -12,6 +12,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from predcnn.blocks.protocol import check_options, check_protocol
+from predcnn.ops.recompute import recomputed
 from predcnn.registry import BLOCKS, TRANSLATORS
 
 IMPLIED = ("dim", "mlp_ratio", "drop_path", "resolution")
@@ -36,6 +37,7 @@ class MetaStage(nn.Module):
 
     def __init__(self, block: nn.Module, width_in: int, width_out: int) -> None:
         super().__init__()
+        self.width = width_in
         self.block = block
         same = width_in == width_out
         self.project = nn.Identity() if same else nn.Conv2d(width_in, width_out, 1)
@@ -49,6 +51,10 @@ class MetaTranslator(nn.Module):
 
     The first block works at width ``channels``, all others at ``hidden``, with 1x1 convolutions in
     between where these differ.
+
+    Attributes:
+        recompute: whether training computes every block again in the backward pass, which needs
+            memory for one block instead of all.
 
     Args:
         channels: frames times channels per frame, T * hid_S.
@@ -66,6 +72,7 @@ class MetaTranslator(nn.Module):
     """
 
     openstl_keys: ClassVar[dict[str, str]] = {"stages": "enc"}
+    recompute = False
 
     def __init__(
         self,
@@ -105,7 +112,11 @@ class MetaTranslator(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.stages(x)
+        if not (self.recompute and self.training):
+            return self.stages(x)
+        for stage in self.stages:
+            x = recomputed(stage, x)
+        return x
 
 
 def spread(blocks: str | Sequence[str], depth: int) -> list[str]:

@@ -67,13 +67,14 @@ def plot_curves(
         figure.savefig(temporary)
 
 
-def _plain(ax: "Axes", title: str, x_label: str) -> None:
+def plain_axes(ax: "Axes", title: str, x_label: str, legend: str = "best") -> None:
+    """Title, label, a legend at that place and a pale grid; no frame on top and right."""
     ax.set_title(title, loc="left", fontsize=11)
     ax.set_xlabel(x_label)
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(True, which="major", color="#e6e6e6", linewidth=0.8)
     ax.set_axisbelow(True)
-    ax.legend(frameon=False, fontsize=9)
+    ax.legend(frameon=False, fontsize=9, loc=legend)
 
 
 def _draw_losses(ax: "Axes", losses: Mapping[str, tuple[Sequence[int], Sequence[float]]]) -> None:
@@ -93,7 +94,7 @@ def _draw_losses(ax: "Axes", losses: Mapping[str, tuple[Sequence[int], Sequence[
             ax.plot(steps, values, color=colour, marker=marker, markersize=3.5, label=label)
     if len(positive) == len(everything) and positive.max() > 8 * positive.min():
         ax.set_yscale("log")
-    _plain(ax, "Loss", "step")
+    plain_axes(ax, "Loss", "step")
 
 
 def _draw_lead_times(ax: "Axes", metric: str, curves: Mapping[str, Sequence[float | None]]) -> None:
@@ -111,4 +112,4 @@ def _draw_lead_times(ax: "Axes", metric: str, curves: Mapping[str, Sequence[floa
         ax.plot(times, heights, color=colour, marker=mark, markersize=4.5, label=name)
         rank += 1
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _plain(ax, TITLES.get(metric, metric), "lead time in frames")
+    plain_axes(ax, TITLES.get(metric, metric), "lead time in frames")

@@ -26,7 +26,7 @@ from predcnn.data.cifar import read_batch, read_npz
 from predcnn.data.idx import parse_idx, unpack
 from predcnn.data.moving_mnist import MovingMNIST
 from predcnn.files import seal
-from predcnn.predictors.state import read_pickle, read_safetensors
+from predcnn.weights.files import read_pickle, read_safetensors
 
 HOME = str(Path(predcnn.__file__).parent)
 SLOW = 5.0  # seconds

@@ -13,7 +13,7 @@ import torch.multiprocessing as mp
 from hydra import compose, initialize_config_module
 from hydra.utils import instantiate
 
-from predcnn.app import cli
+from predcnn.app import cli, video
 from predcnn.app import train as app
 
 # validation and test sets that two processes cannot halve; float32 sums in another order
@@ -39,7 +39,7 @@ def one_of_two(rank: int, cfg, port: int) -> None:
     from lightning.pytorch.utilities import rank_zero_only
 
     rank_zero_only.rank = rank  # read from the environment when Lightning was imported
-    app.draw_sequences = app.draw_curves = lambda *args, **options: None
+    video.draw_sequences = video.draw_curves = lambda *args, **options: None
     app.train(cfg)
     torch.distributed.destroy_process_group()
 
@@ -58,8 +58,8 @@ def read(run: Path) -> tuple[dict, dict, list[dict]]:
 
 @pytest.mark.parametrize("words", SETTINGS.values(), ids=SETTINGS.keys())
 def test_two_processes_equal_one_with_the_doubled_batch(tiny_cfg, tmp_path, monkeypatch, words):
-    monkeypatch.setattr(app, "draw_sequences", lambda *args, **options: None)
-    monkeypatch.setattr(app, "draw_curves", lambda *args, **options: None)
+    monkeypatch.setattr(video, "draw_sequences", lambda *args, **options: None)
+    monkeypatch.setattr(video, "draw_curves", lambda *args, **options: None)
     words = (*words, *DATA, "trainer.max_epochs=2", "optimizer=sgd", "optimizer.lr=0.002")
     app.train(tiny_cfg(*words, "data.batch_size=4", run_dir=tmp_path / "one"))
     two = tiny_cfg(*words, "trainer=ddp", "trainer.devices=2", run_dir=tmp_path / "two")

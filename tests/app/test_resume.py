@@ -12,7 +12,7 @@ import lightning.pytorch as pl
 import pytest
 import torch
 
-from predcnn.app import cli
+from predcnn.app import cli, video
 from predcnn.app import train as app
 from predcnn.app.files import only_writer
 from predcnn.app.train import train
@@ -27,8 +27,8 @@ RUN = (*NET, "data.train_sequences=8", "trainer.max_epochs=3")  # 4 steps an epo
 @pytest.fixture(autouse=True)
 def _no_pictures(monkeypatch) -> None:
     """Pictures take longer than these networks, and test_train.py looks at them."""
-    monkeypatch.setattr(app, "draw_sequences", lambda *args, **options: None)
-    monkeypatch.setattr(app, "draw_curves", lambda *args, **options: None)
+    monkeypatch.setattr(video, "draw_sequences", lambda *args, **options: None)
+    monkeypatch.setattr(video, "draw_curves", lambda *args, **options: None)
 
 
 @pytest.fixture(autouse=True)

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from predcnn import load_predictor
+from predcnn import create_backbone, load_predictor
 from predcnn.app.evaluate import evaluate
 from predcnn.app.predict import predict
 from predcnn.app.train import train
+from predcnn.weights.published import export_published
 
 FIRST_FOUR = ("gsta", "moganet", "convnext", "vit")
 SMALL_NET = ("model.net.hid_S=4", "model.net.hid_T=16", "model.net.N_T=2")
@@ -44,6 +45,17 @@ def test_one_step_of_every_data_set_and_translator(tiny_cfg, tmp_path, data, tra
     assert found["data"]["name"] == data
     assert found["model"]["translator"] == translator
     assert found["checkpoint"]["step"] == 1
+
+
+def test_a_translator_starts_from_a_backbone_and_says_so(tiny_cfg, tmp_path, capsys):
+    backbone = create_backbone("moganet_xtiny", dims=(8, 16, 24, 32), depths=(1, 1, 2, 1))
+    torch.save({"state_dict": export_published(backbone)}, tmp_path / "moga.pth.tar")
+    words = ["trainer.max_steps=1", f"translator.weights={tmp_path / 'moga.pth.tar'}"]
+    train(tiny_cfg("translator=moganet", *words, "model.net.hid_S=4", "model.net.hid_T=24"))
+    printed = capsys.readouterr().out
+    assert "2 of 4 translator blocks start from" in printed
+    assert "block 1 (MogaBlock, width 24)" in printed
+    assert load_predictor(tmp_path / "run/checkpoints/best.ckpt").taken_weights is None
 
 
 def test_a_run_leaves_everything_it_promises(tiny_cfg, tmp_path):
@@ -132,6 +144,18 @@ def test_a_checkpoint_loads_in_one_line_and_predicts(tiny_cfg, tmp_path):
     assert not predictor.training
     assert predictor.config["translator"] == "convnext"
     assert predictor.predict(torch.rand(1, 10, 1, 32, 32), horizon=3).shape == (1, 3, 1, 32, 32)
+
+
+@pytest.mark.parametrize("head", ["rollout", "direct"])
+def test_four_frames_in_nine_out(tiny_cfg, tmp_path, head):
+    words = ("data.frames_in=4", "data.frames_out=9", f"model.net.horizon_head={head}")
+    train(tiny_cfg("translator=gsta", *SMALL_NET, *words))
+    assert len(results(tmp_path / "run")["per_frame"]["mse"]) == 9
+    predictor = load_predictor(tmp_path / "run/checkpoints/best.ckpt")
+    assert predictor.config["horizon_head"] == head
+    assert predictor.predict(torch.rand(1, 4, 1, 32, 32)).shape == (1, 9, 1, 32, 32)
+    with pytest.raises(ValueError, match="built for 4 frames of 1 channels, given 10 frames"):
+        predictor.predict(torch.rand(1, 10, 1, 32, 32))
 
 
 @pytest.mark.parametrize("model", ["copy_last", "mean_frame"])

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
 from predcnn.data import SETS, create_datamodule
-from predcnn.data.options import MovingMNISTOptions
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 NAMES = ("moving_mnist", "mmnist_cifar", "moving_fmnist")
@@ -32,10 +32,17 @@ def test_a_config_becomes_its_data_module(name: str) -> None:
     assert (CONFIGS / "data" / f"{name}.yaml").is_file()
 
 
-def test_every_option_has_a_key_and_every_key_an_option() -> None:
+@pytest.mark.parametrize("name", ["moving_mnist", "video_folder"])
+def test_every_option_has_a_key_and_every_key_an_option(name: str) -> None:
     named = inspect.signature(create_datamodule).parameters
-    accepted = {*named, *(field.name for field in fields(MovingMNISTOptions))} - {"options"}
-    assert {key for key in _data("moving_mnist") if not key.startswith("_")} == accepted
+    accepted = {*named, *(field.name for field in fields(SETS[name].Options))} - {"options"}
+    assert {key for key in _data(name) if not key.startswith("_")} == accepted
+
+
+def test_a_folder_of_clips_is_asked_for() -> None:
+    assert OmegaConf.missing_keys(_data("video_folder")) == {"data.root"}
+    module = instantiate(_data("video_folder", "root=clips", "channels=1", "frames_in=4"))
+    assert module.in_shape == (4, 1, 64, 64)
 
 
 def test_sizes_follow_from_one_another() -> None:

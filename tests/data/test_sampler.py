@@ -76,5 +76,5 @@ def test_an_iterator_keeps_the_epoch_it_began_in() -> None:
 
 
 def test_too_few_sequences_to_train() -> None:
-    with pytest.raises(ValueError, match="train_sequences=7 is less than one batch"):
+    with pytest.raises(ValueError, match="split of 7 is less than one batch"):
         SequenceSampler(7, 4, train=True, world_size=2)

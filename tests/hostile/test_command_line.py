@@ -29,7 +29,7 @@ TRAIN = {
     "a negative learning rate": (["optimizer.lr=-1"], "-1|learning rate"),
     "a rise longer than the schedule": (["scheduler.pct_start=2"], "pct_start"),
     "no batch": (["data.batch_size=0"], "batch_size"),
-    "a batch larger than the set": (["data.batch_size=64"], "train_sequences=4 is less than"),
+    "a batch larger than the set": (["data.batch_size=64"], "split of 4 is less than one batch"),
     "a small canvas": (["data.height=5"], "height is at least 28"),
     "a root that is a file": (["data.root=file", "data.source=auto"], "no folder"),
     "a seed of text": (["seed=lucky"], "seed|lucky"),

@@ -33,6 +33,7 @@ def pairs(kind: str, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     return x.astype(np.float32), y.astype(np.float32)
 
 
+@pytest.mark.usefixtures("either_kernels")
 @pytest.mark.parametrize("data_range", [1.0, 2.0])
 @pytest.mark.parametrize("kind", ["noise", "black", "bright", "sparse", "ramp"])
 def test_equals_skimage_on_every_frame(kind, data_range):
@@ -41,6 +42,7 @@ def test_equals_skimage_on_every_frame(kind, data_range):
     np.testing.assert_allclose(ours.numpy(), skimage_ssim(x, y, data_range), rtol=0, atol=1e-12)
 
 
+@pytest.mark.usefixtures("either_kernels")
 @pytest.mark.parametrize("shape", [(5, 3, 7, 7), (4, 1, 7, 31), (3, 2, 40, 9), (2, 3, 17, 64)])
 def test_equals_skimage_at_every_size_and_channel_count(shape):
     x, y = pairs("noise", shape)
@@ -48,6 +50,7 @@ def test_equals_skimage_at_every_size_and_channel_count(shape):
     np.testing.assert_allclose(ours.numpy(), skimage_ssim(x, y, 1.0), rtol=0, atol=1e-12)
 
 
+@pytest.mark.usefixtures("no_kernels")
 def test_chunks_do_not_show(monkeypatch):
     x, y = (torch.from_numpy(v) for v in pairs("sparse", (11, 1, 16, 20)))
     whole = structural_similarity(x, y)

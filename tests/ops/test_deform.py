@@ -28,6 +28,7 @@ def options(name):
     }
 
 
+@pytest.mark.usefixtures("either_kernels")
 @pytest.mark.parametrize("name", ["dcnv3_core_0", "dcnv3_core_1", "dcnv3_core_2"])
 def test_published_values_and_gradients(name):
     values = reference(name)
@@ -39,6 +40,7 @@ def test_published_values_and_gradients(name):
         assert_near(tensor.grad, values[f"grad_{key}"])
 
 
+@pytest.mark.usefixtures("either_kernels")
 def test_published_values_and_gradients_of_the_packed_form():
     values = reference("dcnv4_core_0")
     x, packed = values["input"].requires_grad_(), values["offset_mask"].requires_grad_()
@@ -48,6 +50,13 @@ def test_published_values_and_gradients_of_the_packed_form():
     y.backward(values["grad_out"])
     assert_near(x.grad, values["grad_input"])
     assert_near(packed.grad, values["grad_offset_mask"])
+
+
+@pytest.mark.usefixtures("kernels")
+def test_finite_differences_agree():
+    shapes = ((2, 4, 3, 6), (2, 4, 3, 2 * 9 * 2), (2, 4, 3, 2 * 9))
+    leaves = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+    assert torch.autograd.gradcheck(lambda *given: deformable_sampling(*given, groups=2), leaves)
 
 
 def bilinear(plane, x, y):
@@ -60,6 +69,7 @@ def bilinear(plane, x, y):
     return total
 
 
+@pytest.mark.usefixtures("either_kernels")
 @pytest.mark.parametrize(
     ("kernel", "settings"),
     [
@@ -107,6 +117,7 @@ def test_points_are_pairs_of_x_and_y_column_by_column():
     assert points.tolist() == [[-1, -2], [-1, 0], [-1, 2], [1, -2], [1, 0], [1, 2]]
 
 
+@pytest.mark.usefixtures("either_kernels")
 def test_without_offsets_it_is_a_convolution():
     x, weight = torch.randn(1, 6, 5, 4), torch.randn(9)
     shape = (1, 6, 5)

@@ -4,11 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from predcnn.ops.depthwise import DepthwiseConv2d
 from predcnn.ops.large_kernel import (
     DILATED_BRANCHES,
     DecomposedLargeKernelConv,
-    DepthwiseConv2d,
-    DilatedDepthwiseConv2d,
     DilatedReparamConv,
     ReparamLargeKernelConv,
 )
@@ -82,19 +81,6 @@ def test_merging_leaves_the_output_and_happens_once(make, left):
         assert_near(module(x), before, 1e-5)
     assert len(convolutions(module)) == left
     assert all(torch.equal(v, weights[k]) for k, v in module.state_dict().items())
-
-
-@pytest.mark.parametrize(("kernel", "rate"), [(3, 1), (3, 4), (7, 2)])
-def test_dilation_as_a_dense_kernel_is_dilation(kernel, rate):
-    conv = DilatedDepthwiseConv2d(5, kernel, rate)
-    x = torch.randn(2, 5, 12, 9, requires_grad=True)
-    plain = nn.functional.conv2d(x, conv.weight, None, 1, conv.padding, rate, 5)
-    upstream = torch.randn_like(plain)
-    expected = torch.autograd.grad(plain, (x, conv.weight), upstream)
-    got = torch.autograd.grad(conv(x), (x, conv.weight), upstream)
-    assert_near(conv(x), plain)
-    for a, b in zip(got, expected, strict=True):
-        assert_near(a, b)
 
 
 @pytest.mark.parametrize("size", [(21, 21), (31, 3), (3, 31), (51, 5)])

@@ -7,7 +7,7 @@ import types
 import pytest
 import torch
 
-from predcnn.ops import scan_lean
+from predcnn.ops import plain, scan_lean
 from predcnn.ops.scan import (
     BACKENDS,
     DIRECTIONS,
@@ -51,6 +51,7 @@ def run(arguments, backend):
     return y, last, torch.autograd.grad(loss, list(arguments.values()))
 
 
+@pytest.mark.usefixtures("either_kernels")
 @pytest.mark.parametrize("backend", OURS)
 @pytest.mark.parametrize("name", ["selective_scan_0", "selective_scan_2"])
 def test_published_values_and_gradients(name, backend):
@@ -67,9 +68,11 @@ def test_published_values_and_gradients(name, backend):
         assert_near(argument.grad, values[f"grad_{key}"])
 
 
+@pytest.mark.usefixtures("either_kernels")
 @pytest.mark.parametrize("backend", ["lean", "parallel"])
 @pytest.mark.parametrize(
-    "shape", [(2, 6, 4, 33, 2), (1, 5, 1, 1, 1), (3, 8, 16, 64, 4), (1, 4, 3, 130, 4)]
+    "shape",
+    [(2, 6, 4, 33, 2), (1, 5, 1, 1, 1), (3, 8, 16, 64, 4), (1, 4, 3, 130, 4), (2, 150, 3, 18, 1)],
 )
 def test_backends_agree_with_the_textbook(shape, backend, monkeypatch):
     monkeypatch.setattr(scan_lean, "CHUNK", 500)  # several chunks, also uneven ones
@@ -82,6 +85,7 @@ def test_backends_agree_with_the_textbook(shape, backend, monkeypatch):
         assert torch.equal(quiet, got[0])
 
 
+@pytest.mark.usefixtures("either_kernels")
 @pytest.mark.parametrize("backend", OURS)
 def test_strong_decay_stays_finite_and_exact(backend):
     arguments = inputs(1, 4, 2, 200, decay=300.0)
@@ -92,6 +96,7 @@ def test_strong_decay_stays_finite_and_exact(backend):
         assert_near(a.double(), b, 1e-4)
 
 
+@pytest.mark.usefixtures("either_kernels")
 @pytest.mark.parametrize("backend", ["lean", "parallel"])
 def test_gradients_are_those_of_finite_differences(backend):
     small = inputs(2, 4, 2, 5, 2, dtype=torch.float64)
@@ -148,6 +153,8 @@ def test_the_library_accepts_the_operators():
 def test_backend_is_chosen_in_one_place(monkeypatch):
     assert choose_backend(torch.device("cpu")) == "lean"
     assert choose_backend(torch.device("meta")) == "parallel"
+    with plain():
+        assert choose_backend(torch.device("cpu")) == "textbook"
     assert choose_backend(torch.device("cuda")) == "parallel"  # mamba-ssm is not installed here
     meta = {k: v.to("meta") for k, v in inputs(1, 4, 2, 9).items()}
     assert selective_scan(**meta, delta_softplus=True).shape == (1, 4, 9)
@@ -208,6 +215,7 @@ def test_merging_undoes_scanning():
         cross_scan(x, ("diagonal",))
 
 
+@pytest.mark.usefixtures("no_kernels")
 def test_the_loop_is_much_faster_than_the_textbook():
     """At a size where the textbook takes a second; the published size is in the benchmark."""
     arguments = inputs(2, 128, 16, 256)

@@ -38,6 +38,8 @@ def test_defaults_are_the_published_ones():
         "translator_options": None,
         "spatio_kernel_enc": 3,
         "spatio_kernel_dec": 3,
+        "horizon_head": "rollout",
+        "residual": False,
     }
 
 
@@ -75,6 +77,49 @@ def test_horizons():
     slid = torch.cat([past[:, 3:], whole[:, :3]], 1)
     expected = torch.cat([whole[:, :3], short(slid)], 1)
     torch.testing.assert_close(short.predict(past, horizon=5), expected[:, :5])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("translator", ["gsta", "incepu"])
+def test_a_direct_head_predicts_all_frames_in_one_pass(translator, monkeypatch):
+    predictor = make(frames_out=11, horizon_head="direct", translator=translator)
+    passes = []
+    one_pass = predictor._one_pass
+    monkeypatch.setattr(predictor, "_one_pass", lambda x: passes.append(x) or one_pass(x))
+    past = frames(2, 4, 1, 15, 18)
+    first = predictor(past)
+    assert (first.shape, len(passes)) == ((2, 11, 1, 15, 18), 1)
+    assert not torch.allclose(first[:, 0], first[:, 10])
+    longer = predictor.predict(past, horizon=15)
+    torch.testing.assert_close(longer[:, :11], first)
+    torch.testing.assert_close(longer[:, 11:], predictor(first[:, -4:])[:, :4])
+    assert predcnn.create_predictor(**predictor.config).state_dict().keys() == (
+        predictor.state_dict().keys()
+    )
+
+
+def test_the_published_net_has_the_published_keys_only():
+    assert not any(key.startswith("horizon") for key in make(frames_out=11).state_dict())
+    with pytest.raises(ValueError, match="horizon_head is 'rollout' or 'direct', not 'head'"):
+        make(horizon_head="head")
+
+
+@pytest.mark.parametrize("head", ["rollout", "direct"])
+def test_an_untrained_residual_net_repeats_the_last_frame_and_learns(head):
+    predictor = make(frames_out=7, residual=True, horizon_head=head)
+    past = frames(1, 4, 1, 16, 16)
+    assert torch.equal(predictor(past), past[:, -1:].expand(-1, 7, -1, -1, -1))
+    assert make().state_dict().keys() <= predictor.state_dict().keys()
+    optimizer = torch.optim.Adam(predictor.parameters(), 1e-2)
+    target = frames(1, 7, 1, 16, 16)
+    losses = []
+    for _ in range(12):
+        loss = (predictor(past) - target).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.7 * losses[0]
 
 
 def test_gradient_flows_through_the_roll_out():
@@ -150,6 +195,17 @@ def test_merging_folds_norms():
     assert (norms, left) == (4, 2)  # the first norm of a block also feeds the inner shortcut
     assert predictor.merged
     assert not predictor.training
+    assert predictor.savings.norms == 2
+    assert str(predictor.savings).endswith("2 norms fewer")
+
+
+def test_merging_says_what_it_saved():
+    predictor = make(translator="replknet", hid_T=32)
+    before = sum(p.numel() for p in predictor.parameters())
+    assert predictor.savings is None
+    savings = predictor.merge().savings
+    assert savings.parameters == before - sum(p.numel() for p in predictor.parameters()) > 0
+    assert savings.convolutions == len(predictor.translator.stages)  # the parallel 5x5 kernels
 
 
 @torch.no_grad()

@@ -9,8 +9,8 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 import predcnn
 from predcnn.predictors.protocol import Predictor
-from predcnn.predictors.state import KeyMismatchError
-from predcnn.predictors.weights import key_map
+from predcnn.weights.files import KeyMismatchError
+from predcnn.weights.published import key_map
 from tests.predictors.published import DATA, load_fixture, published_input, published_state
 
 NAMES = {"small_gsta": "gsta", "small_moga": "moganet", "small_rgb_vit": "vit"}

@@ -64,6 +64,24 @@ def test_the_coin_falls_once_for_the_whole_batch():
     assert not coin(Progress(0, epoch=20), 4, 3, 8)[:, 3:].any()
 
 
+def test_a_length_below_one_is_a_share_of_the_run():
+    short, long = ScheduledSampling(steps=0.4), ScheduledSampling(steps=400)
+    for step in (0, 399, 400, 999):
+        progress = Progress(step, total=1000)
+        assert short.probability(progress) == pytest.approx(long.probability(progress))
+    reverse = ReverseScheduledSampling(steps=0.5)
+    assert reverse.probabilities(Progress(375, total=1000)) == (
+        ReverseScheduledSampling(steps=500).probabilities(Progress(375))
+    )
+    coin = TeacherCoin(steps=0.6)
+    assert [coin.probability(Progress(s, total=10)) for s in (0, 3, 6, 9)] == [1, 0.5, 0, 0]
+    with pytest.raises(ValueError, match="length"):
+        short.probability(Progress(0))
+    for wrong in (0, -1, 2.5):
+        with pytest.raises(ValueError, match="share of the run"):
+            ScheduledSampling(steps=wrong)
+
+
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: type(s).__name__)
 def test_every_schedule_repeats_itself_and_starts_with_truth(schedule):
     for step in (0, 7, 40_000):

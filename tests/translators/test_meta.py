@@ -1,5 +1,7 @@
 """Stacks of blocks: names, patterns, widths, rates, options, and what they refuse."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -7,6 +9,7 @@ from torch import nn
 import predcnn
 from predcnn.ops import DropPath
 from predcnn.translators import create_translator
+from predcnn.translators.meta import MetaTranslator
 
 
 class OwnBlock(nn.Module):
@@ -143,3 +146,24 @@ def test_wrong_sizes_and_options():
         stack("incepu", options={"kernel": 3})
     with pytest.raises(ValueError, match="8 groups do not divide 12 channels"):
         create_translator("incepu", 12, 32, 2, resolution=(4, 4))
+
+
+@pytest.mark.parametrize("block", ["gsta", "moganet", "vit"])
+def test_recomputing_changes_nothing(block):
+    """Gradients, running statistics and random draws are those of the usual training."""
+    torch.manual_seed(0)
+    usual = MetaTranslator(
+        16, 32, 3, blocks=block, resolution=(8, 8), mlp_ratio=2.0, drop_path=0.5
+    ).train()
+    frugal = copy.deepcopy(usual)
+    frugal.recompute = True
+    x = torch.randn(4, 16, 8, 8)
+    results = []
+    for translator in (usual, frugal):
+        torch.manual_seed(1)
+        given = x.clone().requires_grad_()
+        out = translator(given)
+        out.square().mean().backward()
+        found = [out, given.grad, *(p.grad for p in translator.parameters())]
+        results.append([*found, *translator.buffers()])
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))

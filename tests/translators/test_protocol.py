@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import predcnn
+from predcnn.ops.depthwise import pixel_pitch
 from predcnn.registry import TRANSLATORS
 
 SHAPE = (4, 1, 16, 16)
@@ -65,3 +66,23 @@ def test_compile_without_graph_breaks(name):
     expected = predictor(past)
     compiled = torch.compile(predictor, fullgraph=True)
     torch.testing.assert_close(compiled(past), expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", predcnn.list_translators())
+def test_channels_last_goes_through_without_a_copy(name):
+    """No convolution of a channels-last SimVP gets a map that it must rearrange."""
+    net = predcnn.create_predictor(
+        "simvp", in_shape=(4, 1, 32, 32), translator=name, hid_S=8, hid_T=32, N_T=2
+    ).to(memory_format=torch.channels_last)
+    rearranged = []
+
+    def look(part, given, _):
+        if pixel_pitch(given[0]) is None:
+            rearranged.append(part)
+
+    for part in net.modules():
+        if isinstance(part, torch.nn.Conv2d | torch.nn.GroupNorm):
+            part.register_forward_hook(look)
+    out = net(torch.rand(2, 4, 1, 32, 32))
+    assert rearranged == []
+    assert out.shape == (2, 4, 1, 32, 32)

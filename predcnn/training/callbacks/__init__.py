@@ -2,6 +2,7 @@
 
 from predcnn.training.callbacks.checkpoint import Checkpoint
 from predcnn.training.callbacks.drawing import DrawPredictions
+from predcnn.training.callbacks.effort import Effort
 from predcnn.training.callbacks.finite import NonFiniteError, StopOnNonFinite
 from predcnn.training.callbacks.progress import ProgressBar
 from predcnn.training.callbacks.throughput import Throughput
@@ -9,6 +10,7 @@ from predcnn.training.callbacks.throughput import Throughput
 __all__ = [
     "Checkpoint",
     "DrawPredictions",
+    "Effort",
     "NonFiniteError",
     "ProgressBar",
     "StopOnNonFinite",

@@ -1,11 +1,11 @@
-"""The progress bar: loss, learning rate, sequences per second."""
+"""The progress bar: loss, learning rate, validation, speed."""
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import TQDMProgressBar
 
 
 class ProgressBar(TQDMProgressBar):
-    """Lightning's bar with the three numbers one watches.
+    """Lightning's bar with the numbers one watches.
 
     Args:
         refresh_rate: steps between two redraws.
@@ -22,7 +22,9 @@ class ProgressBar(TQDMProgressBar):
             "train/loss": "loss",
             "train/lr": "lr",
             "val/mse": "val_mse",
+            "val/top1": "val_top1",
             "timing/sequences_per_s": "seq/s",
+            "timing/images_per_s": "img/s",
         }
         for key, label in names.items():
             if key in trainer.callback_metrics:

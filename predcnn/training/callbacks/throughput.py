@@ -1,21 +1,23 @@
-"""Sequences per second of the training steps, and what that means for the run."""
+"""Samples per second of the training steps, and what that means for the run."""
 
 import time
 
 import lightning.pytorch as pl
+from lightning.pytorch.utilities.data import extract_batch_size
 
 
 class Throughput(pl.Callback):
-    """Log ``timing/sequences_per_s`` and say once how long the run will take.
+    """Log ``timing/<unit>_per_s`` and say once how long the run will take.
 
     Args:
         announce_after: steps before the duration of an epoch is estimated; the first ones are
             slower.
+        unit: the word for samples.
     """
 
-    def __init__(self, announce_after: int = 10) -> None:
+    def __init__(self, announce_after: int = 10, unit: str = "sequences") -> None:
         self.announce_after = announce_after
-        self.sequences_per_s = 0.0
+        self.name = f"timing/{unit}_per_s"
         self._mark: tuple[float, int] | None = None
         self._steps_seen = 0
 
@@ -40,8 +42,8 @@ class Throughput(pl.Callback):
         if steps < trainer.log_every_n_steps and not announce:
             return
         seconds = (time.perf_counter() - start) / steps
-        self.sequences_per_s = len(batch) * trainer.world_size / seconds
-        pl_module.log("timing/sequences_per_s", self.sequences_per_s)
+        rate = extract_batch_size(batch) * trainer.world_size / seconds
+        pl_module.log(self.name, rate)
         if announce:
             self._announce(trainer, seconds)
         self._mark = (time.perf_counter(), batch_idx)

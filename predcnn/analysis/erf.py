@@ -1,0 +1,114 @@
+"""Effective receptive field: how much each input pixel changes an output pixel, and how far away.
+
+Luo et al., "Understanding the Effective Receptive Field in Deep Convolutional Neural Networks",
+NeurIPS 2016; the measurement and the table of areas as in Ding et al., "Scaling Up Your Kernels to
+31x31", CVPR 2022, https://arxiv.org/abs/2203.06717 (sec. 4.1, appendix; 50 images of 1024x1024).
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from predcnn.analysis.subject import Subject
+
+THRESHOLDS = (0.2, 0.3, 0.5, 0.99)
+
+
+def effective_receptive_field(
+    subject: Subject, x: Tensor, pixel: Sequence[int] | None = None
+) -> Tensor:
+    """Mean contribution of every input pixel to one pixel of every output, (L, T, H, W), >= 0.
+
+    The response at that pixel is summed over its channels, its gradient over those of the input.
+
+    Args:
+        subject: the network.
+        x: entered films (N, T, C, H, W), one backward pass per film and output.
+        pixel: (row, column) on the response's map; None: the centre, (h // 2, w // 2).
+
+    Raises:
+        ValueError: a pixel outside, or an output that does not depend on the input.
+    """
+    total = x.new_zeros(len(subject.outputs), x.shape[1], *x.shape[-2:])
+    for film in x:
+        entered = film[None].detach().requires_grad_()
+        with torch.enable_grad():
+            response = subject.response(entered)
+            row, column = _inside(pixel, response.shape[-2:])
+            at_pixel = response[0, :, :, row, column].sum(1)
+        for i, value in enumerate(at_pixel) if at_pixel.requires_grad else ():
+            (gradient,) = torch.autograd.grad(
+                value, entered, retain_graph=True, materialize_grads=True
+            )
+            total[i] += subject.magnitude(gradient[0]).sum(1)
+    if (total.sum((1, 2, 3)) == 0).any():
+        raise ValueError(f"{subject.name}: an output does not depend on the input at all")
+    return total / len(x)
+
+
+def _inside(pixel: Sequence[int] | None, size: Sequence[int]) -> tuple[int, int]:
+    row, column = pixel or (size[0] // 2, size[1] // 2)
+    if not (0 <= row < size[0] and 0 <= column < size[1]):
+        raise ValueError(f"pixel {(row, column)} lies outside a map of {size[0]}x{size[1]}")
+    return row, column
+
+
+def log_contribution(field: Tensor) -> Tensor:
+    """The published scale of a field (H, W): log10(1 + x) divided by its largest value."""
+    scaled = torch.log10(field + 1)
+    return scaled / scaled.max()
+
+
+def high_contribution_area(
+    field: Tensor, thresholds: Sequence[float] = THRESHOLDS
+) -> dict[float, float | None]:
+    """Share of the picture that the smallest odd square around its centre takes to reach a sum.
+
+    The published table takes `log_contribution` of the field, and no square below 3x3. Its
+    logarithm depends on the scale of the gradients: networks whose outputs differ in scale compare
+    better by the plain field.
+
+    Args:
+        field: (H, W), >= 0.
+        thresholds: shares of the field's total that the square has to exceed.
+
+    Returns:
+        threshold -> area of the square / (H W); None where no square within the picture exceeds it.
+    """
+    height, width = field.shape
+    row, column = height // 2, width // 2
+    sides = range(min(row, column, height - 1 - row, width - 1 - column) + 1)
+    total = field.double().sum()
+    shares = [
+        (field[row - i : row + i + 1, column - i : column + i + 1].double().sum() / total).item()
+        for i in sides
+    ]
+    areas: dict[float, float | None] = {}
+    for threshold in thresholds:
+        reached = next((i for i, share in enumerate(shares) if share > threshold), None)
+        areas[threshold] = None if reached is None else (2 * reached + 1) ** 2 / (height * width)
+    return areas
+
+
+def decades(field: Tensor, count: int = 3) -> Tensor:
+    """A field for the eye: 1 at its largest value, 0 where it is ``count`` powers of ten below."""
+    low = 10.0**-count
+    return (field / field.max().clamp(min=1e-30)).clamp(min=low).log10() / count + 1
+
+
+def frame_shares(field: Tensor) -> Tensor:
+    """Share of every past frame in each output's field: (L, T, H, W) -> (L, T), rows sum to 1."""
+    by_frame = field.sum((-2, -1))
+    return by_frame / by_frame.sum(1, keepdim=True)
+
+
+def spread(field: Tensor, pixel: Sequence[int] | None = None) -> float:
+    """Root of the mean squared distance in pixels from ``pixel`` (None: the centre), weighted."""
+    height, width = field.shape
+    row, column = pixel or (height // 2, width // 2)
+    rows = torch.arange(height, device=field.device)[:, None] - row
+    columns = torch.arange(width, device=field.device)[None] - column
+    mean = ((rows**2 + columns**2) * field.double()).sum() / field.double().sum()
+    return math.sqrt(mean.item())

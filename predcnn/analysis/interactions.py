@@ -1,0 +1,169 @@
+"""Multi-order interactions: do pairs of patches work together within small or large contexts?
+
+Deng et al., "Discovering and Explaining the Representation Bottleneck of DNNs", ICLR 2022,
+https://arxiv.org/abs/2111.06236 (eq. 2 to 5); with the settings for ImageNet as in Li et al.,
+"Architecture-Agnostic Masked Image Modeling", ICML 2023, https://arxiv.org/abs/2205.13943. That the
+figures of MogaNet's paper use the same is inferred.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from predcnn.analysis.subject import Subject
+
+RATIOS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
+NEIGHBOURHOOD = 2  # largest distance of the two players of a pair, in rows and in columns
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is sampled.
+
+    Args:
+        grid: players per side: the picture is cut into grid x grid patches.
+        pairs: pairs of players per picture.
+        contexts: contexts per pair and order.
+        images: pictures, or sequences.
+        ratios: orders m in units of grid² - 2.
+    """
+
+    grid: int
+    pairs: int
+    contexts: int
+    images: int
+    ratios: Sequence[float] = RATIOS
+
+    def __post_init__(self) -> None:
+        if self.grid < 2 or min(self.pairs, self.contexts, self.images) < 1:
+            raise ValueError(f"a grid of 2 at least and counts of 1 at least, not {self}")
+        if not self.ratios or not all(0 <= ratio <= 1 for ratio in self.ratios):
+            raise ValueError(f"ratios of orders lie in [0, 1], not {self.ratios}")
+
+    def orders(self) -> list[int]:
+        """m = int((grid² - 2) ratio) for every ratio."""
+        return [int((self.grid**2 - 2) * ratio) for ratio in self.ratios]
+
+
+PRESETS = {
+    "cifar10": Settings(grid=16, pairs=200, contexts=100, images=50),
+    "imagenet": Settings(grid=14, pairs=50, contexts=50, images=500),
+    "cpu": Settings(14, pairs=6, contexts=5, images=4, ratios=(0, 0.1, 0.3, 0.5, 0.7, 0.9, 1)),
+}
+"""Published settings (52 and 65 million forward passes), and one of some thousand passes."""
+
+
+def log_odds(logits: Tensor, labels: Tensor) -> Tensor:
+    """log p / (1 - p) of the labelled class: (..., classes) and (...) -> (...)."""
+    picked = logits.gather(-1, labels[..., None])[..., 0]
+    others = logits.scatter(-1, labels[..., None], float("-inf"))
+    return picked - others.logsumexp(-1)
+
+
+def interaction_strength(rewards: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean strength of the interactions of every order, and its share of the mean over orders.
+
+    Args:
+        rewards: v(S) of the pair and both, first, second and none of its players added to the
+            context S: (orders, images, pairs, contexts, 4, ...).
+
+    Returns:
+        I(m), mean over images and pairs of |mean over contexts of v(ij) - v(i) - v(j) + v()|, and
+        J(m) = I(m) / mean over the orders of I: both (orders, ...).
+    """
+    both, first, second, none = rewards.unbind(4)
+    strength = (both - first - second + none).mean(3).abs().mean((1, 2))
+    return strength, strength / strength.mean(0)
+
+
+@torch.no_grad()
+def measure_interactions(
+    subject: Subject,
+    x: Tensor,
+    target: Tensor,
+    settings: Settings,
+    *,
+    seed: int = 0,
+    batch_size: int = 50,
+) -> Tensor:
+    """Rewards for `interaction_strength`, (orders, N, pairs, contexts, 4, L).
+
+    Absent players are 0 in the network's own input: the mean of the data set behind a
+    normalisation, black without one; in all frames of a film. A context of order 0 or of all other
+    players is the same each time and computed once.
+
+    Args:
+        subject: the network.
+        x: entered films (N, T, C, H, W).
+        target: as `Subject.target` gives it.
+        settings: what is sampled; ``settings.images`` is not read, x is taken whole.
+        seed: of pairs and contexts; picture n draws from a stream of its own.
+        batch_size: films per forward pass.
+    """
+    players = settings.grid**2
+    per_image = []
+    for n, film in enumerate(x):
+        draw = np.random.default_rng((seed, n))
+        pairs = sample_pairs(settings.grid, settings.pairs, draw)
+        per_order = []
+        for order in settings.orders():
+            single = order in (0, players - 2)
+            count = 1 if single else settings.contexts
+            masks = np.concatenate([_masks(pair, order, count, players, draw) for pair in pairs])
+            rewards = _rewards(subject, film, target[n], masks, settings.grid, batch_size)
+            rewards = rewards.unflatten(0, (len(pairs), count, 4))
+            per_order.append(rewards.expand(-1, settings.contexts, -1, -1))
+        per_image.append(torch.stack(per_order))
+    return torch.stack(per_image, dim=1)
+
+
+def sample_pairs(grid: int, count: int, draw: np.random.Generator) -> list[tuple[int, int]]:
+    """Different pairs of players at most `NEIGHBOURHOOD` apart; the place is cut at the border."""
+    reach = range(1, NEIGHBOURHOOD + 1)
+    possible = sum(
+        (grid - dr) * (grid - dc) * (2 if dr and dc else 1)
+        for dr in (0, *reach)
+        for dc in (0, *reach)
+        if (dr or dc) and dr < grid and dc < grid
+    )
+    if count > possible:
+        raise ValueError(f"a grid of {grid}x{grid} has {possible} pairs of neighbours, not {count}")
+    pairs: dict[frozenset[int], tuple[int, int]] = {}
+    while len(pairs) < count:
+        first = int(draw.integers(grid**2))
+        step = draw.integers(-NEIGHBOURHOOD, NEIGHBOURHOOD + 1, size=2)
+        row, column = np.clip(np.array(divmod(first, grid)) + step, 0, grid - 1)
+        second = int(row) * grid + int(column)
+        if first != second:
+            pairs.setdefault(frozenset((first, second)), (first, second))
+    return list(pairs.values())
+
+
+def _masks(
+    pair: tuple[int, int], order: int, count: int, players: int, draw: np.random.Generator
+) -> np.ndarray:
+    """Who is present: (count * 4, players) bool, per context with both, i, j, none of the pair."""
+    others = np.setdiff1d(np.arange(players), pair)
+    masks = np.zeros((count, 4, players), bool)
+    for mask in masks:
+        mask[:, draw.choice(others, order, replace=False)] = True
+    masks[:, :2, pair[0]] = True
+    masks[:, 0::2, pair[1]] = True
+    return masks.reshape(-1, players)
+
+
+def _rewards(
+    subject: Subject, film: Tensor, target: Tensor, masks: np.ndarray, grid: int, batch_size: int
+) -> Tensor:
+    """Reward of one film (T, C, H, W) under every mask: (masks, L)."""
+    rewards = []
+    for part in torch.from_numpy(masks).split(batch_size):
+        seen = part.view(-1, 1, grid, grid).to(film.device, film.dtype)
+        seen = interpolate(seen, film.shape[-2:], mode="nearest")[:, None]  # (b, 1, 1, H, W)
+        targets = target.expand(len(part), *target.shape)
+        rewards.append(subject.reward(film * seen, targets).cpu())
+    return torch.cat(rewards)

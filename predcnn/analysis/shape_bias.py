@@ -1,0 +1,119 @@
+"""Shape bias: does a classifier follow the shape or the texture where the two disagree?
+
+Geirhos et al., "ImageNet-trained CNNs are biased towards texture; increasing shape bias improves
+accuracy and robustness", ICLR 2019, https://arxiv.org/abs/1811.12231. The mean probability as the
+category's score is what its authors recommend since. The 1,280 pictures are theirs
+(github.com/rgeirhos/texture-vs-shape, stimuli/style-transfer-preprocessed-512) and not shipped.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+IMAGENET_CLASSES = 1000
+_CUES = re.compile(r"([a-z]+)\d+-([a-z]+)\d+$")
+
+
+def _indices(text: str) -> tuple[int, ...]:
+    """ "8 10-12" -> (8, 10, 11, 12)."""
+    found: list[int] = []
+    for part in text.split():
+        first, _, last = part.partition("-")
+        found += range(int(first), int(last or first) + 1)
+    return tuple(found)
+
+
+CATEGORIES = {
+    name: _indices(text)
+    for name, text in {
+        "airplane": "404",
+        "bear": "294-297",
+        "bicycle": "444 671",
+        "bird": "8 10-16 18-20 22-24 80-83 87-96 98-100 127-133 135-145",
+        "boat": "472 554 625 814 914",
+        "bottle": "440 720 737 898 899 901 907",
+        "car": "436 511 817",
+        "cat": "281-286",
+        "chair": "423 559 765 857",
+        "clock": "409 530 892",
+        "dog": "152-191 193-203 205-226 228-241 243-250 252-257 259 261-263 265-268",
+        "elephant": "385 386",
+        "keyboard": "508 878",
+        "knife": "499",
+        "oven": "766",
+        "truck": "555 569 656 675 717 734 864 867",
+    }.items()
+}
+"""Category -> classes of ILSVRC-2012 in the usual order (by WordNet id), as its authors list them
+in github.com/bethgelab/model-vs-human, ``helper/human_categories.py``."""
+
+
+@dataclass(frozen=True)
+class Stimulus:
+    """A picture and the categories of its shape and of its texture."""
+
+    path: Path
+    shape: str
+    texture: str
+
+
+def find_stimuli(folder: str | Path) -> list[Stimulus]:
+    """The pictures below ``folder`` whose names end in <shape><n>-<texture><n>, sorted.
+
+    Pictures whose shape and texture are the same category are left out.
+
+    Raises:
+        FileNotFoundError: no such folder, or no such picture in it.
+    """
+    folder = Path(folder).expanduser()
+    found = []
+    for path in sorted(folder.rglob("*.png")):
+        match = _CUES.search(path.stem)
+        if match and set(match.groups()) <= CATEGORIES.keys() and match[1] != match[2]:
+            found.append(Stimulus(path, *match.groups()))
+    if not found:
+        raise FileNotFoundError(
+            f"{folder} holds no cue-conflict pictures such as cat/cat7-elephant3.png; they are "
+            "published in github.com/rgeirhos/texture-vs-shape under stimuli/"
+        )
+    return found
+
+
+def category_of(logits: Tensor) -> list[str]:
+    """The category of the largest mean probability of its classes: (B, 1000) -> B names."""
+    if logits.shape[-1] != IMAGENET_CLASSES:
+        raise ValueError(
+            f"the 16 categories are made of ImageNet's {IMAGENET_CLASSES} classes; this network "
+            f"has {logits.shape[-1]}"
+        )
+    probabilities = logits.double().softmax(-1)
+    scores = [probabilities[:, list(classes)].mean(-1) for classes in CATEGORIES.values()]
+    names = list(CATEGORIES)
+    return [names[i] for i in torch.stack(scores, -1).argmax(-1).tolist()]
+
+
+def shape_bias(
+    stimuli: Sequence[Stimulus], decisions: Iterable[str]
+) -> dict[str, dict[str, float | int | None]]:
+    """Counts and shape bias of all pictures ("all") and of those of every shape.
+
+    Returns:
+        name -> {"pictures", "shape" and "texture" decisions, "shape_bias": shape / (shape +
+        texture), None where neither was ever chosen}.
+    """
+    rows = list(zip(stimuli, decisions, strict=True))
+    table = {"all": _counted(rows)}
+    for name in sorted({stimulus.shape for stimulus in stimuli}):
+        table[name] = _counted([row for row in rows if row[0].shape == name])
+    return table
+
+
+def _counted(rows: Sequence[tuple[Stimulus, str]]) -> dict[str, float | int | None]:
+    shape = sum(stimulus.shape == decision for stimulus, decision in rows)
+    texture = sum(stimulus.texture == decision for stimulus, decision in rows)
+    bias = shape / (shape + texture) if shape + texture else None
+    return {"pictures": len(rows), "shape": shape, "texture": texture, "shape_bias": bias}

@@ -1,0 +1,75 @@
+"""MogaNet: stages of multi-order gated aggregation, each closed by a batch norm.
+
+Li et al., "MogaNet: Multi-order Gated Aggregation Network", ICLR 2024,
+https://arxiv.org/abs/2211.03295 (fig. 3, table A1). Compared with the published code.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from torch import nn
+
+from predcnn.backbones.staged import ClassifierHead, StagedBackbone, make_stages, presets
+from predcnn.backbones.stems import patch_embed, patch_embed_twice
+from predcnn.blocks.moganet import MogaBlock
+from predcnn.ops.init import init_fan_out
+
+
+@presets(
+    moganet_xtiny={"dims": (32, 64, 96, 192), "depths": (3, 3, 10, 2)},
+    moganet_tiny={"dims": (32, 64, 128, 256), "depths": (3, 3, 12, 2)},
+    moganet_small={"dims": (64, 128, 320, 512), "depths": (2, 3, 12, 2)},
+    moganet_base={"dims": (64, 160, 320, 512), "depths": (4, 6, 22, 3)},
+    moganet_large={"dims": (64, 160, 320, 640), "depths": (4, 6, 44, 4)},
+    moganet_xlarge={"dims": (96, 192, 480, 960), "depths": (6, 6, 44, 4)},
+)
+class MogaNet(StagedBackbone):
+    """MogaNet, images (B, in_chans, H, W) -> logits (B, num_classes).
+
+    Args:
+        num_classes: classes; 0 for the pooled features.
+        in_chans: channels of the images.
+        drop_path_rate: of the last block; linear over the depth.
+        dims: channels of each stage, divisible by 8.
+        depths: blocks of each stage.
+        mlp_ratios: hidden channels of the feed-forward parts of each stage, in units of its width.
+        layer_scale: initial factor of the residual branches and of the decompositions.
+    """
+
+    published_keys: ClassVar[dict[str, str]] = {
+        "stem.0.conv": "patch_embed1.projection.0",
+        "stem.0.bn": "patch_embed1.projection.1",
+        "stem.2.conv": "patch_embed1.projection.3",
+        "stem.2.bn": "patch_embed1.projection.4",
+        "stages.{i}.down.conv": "patch_embed{n}.projection",
+        "stages.{i}.down.bn": "patch_embed{n}.norm",
+        "stages.{i}.blocks": "blocks{n}",
+        "stages.{i}.norm": "norm{n}",
+        "head.fc": "head",
+    }
+
+    def __init__(
+        self,
+        *,
+        num_classes: int = 1000,
+        in_chans: int = 3,
+        drop_path_rate: float = 0.0,
+        dims: Sequence[int],
+        depths: Sequence[int],
+        mlp_ratios: Sequence[float] = (8, 8, 4, 4),
+        layer_scale: float = 1e-5,
+    ) -> None:
+        stages = make_stages(
+            dims,
+            depths,
+            drop_path_rate,
+            block=lambda i, j, rate: MogaBlock(
+                dims[i], mlp_ratio=mlp_ratios[i], drop_path=rate, layer_scale=layer_scale
+            ),
+            down=lambda dim, out: patch_embed(dim, out, 3, 2),
+            norm=nn.BatchNorm2d,
+            per_stage={"mlp_ratios": mlp_ratios},
+        )
+        head = ClassifierHead(dims[-1], num_classes)
+        super().__init__(patch_embed_twice(in_chans, dims[0]), stages, head)
+        init_fan_out(self)

@@ -1,0 +1,82 @@
+"""Backbones that were pre-trained without labels: everything but a classifier, in one file."""
+
+import copy
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors.torch import save_file
+from torch import nn
+
+from predcnn.files import replacing
+from predcnn.weights.files import check_keys, existing_file, read_safetensors
+
+KEY = "predcnn"
+TASK = "pretraining"
+
+
+@dataclass(frozen=True)
+class TakenBackbone:
+    """What a backbone received from a pre-training, and what it did not; printable.
+
+    Args:
+        source: the file. method: that made it. taken: names of the tensors that were copied.
+        left: names of those that stay as initialised: the classifier.
+    """
+
+    source: str
+    method: str
+    taken: tuple[str, ...]
+    left: tuple[str, ...]
+
+    def __str__(self) -> str:
+        text = f"{len(self.taken)} tensors start from {self.source} ({self.method})"
+        return f"{text}; as initialised: {', '.join(self.left)}" if self.left else text
+
+
+def save_pretrained(backbone: nn.Module, path: str | Path, about: Mapping[str, object]) -> Path:
+    """Write the weights of a backbone without classifier to a .safetensors file; returns its path.
+
+    Args:
+        backbone: after ``prune_intermediate_layers(prune_head=True)``.
+        path: the file, replaced at once when it is complete.
+        about: plain values that are kept beside the weights: "method", "backbone", ...
+    """
+    path = Path(path)
+    state = {k: v.detach().cpu().clone().contiguous() for k, v in backbone.state_dict().items()}
+    with replacing(path) as temporary:
+        save_file(state, temporary, metadata={KEY: json.dumps({"task": TASK, **about})})
+    return path
+
+
+def read_pretrained(path: object) -> dict[str, object] | None:
+    """What a file of `save_pretrained` says of itself; None for whatever else it is."""
+    if not isinstance(path, str | Path) or Path(path).suffix != ".safetensors":
+        return None
+    metadata, _ = read_safetensors(existing_file(path))
+    try:
+        about = json.loads(metadata.get(KEY, "null"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} cannot be read: its description is damaged") from error
+    return about if isinstance(about, dict) and about.get("task") == TASK else None
+
+
+def start_from_pretrained(backbone: nn.Module, path: str | Path) -> TakenBackbone:
+    """Copy pre-trained weights into a backbone, all but its classifier; returns what was taken.
+
+    Raises:
+        ValueError: the file holds another backbone (`KeyMismatchError` lists how it differs).
+    """
+    about = read_pretrained(path)
+    if about is None:
+        raise ValueError(f"{path} is no backbone of scripts/pretrain_backbone.py")
+    _, state = read_safetensors(existing_file(path))
+    bare = copy.deepcopy(backbone)
+    bare.prune_intermediate_layers([len(bare.feature_info) - 1], prune_norm=False, prune_head=True)
+    expected = {key: value.shape for key, value in bare.state_dict().items()}
+    what = f"{path}, a pre-trained {about.get('backbone')}, does not fit {type(backbone).__name__}"
+    check_keys(what, state, expected)
+    backbone.load_state_dict(state, strict=False)
+    left = tuple(key for key in backbone.state_dict() if key not in state)
+    return TakenBackbone(str(path), str(about.get("method")), tuple(state), left)

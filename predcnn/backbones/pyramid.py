@@ -1,0 +1,63 @@
+"""A feature pyramid on a backbone: what torchvision's detectors take.
+
+Lin et al., "Feature Pyramid Networks for Object Detection", CVPR 2017,
+https://arxiv.org/abs/1612.03144; the two further levels of RetinaNet: Lin et al., "Focal Loss for
+Dense Object Detection", ICCV 2017, https://arxiv.org/abs/1708.02002.
+"""
+
+import itertools
+from collections import OrderedDict
+
+from torch import Tensor, nn
+from torchvision.ops import FeaturePyramidNetwork
+from torchvision.ops.feature_pyramid_network import LastLevelMaxPool, LastLevelP6P7
+
+from predcnn.backbones.features import FeatureMaps
+
+EXTRA = {None: lambda width: None, "pool": lambda width: LastLevelMaxPool(),
+         "p6p7": lambda width: LastLevelP6P7(width, width)}  # fmt: skip
+
+
+class FeaturePyramid(nn.Module):
+    """Images (B, 3, H, W) -> maps (B, out_channels, H / stride, W / stride), fine to coarse.
+
+    The maps are an ordered dict, "0", "1", … and the names of the further levels, as torchvision's
+    RetinaNet, Faster R-CNN and Mask R-CNN read them.
+
+    Args:
+        features: ``create_backbone(name, features_only=True)``: maps whose strides double.
+        out_channels: width of every map.
+        extra: further levels: None, "pool" (one, for Faster and Mask R-CNN) or "p6p7" (two, for
+            RetinaNet).
+
+    Raises:
+        TypeError: the backbone gives no feature maps. ValueError: its strides do not double, as
+            those of an isotropic network; or an unknown ``extra``.
+    """
+
+    def __init__(
+        self, features: FeatureMaps, out_channels: int = 256, extra: str | None = "pool"
+    ) -> None:
+        super().__init__()
+        if not isinstance(features, FeatureMaps):
+            raise TypeError(
+                f"a pyramid stands on feature maps, not on a {type(features).__name__}: "
+                "create_backbone(name, features_only=True)"
+            )
+        if extra not in EXTRA:
+            raise ValueError(f"extra is None, 'pool' or 'p6p7', not {extra!r}")
+        strides = features.feature_info.reduction()
+        if any(b != 2 * a for a, b in itertools.pairwise(strides)):
+            raise ValueError(
+                f"a pyramid needs maps whose strides double; these have {strides}. An isotropic "
+                "network (ViT, MLP-Mixer, ConvMixer) has one stride: use a hierarchical one"
+            )
+        self.features = features
+        self.out_channels = out_channels
+        self.pyramid = FeaturePyramidNetwork(
+            features.feature_info.channels(), out_channels, EXTRA[extra](out_channels)
+        )
+
+    def forward(self, x: Tensor) -> "OrderedDict[str, Tensor]":
+        maps = self.features(x)
+        return self.pyramid(OrderedDict((str(i), part) for i, part in enumerate(maps)))

@@ -1,0 +1,115 @@
+"""RepLKNet: stages of 31 x 31 depthwise blocks that alternate with convolutional perceptrons.
+
+Ding et al., "Scaling Up Your Kernels to 31x31: Revisiting Large Kernel Design in CNNs", CVPR 2022,
+https://arxiv.org/abs/2203.06717 (fig. 4, table 5). Compared with the published code.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from torch import nn
+
+from predcnn.backbones.staged import (
+    ClassifierHead,
+    StagedBackbone,
+    doubling,
+    make_stages,
+    presets,
+)
+from predcnn.blocks.replknet import RepLKNetBlock
+from predcnn.ops.large_kernel import ReparamLargeKernelConv
+from predcnn.ops.reparam import ConvBN
+
+BASE_KERNELS = (31, 29, 27, 13)
+XL = {"large_kernel_sizes": (27, 27, 27, 13), "small_kernel": None, "dw_ratio": 1.5}
+
+
+def _unit(dim: int, out: int, kernel_size: int = 1, *, stride: int = 1, groups: int = 1) -> list:
+    """A convolution with batch norm, and ReLU."""
+    padding = kernel_size // 2
+    conv = nn.Conv2d(dim, out, kernel_size, stride, padding, groups=groups, bias=False)
+    return [ConvBN(conv), nn.ReLU()]
+
+
+def _stem(in_chans: int, dim: int) -> nn.Sequential:
+    return nn.Sequential(
+        *_unit(in_chans, dim, 3, stride=2),
+        *_unit(dim, dim, 3, groups=dim),
+        *_unit(dim, dim),
+        *_unit(dim, dim, 3, stride=2, groups=dim),
+    )
+
+
+def _transition(dim: int, out: int) -> nn.Sequential:
+    return nn.Sequential(*_unit(dim, out), *_unit(out, out, 3, stride=2, groups=out))
+
+
+@presets(
+    replknet_31b={"dims": doubling(128), "large_kernel_sizes": BASE_KERNELS},
+    replknet_31l={"dims": doubling(192), "large_kernel_sizes": BASE_KERNELS},
+    replknet_xl={"dims": doubling(256), **XL},
+)
+class RepLKNet(StagedBackbone):
+    """RepLKNet, images (B, in_chans, H, W) -> logits (B, num_classes).
+
+    Args:
+        num_classes: classes; 0 for the pooled features.
+        in_chans: channels of the images.
+        drop_path_rate: of the last block; linear over the depth.
+        dims: channels of each stage.
+        depths: blocks of each stage, each a large kernel and a perceptron.
+        large_kernel_sizes: of each stage, odd.
+        small_kernel: of the parallel kernel, odd; None for none.
+        dw_ratio: channels of the depthwise part, in units of the stage's.
+        mlp_ratio: hidden channels of the perceptrons, in units of the stage's.
+    """
+
+    published_keys: ClassVar[dict[str, str]] = {
+        **{f"stem.{2 * k}": f"stem.{k}" for k in range(4)},
+        "stages.{i}.down.0": "transitions.{p}.0",
+        "stages.{i}.down.2": "transitions.{p}.1",
+        "norm": "norm",
+        "head.fc": "head",
+    }
+    deployed: ClassVar[tuple[str, type]] = (".lkb_reparam.weight", ReparamLargeKernelConv)
+
+    def __init__(
+        self,
+        *,
+        num_classes: int = 1000,
+        in_chans: int = 3,
+        drop_path_rate: float = 0.0,
+        dims: Sequence[int],
+        depths: Sequence[int] = (2, 2, 18, 2),
+        large_kernel_sizes: Sequence[int],
+        small_kernel: int | None = 5,
+        dw_ratio: float = 1.0,
+        mlp_ratio: float = 4.0,
+    ) -> None:
+        stages = make_stages(
+            dims,
+            depths,
+            drop_path_rate,
+            block=lambda i, j, rate: RepLKNetBlock(
+                dims[i],
+                mlp_ratio=mlp_ratio,
+                drop_path=rate,
+                kernel_size=large_kernel_sizes[i],
+                small_kernel=small_kernel,
+                dw_ratio=dw_ratio,
+            ),
+            down=_transition,
+            per_stage={"large_kernel_sizes": large_kernel_sizes},
+        )
+        head = ClassifierHead(dims[-1], num_classes)
+        super().__init__(_stem(in_chans, dims[0]), stages, head, norm=nn.BatchNorm2d(dims[-1]))
+
+    @property
+    def openstl_keys(self) -> dict[str, str]:
+        """The authors count the two halves of a block as two entries of a stage."""
+        names = super().openstl_keys
+        for i, stage in enumerate(self.stages):
+            for j in range(len(stage.blocks)):
+                for k, part in enumerate(("mixer", "ffn")):
+                    names[f"stages.{i}.blocks.{j}.{part}"] = f"stages.{i}.blocks.{2 * j + k}"
+        return names

@@ -1,0 +1,72 @@
+"""VAN: stages of large-kernel attention, each closed by a layer norm.
+
+Guo et al., "Visual Attention Network", 2022, https://arxiv.org/abs/2202.09741 (sec. 3.2, table 2).
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from predcnn.backbones.staged import ClassifierHead, StagedBackbone, make_stages, presets
+from predcnn.backbones.stems import patch_embed
+from predcnn.blocks.van import VANBlock
+from predcnn.ops.init import init_fan_out
+from predcnn.ops.norm import LayerNorm2d
+
+
+@presets(
+    van_b0={"dims": (32, 64, 160, 256), "depths": (3, 3, 5, 2)},
+    van_b1={"dims": (64, 128, 320, 512), "depths": (2, 2, 4, 2)},
+    van_b2={"dims": (64, 128, 320, 512), "depths": (3, 3, 12, 3)},
+    van_b3={"dims": (64, 128, 320, 512), "depths": (3, 5, 27, 3)},
+    van_b4={"dims": (64, 128, 320, 512), "depths": (3, 6, 40, 3)},
+    van_b5={"dims": (96, 192, 480, 768), "depths": (3, 3, 24, 3)},
+    van_b6={"dims": (96, 192, 384, 768), "depths": (6, 6, 90, 6)},
+)
+class VAN(StagedBackbone):
+    """VAN, images (B, in_chans, H, W) -> logits (B, num_classes).
+
+    Args:
+        num_classes: classes; 0 for the pooled features.
+        in_chans: channels of the images.
+        drop_path_rate: of the last block; linear over the depth.
+        dims: channels of each stage.
+        depths: blocks of each stage.
+        mlp_ratios: hidden channels of the feed-forward parts of each stage, in units of its width.
+        layer_scale: initial factor of the residual branches.
+    """
+
+    published_keys: ClassVar[dict[str, str]] = {
+        "stem.conv": "patch_embed1.proj",
+        "stem.bn": "patch_embed1.norm",
+        "stages.{i}.down.conv": "patch_embed{n}.proj",
+        "stages.{i}.down.bn": "patch_embed{n}.norm",
+        "stages.{i}.blocks": "block{n}",
+        "stages.{i}.norm": "norm{n}",
+        "head.fc": "head",
+    }
+
+    def __init__(
+        self,
+        *,
+        num_classes: int = 1000,
+        in_chans: int = 3,
+        drop_path_rate: float = 0.0,
+        dims: Sequence[int],
+        depths: Sequence[int],
+        mlp_ratios: Sequence[float] = (8, 8, 4, 4),
+        layer_scale: float = 1e-2,
+    ) -> None:
+        stages = make_stages(
+            dims,
+            depths,
+            drop_path_rate,
+            block=lambda i, j, rate: VANBlock(
+                dims[i], mlp_ratio=mlp_ratios[i], drop_path=rate, layer_scale=layer_scale
+            ),
+            down=lambda dim, out: patch_embed(dim, out, 3, 2),
+            norm=LayerNorm2d,
+            per_stage={"mlp_ratios": mlp_ratios},
+        )
+        head = ClassifierHead(dims[-1], num_classes)
+        super().__init__(patch_embed(in_chans, dims[0], 7, 4), stages, head)
+        init_fan_out(self)

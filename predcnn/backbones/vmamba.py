@@ -1,0 +1,168 @@
+"""VMamba: stages of selective scans in four directions; the released networks and the first ones.
+
+Liu et al., "VMamba: Visual State Space Model", NeurIPS 2024, https://arxiv.org/abs/2401.10166
+(fig. 3; the networks with few, cheap scans, "s1l8" and "s1l20" in the published code), and its
+first version (v1, fig. 3: gated, no perceptron). Compared with the published code.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from predcnn.backbones.staged import (
+    ClassifierHead,
+    StagedBackbone,
+    doubling,
+    make_stages,
+    presets,
+)
+from predcnn.backbones.stems import conv_norm, conv_norm_twice, patches
+from predcnn.blocks.vmamba import VMambaBlock
+from predcnn.ops.init import init_trunc_normal
+from predcnn.ops.norm import LayerNorm2d
+
+EPS = 1e-5
+SHARED_KEYS = {
+    "stages.{i}.blocks": "layers.{i}.blocks",
+    "norm": "classifier.norm",
+    "head.fc": "classifier.head",
+}
+
+
+class _VMamba(StagedBackbone):
+    """What both forms share."""
+
+    def no_weight_decay(self) -> set[str]:
+        """Names of the parameters that the published optimizers never decay."""
+        undecayed = ("A_logs", "Ds")
+        return {name for name, _ in self.named_parameters() if name.endswith(undecayed)}
+
+
+@presets(
+    vmamba_tiny={"dims": doubling(96), "depths": (2, 2, 8, 2)},
+    vmamba_small={"dims": doubling(96), "depths": (2, 2, 20, 2)},
+    vmamba_base={"dims": doubling(128), "depths": (2, 2, 20, 2)},
+)
+class VMamba(_VMamba):
+    """VMamba, images (B, in_chans, H, W) -> logits (B, num_classes).
+
+    Args:
+        num_classes: classes; 0 for the pooled features.
+        in_chans: channels of the images.
+        drop_path_rate: of the last block; linear over the depth.
+        dims: channels of each stage.
+        depths: blocks of each stage.
+        ssm_ratio: inner channels of the scan, in units of the stage's: 1, or 2 with fewer blocks
+            (the published "s2l5" is ``ssm_ratio=2, depths=(2, 2, 5, 2)``).
+        state: size N of the state of each channel.
+        mlp_ratio: hidden channels of the perceptrons, in units of the stage's.
+    """
+
+    published_keys: ClassVar[dict[str, str]] = SHARED_KEYS | {
+        "stem.0": "patch_embed.0",
+        "stem.1": "patch_embed.2",
+        "stem.3": "patch_embed.5",
+        "stem.4": "patch_embed.7",
+        "stages.{i}.down.0": "layers.{p}.downsample.1",
+        "stages.{i}.down.1": "layers.{p}.downsample.3",
+    }
+
+    def __init__(
+        self,
+        *,
+        num_classes: int = 1000,
+        in_chans: int = 3,
+        drop_path_rate: float = 0.0,
+        dims: Sequence[int],
+        depths: Sequence[int],
+        ssm_ratio: float = 1.0,
+        state: int = 1,
+        mlp_ratio: float = 4.0,
+    ) -> None:
+        stages = make_stages(
+            dims,
+            depths,
+            drop_path_rate,
+            block=lambda i, j, rate: VMambaBlock(
+                dims[i], mlp_ratio=mlp_ratio, drop_path=rate, state=state, ssm_ratio=ssm_ratio
+            ),
+            down=lambda dim, out: conv_norm(dim, out, eps=EPS),
+        )
+        head = ClassifierHead(dims[-1], num_classes)
+        norm = LayerNorm2d(dims[-1], EPS)
+        super().__init__(conv_norm_twice(in_chans, dims[0], EPS), stages, head, norm)
+
+
+class PatchMerging(nn.Module):
+    """Layer norm of 2 x 2 pixels joined, and a linear layer: (B, C, H, W) -> (B, out, H/2, W/2).
+
+    Odd sizes are padded with zeros. Liu et al., "Swin Transformer", ICCV 2021, section 3.1.
+    """
+
+    def __init__(self, dim: int, out: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(4 * dim)
+        self.reduction = nn.Linear(4 * dim, out, bias=False)
+        init_trunc_normal(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = functional.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2)).permute(0, 2, 3, 1)
+        rows = (x[:, i::2, j::2] for j in (0, 1) for i in (0, 1))
+        return self.reduction(self.norm(torch.cat(list(rows), dim=-1))).permute(0, 3, 1, 2)
+
+
+@presets(
+    vmamba_v0_tiny={"dims": doubling(96), "depths": (2, 2, 9, 2)},
+    vmamba_v0_small={"dims": doubling(96), "depths": (2, 2, 27, 2)},
+    vmamba_v0_base={"dims": doubling(128), "depths": (2, 2, 27, 2)},
+)
+class VMambaV0(_VMamba):
+    """The first VMamba, images (B, in_chans, H, W) -> logits (B, num_classes).
+
+    Args:
+        num_classes: classes; 0 for the pooled features.
+        in_chans: channels of the images.
+        drop_path_rate: of the last block; linear over the depth.
+        dims: channels of each stage.
+        depths: blocks of each stage.
+        ssm_ratio: inner channels of the scan, in units of the stage's.
+        state: size N of the state of each channel.
+    """
+
+    published_keys: ClassVar[dict[str, str]] = SHARED_KEYS | {
+        "stem.0": "patch_embed.0",
+        "stem.1": "patch_embed.2",
+        "stages.{i}.down": "layers.{p}.downsample",
+    }
+
+    def __init__(
+        self,
+        *,
+        num_classes: int = 1000,
+        in_chans: int = 3,
+        drop_path_rate: float = 0.0,
+        dims: Sequence[int],
+        depths: Sequence[int],
+        ssm_ratio: float = 2.0,
+        state: int = 16,
+    ) -> None:
+        stages = make_stages(
+            dims,
+            depths,
+            drop_path_rate,
+            block=lambda i, j, rate: VMambaBlock(
+                dims[i],
+                mlp_ratio=0,
+                drop_path=rate,
+                form="v0",
+                state=state,
+                ssm_ratio=ssm_ratio,
+            ),
+            down=PatchMerging,
+        )
+        head = ClassifierHead(dims[-1], num_classes)
+        norm = LayerNorm2d(dims[-1], EPS)
+        super().__init__(patches(in_chans, dims[0], 4, EPS), stages, head, norm)

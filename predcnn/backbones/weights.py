@@ -1,0 +1,67 @@
+"""The authors' and timm's checkpoints into our backbones, strictly."""
+
+import copy
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from predcnn.backbones.efficientnet_names import MARK, to_timm_names
+from predcnn.backbones.staged import StagedBackbone
+from predcnn.weights.files import check_keys
+from predcnn.weights.published import fit_published, read_state, refuse_merged
+
+
+def load_official_weights(
+    backbone: nn.Module, path_or_state_dict: str | Path | Mapping[str, object]
+) -> nn.Module:
+    """Load the weights that a network's authors, or timm, published; returns the backbone.
+
+    Accepts a file (.pth, .pth.tar, .safetensors, ...) or a dict: a raw state dict or one under
+    "model", "state_dict" or "module". Nothing is changed unless everything fits; for another number
+    of classes load first, then say ``backbone.reset_classifier(n)``. Weights whose branches the
+    authors have merged (RepLKNet, UniRepLKNet) merge the backbone first.
+
+    Raises:
+        FileNotFoundError: no such file. ValueError: unreadable, or keys and shapes that do not fit
+        (`KeyMismatchError` lists all of them).
+    """
+    what, state = read_state(path_or_state_dict)
+    if not isinstance(backbone, StagedBackbone):
+        return _load_timm(backbone, what, state)
+    refuse_merged(backbone)
+    if backbone.deployed is not None:
+        ending, part = backbone.deployed
+        if any(key.endswith(ending) for key in state):
+            trial = _merged(copy.deepcopy(backbone).to("meta"), part)
+            fit_published(trial, what, state)  # raises before the backbone itself is merged
+            _merged(backbone, part)
+    backbone.load_state_dict(fit_published(backbone, what, state))
+    return backbone
+
+
+def _merged(backbone: StagedBackbone, part: type) -> StagedBackbone:
+    """The backbone in the form that its authors deploy, in place."""
+    for module in list(backbone.modules()):
+        if isinstance(module, part):
+            module.merge_()
+    backbone.merged = True
+    return backbone
+
+
+def _load_timm(backbone: nn.Module, what: str, state: dict[str, Tensor]) -> nn.Module:
+    """Into a network of timm, by way of what timm has to convert the authors' names."""
+    if MARK in state and hasattr(backbone, "blocks"):
+        state = to_timm_names(state, backbone)
+    convert = getattr(sys.modules[type(backbone).__module__], "checkpoint_filter_fn", None)
+    if convert is not None:
+        state = convert(state, backbone)
+    own = backbone.state_dict()
+    for key, tensor in own.items():
+        if key.endswith("num_batches_tracked"):
+            state.setdefault(key, tensor)
+    expected = {key: tensor.shape for key, tensor in own.items()}
+    check_keys(f"{what} does not fit {type(backbone).__name__}", state, expected)
+    backbone.load_state_dict(state)
+    return backbone

@@ -1,0 +1,108 @@
+"""Recurrent predictors: batched over time where the recurrence allows, against step by step."""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+import predcnn
+from predcnn.benchmarks import stepwise_lstm, stepwise_nets
+from predcnn.benchmarks.comparing import Comparison
+from predcnn.benchmarks.stepwise_lstm import Step
+
+STEPS: dict[str, Callable[[nn.Module], Step]] = {
+    "convlstm": stepwise_lstm.convlstm,
+    "predrnn": stepwise_lstm.predrnn,
+    "predrnnpp": stepwise_lstm.predrnnpp,
+    "predrnnv2": stepwise_lstm.predrnn,
+    "mim": stepwise_lstm.mim,
+    "e3dlstm": stepwise_lstm.e3dlstm,
+    "phydnet": stepwise_nets.phydnet,
+    "mau": stepwise_nets.mau,
+    "swinlstm": stepwise_nets.swinlstm,
+    "prednet": stepwise_nets.prednet,
+    "dmvfn": stepwise_nets.dmvfn,
+}
+STACKED = {"num_hidden": (32, 32), "filter_size": 3}
+SMALL: dict[str, dict] = {
+    **dict.fromkeys(("convlstm", "predrnn", "predrnnpp", "predrnnv2", "mim"), STACKED),
+    "e3dlstm": {"num_hidden": (16,), "filter_size": 3},
+    "phydnet": {"convlstm_hidden": (64,)},
+    "mau": {"num_hidden": (16, 16), "filter_size": 3},
+    "swinlstm": {
+        "depths_downsample": (2,),
+        "depths_upsample": (2,),
+        "num_heads": (2,),
+        "embed_dim": 16,
+    },
+    "prednet": {"stack_sizes": (1, 8, 16, 32)},
+    "dmvfn": {"num_features": (40, 40, 40, 20, 20, 20, 12, 12, 12)},
+}
+"""The sizes of ``scale=small``."""
+PAST = FUTURE = 10
+BATCH = 4
+
+
+def run_stepwise(net: nn.Module, frames: Tensor, use_truth: Tensor) -> tuple[Tensor, Step]:
+    """Predictions of frames 1..T-1 by one plain step after the other.
+
+    As published, what a step is fed is mixed with masks of the size of the frames.
+    """
+    fed = net.enter(frames).transpose(0, 1)  # (B, T, C', H', W')
+    mask = use_truth[:, :, None, None, None].to(fed.dtype).expand(-1, -1, *fed.shape[2:])
+    mask = mask.contiguous()
+    step, predictions = STEPS[net.config["name"]](net), []
+    x = fed[:, 0]
+    for t in range(use_truth.shape[1]):
+        if t:
+            x = mask[:, t] * fed[:, t] + (1 - mask[:, t]) * predictions[-1]
+        predictions.append(step(x))
+    return net.leave(torch.stack(predictions)), step
+
+
+def _learn(
+    net: nn.Module, frames: Tensor, predictions: Tensor, decoupling: Tensor | None
+) -> list[Tensor]:
+    """The gradients of the error, with PredRNN-V2's decoupling term."""
+    loss = (predictions - frames[:, 1:]).square().mean()
+    if decoupling is not None:
+        loss = loss + 0.1 * decoupling
+    parameters = list(net.parameters())
+    return [loss, *torch.autograd.grad(loss, parameters, allow_unused=True)]
+
+
+def _pair(name: str, frames: Tensor, use_truth: Tensor) -> Iterator[Comparison]:
+    torch.manual_seed(0)
+    in_shape = (PAST, *frames.shape[2:])
+    net = predcnn.create_predictor(name, in_shape=in_shape, frames_out=FUTURE, **SMALL[name]).eval()
+    past, everything = frames[:, :PAST], torch.cat([frames[:, :PAST]] * 2, dim=1)
+
+    @torch.no_grad()
+    def predict_stepwise() -> Tensor:
+        return run_stepwise(net, everything, use_truth)[0][:, PAST - 1 :]
+
+    def learn_stepwise() -> list[Tensor]:
+        predictions, step = run_stepwise(net, frames, use_truth)
+        found = getattr(step, "decoupling", [])
+        return _learn(net, frames, predictions, torch.stack(found).mean() if found else None)
+
+    def learn() -> list[Tensor]:
+        predictions, extras = net.unroll(frames, use_truth)
+        return _learn(net, frames, predictions, extras.get("decoupling"))
+
+    yield Comparison(f"{name} predict", torch.no_grad()(lambda: net(past)), predict_stepwise)
+    yield Comparison(f"{name} unroll + gradients", learn, learn_stepwise, tolerance=1e-3)
+
+
+def cases(wanted: Callable[[str], bool]) -> Iterator[Comparison]:
+    """Two rows a model, small scale, 10 + 10 frames of 1x64x64, batch 4, eval mode.
+
+    ``predict``: `forward` against the published test loop. ``unroll + gradients``: the training
+    pass with the truth fed for the past. Nothing is drawn at random, so that both sides are equal.
+    """
+    torch.manual_seed(1)
+    frames = torch.rand(BATCH, PAST + FUTURE, 1, 64, 64)
+    use_truth = (torch.arange(PAST + FUTURE - 1) < PAST).expand(BATCH, -1)
+    for name in STEPS:
+        if wanted(name):
+            yield from _pair(name, frames, use_truth)

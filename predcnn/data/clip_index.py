@@ -1,0 +1,114 @@
+"""What is known about every clip under a folder, kept in a file beside them."""
+
+import contextlib
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from predcnn.data.clips import Clip, ClipError, Source, find_sources
+from predcnn.data.decoding import scan
+from predcnn.data.images import opencv
+from predcnn.files import digest, replacing
+
+log = logging.getLogger(__name__)
+
+FILE = ".predcnn_index.json"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class ClipIndex:
+    """The usable clips under a root, and what is wrong with the rest.
+
+    Args:
+        folder: where the paths of the clips start.
+        clips: usable clips, by path.
+        sha256: checksum of every source, of a folder that of its files.
+        problems: source -> why it is left out.
+    """
+
+    folder: Path
+    clips: tuple[Clip, ...]
+    sha256: Mapping[str, str] = field(default_factory=dict)
+    problems: Mapping[str, str] = field(default_factory=dict)
+
+
+def index_clips(root: Path) -> ClipIndex:
+    """Scan what is new or changed under ``root``, remember the rest; writes ``FILE`` beside it.
+
+    A source counts as unchanged while the sizes and times of its files are. A folder that cannot
+    be written costs a scan every time, and says so.
+
+    Raises:
+        FileNotFoundError, ValueError: see `predcnn.data.clips.find_sources`.
+    """
+    folder = root if root.is_dir() else root.parent
+    place = folder / FILE
+    versions = [VERSION, opencv().__version__]
+    known = _remembered(place, versions)
+    sources = {s.path.relative_to(folder).as_posix(): s for s in find_sources(root)}
+    entries = {}
+    for name, source in sources.items():
+        stamp = _stamp(source)
+        entry = known.get(name)
+        entries[name] = entry if entry and entry["stamp"] == stamp else _entry(source, name, stamp)
+    if any(known.get(name) is not entry for name, entry in entries.items()):
+        kept = {name: entry for name, entry in known.items() if (folder / name).exists()}
+        _remember(place, {"versions": versions, "sources": {**kept, **entries}})
+    return ClipIndex(
+        folder,
+        tuple(_clip(facts) for entry in entries.values() for facts in entry["clips"]),
+        {name: entry["sha256"] for name, entry in entries.items()},
+        {name: entry["problem"] for name, entry in entries.items() if entry["problem"]},
+    )
+
+
+def _entry(source: Source, name: str, stamp: list) -> dict:
+    clips, problem = [], ""
+    try:
+        clips = [asdict(clip) for clip in scan(source, name)]
+    except ClipError as error:
+        problem = str(error)
+    sha256 = _sha256(source) if clips else ""
+    facts = {"stamp": stamp, "sha256": sha256, "clips": clips, "problem": problem}
+    return json.loads(json.dumps(facts))  # as it will be remembered
+
+
+def _stamp(source: Source) -> list:
+    """Name, size and time of every file."""
+    found = [(path.name, path.stat()) for path in source.files()]
+    return [[name, facts.st_size, facts.st_mtime_ns] for name, facts in found]
+
+
+def _sha256(source: Source) -> str:
+    files = source.files()
+    if source.kind != "pictures":
+        return digest(files[0])
+    joint = "".join(f"{path.name} {digest(path)}\n" for path in files)
+    return hashlib.sha256(joint.encode(errors="surrogateescape")).hexdigest()
+
+
+def _clip(facts: dict) -> Clip:
+    item = facts["item"] and tuple(facts["item"])
+    return Clip(**{**facts, "cuts": tuple(facts["cuts"]), "checks": tuple(facts["checks"]),
+                   "item": item})  # fmt: skip
+
+
+def _remembered(place: Path, versions: list) -> dict[str, dict]:
+    """Entries of an index of these versions; none where it is missing, damaged or of others."""
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+        content = json.loads(place.read_text(encoding="utf-8"))
+        if content["versions"] == versions and isinstance(content["sources"], dict):
+            return content["sources"]
+    return {}
+
+
+def _remember(place: Path, content: dict) -> None:
+    try:
+        with replacing(place) as temporary:
+            temporary.write_text(json.dumps(content), encoding="utf-8")
+    except OSError as error:
+        log.warning("the index of the clips is made anew every time: %s", error)

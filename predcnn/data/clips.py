@@ -1,0 +1,137 @@
+"""Clips as they lie on disk: which files and folders are clips, and what is known about each."""
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+VIDEOS = frozenset(
+    {".avi", ".flv", ".gif", ".m4v", ".mkv", ".mov", ".mp4"}
+    | {".mpeg", ".mpg", ".ogv", ".ts", ".webm", ".wmv"}
+)
+PICTURES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+ARRAYS = frozenset({".npy", ".npz"})
+
+
+class ClipError(ValueError):
+    """Why a file or folder cannot be used as a clip."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A video file, a folder of pictures, or a file of arrays.
+
+    Args:
+        path: where it is.
+        kind: "video", "pictures" or "array".
+    """
+
+    path: Path
+    kind: str
+
+    def files(self) -> list[Path]:
+        """The files that make it up, in the order of their frames."""
+        return picture_files(self.path) if self.kind == "pictures" else [self.path]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One continuous run of frames.
+
+    Args:
+        name: for tables and messages: the path from the root, for arrays with what in it.
+        source: the path of the file or folder from the root.
+        kind: as of `Source`.
+        frames: how many there are.
+        height: of the frames, in pixels.
+        width: of the frames, in pixels.
+        channels: 3 (RGB) of videos and pictures, any number of arrays.
+        white: the value that means 1: 255 for bytes, 65535 for 16 bits, 1 for the unit range.
+        number: the type of the stored numbers, as numpy calls it.
+        cuts: frames that begin a new scene.
+        checks: CRC-32 of each decoded frame of a video: tells whether a seek landed right.
+        fps: frames per second that a video says it has.
+        item: of arrays, the name in the .npz ("" of an .npy) and the row, or None for all.
+    """
+
+    name: str
+    source: str
+    kind: str
+    frames: int
+    height: int
+    width: int
+    channels: int
+    white: float
+    number: str
+    cuts: tuple[int, ...] = ()
+    checks: tuple[int, ...] = ()
+    fps: float | None = None
+    item: tuple[str, int | None] | None = None
+
+    @property
+    def in_bytes(self) -> bool:
+        """Whether uint8 holds its frames without loss."""
+        return self.white == 255 and not self.number.startswith("float")
+
+
+def find_sources(root: Path) -> list[Source]:
+    """Everything under ``root`` that may be a clip, by path; ``root`` may be a clip itself.
+
+    Hidden files and folders are passed over, and files with other endings.
+
+    Raises:
+        FileNotFoundError: no such file or folder.
+        ValueError: nothing there has the ending of a clip.
+    """
+    if not root.exists():
+        raise FileNotFoundError(f"no file or folder {root}")
+    if root.is_file():
+        kind = _kind(root)
+        if kind not in ("video", "array"):
+            raise ValueError(f"{root} is no video, GIF or array; {accepted_endings()}")
+        return [Source(root, kind)]
+    found, seen = [], set()
+    for folder, folders, files in os.walk(root, followlinks=True):
+        here = Path(folder)
+        real = here.resolve()
+        folders[:] = [] if real in seen else sorted(f for f in folders if not f.startswith("."))
+        if real in seen:
+            continue
+        seen.add(real)
+        kinds = {name: _kind(here / name) for name in sorted(files) if not name.startswith(".")}
+        if "pictures" in kinds.values():
+            found.append(Source(here, "pictures"))
+        found += [Source(here / n, kind) for n, kind in kinds.items() if kind in ("video", "array")]
+    if not found:
+        raise ValueError(f"no clip under {root}; {accepted_endings()}")
+    return sorted(found, key=lambda source: str(source.path))
+
+
+def picture_files(folder: Path) -> list[Path]:
+    """The pictures of a folder, frame 2 before frame 10."""
+    files = (path for path in folder.iterdir() if not path.name.startswith("."))
+    return sorted((path for path in files if _kind(path) == "pictures"), key=_natural)
+
+
+def accepted_endings() -> str:
+    """What a clip may be, for error messages."""
+    return (
+        f"a clip is a video ({_listed(VIDEOS)}), a folder of pictures ({_listed(PICTURES)}) or an "
+        f"array ({_listed(ARRAYS)})"
+    )
+
+
+def _kind(path: Path) -> str | None:
+    ending = path.suffix.lower()
+    kinds = {"video": VIDEOS, "pictures": PICTURES, "array": ARRAYS}
+    return next((kind for kind, endings in kinds.items() if ending in endings), None)
+
+
+def _natural(path: Path) -> list[tuple[int, int, str]]:
+    parts = re.findall(r"\d+|\D+", path.name)
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
+
+
+def _listed(endings: Iterable[str]) -> str:
+    return " ".join(ending.removeprefix(".") for ending in sorted(endings))

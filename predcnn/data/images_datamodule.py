@@ -1,0 +1,78 @@
+"""Loaders of classified images for Lightning."""
+
+from predcnn.data.datamodule import SplitDataModule
+from predcnn.data.images_folder import ImageFolder
+from predcnn.data.images_options import ImageFolderOptions
+from predcnn.data.options import nearest, options_from
+from predcnn.data.pools import SPLITS
+
+
+class ImageDataModule(SplitDataModule):
+    """Loaders of batches (images (B, 3, S, S) float32, labels (B,) int64)."""
+
+    family: ImageFolder
+    one, unit = "an image", "images"
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes, in the order of their labels."""
+        return self.family.classes
+
+    @property
+    def in_shape(self) -> tuple[int, int, int]:
+        """(3, S, S) of an evaluated image."""
+        size = self.family.options.eval_size
+        return (3, size, size)
+
+    @property
+    def description(self) -> dict[str, str]:
+        """Facts for the table at the start of a run, label -> text."""
+        options = self.family.options
+        lengths = (f"{len(self.split(name)):,} {name}" for name in SPLITS)
+        return {
+            "data": self.family.name,
+            "source": self.source,
+            "splits": self.protocol,
+            "images": ", ".join(lengths),
+            "classes": f"{len(self.classes):,}",
+            "pixels": f"{options.image_size} in training, {options.eval_size} in evaluation "
+            f"(crop {options.crop:g})",
+            "batch": f"{self.batch_size} images per process, {self.num_workers} workers",
+            "fingerprint": self.fingerprint[:12],
+        }
+
+
+def create_image_datamodule(
+    name: str = ImageFolder.name,
+    *,
+    batch_size: int = 128,
+    eval_batch_size: int | None = None,
+    num_workers: int | None = None,
+    pin_memory: bool | None = None,
+    **options: object,
+) -> ImageDataModule:
+    """The data module of a folder of images; what ``configs/data/image_folder.yaml`` calls.
+
+    Args:
+        name: "image_folder".
+        batch_size: see :class:`predcnn.data.datamodule.SplitDataModule`, as the next three.
+        eval_batch_size: see there.
+        num_workers: see there.
+        pin_memory: see there.
+        options: of :class:`predcnn.data.images_options.ImageFolderOptions`.
+
+    Raises:
+        FileNotFoundError, ValueError: the folder does not hold classified images.
+        TypeError: unknown option; names the nearest.
+        ValueError: an option has a value that is not accepted.
+    """
+    nearest("data.name", name, (ImageFolder.name,))
+    family = ImageFolder(options_from(ImageFolderOptions, options))
+    return ImageDataModule(
+        family,
+        batch_size=batch_size,
+        eval_batch_size=eval_batch_size,
+        num_workers=num_workers,
+        pin_memory=pin_memory,
+        seed=family.options.seed,
+    )

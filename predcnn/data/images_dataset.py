@@ -1,0 +1,131 @@
+"""One split of a folder of images: decoded, augmented by timm, each image of an epoch for good."""
+
+import os
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from timm.data import create_transform
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from predcnn.data.draws import stream_key
+from predcnn.data.images_options import ImageFolderOptions
+from predcnn.data.sequences import Key
+from predcnn.data.streams import borrowed_randomness, seed_process
+
+
+class Sample(NamedTuple):
+    """An image file and the index of its class."""
+
+    path: str
+    label: int
+
+
+class ImageSplit(Dataset):
+    """Batches of images (B, 3, S, S), float32, normalised, with labels (B,), int64.
+
+    A training image is a pure function of (seed, epoch, index), whoever loads it and when.
+
+    Args:
+        samples: files and labels.
+        options: sizes, augmentation, normalisation, seed.
+        train: augment; otherwise resize and crop the middle.
+        source: where the images come from, in words.
+        fingerprint: SHA-256 over all that decides the images.
+    """
+
+    finite = True
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        options: ImageFolderOptions,
+        *,
+        train: bool,
+        source: str,
+        fingerprint: str,
+    ) -> None:
+        # arrays, not lists: loader processes share their pages, and ImageNet has a million paths
+        self._paths = np.array([os.fsencode(sample.path) for sample in samples])
+        self._labels = torch.tensor([sample.label for sample in samples])
+        self.train = train
+        self.seed = options.seed
+        self.source, self.fingerprint = source, fingerprint
+        self.transform = training_transform(options) if train else evaluation_transform(options)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def batch(self, epoch: int, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Images and labels of ``indices`` as ``epoch`` shows them."""
+        return self.__getitems__([(epoch, index) for index in indices])
+
+    def __getitem__(self, key: int | Key) -> tuple[Tensor, Tensor]:
+        """One image (3, S, S) and its label; a bare index means epoch 0."""
+        images, labels = self.__getitems__([(0, key) if isinstance(key, int) else key])
+        return images[0], labels[0]
+
+    def __getitems__(self, keys: Sequence[Key]) -> tuple[Tensor, Tensor]:
+        """A batch of keys at once; what torch's loader calls when it is there."""
+        with borrowed_randomness():
+            images = torch.stack([self._image(epoch, index) for epoch, index in keys])
+        return images, self._labels[[index for _, index in keys]]
+
+    def _image(self, epoch: int, index: int) -> Tensor:
+        if not 0 <= index < len(self):
+            raise IndexError(f"image {index} asked for, there are 0..{len(self) - 1}")
+        if self.train:
+            seed_process(stream_key(self.seed, "augment", epoch, index))
+        return self.transform(read_image(os.fsdecode(self._paths[index])))
+
+
+def read_image(path: str) -> Image.Image:
+    """A file as an RGB image; ValueError names one that is damaged or no image."""
+    try:
+        with Image.open(path) as image:
+            return image.convert("RGB")
+    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+        if isinstance(error, FileNotFoundError | PermissionError):
+            raise
+        raise ValueError(f"{path} cannot be read: it is damaged or no image ({error})") from error
+
+
+def training_transform(options: ImageFolderOptions) -> Callable[[Image.Image], Tensor]:
+    """timm's augmentation: crop, flip, colours, RandAugment or 3-Augment, erasing."""
+    try:
+        return create_transform(
+            options.image_size,
+            is_training=True,
+            train_crop_mode=options.crop_mode,
+            scale=options.scale,
+            ratio=options.ratio,
+            hflip=options.hflip,
+            color_jitter=options.color_jitter,
+            auto_augment=options.auto_augment,
+            interpolation=options.interpolation,
+            re_prob=options.re_prob,
+            re_mode=options.re_mode,
+            re_count=options.re_count,
+            mean=options.mean,
+            std=options.std,
+        )
+    except (AssertionError, KeyError, ValueError) as error:
+        raise ValueError(
+            f"data.auto_augment={options.auto_augment!r} is no augmentation of timm ({error}); "
+            "accepted e.g. rand-m9-mstd0.5-inc1, 3a, augmix-m5, original"
+        ) from error
+
+
+def evaluation_transform(options: ImageFolderOptions) -> Callable[[Image.Image], Tensor]:
+    """The usual crop: the shorter side to size/crop, then the middle."""
+    return create_transform(
+        options.eval_size,
+        is_training=False,
+        interpolation=options.eval_interpolation,
+        crop_pct=options.crop,
+        mean=options.mean,
+        std=options.std,
+    )

@@ -1,0 +1,112 @@
+"""What can be chosen about a folder of classified images, and the one place that checks it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from predcnn.data.options import ROOT, nearest, whole
+
+INTERPOLATIONS = ("random", "bilinear", "bicubic")
+CROP_MODES = ("rrc", "rkrc", "rkrr")
+ERASING = ("const", "rand", "pixel")
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class ImageFolderOptions:
+    """Options of a folder of images, one folder per class; augmentation is timm's.
+
+    Args:
+        root: folder with train/, val/ and, if there is one, test/; ImageNet as its archives or as
+            Kaggle packs it.
+        image_size: side of a training image in pixels.
+        eval_size: side in validation and test; None: ``image_size``.
+        crop: share of the shorter side that the central crop of an evaluated image keeps.
+        val_share: share of each class of train/ that is held out for validation when the folder
+            has no test/ and its val/ is the test set.
+        crop_mode: of training: "rrc" (random resized crop), or timm's "rkrc", "rkrr".
+        scale: areas of a random resized crop, as shares of the image.
+        ratio: its width divided by its height.
+        hflip: probability of a mirrored image.
+        color_jitter: strength; timm leaves it out beside RandAugment and AutoAugment.
+        auto_augment: None or timm's word: "rand-m9-mstd0.5-inc1", "3a" (3-Augment), "augmix-m5" …
+        interpolation: of training crops; "random" draws bilinear or bicubic.
+        eval_interpolation: of evaluated images.
+        re_prob: probability of random erasing.
+        re_mode: what is put there: "pixel" (noise), "rand" (a colour) or "const" (black).
+        re_count: most areas erased in one image.
+        mean: of the channels of RGB in [0, 1], subtracted.
+        std: of the channels, divided by.
+        seed: of order and augmentation of the training images.
+        eval_seed: of the choice of validation images.
+    """
+
+    root: str | Path = ROOT
+    image_size: int = 224
+    eval_size: int | None = None
+    crop: float = 0.875
+    val_share: float = 0.1
+    crop_mode: str = "rrc"
+    scale: Sequence[float] = (0.08, 1.0)
+    ratio: Sequence[float] = (3 / 4, 4 / 3)
+    hflip: float = 0.5
+    color_jitter: float | None = 0.4
+    auto_augment: str | None = None
+    interpolation: str = "random"
+    eval_interpolation: str = "bicubic"
+    re_prob: float = 0.0
+    re_mode: str = "pixel"
+    re_count: int = 1
+    mean: Sequence[float] = IMAGENET_MEAN
+    std: Sequence[float] = IMAGENET_STD
+    seed: int = 0
+    eval_seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.root, str | Path):
+            raise TypeError(f"data.root is the path of a folder, not {self.root!r}")
+        object.__setattr__(self, "root", Path(self.root).expanduser())
+        eval_size = self.image_size if self.eval_size is None else self.eval_size
+        object.__setattr__(self, "eval_size", eval_size)
+        for name in ("image_size", "eval_size", "re_count"):
+            whole(name, getattr(self, name), 1)
+        for name in ("seed", "eval_seed"):
+            whole(name, getattr(self, name))
+        for name in ("hflip", "re_prob"):
+            _between(name, getattr(self, name), 0, 1)
+        for name in ("crop", "val_share"):
+            _between(name, getattr(self, name), 0, 1, open_below=True)
+        if self.val_share == 1:
+            raise ValueError("data.val_share=1 would leave nothing to learn from")
+        if self.color_jitter is not None:
+            _between("color_jitter", self.color_jitter, 0, math.inf)
+        for name, length in (("scale", 2), ("ratio", 2), ("mean", 3), ("std", 3)):
+            _numbers(self, name, length)
+        nearest("data.crop_mode", self.crop_mode, CROP_MODES)
+        nearest("data.re_mode", self.re_mode, ERASING)
+        nearest("data.interpolation", self.interpolation, INTERPOLATIONS)
+        nearest("data.eval_interpolation", self.eval_interpolation, INTERPOLATIONS[1:])
+
+
+def _between(
+    name: str, value: object, low: float, high: float, *, open_below: bool = False
+) -> None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not low <= value <= high or (open_below and value == low):
+        raise ValueError(
+            f"data.{name} is a number from {low} to {high}"
+            f"{f' and above {low}' if open_below else ''}, not {value!r}"
+        )
+
+
+def _numbers(options: ImageFolderOptions, name: str, length: int) -> None:
+    """``options.name`` as a tuple of ``length`` positive numbers, rising if there are two."""
+    given = getattr(options, name)
+    values = tuple(given) if isinstance(given, Sequence) and not isinstance(given, str) else ()
+    positive = all(isinstance(v, int | float) and 0 < v < math.inf for v in values)
+    if len(values) != length or not positive or (length == 2 and values[0] > values[1]):
+        order = "rising " if length == 2 else ""
+        raise ValueError(f"data.{name} is {length} {order}positive numbers, not {given!r}")
+    object.__setattr__(options, name, values)

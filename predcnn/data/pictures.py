@@ -1,0 +1,79 @@
+"""Pictures to look at networks with: files of a folder, or the photographs of scikit-image."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from predcnn.data.images import PHOTOGRAPHS
+
+NAMES = tuple(name for split in PHOTOGRAPHS.values() for name in split)
+CORNER = 0.75  # side of a corner's crop, in units of the largest square
+
+
+def photographs(count: int, size: int) -> tuple[Tensor, list[str]]:
+    """The photographs in scikit-image's wheel, RGB (count, 3, size, size) in [0, 1], and names.
+
+    First the largest square in the middle of each, then its four corners in turn.
+
+    Raises:
+        ValueError: fewer than one or more than there are.
+    """
+    import skimage.data  # imported here: it costs most of a second
+
+    most = len(NAMES) * 5
+    if not 1 <= count <= most:
+        raise ValueError(f"there are 1 to {most} photographs, not {count}; say images=folder")
+    pictures, names = [], []
+    for i in range(count):
+        name, turn = NAMES[i % len(NAMES)], i // len(NAMES)
+        whole = Image.fromarray(getattr(skimage.data, name)()[..., :3])
+        pictures.append(_square(whole, size, turn))
+        names.append(f"{name} {turn}" if turn else name)
+    return torch.stack(pictures), names
+
+
+def read_pictures(paths: list[Path], size: int) -> Tensor:
+    """Image files as RGB (N, 3, size, size) in [0, 1]: the largest square in the middle of each.
+
+    Raises:
+        ValueError: a file that is no picture.
+    """
+    pictures = []
+    for path in paths:
+        try:
+            with Image.open(path) as file:
+                pictures.append(_square(file.convert("RGB"), size, 0))
+        except UnidentifiedImageError as error:
+            raise ValueError(f"{path} is no picture") from error
+    return torch.stack(pictures)
+
+
+def find_pictures(folder: str | Path) -> list[Path]:
+    """Every image file below a folder, sorted.
+
+    Raises:
+        FileNotFoundError: no such folder, or no picture in it.
+    """
+    from torchvision.datasets.folder import IMG_EXTENSIONS
+
+    folder = Path(folder).expanduser()
+    found = [p for p in folder.rglob("*") if p.suffix.lower() in IMG_EXTENSIONS]
+    if not found:
+        raise FileNotFoundError(f"{folder} holds no pictures ({', '.join(IMG_EXTENSIONS)})")
+    return sorted(found)
+
+
+def _square(image: Image.Image, size: int, turn: int) -> Tensor:
+    """The middle square for turn 0, for 1 to 4 a smaller one in a corner of it, resized."""
+    side = min(image.size)
+    left, top = ((length - side) // 2 for length in image.size)
+    if turn:
+        right, down = (turn - 1) % 2, (turn - 1) // 2
+        rest = round(side * (1 - CORNER))
+        left, top, side = left + right * rest, top + down * rest, side - rest
+    box = (left, top, left + side, top + side)
+    resized = image.resize((size, size), Image.Resampling.BICUBIC, box=box)
+    return torch.from_numpy(np.asarray(resized).copy()).permute(2, 0, 1).float() / 255

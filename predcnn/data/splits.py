@@ -1,0 +1,49 @@
+"""What a data set offers its data module, whatever a sample is: three splits that name batches."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from predcnn.data.files import FileReport
+
+
+class SplitDataset(Protocol):
+    """One split: samples that are pure functions of (epoch, index).
+
+    ``finite``: the same samples come every epoch, so training shuffles them. ``source`` says in
+    words where they come from; ``fingerprint`` is a SHA-256 over all that decides them.
+    """
+
+    source: str
+    fingerprint: str
+    finite: bool
+
+    def __len__(self) -> int: ...
+    def batch(self, epoch: int, indices: Sequence[int]) -> object: ...
+
+
+class SplitFamily(Protocol):
+    """A data set: see :class:`predcnn.data.moving_mnist.MovingMNIST`.
+
+    ``Options`` is its dataclass of options, ``options`` the ones it was made with; they have a
+    ``seed``. ``protocol`` says how the splits were made. ``download``: ``prepare`` fetches files.
+    """
+
+    Options: type
+    options: object
+    name: str
+    protocol: str
+    download: bool
+
+    def prepare(self) -> list[FileReport]: ...
+    def split(self, name: str) -> SplitDataset: ...
+
+
+class SequenceFamily(SplitFamily, Protocol):
+    """A data set of sequences: see :class:`predcnn.data.moving_mnist.MovingMNIST`.
+
+    ``facts`` are lines of its own for the table at the start of a run, label -> text.
+    """
+
+    in_shape: tuple[int, int, int, int]
+    frames_out: int
+    facts: dict[str, str]

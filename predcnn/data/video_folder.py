@@ -1,0 +1,197 @@
+"""Your own clips as a data set: three splits of sliding windows, by clip or by time."""
+
+import logging
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
+
+from predcnn.data.clip_index import ClipIndex, index_clips
+from predcnn.data.clips import Clip, ClipError
+from predcnn.data.draws import permutation, stream_key
+from predcnn.data.files import FileReport, report
+from predcnn.data.options import nearest
+from predcnn.data.pools import SPLITS
+from predcnn.data.sequences import SETS
+from predcnn.data.shaping import check_channels, check_cut
+from predcnn.data.video_options import VideoFolderOptions
+from predcnn.data.windows import Segment, WindowSequences
+
+log = logging.getLogger(__name__)
+
+
+@SETS.register("video_folder")
+class VideoFolder:
+    """Windows (B, T, C, H, W) of your own clips.
+
+    uint8 where every clip is stored in bytes, else float32.
+
+    Args:
+        options: the task; nothing is read before :meth:`split` or :meth:`prepare`.
+    """
+
+    Options: ClassVar[type] = VideoFolderOptions
+    name: ClassVar[str] = "video_folder"
+    download: ClassVar[bool] = False
+
+    def __init__(self, options: VideoFolderOptions) -> None:
+        self.options = options
+
+    @property
+    def in_shape(self) -> tuple[int, int, int, int]:
+        """(T_in, C, H, W)."""
+        options = self.options
+        return (options.frames_in, options.channels, options.height, options.width)
+
+    @property
+    def frames_out(self) -> int:
+        """T_out."""
+        return self.options.frames_out
+
+    @property
+    def protocol(self) -> str:
+        """How the splits are made."""
+        return self.options.protocol
+
+    @cached_property
+    def _found(self) -> tuple[ClipIndex, dict[str, str]]:
+        """The index, and clips that are left out with the reason."""
+        index = index_clips(self.options.root)
+        problems = dict(index.problems)
+        for clip in index.clips:
+            try:
+                self._check(clip)
+            except ClipError as error:
+                problems[clip.name] = str(error)
+        if problems and self.options.strict:
+            raise ValueError(
+                f"data.strict=true and {len(problems)} clips under {self.options.root} cannot be "
+                f"used: {_listed(problems)}"
+            )
+        if problems:
+            log.warning("left out: %s", _listed(problems))
+        return index, problems
+
+    @cached_property
+    def clips(self) -> tuple[Clip, ...]:
+        """The usable clips, by path.
+
+        Raises:
+            ValueError: there are none, or ``strict`` and an unusable one.
+        """
+        index, problems = self._found
+        usable = tuple(clip for clip in index.clips if clip.name not in problems)
+        if not usable:
+            raise ValueError(f"no usable clip under {self.options.root}: {_listed(problems)}")
+        return usable
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What the table at the start of a run says beside what every data set has."""
+        _, problems = self._found
+        whites = sorted({clip.white for clip in self.clips})
+        left_out = f"; left out: {_listed(problems, shown=2)}" if problems else ""
+        return {
+            "clips": f"{len(self.clips):,}, {sum(c.frames for c in self.clips):,} frames{left_out}",
+            "range": " and ".join(f"0..{white:g}" for white in whites),
+        }
+
+    def prepare(self) -> list[FileReport]:
+        """Index every file and say what it holds, or why it is left out."""
+        index, problems = self._found
+        reports = []
+        for name in index.sha256:
+            clips = [clip for clip in index.clips if clip.source == name]
+            words = [_described(clip, problems) for clip in clips] or [
+                f"left out: {problems[name]}"
+            ]
+            words = list(dict.fromkeys(words))  # the rows of an array are often alike
+            more = [f"and {len(words) - 3} more"] if len(words) > 3 else []
+            path = index.folder / name
+            text = "; ".join([*words[:3], *more])
+            if path.is_dir():
+                reports.append(FileReport(path, "present", text, index.sha256[name]))
+            else:
+                reports.append(report(path, "present", text))
+        return reports
+
+    def split(self, name: str) -> WindowSequences:
+        """The split "train", "val" or "test".
+
+        Raises:
+            FileNotFoundError: no such root.
+            ValueError: no usable clip, or none for this split; ``name`` is no split.
+        """
+        nearest("split", name, SPLITS)
+        segments = self._segments()[name]
+        index, _ = self._found
+        names = {s.clip.name for s in segments}
+        source = f"{len(names)} {'clip' if len(names) == 1 else 'clips'} of {self.options.root}"
+        return WindowSequences(self.options, name, segments, index, source=source)
+
+    def _check(self, clip: Clip) -> None:
+        options = self.options
+        check_channels(clip.channels, options.channels)
+        check_cut((clip.height, clip.width), (options.height, options.width), options.fit)
+        by_time = options.protocol == "by_time"
+        needed = options.span * (len(SPLITS) if by_time else 1)
+        if clip.frames < needed:
+            why = f" in each of {len(SPLITS)} splits" if by_time else ""
+            raise ClipError(f"has {clip.frames} frames, a window needs {options.span}{why}")
+
+    def _segments(self) -> dict[str, list[Segment]]:
+        if self.options.protocol == "by_time":
+            return self._by_time()
+        folders = [Path(clip.source).parts[0] for clip in self.clips]
+        if set(SPLITS) <= set(folders):
+            pairs = list(zip(folders, self.clips, strict=True))
+            return {
+                split: [Segment(clip, 0, clip.frames) for folder, clip in pairs if folder == split]
+                for split in SPLITS
+            }
+        return self._by_clip()
+
+    def _by_time(self) -> dict[str, list[Segment]]:
+        options, found = self.options, {split: [] for split in SPLITS}
+        for clip in self.clips:
+            test = max(options.span, round(options.test_share * clip.frames))
+            val = max(options.span, round(options.val_share * clip.frames))
+            ends = [clip.frames - test - val, clip.frames - test, clip.frames]
+            if ends[0] < options.span:
+                ends = [clip.frames - 2 * options.span, clip.frames - options.span, clip.frames]
+            for split, start, stop in zip(SPLITS, [0, *ends], ends, strict=False):
+                found[split].append(Segment(clip, start, stop))
+        return found
+
+    def _by_clip(self) -> dict[str, list[Segment]]:
+        options, clips = self.options, self.clips
+        if len(clips) < len(SPLITS):
+            raise ValueError(
+                f"data.protocol=by_clip needs three usable clips, one for each split, "
+                f"{options.root} has {len(clips)}; data.protocol=by_time divides each clip by time"
+            )
+        order = permutation(stream_key(options.eval_seed, "clips"), len(clips)).tolist()
+        test = min(max(1, int(options.test_share * len(clips))), len(clips) - 2)
+        val = min(max(1, int(options.val_share * len(clips))), len(clips) - 1 - test)
+        parts = {
+            "train": order[test + val :],
+            "val": order[test : test + val],
+            "test": order[:test],
+        }
+        return {
+            split: [Segment(clips[i], 0, clips[i].frames) for i in sorted(parts[split])]
+            for split in SPLITS
+        }
+
+
+def _described(clip: Clip, problems: dict[str, str]) -> str:
+    if clip.name in problems:
+        return f"left out: {problems[clip.name]}"
+    scenes = f", {len(clip.cuts) + 1} scenes" if clip.cuts else ""
+    shape = f"{clip.frames} frames {clip.width}x{clip.height}x{clip.channels}"
+    return f"{shape}, values 0..{clip.white:g}{scenes}"
+
+
+def _listed(problems: dict[str, str], shown: int = 5) -> str:
+    words = [f"{name} {reason}" for name, reason in problems.items()]
+    more = [f"and {len(words) - shown} more"] if len(words) > shown else []
+    return "; ".join([*words[:shown], *more])

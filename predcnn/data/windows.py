@@ -1,0 +1,161 @@
+"""Sliding windows over clips, decoded when they are asked for."""
+
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from predcnn.data.clip_index import ClipIndex
+from predcnn.data.clips import Clip
+from predcnn.data.decoding import read_frames
+from predcnn.data.draws import permutation, stream_key
+from predcnn.data.sequences import SequenceDataset
+from predcnn.data.shaping import in_range, shaped_frames
+
+if TYPE_CHECKING:
+    from predcnn.data.video_options import VideoFolderOptions
+
+
+@dataclass(frozen=True)
+class Segment:
+    """The frames start <= i < stop of a clip."""
+
+    clip: Clip
+    start: int
+    stop: int
+
+
+class WindowSequences(SequenceDataset):
+    """One split of a folder of clips, (B, T, C, H, W), uint8 or float32 in [0, 1].
+
+    Training goes through all its windows in a new order each time round, however many make an
+    epoch; validation and test have the same ones every time.
+
+    Args:
+        options: the task.
+        split: "train", "val" or "test".
+        segments: where windows may lie.
+        index: of the clips.
+        source: where the pictures come from, in words.
+
+    Raises:
+        ValueError: no window in this split.
+    """
+
+    def __init__(
+        self,
+        options: "VideoFolderOptions",
+        split: str,
+        segments: Sequence[Segment],
+        index: ClipIndex,
+        *,
+        source: str,
+    ) -> None:
+        self._options, self._split, self._folder = options, split, index.folder
+        self._clips = [segment.clip for segment in segments]
+        self.in_shape = (options.frames_in, options.channels, options.height, options.width)
+        self.frames_out, self.protocol, self.source = options.frames_out, options.protocol, source
+        self.finite = split != "train"
+        self._in_bytes = all(clip.in_bytes for clip in self._clips)
+        self._windows = np.array(
+            [(i, at) for i, segment in enumerate(segments) for at in _starts(segment, options)],
+            np.int64,
+        ).reshape(-1, 2)
+        if not len(self._windows):
+            raise ValueError(
+                f"the {split} split has no window of {options.span} frames: "
+                f"{len(segments)} clips{', cuts skipped' if options.cuts == 'skip' else ''}; add "
+                "clips, or lower data.frames_in, data.frames_out or data.frame_step"
+            )
+        self._length = self._count(len(self._windows))
+        if self.finite:
+            spread = np.linspace(0, len(self._windows) - 1, self._length).round().astype(np.int64)
+            self._windows = self._windows[spread]
+        self._cache: OrderedDict[tuple[int, int], np.ndarray] = OrderedDict()
+        self.fingerprint = self._fingerprint(segments, index)
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_cache": OrderedDict()}  # a worker decodes its own
+
+    def __len__(self) -> int:
+        return self._length
+
+    def batch(self, epoch: int, indices: Sequence[int]) -> Tensor:
+        """See :meth:`SequenceDataset.batch`."""
+        indices = self._checked(indices)
+        windows = indices if self.finite else self._in_turn(epoch, indices)
+        frames = np.stack([self._window(*self._windows[w]) for w in windows])
+        return torch.from_numpy(np.ascontiguousarray(frames))
+
+    def _in_turn(self, epoch: int, indices: np.ndarray) -> np.ndarray:
+        """Windows of an epoch: the stream is all windows in a new order, round after round."""
+        count = len(self._windows)
+        positions = int(epoch) * self._length + indices
+        rounds = {
+            int(r): permutation(stream_key(self._options.seed, "train", int(r)), count)
+            for r in np.unique(positions // count)
+        }
+        return np.array([rounds[p // count][p % count] for p in positions.tolist()])
+
+    def _window(self, clip: int, start: int) -> np.ndarray:
+        options = self._options
+        times = range(start, start + options.span, options.frame_step)
+        missing = [t for t in times if (clip, t) not in self._cache]
+        fresh = dict(zip(missing, self._decoded(clip, missing), strict=True)) if missing else {}
+        frames = [fresh[t] if t in fresh else self._cache[clip, t] for t in times]
+        self._keep(clip, fresh, times)
+        return np.stack(frames)
+
+    def _decoded(self, clip: int, times: list[int]) -> list[np.ndarray]:
+        options, found = self._options, self._clips[clip]
+        stored = read_frames(self._folder, found, times)
+        frames = in_range(stored, found.white, self._in_bytes)
+        size = (options.height, options.width)
+        return list(shaped_frames(frames, options.channels, size, options.fit))
+
+    def _keep(self, clip: int, fresh: dict[int, np.ndarray], times: Sequence[int]) -> None:
+        """Remember decoded frames, forget those that were not used for longest."""
+        cache = self._cache
+        cache.update({(clip, t): frame for t, frame in fresh.items()})
+        for t in times:
+            cache.move_to_end((clip, t))
+        size = next(iter(cache.values())).nbytes
+        while cache and len(cache) * size > self._options.cache_mb << 20:
+            cache.popitem(last=False)
+
+    def _count(self, windows: int) -> int:
+        wanted = getattr(self._options, f"{self._split}_sequences")
+        if wanted is None:
+            return windows
+        return min(wanted, windows) if self.finite else wanted
+
+    def _fingerprint(self, segments: Sequence[Segment], index: ClipIndex) -> str:
+        options = self._options
+        facts = {
+            "seed": None if self.finite else options.seed,
+            "length": self._length,
+            "frames": (options.frames_in, options.frames_out, options.frame_step, options.stride),
+            "shape": (options.channels, options.height, options.width, options.fit, options.cuts),
+            "clips": [
+                (s.clip.name, index.sha256[s.clip.source], s.start, s.stop) for s in segments
+            ],
+            # a change of the rules, or of a library they lean on, shows in the frames themselves
+            "first": hashlib.sha256(self.batch(0, [0]).numpy()).hexdigest(),
+        }
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def _starts(segment: Segment, options: "VideoFolderOptions") -> list[int]:
+    """Where windows begin: every ``stride`` frames, with no cut inside where they are skipped."""
+    span = options.span
+    starts = range(segment.start, segment.stop - span + 1, options.stride)
+    if options.cuts == "keep":
+        return list(starts)
+    cuts = segment.clip.cuts
+    return [at for at in starts if not any(at < cut < at + span for cut in cuts)]

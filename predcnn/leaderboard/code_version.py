@@ -1,0 +1,54 @@
+"""Which code produced a result: a hash of the sources that decide it.
+
+Hashed are the syntax trees, without docstrings and comments, of the rooms that data, networks and
+training come from and of the train command itself. Documentation, tests, pictures and tables may
+change without making a result old; configurations are part of a result's resolved config.
+"""
+
+import ast
+import functools
+import hashlib
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent.parent
+HASHED = (
+    "registry.py", "native", "ops", "blocks", "translators", "predictors", "data", "metrics",
+    "training", "app/train.py", "app/video.py", "app/build.py", "app/allocator.py",
+)  # fmt: skip
+
+
+@functools.cache
+def code_version(package: Path = PACKAGE) -> str:
+    """SHA-256 of the code that decides results, of this or another copy of the package."""
+    joint = hashlib.sha256()
+    for place in HASHED:
+        path = package / place
+        for source in _sources(path) if path.is_dir() else [path]:
+            joint.update(source.relative_to(package).as_posix().encode())
+            joint.update(_meaning(source).encode())
+    return joint.hexdigest()
+
+
+def _sources(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".cpp", ".h"))
+
+
+def _meaning(source: Path) -> str:
+    """The syntax tree without docstrings, as text; of a compiled kernel its whole text."""
+    text = source.read_text(encoding="utf-8")
+    if source.suffix != ".py":
+        return text
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            node.body = [part for part in body if not _is_text(part)]
+    return ast.dump(tree)
+
+
+def _is_text(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )

@@ -1,0 +1,82 @@
+"""One test sequence seen through every model: a small film per model, and all in one picture."""
+
+import io
+from collections.abc import Mapping
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from predcnn.visual import write_gif
+from predcnn.visual.drawing import BLUE, BORDER, INK, PAPER, VERMILLION, fit, font, shorten
+
+MARK = 3  # rows under a film that say what plays: input blue, prediction orange
+FPS = 5.0
+PANEL, GAP, LABEL = 128, 10, 18
+
+
+def film(past: np.ndarray, future: np.ndarray) -> list[np.ndarray]:
+    """Pages (H + 3, W, 3) uint8: the input, then a future, told apart by the colour below.
+
+    Args:
+        past: (T_in, C, H, W) uint8, C 1 or 3.
+        future: (T_out, C, H, W) uint8.
+    """
+    pages = []
+    for frames, colour in ((past, BLUE), (future, VERMILLION)):
+        for frame in _rgb(frames):
+            mark = np.broadcast_to(np.array(colour, np.uint8), (MARK, frame.shape[1], 3))
+            pages.append(np.concatenate([frame, mark]))
+    return pages
+
+
+def _rgb(frames: np.ndarray) -> np.ndarray:
+    pixels = frames.transpose(0, 2, 3, 1)
+    return np.repeat(pixels, 3, axis=3) if pixels.shape[3] == 1 else pixels
+
+
+def write_gallery(path: Path, films: Mapping[str, list[np.ndarray]], columns: int = 6) -> None:
+    """All films in one GIF, a labelled grid, in step with each other.
+
+    Args:
+        path: the file, replaced when it is complete.
+        films: label -> pages of one size and number, see ``film``.
+        columns: films beside each other.
+
+    Raises:
+        ValueError: no films.
+    """
+    if not films:
+        raise ValueError("a gallery needs at least one film")
+    columns = min(columns, len(films))
+    rows = ceil(len(films) / columns)
+    frame_height, frame_width, _ = next(iter(films.values()))[0].shape
+    panel = round(PANEL * frame_height / frame_width)
+    width, height = PANEL + GAP, panel + LABEL + GAP
+    page = Image.new("RGB", (columns * width + GAP, rows * height + GAP), PAPER)
+    draw = ImageDraw.Draw(page)
+    places = []
+    for i, label in enumerate(films):
+        x, y = GAP + i % columns * width, GAP + i // columns * height
+        draw.text((x, y), shorten(label, PANEL, 12), fill=INK, font=font(12))
+        draw.rectangle((x - 1, y + LABEL - 1, x + PANEL, y + LABEL + panel), outline=BORDER)
+        places.append((x, y + LABEL))
+    pages = []
+    for frames in zip(*films.values(), strict=True):
+        shown = page.copy()
+        for frame, place in zip(frames, places, strict=True):
+            shown.paste(fit(np.ascontiguousarray(frame), (panel, PANEL)), place)
+        pages.append(np.asarray(shown))
+    write_gif(path, pages, fps=FPS)
+
+
+def gif_bytes(pages: list[np.ndarray]) -> bytes:
+    """A film as the bytes of a GIF that loops for ever."""
+    images = [Image.fromarray(page).quantize(128, dither=Image.Dither.NONE) for page in pages]
+    held = [round(1000 / FPS)] * (len(images) - 1) + [1000]
+    target = io.BytesIO()
+    images[0].save(
+        target, format="GIF", save_all=True, append_images=images[1:], duration=held, loop=0
+    )
+    return target.getvalue()

@@ -1,0 +1,63 @@
+"""Results as others published them, kept apart from ours."""
+
+import functools
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+FILE = Path(__file__).with_name("published.json")
+
+
+@dataclass(frozen=True)
+class Published:
+    """One row of a published table; None where the table has no number.
+
+    Attributes:
+        data: our name of the data set.
+        label: the method as the table calls it.
+        name: our name of the translator or model, None where there is none.
+        kind: "translator" or "model".
+        epochs: length of the training.
+        params_millions: millions of parameters.
+        flops_billions: billions of multiply–adds of one sequence.
+        fps_v100: sequences per second on a V100.
+        mse: sum over the pixels of a frame, as the next one.
+        mae: see mse.
+        ssim: with data range 2: ``ssim_openstl`` here.
+        psnr: in dB.
+        table: title of the table.
+    """
+
+    data: str
+    label: str
+    name: str | None
+    kind: str
+    epochs: int
+    params_millions: float | None
+    flops_billions: float | None
+    fps_v100: float | None
+    mse: float | None
+    mae: float | None
+    ssim: float | None
+    psnr: float | None
+    table: str
+
+
+@functools.cache
+def published_rows() -> tuple[Published, ...]:
+    """Every published row this package knows, in the order of the tables."""
+    content = json.loads(FILE.read_text(encoding="utf-8"))
+    return tuple(Published(**row) for row in content["rows"])
+
+
+def source() -> str:
+    """Where the rows come from."""
+    return json.loads(FILE.read_text(encoding="utf-8"))["source"]
+
+
+def published(kind: str, name: str, data: str, epochs: int = 200) -> Published | None:
+    """The published row of one of our translators ("translator") or models ("model")."""
+    for row in published_rows():
+        if (row.kind, row.name, row.data, row.epochs) == (kind, name, data, epochs):
+            return row
+    return None

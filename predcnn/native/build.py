@@ -1,0 +1,104 @@
+"""Compiling the kernels into the user's cache folder, and loading them."""
+
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+import warnings
+from pathlib import Path
+
+SOURCES = ("deform.cpp", "depthwise.cpp", "group_norm_silu.cpp", "scan.cpp", "ssim.cpp")
+HERE = Path(__file__).resolve().parent
+FLAGS = ("-O3", "-march=native", "-mprefer-vector-width=512", "-std=c++17", "-fopenmp", "-fPIC")
+FLAGS += (
+    "-shared",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-Wno-psabi",
+    "-Wno-ignored-attributes",
+)
+SWITCH = "PREDCNN_KERNELS"
+"""The environment variable that, set to 0, leaves the kernels unused."""
+
+
+class Unavailable(Exception):  # noqa: N818 -- a state, not a mistake
+    """Why there are no kernels."""
+
+
+def cache_folder() -> Path:
+    """Where the compiled library lies."""
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "predcnn"
+
+
+def _compiler() -> str:
+    named = os.environ.get("CXX")
+    found = next(
+        (
+            path
+            for name in (named, "c++", "g++", "clang++")
+            if name and (path := shutil.which(name))
+        ),
+        None,
+    )
+    if found is None:
+        raise Unavailable("no C++ compiler (c++, g++, clang++ or $CXX)")
+    return found
+
+
+def _processor() -> str:
+    """What -march=native depends on."""
+    info = Path("/proc/cpuinfo")
+    if not info.exists():
+        return f"{platform.machine()} {platform.processor()}"
+    wanted = ("model name", "flags", "Features")
+    lines = info.read_text().splitlines()
+    return "\n".join(sorted({line for line in lines if line.startswith(wanted)}))
+
+
+def _identity(compiler: str) -> str:
+    """A hash of all that decides what the library computes."""
+    version = subprocess.run([compiler, "--version"], capture_output=True, text=True).stdout
+    parts = [version, " ".join(FLAGS), _processor()]
+    parts += [(HERE / name).read_text(encoding="utf-8") for name in ("vectors.h", *SOURCES)]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def _compile(compiler: str, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(suffix=".so", dir=target.parent)
+    os.close(handle)
+    try:
+        sources = [str(HERE / source) for source in SOURCES]
+        done = subprocess.run(
+            [compiler, *FLAGS, "-o", name, *sources], capture_output=True, text=True
+        )
+        if done.returncode:
+            raise Unavailable(f"{compiler} failed: {done.stderr.strip()[-500:]}")
+        os.replace(name, target)  # processes that compile at once leave the same file
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+@functools.cache
+def load() -> ctypes.CDLL | str:
+    """The compiled kernels, or in words why there are none; decided once per process."""
+    if os.environ.get(SWITCH) == "0":
+        return f"switched off by {SWITCH}=0"
+    try:
+        compiler = _compiler()
+        target = cache_folder() / f"kernels-{_identity(compiler)}.so"
+        if not target.exists():
+            _compile(compiler, target)
+        return ctypes.CDLL(str(target))
+    except Unavailable as reason:
+        if "failed" in str(reason):
+            warnings.warn(f"predcnn runs without compiled kernels: {reason}", stacklevel=2)
+        return str(reason)
+    except OSError as reason:
+        warnings.warn(f"predcnn runs without compiled kernels: {reason}", stacklevel=2)
+        return f"not loadable: {reason}"

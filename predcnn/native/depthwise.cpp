@@ -1,0 +1,196 @@
+// Depthwise convolution of channels-last maps, stride 1, size kept, any odd kernel and dilation.
+// x, out, grad: (B, H, W, C), x and grad perhaps a slice of the channels of maps of more channels,
+// `pitch` apart from pixel to pixel; weight: (kh * kw, C). One work item is one block of channels of one
+// sample (forward) or of all samples in order (weights), so results do not depend on threads.
+#include "vectors.h"
+
+namespace {
+
+struct Shape {
+    int64_t batch, height, width, channels;
+    int kh, kw, dilation;
+    int64_t pad_y() const { return int64_t(kh / 2) * dilation; }
+    int64_t pad_x() const { return int64_t(kw / 2) * dilation; }
+};
+
+// taps whose rows lie inside the map, seen from row y: first and one past the last
+static inline void taps(int64_t low, int64_t high, int64_t pad, int64_t size, int k, int d, int& a, int& b) {
+    const int64_t first = pad - high, last = pad - low + size - 1;
+    a = first <= 0 ? 0 : int((first + d - 1) / d);
+    b = last < 0 ? 0 : int(std::min<int64_t>(k, last / d + 1));
+}
+
+// A block of channels: a cache line of them, in one or two vectors.
+template <class T> struct Block {
+    static constexpr int vectors = 64 / BYTES, lanes = Lanes<T>::count, size = vectors * lanes;
+    Vec<T> v[vectors];
+};
+template <class T> static inline Block<T> load_block(const T* p) {
+    Block<T> out;
+    for (int k = 0; k < Block<T>::vectors; k++) out.v[k] = load(p + k * Block<T>::lanes);
+    return out;
+}
+template <class T> static inline void store_block(T* p, const Block<T>& block) {
+    for (int k = 0; k < Block<T>::vectors; k++) store(p + k * Block<T>::lanes, block.v[k]);
+}
+// the first n channels, zeros behind
+template <class T> static inline void copy_block(const T* from, int n, T* to) {
+    if (n == Block<T>::size) return store_block(to, load_block(from));
+    for (int i = 0; i < n; i++) to[i] = from[i];
+    for (int i = n; i < Block<T>::size; i++) to[i] = 0;
+}
+template <class T> static inline void multiply_add(Block<T>& sum, const Block<T>& a, const T* b) {
+    for (int k = 0; k < Block<T>::vectors; k++) sum.v[k] += a.v[k] * load(b + k * Block<T>::lanes);
+}
+
+// one block of channels with `pad` zero columns on the left, as many or more on the right
+template <class T>
+void pack(const T* x, const Shape& s, int64_t pitch, int64_t c, int n, int64_t pad, int64_t wide, T* to) {
+    for (int64_t y = 0; y < s.height; y++)
+        for (int64_t i = 0; i < s.width; i++)
+            copy_block(x + (y * s.width + i) * pitch + c, n, to + (y * wide + pad + i) * Block<T>::size);
+}
+
+constexpr int TILE = BYTES == 64 ? 8 : 4;  // pixels at once: as many sums as stay in registers
+
+template <class T>
+void forward_block(const T* x, const T* w, const T* bias, const Shape& s, int64_t c, int n, int64_t wide,
+                   T* out) {
+    constexpr int S = Block<T>::size;
+    const int64_t step = int64_t(s.dilation) * S;
+    T tail[S];
+    for (int64_t y = 0; y < s.height; y++) {
+        int y0, y1;
+        taps(y, y, s.pad_y(), s.height, s.kh, s.dilation, y0, y1);
+        for (int64_t i = 0; i < s.width; i += TILE) {
+            int x0, x1;
+            taps(i, i + TILE - 1, s.pad_x(), s.width, s.kw, s.dilation, x0, x1);
+            Block<T> sum[TILE];
+            for (int r = 0; r < TILE; r++) sum[r] = load_block(bias);
+            for (int ky = y0; ky < y1; ky++) {
+                const T* at = x + ((y + int64_t(ky) * s.dilation - s.pad_y()) * wide + i) * S + x0 * step;
+                const T* tap = w + (int64_t(ky) * s.kw + x0) * S;
+                for (int kx = x0; kx < x1; kx++, at += step, tap += S) {
+                    const Block<T> one = load_block(tap);
+                    for (int r = 0; r < TILE; r++) multiply_add(sum[r], one, at + r * S);
+                }
+            }
+            const int64_t valid = std::min<int64_t>(TILE, s.width - i);
+            for (int64_t r = 0; r < valid; r++) {
+                T* to = out + (y * s.width + i + r) * s.channels + c;
+                store_block(n == S ? to : tail, sum[r]);
+                if (n < S) std::copy(tail, tail + n, to);
+            }
+        }
+    }
+}
+
+template <class T>
+void forward(const T* x, int64_t pitch, const T* weight, const T* bias, T* out, const Shape& s, int threads) {
+    constexpr int S = Block<T>::size;
+    const int64_t blocks = (s.channels + S - 1) / S, wide = s.width + 2 * s.pad_x() + TILE;
+    const int64_t taps_all = int64_t(s.kh) * s.kw, pixels = s.height * s.width;
+#pragma omp parallel num_threads(threads)
+    {
+        std::vector<T> map(s.height * wide * S, T(0)), w(taps_all * S), start(S, T(0));
+#pragma omp for schedule(static)
+        for (int64_t item = 0; item < s.batch * blocks; item++) {
+            const int64_t b = item / blocks, c = item % blocks * S;
+            const int n = int(std::min<int64_t>(S, s.channels - c));
+            pack(x + b * pixels * pitch, s, pitch, c, n, s.pad_x(), wide, map.data());
+            for (int64_t k = 0; k < taps_all; k++) copy_block(weight + k * s.channels + c, n, w.data() + k * S);
+            if (bias) copy_block(bias + c, n, start.data());
+            forward_block(map.data(), w.data(), start.data(), s, c, n, wide, out + b * pixels * s.channels);
+        }
+    }
+}
+
+// taps x0 .. x0 + K - 1 of row ky, summed over one sample
+template <class T, int K>
+void weight_taps(const T* x, const T* g, const Shape& s, int64_t wide, int ky, int x0, T* out) {
+    constexpr int S = Block<T>::size;
+    const int64_t shift = int64_t(ky) * s.dilation - s.pad_y(), step = int64_t(s.dilation) * S;
+    const int64_t first = std::max<int64_t>(0, -shift), last = std::min(s.height, s.height - shift);
+    Block<T> sum[K] = {};
+    for (int64_t y = first; y < last; y++) {
+        const T* row = x + (y + shift) * wide * S + x0 * step;
+        const T* grad = g + y * s.width * S;
+        for (int64_t i = 0; i < s.width; i++, row += S, grad += S) {
+            const Block<T> one = load_block(grad);
+            for (int k = 0; k < K; k++) multiply_add(sum[k], one, row + k * step);
+        }
+    }
+    T* to = out + (int64_t(ky) * s.kw + x0) * S;
+    for (int k = 0; k < K; k++)
+        for (int j = 0; j < Block<T>::vectors; j++) {
+            T* at = to + k * S + j * Block<T>::lanes;
+            store(at, load(at) + sum[k].v[j]);
+        }
+}
+
+template <class T>
+void weight_row(const T* x, const T* g, const Shape& s, int64_t wide, int ky, T* out) {
+    constexpr int most = BYTES == 64 ? 7 : 4;
+    for (int x0 = 0; x0 < s.kw;) {
+        const int left = s.kw - x0, parts = (left + most - 1) / most, k = (left + parts - 1) / parts;
+        switch (k) {
+            case 7: weight_taps<T, 7>(x, g, s, wide, ky, x0, out); break;
+            case 6: weight_taps<T, 6>(x, g, s, wide, ky, x0, out); break;
+            case 5: weight_taps<T, 5>(x, g, s, wide, ky, x0, out); break;
+            case 4: weight_taps<T, 4>(x, g, s, wide, ky, x0, out); break;
+            case 3: weight_taps<T, 3>(x, g, s, wide, ky, x0, out); break;
+            case 2: weight_taps<T, 2>(x, g, s, wide, ky, x0, out); break;
+            default: weight_taps<T, 1>(x, g, s, wide, ky, x0, out);
+        }
+        x0 += k;
+    }
+}
+
+template <class T>
+void weights(const T* x, int64_t pitch, const T* grad, int64_t grad_pitch, T* weight_grad, T* bias_grad,
+             const Shape& s, int threads) {
+    constexpr int S = Block<T>::size;
+    const int64_t blocks = (s.channels + S - 1) / S, wide = s.width + 2 * s.pad_x();
+    const int64_t taps_all = int64_t(s.kh) * s.kw, pixels = s.height * s.width;
+#pragma omp parallel num_threads(threads)
+    {
+        std::vector<T> map(s.height * wide * S, T(0)), g(pixels * S), w(taps_all * S), sum(S);
+#pragma omp for schedule(static)
+        for (int64_t block = 0; block < blocks; block++) {
+            const int64_t c = block * S;
+            const int n = int(std::min<int64_t>(S, s.channels - c));
+            std::fill(w.begin(), w.end(), T(0));
+            std::fill(sum.begin(), sum.end(), T(0));
+            for (int64_t b = 0; b < s.batch; b++) {
+                pack(x + b * pixels * pitch, s, pitch, c, n, s.pad_x(), wide, map.data());
+                pack(grad + b * pixels * grad_pitch, s, grad_pitch, c, n, 0, s.width, g.data());
+                for (int ky = 0; ky < s.kh; ky++) weight_row(map.data(), g.data(), s, wide, ky, w.data());
+                T part[S] = {};
+                for (int64_t i = 0; i < pixels; i++)
+                    for (int k = 0; k < S; k++) part[k] += g[i * S + k];
+                for (int k = 0; k < S; k++) sum[k] += part[k];
+            }
+            for (int64_t k = 0; k < taps_all; k++) std::copy_n(w.data() + k * S, n, weight_grad + k * s.channels + c);
+            std::copy_n(sum.data(), n, bias_grad + c);
+        }
+    }
+}
+
+}  // namespace
+
+#define DEPTHWISE(T, NAME)                                                                          \
+    extern "C" void depthwise_##NAME(const T* x, int64_t pitch, const T* weight, const T* bias, T* out, \
+                                     int64_t batch, int64_t height, int64_t width, int64_t channels, \
+                                     int64_t kh, int64_t kw, int64_t dilation, int64_t threads) {   \
+        forward(x, pitch, weight, bias, out,                                                        \
+                Shape{batch, height, width, channels, int(kh), int(kw), int(dilation)}, int(threads)); \
+    }                                                                                               \
+    extern "C" void depthwise_weights_##NAME(                                                       \
+        const T* x, int64_t pitch, const T* grad, int64_t grad_pitch, T* weight_grad, T* bias_grad, \
+        int64_t batch, int64_t height, int64_t width, int64_t channels, int64_t kh, int64_t kw,     \
+        int64_t dilation, int64_t threads) {                                                        \
+        weights(x, pitch, grad, grad_pitch, weight_grad, bias_grad,                                 \
+                Shape{batch, height, width, channels, int(kh), int(kw), int(dilation)}, int(threads)); \
+    }
+DEPTHWISE(float, float32)
+DEPTHWISE(double, float64)

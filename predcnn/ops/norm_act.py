@@ -1,0 +1,69 @@
+"""Group norm and SiLU in one pass over memory, with the pixel shuffle before them."""
+
+import torch
+from torch import Tensor
+from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.nn import functional
+
+from predcnn.native import Kernels, kernels_for
+
+
+def group_norm_silu(
+    x: Tensor, weight: Tensor, bias: Tensor, groups: int, eps: float, *, upscale: int = 1
+) -> Tensor:
+    """SiLU(GroupNorm(PixelShuffle(x))), (B, C r², H, W) -> (B, C, H r, W r) with r = ``upscale``.
+
+    The compiled kernel takes channels-last maps; it reads x twice and writes the result, where
+    three operators read and write seven times. What it saves for the backward pass is x.
+
+    Args:
+        x: the map.
+        weight: (C,).
+        bias: (C,).
+        groups: number of groups G; C divisible by G.
+        eps: added to the variance.
+        upscale: r of the pixel shuffle; 1 for none.
+    """
+    kernels = kernels_for(x, weight, bias)
+    if kernels is not None and x.is_contiguous(memory_format=torch.channels_last):
+        return _Compiled.apply(x, weight, bias, (groups, upscale), eps, kernels)
+    if upscale > 1:
+        x = functional.pixel_shuffle(x, upscale)
+    return functional.silu(functional.group_norm(x, groups, weight, bias, eps))
+
+
+class _Compiled(torch.autograd.Function):
+    """Both directions by compiled kernels; SiLU is computed again on the way back."""
+
+    @staticmethod
+    def forward(
+        ctx: FunctionCtx,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        how: tuple[int, int],
+        eps: float,
+        kernels: Kernels,
+    ) -> Tensor:
+        groups, r = how
+        B, wide, H, W = x.shape
+        size = (B, wide // r**2, H * r, W * r)
+        out = torch.empty(size, dtype=x.dtype, memory_format=torch.channels_last)
+        mean, rstd = x.new_empty(B, groups), x.new_empty(B, groups)
+        weight, bias = weight.contiguous(), bias.contiguous()
+        ctx.sizes, ctx.kernels = (B, H, W, size[1], groups, r), kernels
+        kernels("group_norm_silu", x, weight, bias, out, mean, rstd, *ctx.sizes, float(eps))
+        ctx.save_for_backward(x, weight, bias, mean, rstd)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, bias, mean, rstd = ctx.saved_tensors
+        grad = grad.contiguous(memory_format=torch.channels_last)
+        grad_x = torch.empty_like(x)
+        of_samples = x.new_empty(2, len(x), len(weight))
+        given = (grad, x, weight, bias, mean, rstd)
+        ctx.kernels("group_norm_silu_backward", *given, grad_x, *of_samples, *ctx.sizes)
+        grad_weight, grad_bias = of_samples.sum(1)
+        return grad_x, grad_weight, grad_bias, None, None, None

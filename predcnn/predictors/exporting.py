@@ -1,0 +1,209 @@
+"""Predictors as files that other runtimes execute: ONNX, OpenVINO's IR, torch.export's archive.
+
+The batch stays free, frame size and horizon are fixed. The packages of the extra ``export`` are
+imported where they are used.
+"""
+
+import importlib
+import re
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from predcnn.files import replacing
+from predcnn.predictors.protocol import Predictor, check_frames_out
+
+Runner = Callable[[Tensor], Tensor]
+"""Past frames (B, T, C, H, W) -> future frames, both float32 on the CPU."""
+
+EXAMPLES = 2  # sequences at capture: with one, the batch would be taken for a constant
+
+
+class FixedHorizon(nn.Module):
+    """A predictor that always gives ``horizon`` frames, (B, T, C, H, W) -> (B, horizon, ...)."""
+
+    def __init__(self, predictor: Predictor, horizon: int) -> None:
+        super().__init__()
+        self.predictor, self.horizon = predictor, horizon
+
+    def forward(self, past: Tensor) -> Tensor:
+        return self.predictor.rollout(past, self.horizon)
+
+
+@dataclass(frozen=True)
+class Format:
+    """One kind of file.
+
+    Args:
+        ending: of the file.
+        write: captured program, path -> None.
+        open: path, number of threads -> what runs it.
+    """
+
+    ending: str
+    write: Callable[[torch.export.ExportedProgram, Path], None]
+    open: Callable[[Path, int], Runner]
+
+
+def capture(
+    predictor: Predictor, *, horizon: int | None = None, size: Sequence[int] | None = None
+) -> torch.export.ExportedProgram:
+    """The graph of ``predictor.rollout`` for any batch, in eval mode.
+
+    Args:
+        predictor: any; `Predictor.merge` makes it smaller before.
+        horizon: frames it predicts; None: ``frames_out``.
+        size: (height, width) of its frames; None: those it was built for.
+
+    Raises:
+        ValueError: it cannot be captured, says where; or takes frames of one size only.
+    """
+    T, C, H, W = predictor.in_shape
+    height, width = (H, W) if size is None else size
+    if predictor.needs_resolution and (height, width) != (H, W):
+        raise ValueError(f"{predictor.config['name']} takes frames of {W}x{H} pixels only")
+    fixed = FixedHorizon(predictor, check_frames_out(horizon, predictor.frames_out)).eval()
+    past = torch.rand(EXAMPLES, T, C, height, width, generator=torch.Generator().manual_seed(0))
+    batch = {"past": {0: torch.export.Dim("batch", min=1)}}
+    try:
+        with torch.no_grad():
+            return torch.export.export(fixed, (past,), dynamic_shapes=batch)
+    except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:
+        raise ValueError(
+            f"{predictor.config['name']} cannot be captured for export: {_first_line(error)}; "
+            "PyTorch itself runs it: predcnn.load_predictor, or predict.py"
+        ) from error
+
+
+def write_exported(program: torch.export.ExportedProgram, path: Path, format: str) -> Path:
+    """Write a captured program in a format, wholly or not at all; returns the path.
+
+    Raises:
+        KeyError: no such format. ImportError: its package is missing; names the extra.
+        ValueError: operators that the format does not know, by name, with the way out.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    FORMATS[format].write(program, path)
+    return path
+
+
+def _write_torch(program: torch.export.ExportedProgram, path: Path) -> None:
+    with replacing(path) as temporary:
+        torch.export.save(program, temporary)
+
+
+def _open_torch(path: Path, threads: int) -> Runner:
+    module = torch.export.load(path).module()
+    return torch.no_grad()(module)
+
+
+def _write_onnx(program: torch.export.ExportedProgram, path: Path) -> None:
+    needed("onnxscript")
+    names = {"input_names": ["past"], "output_names": ["future"]}
+    try:
+        converted = torch.onnx.export(program, (), dynamo=True, verbose=False, **names)
+    except (torch.onnx.errors.OnnxExporterError, RuntimeError, NotImplementedError) as error:
+        raise _unsupported("ONNX", error) from error
+    with replacing(path) as temporary:
+        converted.save(temporary)
+
+
+def _open_onnx(path: Path, threads: int) -> Runner:
+    runtime = needed("onnxruntime")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return lambda past: torch.from_numpy(session.run(None, {"past": past.numpy()})[0])
+
+
+def _write_openvino(program: torch.export.ExportedProgram, path: Path) -> None:
+    openvino = needed("openvino")
+    try:
+        model = openvino.convert_model(program)
+    except (openvino.frontend.OpConversionFailure, RuntimeError, NotImplementedError) as error:
+        raise _unsupported("OpenVINO", error) from error
+    with tempfile.TemporaryDirectory(prefix=".openvino_", dir=path.parent) as folder:
+        draft = Path(folder) / path.name
+        openvino.save_model(model, draft, compress_to_fp16=False)
+        draft.with_suffix(".bin").replace(path.with_suffix(".bin"))
+        draft.replace(path)
+
+
+def _open_openvino(path: Path, threads: int) -> Runner:
+    openvino = needed("openvino")
+    how = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads}
+    compiled = openvino.Core().compile_model(path, "CPU", how)
+    return lambda past: torch.from_numpy(np.array(compiled(past.numpy())[0]))
+
+
+def quantized(source: Path, target: Path, frames: Iterable[Tensor]) -> Path:
+    """An ONNX file in int8: static, weights per output channel, ranges measured on ``frames``.
+
+    Args:
+        source: the float32 .onnx.
+        target: where the int8 one goes.
+        frames: batches of real past frames (B, T, C, H, W).
+    """
+    needed("onnxruntime")
+    quantization = importlib.import_module("onnxruntime.quantization")
+    batches = iter([{"past": past.numpy()} for past in frames])
+
+    class Reader(quantization.CalibrationDataReader):
+        """Hands over one batch after the other."""
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            return next(batches, None)
+
+    with tempfile.TemporaryDirectory(prefix=".int8_", dir=target.parent) as folder:
+        ready = Path(folder) / "ready.onnx"
+        quantization.quant_pre_process(source, ready, skip_symbolic_shape=True)
+        with replacing(target) as temporary:
+            quantization.quantize_static(
+                ready,
+                temporary,
+                Reader(),
+                per_channel=True,
+                reduce_range=True,  # 8-bit products overflow 16 bits on processors without VNNI
+                op_types_to_quantize=["Conv", "MatMul", "Gemm", "ConvTranspose"],
+            )
+    return target
+
+
+def needed(package: str) -> ModuleType:
+    """A package of the extra ``export``; ImportError names the extra."""
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise ImportError(
+            f"{package} is not installed: pip install 'predcnn[export]' ({error})"
+        ) from error
+
+
+def _unsupported(runtime: str, error: Exception) -> ValueError:
+    text = str(error)
+    found = re.findall(r"aten[.:]+\w+|torchvision[.:]+\w+|predcnn[.:]+\w+", text)
+    names = ", ".join(sorted({re.sub(r"[.:]+", "::", name) for name in found}))
+    what = f"knows no {names}" if names else f"refuses the graph: {_first_line(error)}"
+    return ValueError(
+        f"{runtime} {what}; format=torch_export keeps every operator of PyTorch, and another "
+        "translator may do without"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))
+
+
+FORMATS: dict[str, Format] = {
+    "onnx": Format(".onnx", _write_onnx, _open_onnx),
+    "openvino": Format(".xml", _write_openvino, _open_openvino),
+    "torch_export": Format(".pt2", _write_torch, _open_torch),
+}
+"""What a predictor can be exported to, by the word ``format`` accepts."""

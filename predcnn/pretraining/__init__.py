@@ -1,0 +1,9 @@
+"""Masked image modelling: backbones that learn from images without labels.
+
+Importing this room registers its methods: (backbone, image size) -> a `MaskedImageModel`.
+"""
+
+from predcnn.pretraining import a2mim, fcmae, simmim, spark
+from predcnn.pretraining.create import create_method
+
+__all__ = ["a2mim", "create_method", "fcmae", "simmim", "spark"]

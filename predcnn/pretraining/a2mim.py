@@ -1,0 +1,79 @@
+"""A2MIM: hidden pixels take the image's mean, the token enters a middle layer, spectra must agree.
+
+Li et al., "Architecture-Agnostic Masked Image Modeling: From ViT back to CNN", ICML 2023,
+https://arxiv.org/abs/2205.13943 (sec. 4). Losses compared with the published code.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from predcnn.pretraining.decoders import MaskToken, PixelHead
+from predcnn.pretraining.losses import masked_frequency_loss, masked_l1
+from predcnn.pretraining.masks import at_size
+from predcnn.pretraining.method import MaskedImageModel, Reconstruction
+from predcnn.registry import PRETRAINING
+
+KEPT = 1e-6
+"""Share of a hidden feature that stays beside the token, at the start."""
+
+
+@PRETRAINING.register("a2mim")
+class A2MIM(MaskedImageModel):
+    """Images and mask -> L1 of the hidden pixels and focal frequency loss; any backbone.
+
+    Args:
+        backbone: see `MaskedImageModel`, as the next three.
+        image_size: see there.
+        cell: see there; a multiple of the stride where the token enters.
+        ratio: see there.
+        layer: stage whose entrance takes the token, from 0; None: the last one, 0 for networks of
+            one stride.
+        focal: weigh an error by its size (published for ResNet-50).
+        frequency_weight: of the focal frequency loss; published: 0.5 for ResNet-50, 0.1 for ViT, 0
+            for ConvNeXt.
+        visible_weight: share of the frequency loss's gradient at visible pixels (ResNet-50: 0.001).
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        image_size: int,
+        *,
+        cell: int = 32,
+        ratio: float = 0.6,
+        layer: int | None = None,
+        focal: bool = False,
+        frequency_weight: float = 0.1,
+        visible_weight: float = 0.0,
+    ) -> None:
+        super().__init__(backbone, image_size, cell=cell, ratio=ratio)
+        if layer is None:
+            layer = 0 if self.encoder.isotropic else len(self.backbone.feature_info) - 1
+        dim, side = self.encoder.shape_at(layer)
+        self.check_token_map(side, f"the map that enters layer {layer}")
+        self.layer = layer
+        self.focal = focal
+        self.frequency_weight = frequency_weight
+        self.visible_weight = visible_weight
+        self.token = MaskToken(dim, keep=KEPT)
+        self.head = PixelHead(
+            self.encoder.dims[-1], self.encoder.strides[-1], self.encoder.in_chans
+        )
+
+    def forward(self, images: Tensor, mask: Tensor) -> Reconstruction:
+        mean = images.mean((2, 3), keepdim=True)
+        filled = torch.where(at_size(mask, images.shape[2:]), mean, images)
+        with self.encoder.entering(self.layer, lambda x: self.token(x, mask)):
+            pixels = self.head(self.encoder(filled)[-1])
+        loss, terms = self.losses(pixels, images, mask)
+        return Reconstruction(loss, terms, pixels)
+
+    def losses(
+        self, pixels: Tensor, images: Tensor, mask: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss and its parts, of a reconstruction and its truth (B, C, S, S)."""
+        l1 = masked_l1(pixels, images, mask, focal=self.focal)
+        if not self.frequency_weight:
+            return l1, {}
+        frequency = masked_frequency_loss(pixels, images, mask, self.visible_weight)
+        return l1 + self.frequency_weight * frequency, {"l1": l1, "frequency": frequency}

@@ -1,0 +1,148 @@
+"""A backbone as masked image models see it: its maps, and the places where a token can enter."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import torch
+from torch import Tensor, nn
+
+STEMS = ("stem", "patch_embed", "maxpool")
+STAGES = ("stages", "layers")
+DOWN = ("down", "downsample")
+
+
+class Encoder(nn.Module):
+    """Images (B, 3, S, S) -> maps of a backbone's stages (B, C_i, S / s_i, S / s_i), fine first.
+
+    What only a classifier needs is cut off the backbone, in place.
+
+    Attributes:
+        backbone: the network that is trained.
+        dims: channels C_i of each map. strides: s_i.
+
+    Args:
+        backbone: one of `predcnn.create_backbone`: with ``feature_info``, ``forward_intermediates``
+            and ``prune_intermediate_layers`` as timm defines them.
+        image_size: S.
+
+    Raises:
+        ValueError: the network gives no maps, or its strides do not divide S.
+    """
+
+    def __init__(self, backbone: nn.Module, image_size: int) -> None:
+        super().__init__()
+        if not hasattr(backbone, "forward_intermediates"):
+            raise ValueError(
+                f"{type(backbone).__name__} gives no maps of its stages (forward_intermediates)"
+            )
+        info = backbone.feature_info
+        strides = [part["reduction"] for part in info]
+        self.isotropic = len(strides) > 1 and len(set(strides)) == 1
+        last = len(info) - 1
+        self.indices = [last] if self.isotropic else [i for i, s in enumerate(strides) if s >= 4]
+        backbone.prune_intermediate_layers([last], prune_norm=False, prune_head=True)
+        self.backbone = backbone
+        self.image_size = image_size
+        maps = self.probe()
+        self.dims = [part.shape[1] for part in maps]
+        self.strides = [image_size // part.shape[2] for part in maps]
+        if any(s * part.shape[2] != image_size for s, part in zip(self.strides, maps, strict=True)):
+            sizes = ", ".join(f"{part.shape[2]}x{part.shape[3]}" for part in maps)
+            raise ValueError(
+                f"images of {image_size} pixels give maps of {sizes}: choose a size that the "
+                f"strides {', '.join(map(str, strides))} divide"
+            )
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        return self.backbone.forward_intermediates(
+            images, indices=self.indices, norm=True, output_fmt="NCHW", intermediates_only=True
+        )
+
+    @torch.no_grad()
+    def probe(self, within: AbstractContextManager | None = None) -> list[Tensor]:
+        """The maps of an empty image; every module's mode and statistics stay as they are.
+
+        ``within`` surrounds the pass.
+        """
+        modes = [(module, module.training) for module in self.modules()]
+        self.eval()
+        weight = next(self.backbone.parameters())
+        image = weight.new_zeros(1, self.in_chans, self.image_size, self.image_size)
+        try:
+            with within or nullcontext():
+                return self(image)
+        finally:
+            for module, training in modes:
+                module.training = training
+
+    @property
+    def in_chans(self) -> int:
+        """Channels of the images: those that the first convolution reads."""
+        for module in self.backbone.modules():
+            if isinstance(module, nn.Conv2d):
+                return module.in_channels
+        raise ValueError(f"{type(self.backbone).__name__} has no convolution to read an image with")
+
+    def entrance(self, stage: int) -> nn.Module:
+        """The module whose result the blocks of a stage read: the stem's for stage 0.
+
+        Raises:
+            ValueError: no such stage, or a network whose parts have other names.
+        """
+        if stage == 0:
+            for name in STEMS:
+                if hasattr(self.backbone, name):
+                    return getattr(self.backbone, name)
+            raise ValueError(f"{type(self.backbone).__name__} has none of {', '.join(STEMS)}")
+        info = self.backbone.feature_info
+        if not 0 < stage < len(info):
+            raise ValueError(f"layer is a stage, 0 to {len(info) - 1}, not {stage}")
+        stages = next((getattr(self.backbone, n) for n in STAGES if hasattr(self.backbone, n)), ())
+        if len(stages) > stage:
+            for name in DOWN:
+                down = getattr(stages[stage], name, None)
+                if isinstance(down, nn.Module) and not isinstance(down, nn.Identity):
+                    return down
+        return self.backbone.get_submodule(info[stage - 1]["module"])
+
+    def shape_at(self, stage: int) -> tuple[int, int]:
+        """Channels and side of the map that enters a stage."""
+        seen: list[Tensor] = []
+
+        def look(x: Tensor) -> Tensor:
+            seen.append(x)
+            return x
+
+        with self.entering(stage, look):
+            self.probe()
+        return seen[0].shape[1], seen[0].shape[2]
+
+    @contextmanager
+    def entering(self, stage: int, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
+        """Within it, the map (B, C, H, W) that enters a stage becomes ``change(map)``."""
+        is_last_axis = getattr(self.backbone, "output_fmt", "NCHW") == "NHWC"
+
+        def changed(module: nn.Module, inputs: tuple, x: Tensor) -> Tensor:
+            if x.ndim == 3:
+                return _of_tokens(x, change)
+            if is_last_axis:
+                return change(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+            return change(x)
+
+        handle = self.entrance(stage).register_forward_hook(changed)
+        try:
+            yield
+        finally:
+            handle.remove()
+
+
+def _of_tokens(x: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
+    """``change`` of tokens (B, N, C) that are the pixels of a square map."""
+    side = round(x.shape[1] ** 0.5)
+    if side**2 != x.shape[1]:
+        raise ValueError(
+            f"{x.shape[1]} tokens make no square map (a class token among them?): let the mask "
+            "enter at layer=0"
+        )
+    whole = change(x.transpose(1, 2).unflatten(2, (side, side)))
+    return whole.flatten(2).transpose(1, 2)

@@ -1,0 +1,57 @@
+"""FCMAE: a sparse convolutional encoder, and a decoder of one ConvNeXt V2 block.
+
+Woo et al., "ConvNeXt V2: Co-designing and Scaling ConvNets with Masked Autoencoders", CVPR 2023,
+https://arxiv.org/abs/2301.00808 (sec. 3.1). Decoder and loss compared with the published code.
+"""
+
+from torch import Tensor, nn
+
+from predcnn.pretraining.decoders import BlockDecoder
+from predcnn.pretraining.losses import cell_statistics, masked_mse
+from predcnn.pretraining.method import Reconstruction, SparseImageModel, restore_cells
+from predcnn.registry import PRETRAINING
+
+
+@PRETRAINING.register("fcmae")
+class FCMAE(SparseImageModel):
+    """Images and mask -> mean squared error of hidden pixels, normalised by cell.
+
+    Published for ConvNeXt V2; here for any backbone of convolutions. Response normalisation takes
+    the visible pixels of each image, as fine-tuning does; the published sparse code takes those of
+    the whole batch.
+
+    Args:
+        backbone: see `SparseImageModel`, as the next three.
+        image_size: see there.
+        cell: see there.
+        ratio: see there.
+        width: channels of the decoder.
+        depth: blocks of the decoder.
+        normalise: the target of a cell is (pixels - mean) / deviation.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        image_size: int,
+        *,
+        cell: int = 32,
+        ratio: float = 0.6,
+        width: int = 512,
+        depth: int = 1,
+        normalise: bool = True,
+    ) -> None:
+        super().__init__(backbone, image_size, cell=cell, ratio=ratio)
+        self.normalise = normalise
+        encoder = self.encoder
+        self.decoder = BlockDecoder(
+            encoder.dims[-1], encoder.strides[-1], width=width, depth=depth, out=encoder.in_chans
+        )
+
+    def forward(self, images: Tensor, mask: Tensor) -> Reconstruction:
+        pixels = self.decoder(self.sparse_maps(images, mask)[-1], mask)
+        if not self.normalise:
+            return Reconstruction(masked_mse(pixels, images, mask), {}, pixels)
+        mean, scale = cell_statistics(images, self.cell)
+        loss = masked_mse(pixels, (images - mean) / scale, mask)
+        return Reconstruction(loss, {}, restore_cells(pixels, images, self.cell))

@@ -1,0 +1,40 @@
+"""SimMIM: a token in the place of hidden patches, one linear layer back to the pixels.
+
+Xie et al., "SimMIM: A Simple Framework for Masked Image Modeling", CVPR 2022,
+https://arxiv.org/abs/2111.09886 (sec. 3). Loss compared with the published code.
+"""
+
+from torch import Tensor, nn
+
+from predcnn.pretraining.decoders import MaskToken, PixelHead
+from predcnn.pretraining.losses import masked_l1
+from predcnn.pretraining.method import MaskedImageModel, Reconstruction
+from predcnn.registry import PRETRAINING
+
+
+@PRETRAINING.register("simmim")
+class SimMIM(MaskedImageModel):
+    """Images and mask -> L1 of the hidden pixels; any backbone.
+
+    Args:
+        backbone: see `MaskedImageModel`, as the next three.
+        image_size: see there.
+        cell: see there; a multiple of the stride of the stem.
+        ratio: see there.
+    """
+
+    def __init__(
+        self, backbone: nn.Module, image_size: int, *, cell: int = 32, ratio: float = 0.6
+    ) -> None:
+        super().__init__(backbone, image_size, cell=cell, ratio=ratio)
+        dim, side = self.encoder.shape_at(0)
+        self.check_token_map(side, "the stem's map")
+        self.token = MaskToken(dim)
+        self.head = PixelHead(
+            self.encoder.dims[-1], self.encoder.strides[-1], self.encoder.in_chans
+        )
+
+    def forward(self, images: Tensor, mask: Tensor) -> Reconstruction:
+        with self.encoder.entering(0, lambda x: self.token(x, mask)):
+            pixels = self.head(self.encoder(images)[-1])
+        return Reconstruction(masked_l1(pixels, images, mask), {}, pixels)

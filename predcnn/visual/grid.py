@@ -1,0 +1,58 @@
+"""Images side by side: one row an image, one column for each of its forms."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from predcnn.files import replacing
+from predcnn.visual.drawing import FAINT, INK, PAPER, fit, font, panel_size, place, shorten, wrap
+from predcnn.visual.frames import to_rgb, to_unit
+
+MARGIN, GAP, LABEL, LINE, GROUP = 14, 4, 20, 20, 22
+
+
+def write_grid(
+    path: str | Path, columns: Mapping[str, Tensor], caption: str = "", *, wide: int = 3
+) -> None:
+    """Draw a PNG of images in several forms, for instance original | masked | reconstruction.
+
+    Args:
+        path: the file, replaced at once when the picture is complete.
+        columns: name -> images (N, C, H, W), uint8 or float in [0, 1], C 1 or 3; one shape.
+        caption: shown above; wrapped where it is long.
+        wide: how many images stand side by side, each with all its forms.
+
+    Raises:
+        TypeError, ValueError: other types, shapes or channel counts; NaN or Inf; no columns.
+    """
+    if not columns:
+        raise ValueError("columns is empty; give at least one, {name: (N, C, H, W)}")
+    pixels = {name: to_rgb(to_unit(images, name)) for name, images in columns.items()}
+    shapes = {name: array.shape for name, array in pixels.items()}
+    if len(set(shapes.values())) > 1:
+        raise ValueError(f"the columns have different shapes: {shapes}")
+    count, *size = next(iter(shapes.values()))[:3]
+    height, width = panel_size(*size, target=96)
+    wide, forms = min(wide, count), len(pixels)
+    group = forms * (width + GAP) - GAP
+    page_width = 2 * MARGIN + wide * (group + GROUP) - GROUP
+    lines = wrap(caption, page_width - 2 * MARGIN, 14, bold=True)
+    top = MARGIN + LINE * len(lines) + LABEL
+    rows = -(-count // wide)
+    page = Image.new("RGB", (page_width, top + rows * (height + GAP) - GAP + MARGIN), PAPER)
+    draw = ImageDraw.Draw(page)
+    for i, line in enumerate(lines):
+        draw.text((MARGIN, MARGIN + i * LINE), line, fill=INK, font=font(14, True), anchor="la")
+    for n in range(count):
+        row, column = divmod(n, wide)
+        for i, (name, images) in enumerate(pixels.items()):
+            x = MARGIN + column * (group + GROUP) + i * (width + GAP)
+            if row == 0:
+                at = (x + width // 2, top - 6)
+                label = shorten(name, width, 11)
+                draw.text(at, label, fill=FAINT, font=font(11), anchor="md")
+            place(page, fit(images[n], (height, width)), x, top + row * (height + GAP))
+    with replacing(path) as temporary:
+        page.save(temporary, format="PNG", optimize=True)

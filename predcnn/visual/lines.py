@@ -1,0 +1,67 @@
+"""Several networks as lines in one or several diagrams."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from predcnn.files import replacing
+from predcnn.visual.curves import COLOURS, MARKS, plain_axes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Lines = Mapping[str, tuple[Sequence[float], Sequence[float]]]
+"""Name -> (x, y)."""
+MANY = 24  # points from which on marks would touch each other
+
+
+def plot_lines(
+    path: str | Path,
+    diagrams: Mapping[str, Lines],
+    x_label: str,
+    *,
+    y_label: str = "",
+    logarithmic: bool = False,
+    dpi: int = 80,
+) -> None:
+    """Draw one diagram per title, side by side, with one line per name.
+
+    Args:
+        path: a .png, .svg or .pdf file, replaced at once when it is complete.
+        diagrams: title -> {name: (x, y)}; a name has one colour in all of them.
+        x_label: under every diagram.
+        y_label: left of the first.
+        logarithmic: y axis.
+        dpi: pixels per inch.
+
+    Raises:
+        ValueError: no diagram.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    if not diagrams:
+        raise ValueError("nothing to draw: no diagrams")
+    figure = Figure(figsize=(4.2 * len(diagrams), 3.5), dpi=dpi, layout="constrained")
+    FigureCanvasAgg(figure)
+    names = list(dict.fromkeys(name for lines in diagrams.values() for name in lines))
+    axes = figure.subplots(1, len(diagrams), squeeze=False)[0]
+    for ax, (title, lines) in zip(axes, diagrams.items(), strict=True):
+        _draw(ax, lines, names)
+        if logarithmic:
+            ax.set_yscale("log")
+        many = any(len(x) > MANY for x, _ in lines.values())
+        # The best place takes seconds to find among many points; ranks fall from the left.
+        plain_axes(ax, title, x_label, "lower left" if many else "best")
+    axes[0].set_ylabel(y_label)
+    with replacing(path) as temporary:
+        figure.savefig(temporary)
+
+
+def _draw(ax: "Axes", lines: Lines, names: Sequence[str]) -> None:
+    for name, (x, y) in lines.items():
+        rank = names.index(name)
+        style = {"color": COLOURS[rank % len(COLOURS)], "label": name}
+        if len(x) <= MANY:
+            style |= {"marker": MARKS[rank % len(MARKS)], "markersize": 4}
+        ax.plot(x, y, linestyle="-" if rank < len(COLOURS) else "--", **style)

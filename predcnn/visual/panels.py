@@ -1,0 +1,108 @@
+"""Pictures and maps in rows and columns, as one figure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from predcnn.files import replacing
+from predcnn.visual.drawing import ERROR_MAP
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDTH, HEIGHT = 1.55, 1.75  # inches of a panel with its title
+LABEL = 0.3  # inches of a row's label, and of the title
+OVERLAY = "turbo"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One cell of a figure.
+
+    Args:
+        image: (H, W) grey or (H, W, 3) RGB in [0, 1], or None.
+        heat: (h, w) in [0, 1], drawn over the image or alone, or None.
+        title: above the cell; may have several lines.
+    """
+
+    image: np.ndarray | None = None
+    heat: np.ndarray | None = None
+    title: str = ""
+
+
+def plot_panels(
+    path: str | Path,
+    rows: Sequence[Sequence[Panel]],
+    labels: Sequence[str] = (),
+    title: str = "",
+    *,
+    dpi: int = 80,
+) -> None:
+    """Draw rows of panels, all rows of one length.
+
+    Args:
+        path: a .png, .svg or .pdf file, replaced at once when it is complete.
+        rows: at least one, none empty.
+        labels: one per row, on its left; or none.
+        title: above all.
+        dpi: pixels per inch.
+
+    Raises:
+        ValueError: rows of several lengths, or another number of labels.
+    """
+    columns = {len(row) for row in rows}
+    if len(columns) != 1 or 0 in columns or len(labels) not in (0, len(rows)):
+        raise ValueError(
+            f"a figure has rows of one length and as many labels or none, not rows of "
+            f"{[len(row) for row in rows]} and {len(labels)} labels"
+        )
+    (across,) = columns
+    figure = _figure(len(rows), across, bool(labels), title, dpi)
+    cells = figure.subplots(len(rows), across, squeeze=False)
+    for i, row in enumerate(rows):
+        for ax, panel in zip(cells[i], row, strict=True):
+            _draw(ax, panel)
+        if labels:
+            cells[i][0].set_ylabel(labels[i], fontsize=8)
+    with replacing(path) as temporary:
+        figure.savefig(temporary)
+
+
+def _figure(rows: int, columns: int, labelled: bool, title: str, dpi: int) -> "Figure":
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    width, height = columns * WIDTH + LABEL * labelled, rows * HEIGHT + LABEL * bool(title)
+    figure = Figure(figsize=(width, height), dpi=dpi, layout="constrained")
+    FigureCanvasAgg(figure)
+    if title:
+        figure.suptitle(title, fontsize=9)
+    return figure
+
+
+def _draw(ax: "Axes", panel: Panel) -> None:
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.set_title(panel.title, fontsize=7.5)
+    if panel.image is not None:
+        ax.imshow(panel.image.clip(0, 1), cmap="gray", vmin=0, vmax=1)
+    if panel.heat is not None:
+        alone = panel.image is None
+        extent = None if alone else _extent(panel.image)
+        ax.imshow(
+            panel.heat,
+            cmap=ERROR_MAP if alone else OVERLAY,
+            alpha=1 if alone else 0.5,
+            vmin=0,
+            vmax=1,
+            extent=extent,
+            interpolation="nearest",
+        )
+
+
+def _extent(image: np.ndarray) -> tuple[float, float, float, float]:
+    return (-0.5, image.shape[1] - 0.5, image.shape[0] - 0.5, -0.5)

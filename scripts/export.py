@@ -1,0 +1,6 @@
+"""Checkpoints for other runtimes: ``python scripts/export.py ckpt_path=… format=onnx``."""
+
+from predcnn.app.cli import export
+
+if __name__ == "__main__":
+    export()

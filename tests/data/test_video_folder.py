@@ -1,0 +1,235 @@
+"""A folder of clips as a data set: windows, splits, and that nothing depends on who asks."""
+
+import hashlib
+import pickle
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from predcnn.data import create_datamodule
+from tests.data.film import CARPHONE, moving_square, write_pictures, write_video
+
+SMALL = {"frames_in": 3, "frames_out": 2, "height": 16, "batch_size": 2, "num_workers": 0}
+
+
+def folder_of(root: Path, **options: object):
+    return create_datamodule("video_folder", root=root, **{**SMALL, **options})
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory) -> Path:
+    """Five clips of every kind, told apart by their shade."""
+    root = tmp_path_factory.mktemp("clips")
+    write_video(root / "a.avi", moving_square(20))
+    (root / "sub").mkdir()
+    write_video(root / "sub/b.mp4", moving_square(16, shade=60), "mp4v")
+    write_pictures(root / "c", moving_square(12, shade=120))
+    np.save(root / "d.npy", moving_square(14, shade=20))
+    np.savez(root / "e.npz", x=moving_square(10, shade=250)[None].transpose(0, 1, 4, 2, 3))
+    return root
+
+
+def test_any_mixture_of_clips_makes_windows(clips):
+    module = folder_of(clips)
+    splits = {name: module.split(name) for name in ("train", "val", "test")}
+    names = {split: {clip.name for clip in data._clips} for split, data in splits.items()}
+    assert set.union(*names.values()) == {"a.avi", "sub/b.mp4", "c", "d.npy", "e.npz:x[0]"}
+    assert sum(map(len, names.values())) == 5, "a clip is in two splits"
+    total = sum(count - 4 for count in (20, 16, 12, 14, 10))
+    assert sum(map(len, splits.values())) == total
+    for data in splits.values():
+        batch = data.batch(0, [0, len(data) - 1])
+        assert (batch.shape, batch.dtype) == ((2, 5, 3, 16, 16), torch.uint8)
+    assert module.in_shape == (3, 3, 16, 16)
+    assert module.description["clips"] == "5, 72 frames"
+    assert module.description["range"] == "0..255"
+
+
+def test_windows_are_the_frames_of_the_clip(tmp_path):
+    frames = moving_square(30, 16, 16)
+    np.save(tmp_path / "a.npy", frames)
+    data = folder_of(tmp_path, protocol="by_time", stride=4, frame_step=2).split("train")
+    span, ends = 9, 30 - 9 - 9
+    starts = range(0, ends - span + 1, 4)
+    assert len(data) == len(starts)
+    want = [frames[at : at + span : 2].transpose(0, 3, 1, 2) for at in starts]
+    for epoch in (0, 1, 5):
+        found = data.batch(epoch, range(len(data))).numpy()
+        assert sorted(w.tobytes() for w in found) == sorted(w.tobytes() for w in want)
+
+
+def test_splits_by_time_share_no_frame(tmp_path):
+    np.save(
+        tmp_path / "a.npy", np.arange(60, dtype=np.uint8)[:, None, None].repeat(16, 1).repeat(16, 2)
+    )
+    module = folder_of(tmp_path, protocol="by_time", channels=1, fit="cut")
+    shown = {
+        name: set(module.split(name).batch(0, range(len(module.split(name)))).unique().tolist())
+        for name in ("train", "val", "test")
+    }
+    assert max(shown["train"]) < min(shown["val"]) <= max(shown["val"]) < min(shown["test"])
+    assert set.union(*shown.values()) == set(range(60))
+
+
+def test_folders_named_after_the_splits_are_the_splits(tmp_path):
+    for split, shade in (("train", 10), ("val", 20), ("test", 30)):
+        write_pictures(tmp_path / split / "walk", moving_square(9, shade=shade))
+    module = folder_of(tmp_path)
+    for split in ("train", "val", "test"):
+        assert {clip.name for clip in module.split(split)._clips} == {f"{split}/walk"}
+
+
+def test_every_window_comes_equally_often(clips):
+    data = folder_of(clips, train_sequences=7).split("train")
+    windows = len(data._windows)
+    seen = np.concatenate([data._in_turn(epoch, np.arange(7)) for epoch in range(windows)])
+    assert np.bincount(seen).tolist() == [7] * windows
+    assert len(set(seen[:windows].tolist())) == windows
+    assert not np.array_equal(seen[:windows], seen[windows : 2 * windows])
+
+
+def test_val_and_test_are_spread_and_always_the_same(clips):
+    few = folder_of(clips, val_sequences=3, seed=1).split("val")
+    every = folder_of(clips, seed=2).split("val")
+    assert len(few) == 3
+    assert torch.equal(few.batch(0, [0, 2]), every.batch(4, [0, len(every) - 1]))
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
+def test_workers_pickles_and_the_cache_change_nothing(clips):
+    def names(**options):
+        loader = folder_of(clips, **options).train_dataloader()
+        return [hashlib.md5(batch.numpy()).hexdigest() for batch in loader]
+
+    assert names() == names(num_workers=2) == names(cache_mb=0)
+    data = folder_of(clips).split("train")
+    before = data.batch(3, [1, 4])
+    assert torch.equal(pickle.loads(pickle.dumps(data)).batch(3, [1, 4]), before)
+
+
+def test_the_cache_is_bounded(clips):
+    data = folder_of(clips, cache_mb=0).split("train")
+    data.batch(0, range(6))
+    assert not data._cache
+    frame = 3 * 16 * 16
+    data = folder_of(clips, cache_mb=1, height=512).split("train")
+    data.batch(0, range(6))
+    assert 0 < len(data._cache) <= (1 << 20) // (frame * 32**2)
+
+
+def test_the_fingerprint_knows_options_files_and_seed(clips, tmp_path):
+    again = shutil.copytree(clips, tmp_path / "again")
+    first = folder_of(clips).fingerprint
+    assert folder_of(again).fingerprint == first
+    for options in ({"stride": 2}, {"fit": "stretch"}, {"seed": 5}, {"eval_seed": 9}):
+        assert folder_of(clips, **options).fingerprint != first, options
+    write_pictures(again / "c", moving_square(12, shade=121))
+    assert folder_of(again).fingerprint != first
+
+
+def test_shapes_channels_and_fits(tmp_path):
+    ramp = np.tile(np.arange(40, dtype=np.uint8), (20, 1))
+    np.save(tmp_path / "a.npy", np.stack([ramp] * 30)[..., None])
+    options = {"protocol": "by_time", "height": 10, "width": 10}
+    rgb = folder_of(tmp_path, **options).split("val").batch(0, [0])[0, 0]
+    assert (rgb[0] == rgb[2]).all()
+    grey = {
+        fit: folder_of(tmp_path, channels=1, fit=fit, **options).split("val").batch(0, [0])[0, 0, 0]
+        for fit in ("crop", "stretch", "cut")
+    }
+    assert grey["cut"][0].tolist() == list(range(15, 25))
+    assert grey["stretch"][0].tolist() == pytest.approx([1.5 + 4 * i for i in range(10)], abs=0.5)
+    assert grey["crop"][0].tolist() == pytest.approx([10.5 + 2 * i for i in range(10)], abs=0.5)
+
+
+def test_floats_stay_floats_and_any_number_of_channels_passes(tmp_path):
+    values = np.random.default_rng(0).random((4, 8, 2, 12, 12))
+    np.save(tmp_path / "flow.npy", values)
+    module = folder_of(tmp_path, channels=2, height=12)
+    batch = module.split("train").batch(0, [0])
+    assert batch.dtype == torch.float32
+    assert any(np.allclose(batch[0], v[at : at + 5]) for v in values for at in range(4))
+    assert module.description["range"] == "0..1"
+    with pytest.raises(ValueError, match="has 2 channels, 3 are wanted"):
+        folder_of(tmp_path).split("train")
+
+
+def test_bytes_and_floats_together_are_floats(tmp_path):
+    np.save(tmp_path / "a.npy", moving_square(20, 16, 16))
+    np.save(tmp_path / "b.npy", moving_square(20, 16, 16) / 255)
+    module = folder_of(tmp_path, protocol="by_time")
+    batch = module.split("val").batch(0, range(len(module.split("val"))))
+    assert batch.dtype == torch.float32
+    half = len(batch) // 2
+    torch.testing.assert_close(batch[:half], batch[half:])
+    assert module.description["range"] == "0..1 and 0..255"
+
+
+def test_unusable_clips_are_named_and_left_out_or_an_error(clips, tmp_path, caplog):
+    root = shutil.copytree(clips, tmp_path / "clips")
+    (root / "torn.mp4").write_bytes(CARPHONE.read_bytes()[:9000])
+    np.save(root / "brief.npy", moving_square(4))
+    module = folder_of(root)
+    assert "brief.npy has 4 frames, a window needs 5" in module.description["clips"]
+    assert "left out: torn.mp4 cannot be opened" in caplog.text
+    assert module.description["clips"].startswith("5, 72 frames; left out")
+    reports = {report.path.name: str(report) for report in module.family.prepare()}
+    assert "left out: has 4 frames" in reports["brief.npy"]
+    assert "20 frames 32x24x3, values 0..255" in reports["a.avi"]
+    with pytest.raises(ValueError, match=r"data.strict=true and 2 clips .*brief\.npy"):
+        folder_of(root, strict=True).split("train")
+
+
+def test_windows_with_a_cut_can_be_skipped(tmp_path):
+    frames = np.concatenate([moving_square(15), 255 - moving_square(15)])
+    write_video(tmp_path / "a.avi", frames)
+    options = {"protocol": "by_time", "channels": 1}
+    kept, skipped = (
+        folder_of(tmp_path, cuts=cuts, **options).split("train") for cuts in ("keep", "skip")
+    )
+    cut = 15
+    across = [at for _, at in kept._windows.tolist() if at < cut < at + 5]
+    assert len(across) == 4
+    assert [w for w in kept._windows.tolist() if w[1] not in across] == skipped._windows.tolist()
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"root": ""}, TypeError, "data.root"),
+        ({"fit": "squeeze"}, ValueError, "no data.fit 'squeeze'"),
+        ({"protocol": "by_clips"}, ValueError, "did you mean by_clip"),
+        ({"cuts": "drop"}, ValueError, "no data.cuts"),
+        ({"stride": 0}, ValueError, "data.stride is at least 1"),
+        ({"val_share": 1.5}, ValueError, "data.val_share lies between"),
+        ({"val_share": 0.6, "test_share": 0.4}, ValueError, "nothing to train on"),
+        ({"striide": 3}, TypeError, "did you mean data.stride"),
+        ({"strict": "yes"}, ValueError, "data.strict is true or false"),
+        ({"root": "/no/such"}, FileNotFoundError, "no file or folder /no/such"),
+        ({"fit": "cut", "height": 500}, ValueError, "too few to cut 500x500 out"),
+        ({"frames_in": 900}, ValueError, "no usable clip under .* a window needs 902"),
+    ],
+)
+def test_wrong_options_are_one_sentence(clips, options, error, message):
+    with pytest.raises(error, match=message):
+        create_datamodule("video_folder", **{"root": clips, **SMALL, **options}).split("train")
+
+
+def test_too_few_clips_to_split_names_the_way_out(tmp_path):
+    write_video(tmp_path / "a.avi", moving_square(20))
+    with pytest.raises(ValueError, match=r"three usable clips.*data.protocol=by_time"):
+        folder_of(tmp_path).split("train")
+
+
+def test_a_file_that_vanishes_is_named(clips, tmp_path):
+    root = shutil.copytree(clips, tmp_path / "clips")
+    data = folder_of(root).split("train")
+    for name in ("a.avi", "d.npy", "sub/b.mp4"):
+        (root / name).unlink()
+    shutil.rmtree(root / "c")
+    data._cache.clear()
+    with pytest.raises(ValueError, match="cannot be read as when it was indexed"):
+        data.batch(0, range(len(data)))

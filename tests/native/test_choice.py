@@ -1,0 +1,95 @@
+"""When the compiled kernels are taken, and what happens where they cannot be built."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from predcnn import native
+from predcnn.native import build, kernels_for, plain
+from predcnn.ops.depthwise import depthwise_conv2d
+
+load = build.load.__wrapped__
+
+
+def taken(*tensors: torch.Tensor | None) -> bool:
+    return kernels_for(*tensors) is not None
+
+
+@pytest.mark.usefixtures("kernels")
+def test_they_take_eager_floats_of_one_type_on_a_cpu():
+    x = torch.rand(2)
+    assert taken(x)
+    assert taken(x.double(), None, torch.nn.Parameter(x.double()))
+    assert not taken(x, x.double())
+    assert not taken(x.bfloat16())
+    assert not taken(x.to("meta"))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not taken(x)
+    with plain():
+        with plain():
+            assert not taken(x)
+        assert not taken(x)
+    assert taken(x)
+
+
+@pytest.mark.usefixtures("kernels")
+def test_who_watches_or_transforms_operators_gets_operators():
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    x, weight = torch.rand(1, 4, 5, 5), torch.rand(4, 1, 3, 3)
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        assert not taken(mode.from_tensor(x))
+        assert depthwise_conv2d(mode.from_tensor(x), mode.from_tensor(weight)).shape == x.shape
+    seen = []
+    torch.func.vmap(lambda one: seen.append(taken(one)) or one)(x[None])
+    torch.compile(lambda x: seen.append(taken(x)) or x + 1, backend="eager")(x)
+    assert seen == [False, False]
+
+
+def test_without_a_compiler_it_says_so(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert load() == "no C++ compiler (c++, g++, clang++ or $CXX)"
+
+
+def test_a_compiler_that_fails_warns_and_leaves_nothing(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("CXX", "false")
+    with pytest.warns(UserWarning, match="without compiled kernels: .*false failed"):
+        reason = load()
+    assert "false failed" in reason
+    assert list((tmp_path / "predcnn").iterdir()) == []
+
+
+def test_a_damaged_library_warns(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("CXX", "true")  # "compiles" an empty file
+    with pytest.warns(UserWarning, match="without compiled kernels"):
+        assert "not loadable" in load()
+
+
+def test_they_are_switched_off_by_the_environment(monkeypatch):
+    monkeypatch.setenv(build.SWITCH, "0")
+    assert load() == "switched off by PREDCNN_KERNELS=0"
+
+
+@pytest.mark.usefixtures("kernels")
+def test_they_are_built_once(monkeypatch):
+    def fail(*_):
+        raise AssertionError("compiled again")
+
+    monkeypatch.setattr(build, "_compile", fail)
+    assert not isinstance(load(), str)
+    assert native.describe().startswith("compiled (kernels-")
+
+
+def test_importing_builds_nothing():
+    code = (
+        "import sys, predcnn.native.build as b, predcnn.ops.depthwise, predcnn.metrics\n"
+        "print(b.load.cache_info().currsize)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "0"

@@ -1,0 +1,90 @@
+"""Group norm and SiLU in one pass are the operators in a row."""
+
+import pytest
+import torch
+from torch.nn import functional
+
+from predcnn.ops.conv import ConvNormAct
+from predcnn.ops.norm_act import group_norm_silu
+from tests.ops.reference import assert_near
+
+
+def in_a_row(x, weight, bias, groups, eps, upscale=1):
+    x = functional.pixel_shuffle(x, upscale)
+    return functional.silu(functional.group_norm(x, groups, weight, bias, eps))
+
+
+def leaves(shape, channels, dtype=torch.float32):
+    x = torch.randn(shape, dtype=dtype).to(memory_format=torch.channels_last)
+    weight, bias = torch.randn(channels, dtype=dtype), torch.randn(channels, dtype=dtype)
+    return [t.requires_grad_() for t in (x, weight, bias)]
+
+
+@pytest.mark.usefixtures("either_kernels")
+@pytest.mark.parametrize(
+    ("shape", "groups", "upscale"),
+    [
+        ((3, 16, 8, 8), 2, 1),
+        ((2, 6, 5, 7), 2, 1),
+        ((2, 21, 3, 3), 3, 1),
+        ((1, 1, 4, 4), 1, 1),
+        ((3, 64, 8, 8), 2, 2),
+        ((2, 24, 5, 3), 3, 2),
+        ((2, 18, 9, 11), 1, 3),
+        ((1, 40, 1, 1), 2, 2),
+    ],
+)
+def test_result_and_gradients_are_those_of_the_operators(shape, groups, upscale):
+    given = leaves(shape, shape[1] // upscale**2)
+    got = group_norm_silu(*given, groups, 1e-5, upscale=upscale)
+    expected = in_a_row(*given, groups, 1e-5, upscale)
+    assert_near(got, expected)
+    direction = torch.randn(expected.shape)
+    pairs = zip(
+        torch.autograd.grad(got, given, direction),
+        torch.autograd.grad(expected, given, direction),
+        strict=True,
+    )
+    for one, other in pairs:
+        assert_near(one, other)
+
+
+@pytest.mark.usefixtures("kernels")
+@pytest.mark.parametrize("upscale", [1, 2])
+def test_finite_differences_agree(upscale):
+    given = leaves((2, 6 * upscale**2, 3, 4), 6, torch.float64)
+
+    def fused(*tensors):
+        return group_norm_silu(*tensors, 2, 1e-5, upscale=upscale)
+
+    assert torch.autograd.gradcheck(fused, given)
+
+
+@pytest.mark.usefixtures("kernels")
+def test_a_mean_far_from_zero_costs_no_accuracy():
+    x, weight, bias = leaves((2, 8, 64, 64), 8)
+    x = x.detach() * 1e-2 + 100
+    exact = in_a_row(x.double(), weight.double(), bias.double(), 2, 1e-5).float()
+    ours = (group_norm_silu(x, weight, bias, 2, 1e-5) - exact).abs().max()
+    torchs = (in_a_row(x, weight, bias, 2, 1e-5) - exact).abs().max()
+    assert ours < 2 * torchs + 1e-6
+
+
+@pytest.mark.usefixtures("kernels")
+def test_extreme_values_stay_what_they_are():
+    x = torch.tensor([-1e4, -200.0, 0.0, 200.0, 1e4, float("nan")]).view(6, 1, 1, 1)
+    maps = x.expand(6, 2, 1, 1).clone().to(memory_format=torch.channels_last)
+    maps[:, 1] = 0
+    got = group_norm_silu(maps, torch.full((2,), 300.0), torch.zeros(2), 1, 1e-5)
+    expected = in_a_row(maps, torch.full((2,), 300.0), torch.zeros(2), 1, 1e-5)
+    torch.testing.assert_close(got, expected, equal_nan=True, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("options", [{}, {"down": True}, {"up": True}])
+def test_channels_last_goes_in_and_comes_out(options):
+    unit = ConvNormAct(6, 8, **options).to(memory_format=torch.channels_last)
+    x = torch.randn(2, 6, 8, 8).to(memory_format=torch.channels_last).requires_grad_()
+    out = unit(x)
+    assert out.is_contiguous(memory_format=torch.channels_last)
+    (grad,) = torch.autograd.grad(out.square().sum(), x)
+    assert grad.is_contiguous(memory_format=torch.channels_last)
