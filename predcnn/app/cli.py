@@ -41,7 +41,7 @@ def _said_in_one_sentence(name: str) -> Iterator[None]:
     except Interrupted as stop:
         if os.environ.get("LOCAL_RANK", "0") != "0":
             sys.exit(0)  # whoever started this process would kill the others for a failure
-        print(f"{stop}{AGAIN[name]}", file=sys.stderr)
+        print(f"{stop}{AGAIN.get(name, '')}", file=sys.stderr)
         sys.exit(128 + stop.signal)  # what a shell reports of a process that a signal ended
     except KeyboardInterrupt:
         print(f"stopped{AGAIN.get(name, '')}", file=sys.stderr)

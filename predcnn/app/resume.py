@@ -34,11 +34,23 @@ def mark(run_dir: Path, cfg: DictConfig, data_fingerprint: str, finished: bool =
 
 def first_command(run_dir: Path) -> str:
     """The command line that began the run: a resume repeats it."""
-    return _identity(run_dir).get("command") or command()
+    return _read(run_dir / IDENTITY).get("command") or command()
 
 
-def _identity(run_dir: Path) -> dict:
-    path = run_dir / IDENTITY
+def compare_kernels(environment: Path, kernels: str) -> None:
+    """Say so if the run in this directory was computed with other kernels than these.
+
+    A run continues bit for bit only with those that it began with.
+    """
+    before = _read(environment).get("kernels", kernels)
+    if before != kernels:
+        say(
+            f"computed with other kernels so far ({before}; now {kernels}): results round otherwise"
+        )
+
+
+def _read(path: Path) -> dict:
+    """What a run said of itself; nothing if it did not."""
     if not path.exists():
         return {}
     try:
@@ -133,20 +145,6 @@ def newest_state(run_dir: Path) -> Path:
     raise ValueError(f"{'; '.join(damages)}; no state of {run_dir} is left to continue from")
 
 
-def compare_kernels(environment: Path, kernels: str) -> None:
-    """Say so if the run in this directory was computed with other kernels than these.
-
-    A run continues bit for bit only with those that it began with.
-    """
-    if not environment.exists():
-        return
-    before = json.loads(environment.read_text()).get("kernels")
-    if before != kernels:
-        say(
-            f"computed with other kernels so far ({before}; now {kernels}): results round otherwise"
-        )
-
-
 def unfinished_run(cfg: DictConfig, here: Path) -> Path:
     """The run to continue: ``here`` if it holds one, else the newest unfinished run beside it.
 
@@ -164,7 +162,7 @@ def unfinished_run(cfg: DictConfig, here: Path) -> Path:
     for identity in runs.rglob(IDENTITY):
         run = identity.parent
         try:
-            known = _identity(run)
+            known = _read(identity)
         except ValueError as error:
             say(f"warning: {error}")
             continue
@@ -181,7 +179,7 @@ def unfinished_run(cfg: DictConfig, here: Path) -> Path:
 
 
 def _check_identity(run_dir: Path, wanted: str) -> None:
-    if _identity(run_dir).get("fingerprint", wanted) != wanted:
+    if _read(run_dir / IDENTITY).get("fingerprint", wanted) != wanted:
         raise ValueError(
             f"{run_dir} holds a run of another configuration; repeat its command line "
             f"(its config.yaml holds every setting) or start a new run without resume=true"

@@ -87,18 +87,6 @@ class VideoPrediction(pl.LightningModule):
         index = self.trainer.fit_loop.total_batch_idx
         torch.manual_seed(step_key(self.seed, self.global_rank, index))
 
-    def on_train_start(self) -> None:
-        """Refuse a restored schedule that ends before this run does."""
-        wanted = self.trainer.estimated_stepping_batches
-        for schedule in (config.scheduler for config in self.trainer.lr_scheduler_configs):
-            steps = getattr(schedule, "total_steps", wanted)
-            if steps < wanted:
-                raise ValueError(
-                    f"the checkpoint's {type(schedule).__name__} ends after {steps:,} steps, this "
-                    f"run would take {wanted:,}: keep trainer.max_epochs, or train longer with "
-                    "scheduler=cosine or scheduler=constant from the start"
-                )
-
     def _frames(self, batch: Tensor, where: str) -> Tensor:
         """The batch as floats in [0, 1]; a batch that is not says where it came."""
         try:
@@ -111,9 +99,9 @@ class VideoPrediction(pl.LightningModule):
         progress = Progress(
             self.global_step,
             self.current_epoch,
-            self.global_rank,
-            self.trainer.world_size,
-            self._total_steps,
+            rank=self.global_rank,
+            ranks=self.trainer.world_size,
+            total=self._total_steps,
         )
         if self.automatic_optimization:
             parts = self.objective(self.predictor, frames, self.frames_in, progress)

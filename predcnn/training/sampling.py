@@ -19,7 +19,7 @@ from torch import Tensor
 
 
 class Progress(NamedTuple):
-    """Where a training is: finished optimiser steps, epoch, which of how many ranks, all steps."""
+    """Where a training is: finished optimiser steps, epoch, who of how many asks, steps in all."""
 
     step: int
     epoch: int = 0

@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import Checkpoint as LightningCheckpoint
 
 from predcnn.files import remove_leftovers
 from predcnn.training.interruption import Interrupted, StopSignals, requeue_slurm_job
+from predcnn.training.optim import check_length
 
 BEST, LAST, PREVIOUS, NEXT = "best.ckpt", "last.ckpt", "previous.ckpt", "next.ckpt"
 
@@ -88,6 +89,7 @@ class Checkpoint(LightningCheckpoint):
             remove_leftovers(self._folder)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        check_length(trainer)
         # Lightning's own handlers save in the middle of a step or not at all.
         requeue = _requeue_signal(trainer)
         self.signals.watch(*([] if requeue is None else [requeue]))
