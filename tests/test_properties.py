@@ -1,7 +1,9 @@
-"""What holds for every input: trajectories, metrics, names."""
+"""What holds for every input: trajectories, metrics, names, records."""
 
 import math
 import string
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from predcnn.data.sprites import trajectories
+from predcnn.leaderboard.records import append, read
 from predcnn.metrics import video_metrics
 from predcnn.registry import Registry
 
@@ -105,3 +108,27 @@ def test_any_name_is_found_or_refused(name):
     if name != "known":
         with pytest.raises((KeyError, TypeError, ValueError)):
             registry[name]
+
+
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=6,
+)  # fmt: skip
+facts = st.dictionaries(st.text(max_size=8).filter(lambda key: key != "schema"), plain, max_size=4)
+
+
+@few
+@given(st.lists(facts, max_size=4), st.binary(max_size=30).filter(lambda line: b"\n" not in line))
+def test_records_come_back_whatever_a_killed_writer_left(rows, half):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "records.jsonl"
+        for row in rows:
+            append(path, row)
+        with path.open("ab") as file:
+            file.write(half)
+        append(path, {"kind": "last"})
+        found = read(path)
+    assert found.rows == [{"schema": 1, **row} for row in (*rows, {"kind": "last"})]
+    assert found.damaged == ([len(rows) + 1] if half.strip() else [])

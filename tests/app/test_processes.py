@@ -56,11 +56,11 @@ def read(run: Path) -> tuple[dict, dict, list[dict]]:
         return state, json.loads((run / "results.json").read_text()), list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("words", SETTINGS.values(), ids=SETTINGS.keys())
-def test_two_processes_equal_one_with_the_doubled_batch(tiny_cfg, tmp_path, monkeypatch, words):
+@pytest.mark.parametrize("name", [pytest.param("simvp", marks=pytest.mark.slow), "recurrent"])
+def test_two_processes_equal_one_with_the_doubled_batch(tiny_cfg, tmp_path, monkeypatch, name):
     monkeypatch.setattr(video, "draw_sequences", lambda *args, **options: None)
     monkeypatch.setattr(video, "draw_curves", lambda *args, **options: None)
-    words = (*words, *DATA, "trainer.max_epochs=2", "optimizer=sgd", "optimizer.lr=0.002")
+    words = (*SETTINGS[name], *DATA, "trainer.max_epochs=2", "optimizer=sgd", "optimizer.lr=0.002")
     app.train(tiny_cfg(*words, "data.batch_size=4", run_dir=tmp_path / "one"))
     two = tiny_cfg(*words, "trainer=ddp", "trainer.devices=2", run_dir=tmp_path / "two")
     mp.start_processes(one_of_two, args=(two, free_port()), nprocs=2, start_method="fork")
@@ -75,13 +75,13 @@ def test_two_processes_equal_one_with_the_doubled_batch(tiny_cfg, tmp_path, monk
         (results["copy_last"], other_results["copy_last"]),
     ):
         for part in ("metrics", "per_frame"):
-            for name, value in found[part].items():
-                assert other[part][name] == pytest.approx(value, rel=1e-6, abs=1e-6), name
+            for key, value in found[part].items():
+                assert other[part][key] == pytest.approx(value, rel=1e-6, abs=1e-6), key
     assert [row["step"] for row in other_rows] == [row["step"] for row in rows]
     for row, other in zip(rows, other_rows, strict=True):
-        for name in ("train/loss", "val/loss", "val/mse"):
-            if row[name]:
-                assert float(other[name]) == pytest.approx(float(row[name]), rel=1e-6), name
+        for key in ("train/loss", "val/loss", "val/mse"):
+            if row[key]:
+                assert float(other[key]) == pytest.approx(float(row[key]), rel=1e-6), key
 
 
 def test_a_sweep_does_not_start_processes_that_start_the_sweep(tmp_path, monkeypatch, capsys):

@@ -52,7 +52,18 @@ def ended(whole: dict, tiny_cfg, folder: Path, *extra: str) -> tuple:
     return whole[extra]
 
 
-@pytest.mark.parametrize(("step", "extra"), [(2, ()), (4, ()), (7, ()), (5, ("ema=0.9",))], ids=str)
+@pytest.mark.parametrize(
+    ("step", "extra"),
+    [
+        pytest.param(2, (), id="within an epoch"),
+        pytest.param(4, (), id="between two", marks=pytest.mark.slow),
+        pytest.param(7, (), id="before a validation", marks=pytest.mark.slow),
+        pytest.param(5, ("ema=0.9",), id="averaged", marks=pytest.mark.slow),
+        pytest.param(
+            4, ("trainer.check_val_every_n_epoch=3",), id="not validated", marks=pytest.mark.slow
+        ),
+    ],
+)
 def test_resumed_equals_uninterrupted(tiny_cfg, tmp_path, monkeypatch, whole, step, extra):
     cut = tmp_path / "cut/run"
     train_and_kill(tiny_cfg(*RUN, *extra, run_dir=cut), step, monkeypatch)
@@ -60,7 +71,14 @@ def test_resumed_equals_uninterrupted(tiny_cfg, tmp_path, monkeypatch, whole, st
     assert_same(ended(whole, tiny_cfg, tmp_path, *extra), final_state(cut))
 
 
-@pytest.mark.parametrize("damage", ["cut", "flipped", "missing"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param("cut", marks=pytest.mark.slow),
+        "flipped",
+        pytest.param("missing", marks=pytest.mark.slow),
+    ],
+)
 def test_a_damaged_last_state_gives_way_to_the_one_before(
     tiny_cfg, tmp_path, monkeypatch, whole, capsys, damage
 ):
@@ -119,8 +137,10 @@ def train_and_send(cfg, number: signal.Signals, step: int, monkeypatch) -> Inter
 
 @pytest.mark.parametrize(
     ("number", "step", "workers"),
-    [(signal.SIGTERM, 1, 2), (signal.SIGINT, 3, 0)],  # within an epoch, and at its end
-    ids=["SIGTERM", "Ctrl-C"],
+    [
+        pytest.param(signal.SIGTERM, 1, 2, id="SIGTERM within an epoch"),
+        pytest.param(signal.SIGINT, 3, 0, id="Ctrl-C at its end", marks=pytest.mark.slow),
+    ],
 )
 def test_a_signal_saves_and_stops(tiny_cfg, tmp_path, monkeypatch, whole, number, step, workers):
     before, run = signal.getsignal(number), tmp_path / "cut/run"
@@ -147,6 +167,7 @@ def test_a_second_ctrl_c_stops_at_once():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.slow
 def test_slurm_requeues_and_the_same_command_continues(tiny_cfg, tmp_path, monkeypatch, whole):
     scontrol = tmp_path / "bin/scontrol"
     scontrol.parent.mkdir()

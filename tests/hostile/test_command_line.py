@@ -19,6 +19,14 @@ SMALL = (
     "data.train_sequences=4", "data.val_sequences=2", "data.test_sequences=2", "data.batch_size=2",
 )  # fmt: skip
 
+EVERY_TIME = {
+    "a negative learning rate", "a batch larger than the set", "a root that is a file",
+    "a metric that is no list", "an added key", "an interpolation to nothing",
+    "a checkpoint of text", "a link to itself", "evaluate: an unknown metric",
+    "predict: an empty list", "prepare_data: no network", "import_weights: text", "brackets",
+}  # fmt: skip
+"""Cases of the default run: composing a configuration costs Hydra half a second."""
+
 TRAIN = {
     "epochs of text": (["trainer.max_epochs=many"], "many|max_epochs"),
     "negative epochs": (["trainer.max_epochs=-5"], "max_epochs"),
@@ -62,7 +70,18 @@ TRAIN = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("words", "says"), TRAIN.values(), ids=TRAIN.keys())
+def rows(table: dict[str, object]) -> list:
+    return [
+        pytest.param(
+            *(row if isinstance(row, tuple) else (row,)),
+            id=name,
+            marks=() if name in EVERY_TIME else pytest.mark.slow,
+        )
+        for name, row in table.items()
+    ]
+
+
+@pytest.mark.parametrize(("words", "says"), rows(TRAIN))
 def test_train(said, tmp_path, words, says):  # noqa: F811
     (tmp_path / "file").write_text("text")
     (tmp_path / "folder").mkdir()
@@ -116,7 +135,7 @@ OTHERS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("command", "words", "says"), OTHERS.values(), ids=OTHERS.keys())
+@pytest.mark.parametrize(("command", "words", "says"), rows(OTHERS))
 def test_other_commands(tmp_path, monkeypatch, best, command, words, says):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("predcnn.data.files.urllib.request.urlopen", _no_network)
@@ -161,7 +180,7 @@ def test_a_checkpoint_chooses_no_metric_to_import(best, tmp_path, monkeypatch):
 IDENTITIES = {"text": "hello", "a list": "[1]", "cut": '{"name": "x', "brackets": "[" * 100_000}
 
 
-@pytest.mark.parametrize("content", IDENTITIES.values(), ids=IDENTITIES.keys())
+@pytest.mark.parametrize("content", rows(IDENTITIES))
 def test_a_damaged_run_beside_is_no_reason_to_stop(said, tmp_path, content):  # noqa: F811
     other = tmp_path / "runs/other"
     (other / "checkpoints").mkdir(parents=True)
@@ -172,6 +191,7 @@ def test_a_damaged_run_beside_is_no_reason_to_stop(said, tmp_path, content):  # 
     assert "no unfinished run" in said("train", *monkey)
 
 
+@pytest.mark.slow
 def test_a_damaged_identity_of_the_run_itself(tiny_cfg, tmp_path):
     run = tmp_path / "runs/a"
     train(tiny_cfg(*NET, run_dir=run))

@@ -21,9 +21,9 @@ class Checkpoint(LightningCheckpoint):
     """Keep the best weights by validation, the newest state of the run and the state before it.
 
     A run that is killed while it writes leaves the checkpoint before it. States are saved after a
-    validation and between two steps, where all of the last step is logged and a resume repeats
-    nothing: see `on_between_steps`. Ctrl-C, SIGTERM and SLURM's requeue signal end the training
-    with `Interrupted` at the next such moment.
+    validation, after an epoch without one, and between two steps, where all of the last step is
+    logged and a resume repeats nothing: see `on_between_steps`. Ctrl-C, SIGTERM and SLURM's requeue
+    signal end the training with `Interrupted` at the next such moment.
 
     Args:
         dirpath: the folder; None means ``checkpoints`` in the run directory (the trainer's root).
@@ -130,6 +130,12 @@ class Checkpoint(LightningCheckpoint):
         waited = time.monotonic() - self._saved_at >= 60 * self.every_minutes
         if trainer.strategy.broadcast(waited):
             self.save_last(trainer)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._saved_step != trainer.global_step:  # an epoch without a validation
+            self.save_last(trainer)
+            if self._asked_to_stop(trainer):
+                self._stop(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._saved_step != trainer.global_step:  # ended between two validations
