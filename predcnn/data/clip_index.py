@@ -10,8 +10,8 @@ from pathlib import Path
 
 from predcnn.data.clips import Clip, ClipError, Source, find_sources
 from predcnn.data.decoding import scan
-from predcnn.data.files import digest, replacing
 from predcnn.data.images import opencv
+from predcnn.files import digest, replacing
 
 log = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from predcnn.files import replacing
 from predcnn.predictors.protocol import Predictor, check_frames_out
-from predcnn.visual.files import replacing
 
 Runner = Callable[[Tensor], Tensor]
 """Past frames (B, T, C, H, W) -> future frames, both float32 on the CPU."""
