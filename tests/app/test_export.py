@@ -101,6 +101,9 @@ def test_operators_are_found_in_what_a_runtime_says():
         "No conversion rule found for operations: aten::fft_rfft2, aten.foo.default"
     )
     assert "OpenVINO knows no aten::fft_rfft2, aten::foo;" in str(_unsupported("OpenVINO", error))
+    outer = RuntimeError("step 3/3 failed")
+    outer.__cause__ = error
+    assert "ONNX knows no aten::fft_rfft2, aten::foo;" in str(_unsupported("ONNX", outer))
 
 
 def test_what_cannot_be_captured_says_so():
