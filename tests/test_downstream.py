@@ -89,7 +89,7 @@ def test_heat_maps_are_gaussians_at_the_joints():
 
 def test_decoding_gives_the_joints_back():
     model = TopDownPose(small(), joints=50)
-    joints = torch.rand(2, 50, 2) * torch.tensor([47.0 - 8, 63.0 - 8]) + 4
+    joints = torch.rand(2, 50, 2) * torch.tensor([36.0, 52.0]) + 4  # not in the last cells
     places, scores = model.decode(draw_heat_maps(joints, (16, 12), model.stride))
     assert (places - joints).abs().max() <= model.stride / 4 + 1e-4
     assert scores.min() > 0.9

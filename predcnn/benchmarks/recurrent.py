@@ -23,18 +23,19 @@ STEPS: dict[str, Callable[[nn.Module], Step]] = {
     "prednet": stepwise_nets.prednet,
     "dmvfn": stepwise_nets.dmvfn,
 }
+STACKED = {"num_hidden": (32, 32), "filter_size": 3}
 SMALL: dict[str, dict] = {
-    **{name: {"num_hidden": (32, 32)} for name in ("convlstm", "predrnn", "predrnnpp")},
-    **{name: {"num_hidden": (32, 32)} for name in ("predrnnv2", "mim", "mau")},
-    "e3dlstm": {"num_hidden": (16, 16)},
+    **dict.fromkeys(("convlstm", "predrnn", "predrnnpp", "predrnnv2", "mim"), STACKED),
+    "e3dlstm": {"num_hidden": (16,), "filter_size": 3},
     "phydnet": {"convlstm_hidden": (64,)},
+    "mau": {"num_hidden": (16, 16), "filter_size": 3},
     "swinlstm": {
         "depths_downsample": (2,),
         "depths_upsample": (2,),
-        "num_heads": (4,),
-        "embed_dim": 32,
+        "num_heads": (2,),
+        "embed_dim": 16,
     },
-    "prednet": {"stack_sizes": (1, 16, 32, 64)},
+    "prednet": {"stack_sizes": (1, 8, 16, 32)},
     "dmvfn": {"num_features": (40, 40, 40, 20, 20, 20, 12, 12, 12)},
 }
 """The sizes of ``scale=small``."""

@@ -68,7 +68,7 @@ class UniRepLKNetBlock(nn.Module):
         super().__init__()
         hidden = int(dim * mlp_ratio)
         if kernel_size == 3:
-            self.dwconv = DepthwiseConv2d(dim, (3, 3))
+            self.dwconv = DepthwiseConv2d(dim, 3, bias=False)
         else:
             self.dwconv = DilatedReparamConv(dim, kernel_size)
         self.norm = nn.BatchNorm2d(dim)

@@ -29,7 +29,8 @@ def terminal(board: Board) -> Table:
     table.add_column("seeds", justify="right")
     styles = {1: "[bold]{}[/bold]", 2: "[underline]{}[/underline]"}
     for row, cells in _cells(board, columns, styles):
-        table.add_row(row.name, *cells, str(len(row.seeds) or "–"))
+        name = f"{row.name} (failed)" if row.failures else row.name
+        table.add_row(name, *cells, str(len(row.seeds) or "–"))
     return table
 
 

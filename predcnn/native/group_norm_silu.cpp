@@ -13,21 +13,30 @@ struct Shape {
     int64_t pixels() const { return height * width; }
 };
 
-constexpr int64_t FLUSH = 64;  // pixels summed before the sum is widened to double
+constexpr int64_t FLUSH = 64;    // pixels summed before the sum is widened to double
+constexpr int64_t SAMPLED = 64;  // pixels that give a first guess of the mean
 
-// sums over all pixels of the values of each channel, `value(pixel, channel, vector of x)`
-template <class T, class F>
-void channel_sums(const T* x, int64_t pixels, int64_t wide, std::vector<T>& part, double* sums, F value) {
+// Sums over every `stride`-th pixel of x - shift and of its square, per channel.
+template <class T>
+void channel_sums(const T* x, int64_t pixels, int64_t stride, int64_t wide, const T* shift, T* part,
+                  T* squares, double* sums, double* sums_of_squares) {
     constexpr int V = Lanes<T>::count;
     std::fill(sums, sums + wide, 0.0);
-    for (int64_t start = 0; start < pixels; start += FLUSH) {
-        std::fill(part.begin(), part.end(), T(0));
-        for (int64_t p = start; p < std::min(pixels, start + FLUSH); p++)
+    std::fill(sums_of_squares, sums_of_squares + wide, 0.0);
+    for (int64_t start = 0; start < pixels; start += FLUSH * stride) {
+        std::fill(part, part + wide, T(0));
+        std::fill(squares, squares + wide, T(0));
+        for (int64_t p = start; p < std::min(pixels, start + FLUSH * stride); p += stride)
             for (int64_t c = 0; c < wide; c += V) {
                 const int n = int(std::min<int64_t>(V, wide - c));
-                store(part.data() + c, load(part.data() + c) + value(c, load(x + p * wide + c, n)));
+                const Vec<T> d = load(x + p * wide + c, n) - load(shift + c);
+                store(part + c, load(part + c) + d);
+                store(squares + c, load(squares + c) + d * d);
             }
-        for (int64_t c = 0; c < wide; c++) sums[c] += part[c];
+        for (int64_t c = 0; c < wide; c++) {
+            sums[c] += part[c];
+            sums_of_squares[c] += squares[c];
+        }
     }
 }
 
@@ -63,33 +72,38 @@ void forward(const T* x, const T* weight, const T* bias, T* out, T* mean, T* rst
     const double count = double(group) * s.pixels();
 #pragma omp parallel num_threads(threads)
     {
-        std::vector<T> part(padded<T>(wide)), shift(part), scale(part), offset(part), pixel(part);
-        std::vector<double> sums(wide);
+        std::vector<T> part(padded<T>(wide), T(0)), squares(part), shift(part), scale(part), offset(part);
+        std::vector<T> pixel(part);
+        std::vector<double> sums(wide), of_squares(wide);
+        auto sum_group = [&](const std::vector<double>& values, int g) {
+            double sum = 0;
+            for (int64_t c = g * group; c < (g + 1) * group; c++) sum += values[c];
+            return sum;
+        };
 #pragma omp for schedule(static)
         for (int64_t n = 0; n < s.samples; n++) {
             const T* from = x + n * s.pixels() * wide;
             T* to = out + n * s.pixels() * wide;
-            channel_sums(from, s.pixels(), wide, part, sums.data(), [](int64_t, Vec<T> v) { return v; });
+            // the mean of some pixels first: about it, sums of squares lose nothing
+            std::fill(shift.begin(), shift.end(), T(0));
+            const int64_t stride = std::max<int64_t>(1, s.pixels() / SAMPLED);
+            const double sampled = double(group) * ((s.pixels() + stride - 1) / stride);
+            channel_sums(from, s.pixels(), stride, wide, shift.data(), part.data(), squares.data(),
+                         sums.data(), of_squares.data());
+            for (int g = 0; g < s.groups; g++)
+                std::fill_n(shift.begin() + g * group, group, T(sum_group(sums, g) / sampled));
+            channel_sums(from, s.pixels(), int64_t(1), wide, shift.data(), part.data(), squares.data(),
+                         sums.data(), of_squares.data());
             for (int g = 0; g < s.groups; g++) {
-                double sum = 0;
-                for (int64_t c = g * group; c < (g + 1) * group; c++) sum += sums[c];
-                mean[n * s.groups + g] = T(sum / count);
-                std::fill_n(shift.begin() + g * group, group, mean[n * s.groups + g]);
-            }
-            const T* middle = shift.data();
-            channel_sums(from, s.pixels(), wide, part, sums.data(), [middle](int64_t c, Vec<T> v) {
-                const Vec<T> d = v - load(middle + c);
-                return d * d;
-            });
-            for (int g = 0; g < s.groups; g++) {
-                double sum = 0;
-                for (int64_t c = g * group; c < (g + 1) * group; c++) sum += sums[c];
-                const T r = T(1 / std::sqrt(sum / count + eps));
+                const double off = sum_group(sums, g) / count;
+                const double variance = std::max(0.0, sum_group(of_squares, g) / count - off * off);
+                const T r = T(1 / std::sqrt(variance + eps)), m = T(shift[g * group] + off);
+                mean[n * s.groups + g] = m;
                 rstd[n * s.groups + g] = r;
                 for (int64_t c = g * group; c < (g + 1) * group; c++) {
                     const int64_t k = c / (s.factor * s.factor);
                     scale[c] = weight[k] * r;
-                    offset[c] = bias[k] - mean[n * s.groups + g] * scale[c];
+                    offset[c] = bias[k] - m * scale[c];
                 }
             }
             for (int64_t p = 0; p < s.pixels(); p++) {

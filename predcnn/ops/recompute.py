@@ -24,11 +24,12 @@ def recomputed(part: nn.Module, x: Tensor) -> Tensor:
 
 @contextmanager
 def _statistics_at_rest(part: nn.Module) -> Iterator[None]:
-    norms = [m for m in part.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    norms = [m for m in part.modules() if isinstance(m, _BatchNorm)]
+    before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:
-        norm.track_running_stats = False
+        norm.momentum, norm.num_batches_tracked = 0.0, None
     try:
         yield
     finally:
-        for norm in norms:
-            norm.track_running_stats = True
+        for norm, (momentum, count) in zip(norms, before, strict=True):
+            norm.momentum, norm.num_batches_tracked = momentum, count

@@ -46,7 +46,7 @@ class ConvLSTMCell(nn.Module):
 
     def joined_weight(self) -> Tensor | None:
         """The weight of both gate convolutions as one; None where norms stand behind them."""
-        if len(self.conv_x) > 1:
+        if not self.conv_x.joinable:
             return None
         return joined(self.conv_x[0].weight, self.conv_h[0].weight)
 

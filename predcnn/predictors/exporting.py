@@ -156,6 +156,8 @@ def quantized(source: Path, target: Path, frames: Iterable[Tensor]) -> Path:
     batches = iter([{"past": past.numpy()} for past in frames])
 
     class Reader(quantization.CalibrationDataReader):
+        """Hands over one batch after the other."""
+
         def get_next(self) -> dict[str, np.ndarray] | None:
             return next(batches, None)
 

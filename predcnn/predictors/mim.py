@@ -31,7 +31,7 @@ class PeepholeLSTM(nn.Module):
 
     def recurrent_weight(self) -> Tensor | None:
         """The weight over (x, h) as one; None where norms stand behind the convolutions."""
-        if len(self.conv_x_concat) > 1:
+        if not self.conv_x_concat.joinable:
             return None
         return joined(self.conv_x_concat[0].weight, self.conv_h_concat[0].weight)
 
@@ -88,34 +88,6 @@ class MIMBlock(PeepholeLSTM):
         self.conv_last = nn.Conv2d(2 * dim, dim, 1, bias=False)
         self.convlstm_c: Tensor | None = None
 
-    def joined_weights(self) -> tuple[Tensor, ...] | None:
-        """Weights over (x, h), (x, m), (x, h, m) and of MIM-S; None where norms follow.
-
-        They give i, g of the cell; i, g, f of the memory; o.
-        """
-        if len(self.conv_x_cc) > 1:
-            return None
-        x, t, s = (c[0].weight for c in (self.conv_x_cc, self.conv_t_cc, self.conv_s_cc))
-        d = len(x) // 4
-        return (
-            joined(x[: 2 * d], t[: 2 * d]),
-            joined(x[: 3 * d], s[: 3 * d]),
-            joined(x[3 * d :], t[2 * d :], s[3 * d :]),
-            self.recurrent_weight(),
-        )
-
-    def _gates(
-        self, x: Tensor, h: Tensor, m: Tensor, weights: tuple[Tensor, ...] | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """i, g of the cell; i, g, f of the memory; o."""
-        if weights is not None:
-            of_cell, of_memory, of_all = weights[:3]
-            return convolve(of_cell, x, h), convolve(of_memory, x, m), convolve(of_all, x, h, m)
-        of_x, of_h, of_m = self.conv_x_cc(x), self.conv_t_cc(h), self.conv_s_cc(m)
-        d = of_x.shape[1] // 4
-        o = of_x[:, 3 * d :] + of_h[:, 2 * d :] + of_m[:, 3 * d :]
-        return of_x[:, : 2 * d] + of_h[:, : 2 * d], of_x[:, : 3 * d] + of_m[:, : 3 * d], o
-
     def forward(
         self,
         below: tuple[Tensor, Tensor],
@@ -123,28 +95,31 @@ class MIMBlock(PeepholeLSTM):
         c: Tensor,
         m: Tensor,
         s: Tensor,
-        weights: tuple[Tensor, ...] | None,
+        weight: Tensor | None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Input and MIM-N features, states (B, dim, H, W), `joined_weights` -> the new h, c, m, s.
+        """Input and MIM-N features, states (B, dim, H, W), `recurrent_weight` -> new h, c, m, s.
 
-        s is the cell state of MIM-S.
+        s is the cell state of MIM-S. Two sums share i and g of the input, so that the convolutions
+        of x, h and m stay apart.
         """
         x, diff = below
-        of_cell, of_memory, o = self._gates(x, h, m, weights)
-        i, g, f = of_memory.chunk(3, dim=1)
-        m = torch.addcmul(torch.sigmoid(i) * torch.tanh(g), torch.sigmoid(f + 1.0), m)
-        kept, s = self.recur(diff, c, s, weights and weights[3])
-        i, g = of_cell.chunk(2, dim=1)
-        c = torch.addcmul(kept, torch.sigmoid(i), torch.tanh(g))
-        out = torch.tanh(self.conv_last(torch.cat([c, m], dim=1)))
-        return torch.sigmoid(o) * out, c, m, s
+        i_x, g_x, f_x, o_x = self.conv_x_cc(x).chunk(4, dim=1)
+        i_t, g_t, o_t = self.conv_t_cc(h).chunk(3, dim=1)
+        i_s, g_s, f_s, o_s = self.conv_s_cc(m).chunk(4, dim=1)
+        new_m = torch.sigmoid(i_x + i_s) * torch.tanh(g_x + g_s)
+        m = torch.addcmul(new_m, torch.sigmoid(f_x + f_s + 1.0), m)
+        kept, s = self.recur(diff, c, s, weight)
+        c = torch.addcmul(kept, torch.sigmoid(i_x + i_t), torch.tanh(g_x + g_t))
+        o = torch.sigmoid(o_x + o_t + o_s)
+        return o * torch.tanh(self.conv_last(torch.cat([c, m], dim=1))), c, m, s
 
 
 @dataclass
 class MIMState:
     """States of all layers (s: MIM-S of the blocks), of the MIM-N stack, and the memory.
 
-    ``weights`` are joined: of every layer, then ``diff_weights`` of the MIM-N stack.
+    Joined weights: ``bottom`` of the lowest layer, ``recurrent`` of MIM-S in the blocks, ``diff``
+    of the MIM-N stack.
     """
 
     h: list[Tensor]
@@ -153,8 +128,9 @@ class MIMState:
     diff_h: list[Tensor]
     diff_c: list[Tensor]
     m: Tensor
-    weights: list[tuple[Tensor, ...] | None]
-    diff_weights: list[Tensor | None]
+    bottom: tuple[Tensor, Tensor] | None
+    recurrent: list[Tensor | None]
+    diff: list[Tensor | None]
     started: bool = False
 
 
@@ -190,11 +166,18 @@ class MIM(StackedPredictor):
         s = [zero] * above
         if self.compat == "openstl":
             s = [self._left_behind(block, zero) for block in self.stlstm_layer[1:]]
-        weights = [cell.joined_weights() for cell in self.stlstm_layer]
-        diff_weights = [cell.recurrent_weight() for cell in self.stlstm_layer_diff]
+        bottom, *blocks = self.stlstm_layer
         differences = [zero] * above
         return MIMState(
-            layers, list(layers), s, differences, list(differences), zero, weights, diff_weights
+            layers,
+            list(layers),
+            s,
+            differences,
+            list(differences),
+            zero,
+            bottom.joined_weights(),
+            [block.recurrent_weight() for block in blocks],
+            [cell.recurrent_weight() for cell in self.stlstm_layer_diff],
         )
 
     def _left_behind(self, block: MIMBlock, zero: Tensor) -> Tensor:
@@ -213,7 +196,7 @@ class MIM(StackedPredictor):
         for x in fed:
             before = state.h[0]
             state.h[0], state.c[0], state.m, _ = bottom(
-                x, before, state.c[0], state.m, state.weights[0]
+                x, before, state.c[0], state.m, state.bottom
             )
             if state.started:
                 self._advance_differences(state.h[0] - before, state)
@@ -225,14 +208,14 @@ class MIM(StackedPredictor):
     def _advance_differences(self, difference: Tensor, state: MIMState) -> None:
         x = difference
         for i, cell in enumerate(self.stlstm_layer_diff):
-            x, state.diff_c[i] = cell(x, state.diff_h[i], state.diff_c[i], state.diff_weights[i])
+            x, state.diff_c[i] = cell(x, state.diff_h[i], state.diff_c[i], state.diff[i])
             state.diff_h[i] = x
 
     def _advance_blocks(self, state: MIMState) -> None:
         for i, block in enumerate(self.stlstm_layer[1:]):
             k, below = i + 1, (state.h[i], state.diff_h[i])
             state.h[k], state.c[k], state.m, s = block(
-                below, state.h[k], state.c[k], state.m, state.s[i], state.weights[k]
+                below, state.h[k], state.c[k], state.m, state.s[i], state.recurrent[i]
             )
             if self.compat == "openstl":
                 s = block.convlstm_c = s.detach()

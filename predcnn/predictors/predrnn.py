@@ -37,7 +37,7 @@ class STLSTMCell(nn.Module):
 
     def joined_weights(self) -> tuple[Tensor, Tensor] | None:
         """Weights over (x, h) and over (x, m), each as one; None where norms stand behind them."""
-        if len(self.conv_x) > 1:
+        if not self.conv_x.joinable:
             return None
         n, w = 3 * self.dim, self.conv_x[0].weight
         w_h = torch.cat([w[:n], w[2 * n :]])

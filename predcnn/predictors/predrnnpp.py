@@ -46,7 +46,7 @@ class CausalLSTMCell(nn.Module):
 
         They give i, f, g; i', g', f', o; and the rest of o.
         """
-        if len(self.conv_x) > 1:
+        if not self.conv_x.joinable:
             return None
         x, h, c = (part[0].weight for part in (self.conv_x, self.conv_h, self.conv_c))
         n = len(c)
@@ -103,7 +103,7 @@ class GradientHighway(nn.Module):
 
     def joined_weight(self) -> Tensor | None:
         """The weight of both convolutions as one; None where norms stand behind them."""
-        if len(self.x_concat) > 1:
+        if not self.x_concat.joinable:
             return None
         return joined(self.x_concat[0].weight, self.z_concat[0].weight)
 

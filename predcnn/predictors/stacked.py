@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from predcnn.native import plain_wanted
 from predcnn.predictors.patches import from_patches, to_patches
 from predcnn.predictors.unrolling import RecurrentPredictor
 
@@ -61,6 +62,11 @@ class GateConv(nn.Sequential):
         if norm_size is not None:
             parts.append(nn.LayerNorm([dim_out, *norm_size]))
         super().__init__(*parts)
+
+    @property
+    def joinable(self) -> bool:
+        """Whether it may become part of a `joined` convolution: no norm behind it, not `plain`."""
+        return len(self) == 1 and not plain_wanted()
 
 
 def joined(*weights: Tensor) -> Tensor:

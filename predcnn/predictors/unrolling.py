@@ -6,6 +6,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from predcnn.native import plain
 from predcnn.predictors.protocol import Predictor
 from predcnn.predictors.sizes import pad_to_multiple
 
@@ -114,7 +115,8 @@ class RecurrentPredictor(Predictor):
         B, T = past.shape[:2]
         future = past.new_zeros(B, self.frames_out, *past.shape[2:])
         known = torch.arange(T + self.frames_out - 1) < T
-        return self.unroll(torch.cat([past, future], dim=1), known.expand(B, -1))[0]
+        with plain():
+            return self.unroll(torch.cat([past, future], dim=1), known.expand(B, -1))[0]
 
     def check_size(self, size: Sequence[int]) -> None:
         """ValueError unless the network takes frames of this ``size`` (H, W)."""

@@ -68,11 +68,12 @@ class Encoder(nn.Module):
         self.eval()
         weight = next(self.backbone.parameters())
         image = weight.new_zeros(1, self.in_chans, self.image_size, self.image_size)
-        with within or nullcontext():
-            maps = self(image)
-        for module, training in modes:
-            module.training = training
-        return maps
+        try:
+            with within or nullcontext():
+                return self(image)
+        finally:
+            for module, training in modes:
+                module.training = training
 
     @property
     def in_chans(self) -> int:

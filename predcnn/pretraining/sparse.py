@@ -7,11 +7,13 @@ and after every layer gives what their sparse convolutions give.
 """
 
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from predcnn.native import plain
 from predcnn.pretraining.masks import at_size
 
 POINTWISE = """
@@ -50,6 +52,15 @@ class SparseContext(TorchFunctionMode):
     def __init__(self, mask: Tensor) -> None:
         super().__init__()
         self.visible = ~mask
+        self._plain = ExitStack()
+
+    def __enter__(self) -> "SparseContext":
+        self._plain.enter_context(plain())  # compiled operators could not be seen through
+        return super().__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
+        self._plain.close()
 
     def __torch_function__(
         self,

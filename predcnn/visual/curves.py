@@ -67,14 +67,14 @@ def plot_curves(
         figure.savefig(temporary)
 
 
-def plain_axes(ax: "Axes", title: str, x_label: str) -> None:
-    """Title, label, legend and a pale grid; no frame on top and right."""
+def plain_axes(ax: "Axes", title: str, x_label: str, legend: str = "best") -> None:
+    """Title, label, a legend at that place and a pale grid; no frame on top and right."""
     ax.set_title(title, loc="left", fontsize=11)
     ax.set_xlabel(x_label)
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(True, which="major", color="#e6e6e6", linewidth=0.8)
     ax.set_axisbelow(True)
-    ax.legend(frameon=False, fontsize=9)
+    ax.legend(frameon=False, fontsize=9, loc=legend)
 
 
 def _draw_losses(ax: "Axes", losses: Mapping[str, tuple[Sequence[int], Sequence[float]]]) -> None:

@@ -12,9 +12,10 @@ from predcnn.visual.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 WIDTH, HEIGHT = 1.55, 1.75  # inches of a panel with its title
-LABEL = 0.3  # inches of a row's label
+LABEL = 0.3  # inches of a row's label, and of the title
 OVERLAY = "turbo"
 
 
@@ -53,9 +54,6 @@ def plot_panels(
     Raises:
         ValueError: rows of several lengths, or another number of labels.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     columns = {len(row) for row in rows}
     if len(columns) != 1 or 0 in columns or len(labels) not in (0, len(rows)):
         raise ValueError(
@@ -63,11 +61,7 @@ def plot_panels(
             f"{[len(row) for row in rows]} and {len(labels)} labels"
         )
     (across,) = columns
-    size = (across * WIDTH + (LABEL if labels else 0), len(rows) * HEIGHT + (0.3 if title else 0))
-    figure = Figure(figsize=size, dpi=dpi, layout="constrained")
-    FigureCanvasAgg(figure)
-    if title:
-        figure.suptitle(title, fontsize=9)
+    figure = _figure(len(rows), across, bool(labels), title, dpi)
     cells = figure.subplots(len(rows), across, squeeze=False)
     for i, row in enumerate(rows):
         for ax, panel in zip(cells[i], row, strict=True):
@@ -76,6 +70,18 @@ def plot_panels(
             cells[i][0].set_ylabel(labels[i], fontsize=8)
     with replacing(path) as temporary:
         figure.savefig(temporary)
+
+
+def _figure(rows: int, columns: int, labelled: bool, title: str, dpi: int) -> "Figure":
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    width, height = columns * WIDTH + LABEL * labelled, rows * HEIGHT + LABEL * bool(title)
+    figure = Figure(figsize=(width, height), dpi=dpi, layout="constrained")
+    FigureCanvasAgg(figure)
+    if title:
+        figure.suptitle(title, fontsize=9)
+    return figure
 
 
 def _draw(ax: "Axes", panel: Panel) -> None:

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
+from torch import nn
 
-import predcnn
 from predcnn.analysis import PredictorSubject, channel_profile
 from predcnn.analysis.channels import effective_channels, ranked_shares
 from tests.analysis.subjects import classifier, films, simvp
@@ -31,14 +31,29 @@ def test_a_predictor_has_a_saliency_per_lead_time():
     assert (found.saliency[0, 4:] == 0).all()
 
 
+class FrameByFrame(nn.Module):
+    """Copies the past through a convolution that is called once per frame."""
+
+    frames_out = 3
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 2, 1, bias=False)
+        nn.init.ones_(self.conv.weight)
+
+    def forward(self, past):
+        return torch.stack([self.conv(frame)[:, :1] for frame in past.unbind(1)], 1)
+
+
 def test_a_predictor_without_a_translator_asks_for_a_layer_and_takes_every_step_of_it():
-    net = predcnn.create_predictor("convlstm", in_shape=(3, 1, 16, 16), num_hidden=(8, 8))
-    x = films(1, 3, 1, 16)
-    with pytest.raises(ValueError, match="lstm has no translator: say layer=…; modules: "):
-        channel_profile(PredictorSubject(net, "lstm"), x, x)
-    gates = channel_profile(PredictorSubject(net, "lstm", layer="cell_list.0.conv_h"), x, x)
-    assert gates.energy.shape == (4 * 8,)
-    assert (gates.saliency > 0).all()
+    net, x = FrameByFrame(), films(2, 3, 1, 4)
+    with pytest.raises(ValueError, match="steps has no translator: say layer=…; modules: conv"):
+        channel_profile(PredictorSubject(net, "steps"), x, x)
+    found = channel_profile(PredictorSubject(net, "steps", layer="conv"), x, x)
+    torch.testing.assert_close(found.energy, x.square().mean().expand(2))
+    expected = x.mean((0, 2, 3, 4)) / 3  # a lead time reads one frame of three
+    torch.testing.assert_close(found.saliency[:, 0], expected)
+    assert found.saliency[:, 1].abs().max() == 0
 
 
 def test_shares_are_ranked_and_the_effective_number_is_between_one_and_all():

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import predcnn
 from predcnn.app.benchmark import benchmark
-from predcnn.app.benchmarking.entries import entries_of
+from predcnn.app.benchmarking.entries import choices, entries_of
 from predcnn.app.benchmarking.schedule import own_steps, words_of_budget
 from predcnn.leaderboard import records
 
@@ -60,14 +61,22 @@ def test_an_entry_is_its_settings_budget_and_data(tmp_path):
 
 
 def test_all_is_all(tmp_path):
-    import predcnn
+    cfg = bench_cfg(tmp_path, "translators=all", "models=[mim]")
+    every = [f"translator={name}" for name in predcnn.list_translators()]
+    assert [word for (word,) in choices(cfg, [])] == [*every, "model=mim"]
+    cfg = bench_cfg(tmp_path, "models=all")
+    assert len(choices(cfg, [])) == len(predcnn.list_predictors()) - 1  # simvp is the translators
+    nothing = bench_cfg(tmp_path)
+    assert choices(nothing, ["model=mim"]) == [[]]
+    assert len(choices(nothing, [], everything=True)) == len(every) + len(choices(cfg, []))
 
-    found = entries_of(bench_cfg(tmp_path, "translators=all", "budget_minutes=4"))
-    assert [e.cfg.translator.block for e in found] == predcnn.list_translators()
-    models = entries_of(bench_cfg(tmp_path, "models=all", "budget_minutes=4", tiny=TINY[:6]))
-    assert len(models) == len(predcnn.list_predictors()) - 1
-    # the scale gives slow models shorter epochs; under one budget all see one stream
-    assert {e.cfg.data.train_sequences for e in models} == {1400}
+
+def test_under_a_budget_all_see_one_stream(tmp_path):
+    """The scale gives slow models shorter epochs otherwise."""
+    few = [word for word in TINY if "train_sequences" not in word]
+    words = ("models=[mim,dmvfn]", "budget_minutes=4")
+    found = entries_of(bench_cfg(tmp_path, *words, tiny=few))
+    assert {e.cfg.data.train_sequences for e in found} == {1400}
 
 
 @pytest.mark.parametrize(
@@ -120,7 +129,7 @@ def test_entries_run_are_recorded_shown_and_not_run_again(tmp_path, capfd):
     rows = [row for row in records.read(bench / "records.jsonl").rows if row["kind"] == "run"]
     bad, good = rows
     assert (bad["name"], bad["status"]) == ("simvp_moganet", "failed")
-    assert "multiple" in bad["reason"]
+    assert "divisible by 8" in bad["reason"]
     assert (good["name"], good["status"]) == ("simvp_convmixer", "finished")
     own = json.loads((bench / good["files"]["results"]).read_text())
     assert good["results"] == own
@@ -135,7 +144,7 @@ def test_entries_run_are_recorded_shown_and_not_run_again(tmp_path, capfd):
     for name in ("leaderboard.md", "leaderboard.csv", "leaderboard.html"):
         text = (bench / name).read_text()
         assert "simvp_convmixer" in text
-        assert "multiple" in text
+        assert "divisible by 8" in text
     assert list(bench.glob("gallery-*.gif"))
     capfd.readouterr()
 

@@ -33,5 +33,5 @@ def test_options_do_what_they_say():
 
 
 def test_kernels_have_a_centre():
-    with pytest.raises(ValueError, match=r"odd sides, not \[4, 6\]"):
+    with pytest.raises(ValueError, match=r"odd sides, not \(4, 4\)"):
         FocalModulation(8, window=4)

@@ -83,19 +83,6 @@ def test_merging_leaves_the_output_and_happens_once(make, left):
     assert all(torch.equal(v, weights[k]) for k, v in module.state_dict().items())
 
 
-@pytest.mark.parametrize(("kernel", "rate"), [(3, 1), (3, 4), (7, 2)])
-def test_dilation_by_phases_is_dilation(kernel, rate):
-    conv = DepthwiseConv2d(5, kernel, dilation=rate, bias=False)
-    x = torch.randn(2, 5, 12, 9, requires_grad=True)
-    plain = nn.functional.conv2d(x, conv.weight, None, 1, conv.padding, rate, 5)
-    upstream = torch.randn_like(plain)
-    expected = torch.autograd.grad(plain, (x, conv.weight), upstream)
-    got = torch.autograd.grad(conv(x), (x, conv.weight), upstream)
-    assert_near(conv(x), plain)
-    for a, b in zip(got, expected, strict=True):
-        assert_near(a, b)
-
-
 @pytest.mark.parametrize("size", [(21, 21), (31, 3), (3, 31), (51, 5)])
 @pytest.mark.parametrize("shape", [(2, 4, 16, 16), (1, 4, 3, 20)])
 def test_large_depthwise_gradients_are_those_of_float64(size, shape):

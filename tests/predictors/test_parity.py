@@ -120,17 +120,18 @@ def test_eval_output(reference):
 
 
 def test_gradients(reference):
+    """In float64: single probes of float32 gradients differ by a thousandth between processors."""
     fixture, arrays, predictor = reference
     if "grad_names" not in arrays:
         pytest.skip("this reference holds no gradients")
     predictor = copy.deepcopy(predictor)  # running statistics change in train mode
-    for part in predictor.train().modules():
+    for part in predictor.double().train().modules():
         if isinstance(part, DropPath):
             part.drop_prob = 0.0
-    output = predictor(published_input(fixture))
+    output = predictor(published_input(fixture).double())
     loss = (output - published_target(tuple(output.shape))).square().mean()
     loss.backward()
-    assert loss.item() == pytest.approx(float(arrays["train_loss64"]), rel=1e-5)
+    assert loss.item() == pytest.approx(float(arrays["train_loss64"]), rel=1e-7)
     assert distance(output, arrays, "train_output") <= tolerance(fixture)
     ours = {key: parameter.grad for key, parameter in predictor.named_parameters()}
     gradients = predcnn.export_openstl_state_dict(predictor, ours)
@@ -143,8 +144,8 @@ def test_gradients(reference):
         if norms[key] <= 1e-6 * largest:  # analytically zero, such as a bias before a batch norm
             assert norm <= 1e-5 * largest, key
             continue
-        assert norm == pytest.approx(norms[key], rel=1e-3), key
-        assert abs(gradient_probe(key, gradient) - probes[key]) <= 1e-3 * norms[key], key
+        assert norm == pytest.approx(norms[key], rel=1e-6), key
+        assert abs(gradient_probe(key, gradient) - probes[key]) <= 1e-6 * norms[key], key
 
 
 def test_export_is_the_way_back(reference):

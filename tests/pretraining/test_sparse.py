@@ -52,7 +52,7 @@ def make_block(name: str, train: bool) -> nn.Module:
 @pytest.mark.parametrize("name", sorted(set(CONVOLUTIONAL) - POOLING))
 def test_hiding_half_is_not_having_it(name, train):
     context = SparseContext(right_half(2))
-    x, gradient = context.hide(drawn()), drawn(8)
+    x, gradient = drawn(), drawn(8)
     dense, masked = make_block(name, train), make_block(name, train)
     expected = dense(x[..., :8])
     with context:

@@ -20,7 +20,7 @@ def test_panels_stand_in_their_rows_with_the_map_over_the_image(tmp_path, figure
     assert [ax.get_title() for ax in figure.axes] == ["a", "", "", "d"]
     assert [ax.get_ylabel() for ax in figure.axes] == ["one", "", "two", ""]
     over = figure.axes[0].images[1]
-    assert over.get_extent() == (-0.5, 5.5, 3.5, -0.5)
+    assert list(over.get_extent()) == [-0.5, 5.5, 3.5, -0.5]
     assert (over.norm.vmin, over.norm.vmax) == (0, 1)
     assert Image.open(tmp_path / "p.png").width > 100
 

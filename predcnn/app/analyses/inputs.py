@@ -9,15 +9,15 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from predcnn.analysis import ClassifierSubject, PredictorSubject, Subject
-from predcnn.app.saved_run import SavedRun, data_of, distinct_names, load_run
+from predcnn.app.saved_run import SavedRun, data_of, distinct_names, load_run, task_name
+from predcnn.backbones.checkpoint import TASK, load_backbone, read_classifier
 from predcnn.backbones.create import create_backbone
 from predcnn.backbones.timm_models import PREFIX
 from predcnn.data import to_float
 from predcnn.data.pictures import find_pictures, photographs, read_pictures
-from predcnn.registry import BACKBONES
-from predcnn.weights.files import check_keys, existing_file, read_pickle
 
 CHECKPOINTS = (".ckpt", ".safetensors")
+TASKS = ("prediction", TASK)
 
 
 @dataclass(frozen=True)
@@ -90,34 +90,12 @@ def _open(word: str, weights: str | None, cfg: DictConfig) -> Model:
         return Model(word.removeprefix(PREFIX), net, weights or "untrained")
     if weights is not None:
         raise ValueError(f"{word} has its own weights; weights= is for names of backbones")
-    path = existing_file(word)
-    content = read_pickle(path) if path.suffix == ".ckpt" else {}
-    about = content.get("predcnn") if isinstance(content, Mapping) else None
-    if isinstance(about, Mapping) and about.get("task") == "classification":
-        net = _saved_classifier(path, about["config"], content["state_dict"], cfg.trusted)
-        return Model(str(about["config"]["name"]), net.to(cfg.device), word)
+    if task_name(word, TASKS) == TASK:
+        net = load_backbone(word, device=cfg.device, trusted=cfg.trusted)
+        return Model(str(read_classifier(word)[0]["config"]["name"]), net, word)
     run = load_run(word, cfg.trusted)
     run.predictor.to(cfg.device)
     return Model(str(run.settings["name"]), run.predictor, word, run)
-
-
-def _saved_classifier(
-    path: Path, config: Mapping[str, object], state: Mapping[str, Tensor], trusted: bool
-) -> nn.Module:
-    name = str(config["name"])
-    options = {key: value for key, value in config.items() if key != "name"}
-    if name not in BACKBONES and not name.startswith(PREFIX) and not trusted:
-        raise ValueError(
-            f"{path} is built from {name!r}, a class from outside this package: say trusted=true "
-            "to import what it names"
-        )
-    net = create_backbone(name, **options)
-    prefix = "model."
-    state = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-    shapes = {key: value.shape for key, value in net.state_dict().items()}
-    check_keys(f"{path} does not fit the {name} it describes", state, shapes)
-    net.load_state_dict(state)
-    return net
 
 
 def _classifier(net: nn.Module, name: str, cfg: DictConfig) -> ClassifierSubject:

@@ -1,0 +1,48 @@
+"""The plain formulations of the benchmark are formulations of the same thing."""
+
+import pytest
+import torch
+
+from predcnn.benchmarks import data, loop, metrics, recurrent
+from predcnn.benchmarks.comparing import How, largest_error
+from tests.predictors.recurrent_cases import clip, recurrent_names, tiny, truth_up_to
+
+
+def test_every_recurrent_predictor_has_a_plain_form():
+    assert set(recurrent.STEPS) == set(recurrent.SMALL) == set(recurrent_names())
+
+
+@pytest.mark.parametrize("name", recurrent.STEPS)
+def test_step_by_step_is_the_unrolled_network(name):
+    net, frames, use_truth = tiny(name), clip(2, 5), truth_up_to(3, 2, 4)
+    with torch.no_grad():
+        ours, extras = net.unroll(frames, use_truth)
+        plain, step = recurrent.run_stepwise(net, frames, use_truth)
+    assert largest_error(ours, plain) < 1e-5
+    if "decoupling" in extras:
+        assert extras["decoupling"].item() == pytest.approx(
+            torch.stack(step.decoupling).mean().item(), rel=1e-4
+        )
+
+
+@pytest.mark.parametrize("name", ["moving_mnist", "mmnist_cifar"])
+def test_sprites_drawn_one_by_one_are_the_same(name, monkeypatch):
+    monkeypatch.setattr(data, "BATCH", 2)
+    (case,) = data.cases(lambda wanted: wanted == name)
+    assert largest_error(case.ours(), case.plain()) == 0
+
+
+def test_ssim_of_the_benchmark_is_that_of_skimage(monkeypatch):
+    monkeypatch.setattr(metrics, "SEQUENCES", 2)
+    (case,) = metrics.cases(lambda name: name == "ssim 3")
+    assert largest_error(case.ours(), case.plain()) < 1e-9
+
+
+def test_the_bare_loop_learns_what_lightning_does(monkeypatch):
+    monkeypatch.setattr(loop, "WARM_UP", 1)
+    monkeypatch.setattr(loop, "STEPS_PER_ROUND", 1)
+    monkeypatch.setattr(loop, "BATCH", 2)
+    (case,) = loop.cases(lambda name: True)
+    row = case.measure(How(rounds=2, clock="wall", gemm_peak=1.0))
+    assert row.rounds == 2
+    assert row.error < 1e-5
