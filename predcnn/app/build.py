@@ -6,9 +6,10 @@ import lightning.pytorch as pl
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
+from hydra.types import RunMode
 from hydra.utils import instantiate
 from lightning.pytorch.callbacks import EMAWeightAveraging
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 from torch import nn
 
 from predcnn.app.console import say
@@ -17,6 +18,7 @@ from predcnn.data import SequenceDataModule
 from predcnn.data.datamodule import SplitDataModule
 from predcnn.predictors.checkpoint import start_from_predictor
 from predcnn.training.callbacks import Checkpoint, ProgressBar
+from predcnn.training.checkpoint_io import SealedCheckpointIO
 from predcnn.training.csv_logger import CSVLogger
 from predcnn.training.prediction import VideoPrediction
 from predcnn.training.unrolled import UnrolledLoss
@@ -112,8 +114,40 @@ def build_trainer(cfg: DictConfig, run_dir: Path) -> pl.Trainer:
     loggers = [_logger(name, part) for name, part in cfg.logger.items() if part is not None]
     if not any(isinstance(part, CSVLogger) for part in loggers):
         loggers.insert(0, CSVLogger(run_dir))
+    _check_numbers(cfg)
     root = cfg.trainer.default_root_dir or str(run_dir)
-    return instantiate(cfg.trainer, callbacks=callbacks, logger=loggers, default_root_dir=root)
+    plugins = instantiate(cfg.trainer.plugins) or []
+    plugins = [*(plugins if isinstance(plugins, list | ListConfig) else [plugins])]
+    trainer = instantiate(
+        cfg.trainer,
+        callbacks=callbacks,
+        logger=loggers,
+        plugins=[*plugins, SealedCheckpointIO()],
+        default_root_dir=root,
+    )
+    _check_launcher(cfg, trainer)
+    return trainer
+
+
+def _check_numbers(cfg: DictConfig) -> None:
+    """Refuse words where Lightning and torch would compare them with numbers, and say which."""
+    for key in ("max_epochs", "min_epochs", "max_steps", "min_steps"):
+        if cfg.trainer[key] is not None and type(cfg.trainer[key]) is not int:
+            raise ValueError(f"trainer.{key} is a whole number, not {cfg.trainer[key]!r}")
+    if type(cfg.optimizer.get("lr", 0)) not in (int, float):
+        raise ValueError(f"optimizer.lr is a number, not {cfg.optimizer.lr!r}")
+
+
+def _check_launcher(cfg: DictConfig, trainer: pl.Trainer) -> None:
+    """Refuse a sweep of runs that would each start the whole sweep again in their processes."""
+    sweeps = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+    starts = getattr(trainer.strategy, "cluster_environment", None)
+    if sweeps and trainer.world_size > 1 and not starts.creates_processes_externally:
+        raise ValueError(
+            f"-m runs on one process a job, and trainer.strategy={cfg.trainer.strategy} would "
+            f"start {trainer.world_size}: give each job its processes with "
+            "hydra/launcher=submitit_slurm, or start the runs one by one without -m"
+        )
 
 
 def _logger(name: str, part: DictConfig) -> pl.loggers.Logger:

@@ -7,6 +7,7 @@ Nothing heavy is imported before the configuration stands, so that ``--help`` an
 import contextlib
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from predcnn.app.errors import expected, explain
+from predcnn.training.interruption import Interrupted
 
 AGAIN = {
     "train": "; the same command with resume=true continues",
@@ -36,8 +38,14 @@ class CommandError(Exception):
 def _said_in_one_sentence(name: str) -> Iterator[None]:
     try:
         yield
+    except Interrupted as stop:
+        if os.environ.get("LOCAL_RANK", "0") != "0":
+            sys.exit(0)  # whoever started this process would kill the others for a failure
+        print(f"{stop}{AGAIN.get(name, '')}", file=sys.stderr)
+        sys.exit(128 + stop.signal)  # what a shell reports of a process that a signal ended
     except KeyboardInterrupt:
-        sys.exit(f"stopped{AGAIN.get(name, '')}")
+        print(f"stopped{AGAIN.get(name, '')}", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
     except Exception as error:
         if TRACEBACKS or not expected(error):
             raise

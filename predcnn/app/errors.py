@@ -8,10 +8,11 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, InstantiationException, MissingConfigException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 EXPECTED = (
     ValueError, KeyError, TypeError, OSError, ImportError, RuntimeError, HydraException,
-    OmegaConfBaseException,
+    OmegaConfBaseException, YAMLError,
 )  # fmt: skip
 """What wrong input raises; anything else is a bug of ours and keeps its traceback."""
 

@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 from predcnn.app.build import describe_device
 from predcnn.app.classifier import CLASSIFICATION
 from predcnn.app.console import quiet_libraries, say
+from predcnn.app.provenance import command
 from predcnn.app.results import collect, write_results
 from predcnn.app.saved_run import run_folder, task_name
 from predcnn.app.video import VIDEO
@@ -39,6 +40,7 @@ def evaluate(cfg: DictConfig) -> float:
     run = {
         "name": saved.settings["name"],
         "seed": saved.settings["seed"],
+        "command": command(),
         "config_fingerprint": saved.settings.get("config_fingerprint"),
         "device": describe_device(trainer),
         "timing": {"test_s": time.perf_counter() - started},

@@ -10,8 +10,8 @@ from torch import Tensor
 from predcnn.app.files import write_json
 from predcnn.app.pictures import WRITERS
 from predcnn.data.options import nearest
+from predcnn.files import replacing
 from predcnn.visual import comparison_frames, plot_curves, write_strip
-from predcnn.visual.files import replacing
 
 if TYPE_CHECKING:
     from predcnn.app.forecast import Forecast
@@ -86,7 +86,9 @@ def _draw(path: Path, item: "Forecast", view: str, fps: float | None) -> None:
     pages: Tensor | list[np.ndarray] = prediction
     if view == "comparison":
         pages = comparison_frames(past, truth, {"prediction": prediction}, caption=item.name)
-    WRITERS[ending](path, pages, fps=min(100.0, fps or item.fps or FPS))
+    if fps is None:  # a clip may claim more frames a second than a writer takes
+        fps = min(100.0, item.fps or FPS)
+    WRITERS[ending](path, pages, fps=fps)
 
 
 def _write_trial(stem: Path, item: "Forecast") -> list[Path]:

@@ -9,12 +9,13 @@ from predcnn.app.build import check_choices
 from predcnn.app.provenance import plain
 from predcnn.predictors.checkpoint import save_predictor
 from predcnn.predictors.weights import load_openstl_weights
+from predcnn.weights.files import existing_file
 
 
 def import_weights(cfg: DictConfig) -> None:
     """Load ``weights`` strictly into the configured predictor and write it as .safetensors."""
     check_choices(cfg)
-    source = Path(cfg.weights)
+    source = existing_file(cfg.weights)  # before a large predictor is built
     target = Path(cfg.output) if cfg.output else source.with_suffix(".safetensors")
     predictor = instantiate(cfg.model.net)
     load_openstl_weights(predictor, source)

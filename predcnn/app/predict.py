@@ -21,6 +21,8 @@ def predict(cfg: DictConfig) -> None:
 def draw_predictions(cfg: DictConfig) -> None:
     """Draw ``sequences`` sequences of a split, the predictions of all checkpoints side by side."""
     paths = [cfg.ckpt_path] if isinstance(cfg.ckpt_path, str) else list(cfg.ckpt_path)
+    if not paths:
+        raise ValueError("ckpt_path=[] names no checkpoint")
     runs = [load_run(path, cfg.trusted) for path in paths]
     shapes = {tuple(run.predictor.in_shape) for run in runs}
     if len(shapes) > 1:
@@ -46,6 +48,6 @@ def draw_predictions(cfg: DictConfig) -> None:
         indices,
         formats=list(cfg.formats),
         title=title,
-        fps=cfg.fps or FPS,
+        fps=FPS if cfg.fps is None else cfg.fps,
     )
     print(f"{len(written)} pictures in {folder}")

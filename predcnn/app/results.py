@@ -14,7 +14,7 @@ from pathlib import Path
 import lightning.pytorch as pl
 
 from predcnn.app.files import write_json
-from predcnn.app.provenance import command, git_state, versions
+from predcnn.app.provenance import git_state, versions
 from predcnn.app.task import Task
 from predcnn.costs import profile
 from predcnn.data.datamodule import SplitDataModule
@@ -66,7 +66,7 @@ def collect(
         datamodule: the data that were tested, ``split`` of them.
         split: "test" or "val".
         checkpoint: file, step and epoch of the evaluated weights.
-        run: name, seed, config_fingerprint, device, timing.
+        run: name, seed, command, config_fingerprint, device, timing.
     """
     costs = profile(module.network, datamodule.in_shape)
     return {
@@ -82,7 +82,7 @@ def collect(
         "checkpoint": checkpoint,
         **task.measured(module),
         "seed": run["seed"],
-        "command": command(),
+        "command": run["command"],
         "config_fingerprint": run["config_fingerprint"],
         "device": run["device"],
         "versions": versions(),

@@ -1,7 +1,9 @@
 """Train, choose by validation, test once, draw."""
 
+import contextlib
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -13,7 +15,7 @@ from predcnn.app import resume
 from predcnn.app.allocator import keep_memory
 from predcnn.app.build import build_trainer, check_choices, describe_device
 from predcnn.app.console import quiet_libraries, say
-from predcnn.app.files import check_writable, write_json, write_text
+from predcnn.app.files import write_json, write_text
 from predcnn.app.masked_frames import MASKED_FRAMES
 from predcnn.app.provenance import fingerprint, git_state, versions
 from predcnn.app.results import collect, write_results
@@ -41,12 +43,18 @@ def run(cfg: DictConfig, task: Task) -> float:
     """Train what ``task`` builds, test it once; returns the task's first test metric.
 
     The run directory receives config.yaml, run.json, environment.json, metrics.csv, timing.csv,
-    checkpoints/best.ckpt and last.ckpt, what the task draws, and results.json.
+    checkpoints/best.ckpt, last.ckpt and previous.ckpt, what the task draws, and results.json.
+
+    Raises:
+        Interrupted: a signal stopped the training, after its state was saved.
     """
     quiet_libraries()
-    run_dir, ckpt_path = _place(cfg)
-    cfg.run_dir = str(run_dir)
-    check_writable(run_dir)
+    with resume.place(cfg) as (run_dir, ckpt_path):
+        cfg.run_dir = str(run_dir)
+        return _run(cfg, task, run_dir, ckpt_path)
+
+
+def _run(cfg: DictConfig, task: Task, run_dir: Path, ckpt_path: Path | None) -> float:
     if cfg.keep_memory:
         keep_memory()
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
@@ -54,60 +62,67 @@ def run(cfg: DictConfig, task: Task) -> float:
     datamodule.setup("fit")
     module = task.build(cfg, datamodule)
     trainer = build_trainer(cfg, run_dir)
+    step = 0
     if ckpt_path is not None:
-        step = resume.read_state(ckpt_path, module.config)["global_step"]
-        for logger in trainer.loggers:
-            if isinstance(logger, CSVLogger):
-                logger.resume_at(step)
-    if trainer.is_global_zero:
-        _describe(cfg, run_dir, datamodule.fingerprint)
+        state = resume.read_state(ckpt_path, module.config, datamodule.fingerprint)
+        step = state["global_step"]
+    for logger in trainer.loggers:
+        if isinstance(logger, CSVLogger):
+            logger.resume_at(step)
+    trainer.callbacks.append(_Describe(cfg, run_dir, datamodule.fingerprint))
     print_start(task, module, datamodule, trainer, str(run_dir))
     started = time.perf_counter()
-    _fit(module, datamodule, trainer, ckpt_path)
-    timing = {"train_s": time.perf_counter() - started}
-    for part in trainer.callbacks:
-        timing |= part.record() if isinstance(part, Effort) else {}
-    results = _test(cfg, task, module, datamodule, trainer, timing)
+    with _said_when_stopped(trainer):
+        _fit(module, datamodule, trainer, ckpt_path)
+        timing = {"train_s": time.perf_counter() - started}
+        for part in trainer.callbacks:
+            timing |= part.record() if isinstance(part, Effort) else {}
+        results = _test(cfg, task, module, datamodule, trainer, timing)
     if trainer.is_global_zero:
         _finish(cfg, task, results, module, datamodule)
     return results["metrics"].get(task.metric, float("nan"))
 
 
-def _place(cfg: DictConfig) -> tuple[Path, str | None]:
-    """The run directory and the checkpoint to continue from."""
-    here = Path(cfg.run_dir)
-    if not cfg.resume:
-        if cfg.ckpt_path is not None and not Path(cfg.ckpt_path).exists():
-            raise FileNotFoundError(f"ckpt_path={cfg.ckpt_path}: no such file")
-        return here, cfg.ckpt_path
-    run_dir = resume.unfinished_run(cfg, here)
-    say(f"resuming {run_dir}")
-    return run_dir, cfg.ckpt_path or str(resume.last_checkpoint(run_dir))
+@contextlib.contextmanager
+def _said_when_stopped(trainer: pl.Trainer) -> Iterator[None]:
+    """Lightning answers Ctrl-C by leaving the process without a word: let it be heard above."""
+    try:
+        yield
+    except SystemExit:
+        if trainer.interrupted:
+            raise KeyboardInterrupt from None
+        raise
 
 
-def _describe(cfg: DictConfig, run_dir: Path, data_fingerprint: str) -> None:
-    write_text(run_dir / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
-    environment = {"versions": versions(), "git": git_state(), "kernels": native.describe()}
-    resume.compare_kernels(run_dir / "environment.json", environment["kernels"])
-    write_json(run_dir / "environment.json", environment)
-    resume.mark(run_dir, cfg, data_fingerprint)
+class _Describe(pl.Callback):
+    """Leave what a run is in its directory when it begins: what never began leaves nothing."""
+
+    def __init__(self, cfg: DictConfig, run_dir: Path, data_fingerprint: str) -> None:
+        self.cfg, self.run_dir, self.data_fingerprint = cfg, run_dir, data_fingerprint
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.is_global_zero:
+            self.write()
+
+    def write(self) -> None:
+        environment = {"versions": versions(), "git": git_state(), "kernels": native.describe()}
+        resume.compare_kernels(self.run_dir / "environment.json", environment["kernels"])
+        write_text(self.run_dir / "config.yaml", OmegaConf.to_yaml(self.cfg, resolve=True))
+        write_json(self.run_dir / "environment.json", environment)
+        resume.mark(self.run_dir, self.cfg, self.data_fingerprint)
 
 
 def _fit(
     module: pl.LightningModule,
     datamodule: pl.LightningDataModule,
     trainer: pl.Trainer,
-    ckpt_path: str | None,
+    ckpt_path: Path | None,
 ) -> None:
     """Train what has weights; keep what has none as it is."""
     if any(p.requires_grad for p in module.network.parameters()):
-        try:
-            trainer.fit(module, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
-        except SystemExit:
-            if trainer.interrupted:  # Ctrl-C: Lightning leaves the process without a word
-                raise KeyboardInterrupt from None
-            raise
+        trainer.fit(module, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
         return
+    next(part for part in trainer.callbacks if isinstance(part, _Describe)).write()
     trainer.strategy.connect(module)
     best = _best_checkpoint(trainer)
     best.parent.mkdir(parents=True, exist_ok=True)
@@ -144,6 +159,7 @@ def _test(
     run = {
         "name": cfg.name,
         "seed": cfg.seed,
+        "command": resume.first_command(Path(cfg.run_dir)),
         "config_fingerprint": fingerprint(cfg),
         "device": describe_device(trainer),
         "timing": timing,

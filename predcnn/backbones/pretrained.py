@@ -9,7 +9,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 from torch import nn
 
-from predcnn.visual.files import replacing
+from predcnn.files import replacing
 from predcnn.weights.files import check_keys, existing_file, read_safetensors
 
 KEY = "predcnn"

@@ -3,11 +3,10 @@
 Krizhevsky, "Learning multiple layers of features from tiny images", 2009.
 """
 
-import os
+import io
 import pickle
+import pickletools
 import tarfile
-import tempfile
-import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +15,15 @@ from typing import ClassVar
 import numpy as np
 
 from predcnn.data.files import (
+    UNREADABLE,
     FileReport,
     ImageArchive,
     KnownFile,
     altered,
-    digest,
     fetch,
     report,
 )
+from predcnn.files import digest, replacing
 
 _PIXELS = 3 * 32 * 32
 _LIMIT = 1 << 28  # bytes a batch may have; the published ones have 31 million
@@ -75,14 +75,22 @@ def read_batch(path: Path) -> np.ndarray:
     if path.stat().st_size > _LIMIT:
         raise ValueError(f"{path} has more than {_LIMIT:,} bytes: no CIFAR-10 batch")
     try:
-        with path.open("rb") as file:
-            batch = NumpyUnpickler(file, encoding="latin1").load()
+        content = path.read_bytes()
+        _check_memo(content)
+        batch = NumpyUnpickler(io.BytesIO(content), encoding="latin1").load()
     except _DAMAGED as error:
         raise ValueError(f"{path} is no CIFAR-10 Python batch, or damaged: {error}") from error
     data = batch.get("data", batch.get(b"data")) if isinstance(batch, dict) else None
     if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape[1:] != (_PIXELS,):
         raise ValueError(f"{path} holds no 'data' of type uint8 and shape (N, {_PIXELS})")
     return np.ascontiguousarray(data.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+
+
+def _check_memo(content: bytes) -> None:
+    """Refuse what makes an unpickler reserve memory for more objects than the file has bytes."""
+    for opcode, argument, _ in pickletools.genops(content):
+        if opcode.name in ("PUT", "LONG_BINPUT") and int(argument) > len(content):
+            raise pickle.UnpicklingError(f"refused: it asks for a memo of {argument:,} objects")
 
 
 def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -93,10 +101,12 @@ def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
-            images, split = archive["images"], archive["split"]
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, TypeError) as error:
+            images, split = np.asarray(archive["images"]), np.asarray(archive["split"])
+    except UNREADABLE as error:
         raise ValueError(f"{path} is damaged or lacks 'images' and 'split': {error}") from error
-    if images.dtype != np.uint8 or images.shape[1:] != (32, 32, 3) or len(split) != len(images):
+    if (images.dtype, images.shape[1:]) != (np.uint8, (32, 32, 3)) or split.shape != images.shape[
+        :1
+    ]:
         raise ValueError(
             f"{path}: 'images' is {images.dtype} {images.shape}, 'split' {split.shape}; "
             "expected uint8 (N, 32, 32, 3) and (N,)"
@@ -200,15 +210,12 @@ class CifarSet:
 
 
 def _unpack(archive: Path, folder: Path, files: list[KnownFile]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     try:
         with tarfile.open(archive) as tar:
             for known in files:
                 member = tar.extractfile(f"cifar-10-batches-py/{known.name}")
-                with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
-                    file.write(member.read() if member else b"")
-                os.chmod(file.name, 0o644)
-                os.replace(file.name, folder / known.name)
+                with replacing(folder / known.name) as temporary:
+                    temporary.write_bytes(member.read() if member else b"")
     except (tarfile.TarError, EOFError, KeyError, zlib.error) as error:
         raise ValueError(f"{archive} is truncated or damaged ({error}); delete it") from error
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from predcnn.data.clips import Clip, ClipError, Source, find_sources
 from predcnn.data.decoding import scan
-from predcnn.data.files import digest, replacing
 from predcnn.data.images import opencv
+from predcnn.files import digest, replacing
 
 log = logging.getLogger(__name__)
 
 FILE = ".predcnn_index.json"
-VERSION = 1
+VERSION = 2  # of the rules of a scan too
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Three splits as loaders for Lightning: the same data for any workers, ranks and interruptions."""
 
 import hashlib
+import os
 from collections.abc import Sequence
 
 import lightning
@@ -108,6 +109,18 @@ class SplitDataModule(lightning.LightningDataModule):
         """Every test sample once, divided among ranks like validation."""
         return self._eval_loader("test")
 
+    def on_before_batch_transfer(self, batch: object, dataloader_idx: int) -> object:
+        """Tell callbacks that the last step is over and logged, and the next has not begun.
+
+        No other moment of Lightning's training is like that: its ``on_train_batch_end`` comes
+        before the step is logged, and ``on_train_batch_start`` after the next is counted.
+        """
+        if self.trainer is not None and self.trainer.training:
+            for callback in self.trainer.callbacks:
+                if hasattr(callback, "on_between_steps"):
+                    callback.on_between_steps(self.trainer)
+        return batch
+
     @property
     def protocol(self) -> str:
         """How the splits were made."""
@@ -186,6 +199,7 @@ class SplitDataModule(lightning.LightningDataModule):
             batch_sampler=sampler,
             collate_fn=_unchanged,
             num_workers=self.num_workers,
+            worker_init_fn=_apart,
             persistent_workers=self.num_workers > 0,
             pin_memory=self.pin_memory,
             # its own, so that a loader draws nothing from the stream of drop-path and dropout
@@ -276,6 +290,12 @@ def create_datamodule(
 
 def _unchanged(batch: object) -> object:
     return batch
+
+
+def _apart(worker: int) -> None:
+    """Ctrl-C is for the process that trains: it stops its workers after its last step."""
+    if hasattr(os, "setpgrp"):  # not on Windows
+        os.setpgrp()
 
 
 def _count(name: str, value: object, least: int) -> int:

@@ -7,20 +7,27 @@ the MD5s of unpacked IDX files were computed from copies whose images were compa
 import hashlib
 import http.client
 import logging
-import os
-import tempfile
+import struct
+import tokenize
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
+from predcnn.files import CHUNK, digest, replacing
+
+UNREADABLE = (
+    ValueError, TypeError, KeyError, OSError, EOFError, MemoryError, OverflowError, SyntaxError,
+    NotImplementedError, RuntimeError, struct.error, tokenize.TokenError, zipfile.BadZipFile,
+    zlib.error,
+)  # fmt: skip
+"""What numpy raises for a damaged .npy or .npz file."""
+
 log = logging.getLogger(__name__)
 
-CHUNK = 1 << 20  # bytes read at a time
 TIMEOUT = 30  # seconds without an answer from a mirror
 
 
@@ -87,29 +94,6 @@ class ImageArchive:
     val: np.ndarray | None = None
 
 
-def digest(path: Path, algorithm: str = "sha256") -> str:
-    """Hexadecimal checksum of a file, read in pieces."""
-    state = hashlib.new(algorithm)
-    with path.open("rb") as file:
-        while piece := file.read(CHUNK):
-            state.update(piece)
-    return state.hexdigest()
-
-
-@contextmanager
-def replacing(target: Path) -> Iterator[Path]:
-    """A temporary file beside ``target`` that takes its place when the block succeeds."""
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o644)  # mkstemp makes it private
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def altered(path: Path, found: str, expected: str, hint: str = "") -> ValueError:
     """The error for a file whose MD5 is not the published one."""
     return ValueError(
@@ -126,28 +110,22 @@ def report(path: Path, status: str, verified: str) -> FileReport:
 def fetch(target: Path, urls: list[str], md5: str) -> None:
     """Download ``target`` from the first mirror that delivers it, complete or not at all.
 
-    The bytes go to a temporary file in the same folder, are compared with ``md5``, and are renamed
-    into place.
+    The bytes are compared with ``md5`` before they get the name.
 
     Raises:
         ConnectionError: no mirror could be reached, or none delivered the published bytes.
         PermissionError: the folder cannot be written.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(target) as temporary:
-        _download(temporary, target, urls, md5)
-
-
-def _download(temporary: Path, target: Path, urls: list[str], md5: str) -> None:
     failures = []
     for url in urls:
         try:
-            with temporary.open("wb") as file:
-                found = _copy(url, file)
-                os.fsync(file.fileno())
-            if found == md5:
-                return
-            failures.append(f"{url} (MD5 {found}, expected {md5})")
+            with replacing(target) as temporary:
+                found = _copy(url, temporary)
+                if found != md5:
+                    raise OSError(f"MD5 {found}, expected {md5}")
+            return
+        except PermissionError:
+            raise
         except (OSError, http.client.HTTPException) as error:  # URLError, timeouts are OSErrors
             failures.append(f"{url} ({error})")
     raise ConnectionError(
@@ -170,9 +148,9 @@ def fetch_all(folder: Path, files: tuple[KnownFile, ...], mirrors: tuple[str, ..
     return fetched
 
 
-def _copy(url: str, file: BinaryIO) -> str:
+def _copy(url: str, path: Path) -> str:
     state = hashlib.md5(usedforsecurity=False)
-    with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
+    with path.open("wb") as file, urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
         while piece := answer.read(CHUNK):
             state.update(piece)
             file.write(piece)

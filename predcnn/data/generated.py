@@ -50,6 +50,12 @@ class GeneratedSequences(SequenceDataset):
         if backgrounds is not None:
             opaque = self._sprites > OPAQUE_ABOVE
             self._sprites = np.where(opaque, np.uint8(255), self._sprites)
+        height, width = self._sprites.shape[1:]
+        if height > options.height or width > options.width:
+            raise ValueError(
+                f"pictures of {height}x{width} ({sprites.origin}) do not fit a canvas of "
+                f"{options.height}x{options.width}: set data.height and data.width"
+            )
         self.finite = split != "train"
         channels = 1 if backgrounds is None else 3
         self.in_shape = (options.frames_in, channels, options.height, options.width)

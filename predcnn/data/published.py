@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from predcnn.data.draws import stream_key
-from predcnn.data.files import CHUNK, FileReport, altered, fetch, report
+from predcnn.data.files import CHUNK, UNREADABLE, FileReport, altered, fetch, report
 from predcnn.data.noise import disturb
 from predcnn.data.sequences import SequenceDataset
 
@@ -63,8 +63,10 @@ class PublishedTest:
         """
         try:
             frames = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (ValueError, EOFError, OSError) as error:
+        except UNREADABLE as error:
             raise ValueError(f"{path} is truncated or no .npy file: {error}") from error
+        if not isinstance(frames, np.ndarray):
+            raise ValueError(f"{path} is no .npy file but an archive of several")
         fits = frames.ndim == len(self.shape) and all(
             want in (-1, have) for want, have in zip(self.shape, frames.shape, strict=True)
         )

@@ -7,9 +7,10 @@ import os
 import platform
 import shutil
 import subprocess
-import tempfile
 import warnings
 from pathlib import Path
+
+from predcnn.files import replacing
 
 SOURCES = ("deform.cpp", "depthwise.cpp", "group_norm_silu.cpp", "scan.cpp", "ssim.cpp")
 HERE = Path(__file__).resolve().parent
@@ -69,19 +70,13 @@ def _identity(compiler: str) -> str:
 
 
 def _compile(compiler: str, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(suffix=".so", dir=target.parent)
-    os.close(handle)
-    try:
-        sources = [str(HERE / source) for source in SOURCES]
+    sources = [str(HERE / source) for source in SOURCES]
+    with replacing(target) as temporary:  # processes that compile at once leave the same file
         done = subprocess.run(
-            [compiler, *FLAGS, "-o", name, *sources], capture_output=True, text=True
+            [compiler, *FLAGS, "-o", str(temporary), *sources], capture_output=True, text=True
         )
         if done.returncode:
             raise Unavailable(f"{compiler} failed: {done.stderr.strip()[-500:]}")
-        os.replace(name, target)  # processes that compile at once leave the same file
-    finally:
-        Path(name).unlink(missing_ok=True)
 
 
 @functools.cache

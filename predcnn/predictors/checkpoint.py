@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from predcnn.files import replacing
 from predcnn.predictors.create import create_predictor
 from predcnn.predictors.hub import CARD, CONFIG, WEIGHTS, folder_config, model_card, weights_file
-from predcnn.visual.files import replacing
 from predcnn.weights.files import (
     check_keys,
     read_pickle,
@@ -43,7 +44,10 @@ def save_predictor(
     state = {key: value.detach().cpu().clone() for key, value in predictor.state_dict().items()}
     state = {key: value.contiguous() for key, value in state.items()}
     with replacing(path) as temporary:
-        save_file(state, temporary, metadata={KEY: json.dumps(about)})
+        try:
+            save_file(state, temporary, metadata={KEY: json.dumps(about)})
+        except SafetensorError as error:
+            raise OSError(f"{path} cannot be written: {error}") from error
     return path
 
 
@@ -101,6 +105,9 @@ def load_predictor(
     predictor = create_predictor(config.pop("name"), **config)
     if about.get("merged", False):
         predictor.merge()
+    strange = [key for key, value in state.items() if not isinstance(value, Tensor)]
+    if strange:
+        raise ValueError(f"{path} is damaged: {strange[:3]} are no tensors")
     own = predictor.state_dict()
     check_keys(
         f"{path} does not fit the {about['config']['name']} it describes",
@@ -164,7 +171,7 @@ def _read_ckpt(path: Path) -> tuple[Mapping[str, object], dict[str, Tensor]]:
         raise ValueError(f"{path} is no checkpoint: it holds a {type(content).__name__}")
     about = _checked(path, content.get(KEY))
     state = content.get("state_dict")
-    if not isinstance(state, Mapping):
+    if not isinstance(state, Mapping) or not all(isinstance(key, str) for key in state):
         raise ValueError(f"{path} is a damaged checkpoint: it has no state_dict")
     prefix = "predictor."
     own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
@@ -175,7 +182,7 @@ def _read_safetensors(path: Path) -> tuple[Mapping[str, object], dict[str, Tenso
     metadata, state = read_safetensors(path)
     try:
         about = json.loads(metadata.get(KEY, "null"))
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} cannot be read: its description is damaged") from error
     config = folder_config(path)
     if config is None:

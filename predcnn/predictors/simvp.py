@@ -127,6 +127,9 @@ class SimVP(Predictor):
         super().__init__(in_shape, frames_out, compat=compat)
         if hid_S < 2 or hid_S % 2:
             raise ValueError(f"hid_S is even (group norm of two groups), not {hid_S}")
+        for kernel in (spatio_kernel_enc, spatio_kernel_dec):
+            if kernel < 1 or kernel % 2 == 0:
+                raise ValueError(f"a kernel of encoder and decoder has an odd size, not {kernel}")
         T, C, H, W = self.in_shape
         self.stride = 2 ** sum(strides(N_S))
         self.encoder = FrameEncoder(C, hid_S, N_S, spatio_kernel_enc)

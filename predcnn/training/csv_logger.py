@@ -12,6 +12,8 @@ import torch
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
+from predcnn.files import replacing
+
 TIMING = "timing/"
 
 
@@ -43,15 +45,19 @@ class _Table:
     def truncate(self, step: int) -> None:
         """Drop the rows from ``step`` on: a resumed run writes them again."""
         if self.path.exists():
-            self._write([row for row in self.rows() if int(row["step"]) < step])
+            kept = [row for row in self.rows() if _complete(row) and int(row["step"]) < step]
+            self._write(kept)
 
     def _write(self, rows: list[dict]) -> None:
-        temporary = self.path.with_suffix(".tmp")
-        with temporary.open("w", newline="") as file:
+        with replacing(self.path) as temporary, temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, self.columns)
             writer.writeheader()
             writer.writerows(rows)
-        os.replace(temporary, self.path)
+
+
+def _complete(row: dict[str, str]) -> bool:
+    """Whether a row was written to its end: a machine that lost its power may have cut the last."""
+    return None not in row.values() and row["step"].isdigit()
 
 
 class CSVLogger(Logger):

@@ -85,6 +85,23 @@ def scheduled(optimizer: Optimizer, schedule: Callable, trainer: "Trainer") -> d
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
 
+def check_length(trainer: "Trainer") -> None:
+    """Refuse a restored schedule that ends before this run does.
+
+    Raises:
+        ValueError: its remaining steps are fewer than the run's.
+    """
+    wanted = trainer.estimated_stepping_batches
+    for schedule in (config.scheduler for config in trainer.lr_scheduler_configs):
+        steps = getattr(schedule, "total_steps", wanted)
+        if steps < wanted:
+            raise ValueError(
+                f"the checkpoint's {type(schedule).__name__} ends after {steps:,} steps, this run "
+                f"would take {wanted:,}: keep trainer.max_epochs, or train longer with "
+                "scheduler=cosine or scheduler=constant from the start"
+            )
+
+
 def layered_optimizer(
     network: nn.Module, *, optimizer: Callable, layer_decay: float | None = None
 ) -> Optimizer:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
-from torchmetrics import MetricCollection
+from torchmetrics import MeanMetric, MetricCollection
 
 from predcnn.data import to_float
 from predcnn.metrics import video_metrics
@@ -63,7 +63,7 @@ class VideoPrediction(pl.LightningModule):
         stepwise = getattr(objective, "stepwise", None)
         self.automatic_optimization = stepwise is None or not stepwise(predictor)
         # Not submodules: LPIPS carries a network that must not enter the checkpoints.
-        self._meters: dict[str, MetricCollection] = {}
+        self._meters: dict[str, MetricCollection | MeanMetric] = {}
 
     @property
     def network(self) -> nn.Module:
@@ -97,14 +97,19 @@ class VideoPrediction(pl.LightningModule):
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
         frames = self._frames(batch, f"training step {self.global_step}")
         progress = Progress(
-            self.global_step, self.current_epoch, self.global_rank, self._total_steps
+            self.global_step,
+            self.current_epoch,
+            rank=self.global_rank,
+            ranks=self.trainer.world_size,
+            total=self._total_steps,
         )
         if self.automatic_optimization:
             parts = self.objective(self.predictor, frames, self.frames_in, progress)
         else:
             parts = self._optimise_windows(frames, progress)
         shown = {f"train/{name}": value.detach() for name, value in parts.items()}
-        self.log_dict({**shown, "train/lr": self.trainer.optimizers[0].param_groups[0]["lr"]})
+        self.log_dict(shown, sync_dist=True)
+        self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"])
         return parts["loss"]
 
     def _optimise_windows(self, frames: Tensor, progress: Progress) -> dict[str, Tensor]:
@@ -125,17 +130,19 @@ class VideoPrediction(pl.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         self._start_meters("val")
+        # Lightning's own mean is wrong where ranks have different numbers of sequences.
+        self._meters["val/loss"] = MeanMetric().to(self.device)
 
     def validation_step(self, batch: Tensor, batch_idx: int) -> None:
         frames = self._frames(batch, f"validation batch {batch_idx}")
         past, future = frames[:, : self.frames_in], frames[:, self.frames_in :]
         pred = self.predictor(past)
         loss = self.objective.frame_loss(pred, future)["loss"]
-        self.log("val/loss", loss, sync_dist=True, batch_size=len(frames))
+        self._meters["val/loss"].update(loss, len(frames))
         self._meters["val"].update(pred, future)
 
     def on_validation_epoch_end(self) -> None:
-        values = self._meters["val"].compute()
+        values = {"loss": self._meters["val/loss"].compute(), **self._meters["val"].compute()}
         self.log_dict({f"val/{name}": value for name, value in values.items()}, sync_dist=True)
 
     def on_test_epoch_start(self) -> None:

@@ -19,11 +19,12 @@ from torch import Tensor
 
 
 class Progress(NamedTuple):
-    """Where a training is: finished optimiser steps, epoch, the rank that asks, steps in all."""
+    """Where a training is: finished optimiser steps, epoch, who of how many asks, steps in all."""
 
     step: int
     epoch: int = 0
     rank: int = 0
+    ranks: int = 1
     total: int | None = None
 
 
@@ -130,8 +131,14 @@ class NeverTruth:
         return (torch.arange(steps) < frames_in).expand(batch, steps).clone()
 
 
-def _draws(seed: int, progress: Progress, shape: tuple[int, ...]) -> np.ndarray:
-    return np.random.default_rng([seed, progress.rank, progress.step]).random(shape)
+def _draws(seed: int, progress: Progress, shape: tuple[int, ...]) -> np.ndarray | float:
+    """Uniform draws; the ranks together draw what one process draws for all their sequences."""
+    draws = np.random.default_rng([seed, 0, progress.step])
+    if not shape:
+        return draws.random()
+    # rank r has every ranks-th sequence of the joint batch from the r-th on
+    joint = draws.random((shape[0] * progress.ranks, *shape[1:]))
+    return joint[progress.rank :: progress.ranks]
 
 
 def _positive(name: str, value: float) -> float:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from predcnn.visual.files import replacing
+from predcnn.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from predcnn.files import replacing
 from predcnn.visual.drawing import (
     BLUE,
     BORDER,
@@ -18,7 +19,6 @@ from predcnn.visual.drawing import (
     VERMILLION,
     colour_error,
 )
-from predcnn.visual.files import replacing
 from predcnn.visual.frames import to_rgb, to_unit
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from predcnn.files import replacing
 from predcnn.visual.drawing import FAINT, INK, PAPER, fit, font, panel_size, place, shorten, wrap
-from predcnn.visual.files import replacing
 from predcnn.visual.frames import to_rgb, to_unit
 
 MARGIN, GAP, LABEL, LINE, GROUP = 14, 4, 20, 20, 22

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from predcnn.files import replacing
 from predcnn.visual.curves import COLOURS, MARKS, plain_axes
-from predcnn.visual.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

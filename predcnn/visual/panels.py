@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from predcnn.files import replacing
 from predcnn.visual.drawing import ERROR_MAP
-from predcnn.visual.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

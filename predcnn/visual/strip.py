@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from predcnn.files import replacing
 from predcnn.visual.drawing import (
     FAINT,
     INK,
@@ -20,7 +21,6 @@ from predcnn.visual.drawing import (
     shorten,
     wrap,
 )
-from predcnn.visual.files import replacing
 from predcnn.visual.frames import absolute_error, check_clip, to_rgb
 
 MARGIN, GAP, TIMES, LINE, BAR = 14, 4, 18, 20, 44

@@ -11,6 +11,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from predcnn.files import check_seal
+
 SHOWN = 20
 
 
@@ -117,12 +119,14 @@ DAMAGE = (
 """What reading a damaged torch file raises."""
 
 
-def read_pickle(path: Path) -> object:
+def read_pickle(path: str | Path) -> object:
     """The content of a torch file, tensors and plain data only, on the CPU.
 
     Raises:
-        ValueError: truncated, of another kind, or holding more than tensors and plain data.
+        ValueError: truncated, altered since `predcnn.files.seal`, of another kind, or holding more
+            than tensors and plain data.
     """
+    check_seal(Path(path))
     try:
         with torch.serialization.safe_globals(PUBLISHED_GLOBALS):
             return torch.load(path, map_location="cpu", weights_only=True)

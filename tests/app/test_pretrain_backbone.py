@@ -14,6 +14,7 @@ from predcnn.app.pretrain_backbone import pretrain_backbone
 from predcnn.app.saved_run import task_name
 from predcnn.app.train_backbone import train_backbone
 from predcnn.weights.files import read_safetensors
+from tests.app.interruption import assert_same, final_state, train_and_kill
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 RECIPES = sorted(path.stem for path in (CONFIGS / "experiment" / "pretraining").glob("*.yaml"))
@@ -74,6 +75,21 @@ def test_a_run_leaves_weights_pictures_and_numbers_to_fine_tune_from(
     tuned = torch.load(tmp_path / "fine" / "checkpoints" / "last.ckpt", weights_only=True)
     key = "stages.3.blocks.0.mlp.fc1.weight"
     assert torch.equal(tuned["state_dict"][f"model.{key}"], read_safetensors(weights)[1][key])
+
+
+def test_resumed_equals_uninterrupted(folder, tmp_path, monkeypatch):
+    def cfg(run: Path, *more: str) -> DictConfig:
+        callbacks = ["callbacks=[default,weight_decay,sparse_mask]"]
+        callbacks += ["callbacks.sparse_mask.update_every=1"]
+        length = [f"data.root={folder}", "data.batch_size=2", "trainer.max_epochs=2"]
+        words = [*TINY, *callbacks, *length, f"run_dir={run}", *more]
+        return composed("pretrain_backbone", *words)
+
+    whole, cut = tmp_path / "whole/run", tmp_path / "cut/run"
+    pretrain_backbone(cfg(whole))
+    train_and_kill(cfg(cut), 4, monkeypatch, pretrain_backbone)
+    pretrain_backbone(cfg(tmp_path / "cut/other", "resume=true"))
+    assert_same(final_state(whole), final_state(cut))
 
 
 def test_evaluation_at_another_size_is_refused(folder, tmp_path):

@@ -10,7 +10,7 @@ from hydra import compose, initialize_config_module
 import predcnn
 from predcnn.app.evaluate import evaluate
 from predcnn.app.train_backbone import train_backbone
-from tests.app.interruption import KillAt, KilledError, assert_same
+from tests.app.interruption import assert_same, final_state, train_and_kill
 from tests.app.test_train import command_cfg, results
 from tests.data.pictures import COLOURS, write_images
 
@@ -107,27 +107,11 @@ def test_the_metrics_are_those_of_the_logits(tmp_path, pictures):
 
 
 def test_resumed_equals_uninterrupted(tmp_path, pictures, monkeypatch):
-    from predcnn.app import train as app
-
     whole, cut = tmp_path / "whole/run", tmp_path / "cut/run"
     train_backbone(cfg_of(whole, pictures, "ema=0.9"))
-    build = app.build_trainer
-
-    def deadly(cfg, run_dir):
-        trainer = build(cfg, run_dir)
-        trainer.callbacks.append(KillAt(4))
-        return trainer
-
-    with monkeypatch.context() as patch:
-        patch.setattr(app, "build_trainer", deadly)
-        with pytest.raises(KilledError):
-            train_backbone(cfg_of(cut, pictures, "ema=0.9"))
+    train_and_kill(cfg_of(cut, pictures, "ema=0.9"), 4, monkeypatch, train_backbone)
     train_backbone(cfg_of(tmp_path / "cut/other", pictures, "ema=0.9", "resume=true"))
-    states = [torch.load(r / "checkpoints/last.ckpt", weights_only=True) for r in (whole, cut)]
-    for key in ("state_dict", "optimizer_states"):
-        assert_same(states[0][key], states[1][key])
-    assert results(whole)["metrics"] == results(cut)["metrics"]
-    assert (whole / "metrics.csv").read_text() == (cut / "metrics.csv").read_text()
+    assert_same(final_state(whole), final_state(cut))
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,9 @@ def test_every_schedule_repeats_itself_and_starts_with_truth(schedule):
         assert torch.equal(use, schedule(Progress(step, epoch=3), 5, 4, 9))
 
 
-def test_ranks_draw_apart():
-    schedule = ScheduledSampling(steps=100)
-    assert not torch.equal(schedule(Progress(50), 9, 2, 9), schedule(Progress(50, rank=1), 9, 2, 9))
+def test_ranks_together_draw_what_one_process_does():
+    for schedule in (ReverseScheduledSampling(steps=100), TeacherCoin(decay=0.5)):
+        whole = schedule(Progress(50, epoch=1), 8, 2, 9)
+        for rank in range(2):
+            part = schedule(Progress(50, epoch=1, rank=rank, ranks=2), 4, 2, 9)
+            assert torch.equal(part, whole[rank::2])

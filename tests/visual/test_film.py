@@ -7,9 +7,9 @@ import pytest
 import torch
 from PIL import Image, ImageSequence
 
+from predcnn.files import replacing
 from predcnn.visual import comparison_frames, import_cv2, write_gif, write_mp4
 from predcnn.visual.drawing import INK, PAPER, colour_error
-from predcnn.visual.files import replacing
 
 
 def read_gif(path):

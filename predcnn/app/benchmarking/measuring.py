@@ -16,7 +16,7 @@ from predcnn.app.files import write_json
 from predcnn.app.saved_run import SavedRun, data_of, load_run
 from predcnn.costs import peak_memory, throughput
 from predcnn.data import to_float
-from predcnn.visual.files import replacing
+from predcnn.files import replacing
 
 ENOUGH_S = 30.0
 SHOWN = 0

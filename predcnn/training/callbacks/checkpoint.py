@@ -1,19 +1,29 @@
-"""checkpoints/best.ckpt by validation and checkpoints/last.ckpt for the resume."""
+"""checkpoints/best.ckpt by validation, checkpoints/last.ckpt for the resume and the one before."""
 
 import math
 import os
+import signal
 import time
 from pathlib import Path
 
 import lightning.pytorch as pl
+from lightning.fabric.plugins.environments import SLURMEnvironment
 from lightning.pytorch.callbacks import Checkpoint as LightningCheckpoint
+
+from predcnn.files import remove_leftovers
+from predcnn.training.interruption import Interrupted, StopSignals, requeue_slurm_job
+from predcnn.training.optim import check_length
+
+BEST, LAST, PREVIOUS, NEXT = "best.ckpt", "last.ckpt", "previous.ckpt", "next.ckpt"
 
 
 class Checkpoint(LightningCheckpoint):
-    """Keep the best weights by validation and the newest state of the run.
+    """Keep the best weights by validation, the newest state of the run and the state before it.
 
-    Both are written to a temporary file first and renamed: a run that is killed while it writes
-    leaves the checkpoint before it.
+    A run that is killed while it writes leaves the checkpoint before it. States are saved after a
+    validation and between two steps, where all of the last step is logged and a resume repeats
+    nothing: see `on_between_steps`. Ctrl-C, SIGTERM and SLURM's requeue signal end the training
+    with `Interrupted` at the next such moment.
 
     Args:
         dirpath: the folder; None means ``checkpoints`` in the run directory (the trainer's root).
@@ -39,16 +49,17 @@ class Checkpoint(LightningCheckpoint):
         self.every_minutes = every_minutes
         self.best_score = math.inf
         self.best_step = 0
+        self.signals = StopSignals()
         self._saved_at = time.monotonic()
         self._saved_step = -1
 
     @property
     def best_path(self) -> Path:
-        return self._folder / "best.ckpt"
+        return self._folder / BEST
 
     @property
     def last_path(self) -> Path:
-        return self._folder / "last.ckpt"
+        return self._folder / LAST
 
     @property
     def _folder(self) -> Path:
@@ -74,6 +85,17 @@ class Checkpoint(LightningCheckpoint):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not self.best_path.exists():  # continued elsewhere: an old score would win without file
             self.best_score, self.best_step = math.inf, 0
+        if trainer.is_global_zero:
+            remove_leftovers(self._folder)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        check_length(trainer)
+        # Lightning's own handlers save in the middle of a step or not at all.
+        requeue = _requeue_signal(trainer)
+        self.signals.watch(*([] if requeue is None else [requeue]))
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        self.signals.release()
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.sanity_checking or trainer.state.fn != "fit":
@@ -81,42 +103,62 @@ class Checkpoint(LightningCheckpoint):
         score = float(trainer.callback_metrics[self.monitor]) * self.sign
         if score < self.best_score:
             self.best_score, self.best_step = score, trainer.global_step
-            self._save(trainer, self.best_path)
-        self._save(trainer, self.last_path)
+            trainer.save_checkpoint(self.best_path)
+        self.save_last(trainer)
+        if self._asked_to_stop(trainer):
+            self._stop(trainer)
 
-    def on_train_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: object,
-        batch: object,
-        batch_idx: int,
-    ) -> None:
-        # The ranks agree on the time now and then, and gradients that still add up are not saved.
-        done = batch_idx + 1
-        if done % max(1, trainer.log_every_n_steps) or done % trainer.accumulate_grad_batches:
+    def on_between_steps(self, trainer: pl.Trainer) -> None:
+        """Save or stop if it is time; called by the data module when it hands over the next batch.
+
+        Not before the first batch of an epoch or after a validation, where Lightning would validate
+        once more, and not while gradients add up. Several processes agree every
+        ``trainer.log_every_n_steps`` batches.
+        """
+        batches = trainer.fit_loop.epoch_loop.batch_progress
+        done = batches.current.completed
+        counted = batches.total if trainer.check_val_every_n_epoch is None else batches.current
+        every = trainer.val_check_batch  # None: by the clock
+        validated = every not in (None, math.inf) and counted.completed % every == 0
+        if done == 0 or validated or done % trainer.accumulate_grad_batches:
             return
+        if trainer.world_size > 1 and done % max(1, trainer.log_every_n_steps):
+            return
+        if self._asked_to_stop(trainer):
+            self.save_last(trainer)
+            self._stop(trainer)
         waited = time.monotonic() - self._saved_at >= 60 * self.every_minutes
         if trainer.strategy.broadcast(waited):
-            self._save(trainer, self.last_path)
+            self.save_last(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._saved_step != trainer.global_step:  # ended between two validations
-            self._save(trainer, self.last_path)
+            self.save_last(trainer)
         if not self.best_path.exists():
-            self._save(trainer, self.best_path)
+            trainer.save_checkpoint(self.best_path)
 
-    def _save(self, trainer: pl.Trainer, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".tmp")
-        trainer.save_checkpoint(temporary)
+    def save_last(self, trainer: pl.Trainer) -> None:
+        """Save the state of the run; the one before stays as previous.ckpt."""
+        new = self._folder / NEXT
+        trainer.save_checkpoint(new)
         if trainer.is_global_zero:
-            with temporary.open("rb+") as file:
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
+            if self.last_path.exists():
+                os.replace(self.last_path, self._folder / PREVIOUS)
+            os.replace(new, self.last_path)
         trainer.strategy.barrier()
         self._saved_at = time.monotonic()
         self._saved_step = trainer.global_step
+
+    def _asked_to_stop(self, trainer: pl.Trainer) -> bool:
+        received = self.signals.received is not None
+        return bool(trainer.strategy.reduce_boolean_decision(received, all=False))
+
+    def _stop(self, trainer: pl.Trainer) -> None:
+        # another process may have been asked
+        number = self.signals.received or signal.SIGTERM
+        if number == _requeue_signal(trainer) and trainer.is_global_zero:
+            requeue_slurm_job()
+        raise Interrupted(number, f"after step {trainer.global_step}, saved in {self.last_path}")
 
     def state_dict(self) -> dict[str, float | int]:
         return {"best_score": self.best_score, "best_step": self.best_step}
@@ -124,3 +166,11 @@ class Checkpoint(LightningCheckpoint):
     def load_state_dict(self, state_dict: dict[str, float | int]) -> None:
         self.best_score = float(state_dict["best_score"])
         self.best_step = int(state_dict["best_step"])
+
+
+def _requeue_signal(trainer: pl.Trainer) -> signal.Signals | None:
+    # a strategy of one device has none that is public
+    environment = trainer._accelerator_connector.cluster_environment
+    if isinstance(environment, SLURMEnvironment) and environment.auto_requeue:
+        return environment.requeue_signal
+    return None

@@ -3,6 +3,7 @@
 import time
 
 import lightning.pytorch as pl
+from lightning.pytorch.utilities.data import extract_batch_size
 
 
 class Effort(pl.Callback):
@@ -47,7 +48,7 @@ class Effort(pl.Callback):
         self.cpu_s += cpu - self._mark[1]
         self._mark = (wall, cpu)
         self.steps = trainer.global_step
-        self.sequences += len(batch) * trainer.world_size
+        self.sequences += extract_batch_size(batch) * trainer.world_size
 
     def state_dict(self) -> dict[str, float | int]:
         return self.record()

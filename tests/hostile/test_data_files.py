@@ -1,0 +1,273 @@
+"""Data files that are damaged, foreign or malicious."""
+
+import gzip
+import io
+import pickle
+import struct
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from predcnn.data import create_datamodule
+from predcnn.data.cifar import CIFAR10, read_batch, read_npz
+from predcnn.data.idx import MNIST
+from predcnn.data.moving_mnist import MovingMNIST
+from tests.data.writers import idx_bytes, write_batch, write_mnist
+from tests.hostile.harness import Payload, refused
+
+NAME = "train-images-idx3-ubyte"
+
+
+def header(*numbers: int) -> bytes:
+    return struct.pack(f">{len(numbers)}i", *numbers)
+
+
+IDX = {
+    "empty": (b"", "truncated: 0 bytes"),
+    "one byte": (b"\0", "truncated: 1 bytes"),
+    "header only": (header(0x803, 1, 28, 28), "truncated or damaged"),
+    "labels": (header(0x801, 10) + bytes(18), "no IDX file of images"),
+    "floats": (header(0xD03, 1, 2, 2) + bytes(16), "no IDX file of images"),
+    "four axes": (header(0x804, 1, 1, 2, 2) + bytes(4), "no IDX file of images"),
+    "little-endian": (struct.pack("<4i", 0x803, 1, 2, 2) + bytes(4), "no IDX file of images"),
+    "no images": (header(0x803, 0, 28, 28), "no IDX file of images"),
+    "negative count": (header(0x803, -3, 28, 28), "no IDX file of images"),
+    "negative height": (header(0x803, 3, -28, 28), "no IDX file of images"),
+    "two billion images": (header(0x803, 2**31 - 1, 28, 28), "header announces"),
+    "sizes that overflow": (header(0x803, 2**31 - 1, 2**31 - 1, 2**31 - 1), "header announces"),
+    "a byte too few": (idx_bytes()[:-1], "truncated or damaged"),
+    "a byte too many": (idx_bytes() + b"\0", "truncated or damaged"),
+    "a web page": (b"<!DOCTYPE html><html>404</html>", "no IDX file of images"),
+    "packed without the ending": (gzip.compress(idx_bytes()), "no IDX file of images"),
+    "a pickle": (pickle.dumps(list(range(20))), "no IDX file of images"),
+    "zeros": (bytes(100), "no IDX file of images"),
+}
+PACKED = {
+    "empty": (b"", "truncated"),
+    "not packed": (idx_bytes(), "truncated or damaged"),
+    "cut": (gzip.compress(idx_bytes())[:900], "truncated or damaged"),
+    "another checksum": (gzip.compress(idx_bytes())[:-8] + bytes(8), "truncated or damaged"),
+    "rubbish behind": (gzip.compress(idx_bytes()) + b"rubbish", "truncated or damaged"),
+    "packed twice": (gzip.compress(gzip.compress(idx_bytes())), "no IDX file of images"),
+}
+
+
+@pytest.mark.parametrize(("content", "says"), IDX.values(), ids=IDX.keys())
+def test_idx(tmp_path, content, says):
+    (tmp_path / NAME).write_bytes(content)
+    refused(lambda: MNIST.load(tmp_path, with_test=False, verify=False), says, tmp_path)
+
+
+@pytest.mark.parametrize(("content", "says"), PACKED.values(), ids=PACKED.keys())
+def test_packed_idx(tmp_path, content, says):
+    (tmp_path / f"{NAME}.gz").write_bytes(content)
+    refused(lambda: MNIST.load(tmp_path, with_test=False, verify=False), says, tmp_path)
+
+
+def test_a_packed_file_that_fills_the_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr("predcnn.data.idx._LIMIT", 1 << 20)
+    (tmp_path / f"{NAME}.gz").write_bytes(gzip.compress(bytes(1 << 24)))
+    refused(lambda: MNIST.load(tmp_path, with_test=False, verify=False), "unpacks to", tmp_path)
+
+
+@pytest.mark.parametrize("size", [(65, 28), (28, 65), (1000, 1000)], ids=str)
+def test_pictures_larger_than_the_canvas(tmp_path, size):
+    for part in ("train", "t10k"):
+        pixels = np.zeros((24, *size), np.uint8)
+        (tmp_path / f"{part}-images-idx3-ubyte").write_bytes(idx_bytes(pixels))
+    module = create_datamodule("moving_mnist", root=str(tmp_path), source="mnist", verify=False)
+    refused(module.setup, "do not fit", tmp_path)
+
+
+def pickled(content: object, protocol: int = 2) -> bytes:
+    return pickle.dumps(content, protocol=protocol)
+
+
+ROWS = np.zeros((2, 3072), np.uint8)
+BATCHES = {
+    "empty": (b"", "no CIFAR-10 Python batch"),
+    "text": (b"hello", "no CIFAR-10 Python batch"),
+    "a list": (pickled([1, 2]), "no 'data'"),
+    "no data": (pickled({"labels": [1]}), "no 'data'"),
+    "data is text": (pickled({"data": "abc"}), "no 'data'"),
+    "floats": (pickled({"data": ROWS.astype(np.float32)}), "no 'data'"),
+    "one axis": (pickled({"data": ROWS[0]}), "no 'data'"),
+    "CIFAR-sized but short rows": (pickled({"data": ROWS[:, :3071]}), "no 'data'"),
+    "three axes": (pickled({"data": ROWS[None]}), "no 'data'"),
+    "objects": (pickled({"data": np.array([object()], object)}), "no CIFAR-10 Python batch"),
+    "cut": (pickled({"data": ROWS})[:3000], "no CIFAR-10 Python batch"),
+    "unknown protocol": (b"\x80\x63.", "no CIFAR-10 Python batch"),
+    "an empty stack": (b".", "no CIFAR-10 Python batch"),
+    "an unknown memo": (b"h\x05.", "no CIFAR-10 Python batch"),
+    "a name of another module": (b"cos\nsystem\n(S'true'\ntR.", "asks for os.system"),
+    "a name of builtins": (b"cbuiltins\neval\n(S'1'\ntR.", "asks for builtins.eval"),
+    "a dotted name": (b"\x80\x04\x8c\x05numpy\x8c\x0dndarray.dump_\x93.", "asks for numpy"),
+    "another encoding": (b"c_codecs\nencode\n(S'a'\nS'hex'\ntR.", "asks for the encoding"),
+    "a memo of gigabytes": (b"\x80\x02}r\xff\xff\xff\x28.", "asks for a memo"),
+    "a length of 2 GiB": (b"\x80\x02B\xff\xff\xff\x7fabc.", "no CIFAR-10 Python batch"),
+    "a negative length": (b"\x80\x02T\xff\xff\xff\xffabc.", "no CIFAR-10 Python batch"),
+}
+
+
+@pytest.mark.parametrize(("content", "says"), BATCHES.values(), ids=BATCHES.keys())
+def test_cifar_batches(tmp_path, content, says):
+    path = tmp_path / "data_batch_1"
+    path.write_bytes(content)
+    refused(lambda: read_batch(path), says, tmp_path)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_malicious_batch_is_not_executed(tmp_path, protocol):
+    path = tmp_path / "data_batch_1"
+    path.write_bytes(pickled({"data": ROWS, "labels": Payload(tmp_path)}, protocol))
+    refused(lambda: read_batch(path), "asks for", tmp_path)
+
+
+def archive(**arrays: object) -> bytes:
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+def member(content: bytes, name: str = "images.npy") -> bytes:
+    """An .npz whose two members are ``content``."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as packed:
+        packed.writestr(name, content)
+        packed.writestr("split.npy", content)
+    return file.getvalue()
+
+
+def npy(shape: str, descr: str = "'|u1'", data: bytes = b"", version: bytes = b"\1\0") -> bytes:
+    """An .npy file with a header of one's choice."""
+    text = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}".encode()
+    text += b" " * (-(len(text) + 11) % 64) + b"\n"
+    size = struct.pack("<H" if version == b"\1\0" else "<I", len(text))
+    return b"\x93NUMPY" + version + size + text + data
+
+
+IMAGES, SPLIT = np.zeros((3, 32, 32, 3), np.uint8), np.array([0, 0, 1])
+GOOD = archive(images=IMAGES, split=SPLIT)
+ARCHIVES = {
+    "empty": (b"", "is damaged or lacks"),
+    "text": (b"no archive", "is damaged or lacks"),
+    "cut": (GOOD[:-200], "is damaged or lacks"),
+    "a flipped bit": (GOOD[:300] + b"\x40" + GOOD[301:], "is damaged or lacks"),
+    "no members": (archive(), "is damaged or lacks"),
+    "images only": (archive(images=IMAGES), "is damaged or lacks"),
+    "split only": (archive(split=SPLIT), "is damaged or lacks"),
+    "one array": (npy("(3,)", data=b"abc"), "is damaged or lacks"),
+    "floats": (archive(images=IMAGES.astype(float), split=SPLIT), "expected uint8"),
+    "grey": (archive(images=IMAGES[..., 0], split=SPLIT), "expected uint8"),
+    "channels first": (archive(images=IMAGES.swapaxes(1, 3)[:, :, :9], split=SPLIT), "expected"),
+    "split too short": (archive(images=IMAGES, split=SPLIT[:2]), "expected uint8"),
+    "split is a number": (archive(images=IMAGES, split=np.array(3)), "expected|lacks"),
+    "all training": (archive(images=IMAGES, split=SPLIT * 0), "must mark"),
+    "no images": (archive(images=IMAGES[:0], split=SPLIT[:0]), "must mark"),
+    "an array of 8 TiB": (member(npy("(8796093022208,)")), "is damaged or lacks"),
+    "a shape that overflows": (member(npy("(9223372036854775807, 9)")), "is damaged or lacks"),
+    "a negative shape": (member(npy("(-1,)")), "is damaged or lacks"),
+    "a shape of code": (member(npy("__import__('os').getpid()")), "is damaged or lacks"),
+    "an unknown type": (member(npy("(1,)", "'|z9'")), "is damaged or lacks"),
+    "an endless header": (member(npy("(" * 500)), "is damaged or lacks"),
+    "no header": (member(b"\x93NUMPY"), "is damaged or lacks"),
+    "members that are no arrays": (member(b"hello"), "expected uint8"),
+}
+
+
+@pytest.mark.parametrize(("content", "says"), ARCHIVES.values(), ids=ARCHIVES.keys())
+def test_npz(tmp_path, content, says):
+    path = tmp_path / "cifar10.npz"
+    path.write_bytes(content)
+    refused(lambda: read_npz(path), says, tmp_path)
+
+
+def test_a_malicious_npz_is_not_executed(tmp_path):
+    path = tmp_path / "cifar10.npz"
+    objects = np.array([Payload(tmp_path)], dtype=object)
+    path.write_bytes(archive(images=objects, split=objects))
+    refused(lambda: read_npz(path), "is damaged or lacks", tmp_path)
+
+
+TEST = MovingMNIST.published
+FRAMES = np.zeros((20, 3, 64, 64), np.uint8)
+
+
+def saved(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+PUBLISHED = {
+    "empty": (b"", "truncated or no .npy"),
+    "magic only": (b"\x93NUMPY\1\0", "truncated or no .npy"),
+    "cut": (saved(FRAMES)[:-1], "truncated or no .npy"),
+    "text": (b"no array", "truncated or no .npy"),
+    "an archive": (archive(frames=FRAMES), "expected|no .npy"),
+    "two axes": (saved(FRAMES[0, 0]), "expected"),
+    "sequences first": (saved(FRAMES.swapaxes(0, 1)), "expected"),
+    "frames of 32": (saved(FRAMES[..., :32]), "expected"),
+    "ten frames": (saved(FRAMES[:10]), "expected"),
+    "int64": (saved(FRAMES.astype(np.int64)), "expected"),
+    "float64": (saved(FRAMES.astype(np.float64)), "expected"),
+    "complex": (saved(FRAMES.astype(np.complex64)), "expected"),
+    "text cells": (saved(FRAMES.astype("U1")), "expected"),
+    "no sequences": (saved(FRAMES[:, :0]), "expected|no .npy|sequences"),
+    "16 TiB": (npy("(20, 268435456, 64, 64)"), "truncated or no .npy"),
+    "a shape that overflows": (npy("(20, 9223372036854775807, 64, 64)"), "truncated or no .npy"),
+    "a shape of text": (npy("('a',)"), "truncated or no .npy"),
+    "a type of code": (npy("(1,)", "__import__('os')"), "truncated or no .npy"),
+    "version 9": (npy("(1,)", version=b"\x09\0"), "truncated or no .npy"),
+    "a header of 4 GiB": (b"\x93NUMPY\2\0\xff\xff\xff\xff{", "truncated or no .npy"),
+}
+
+
+def published(folder: Path):
+    options = {"protocol": "openstl", "verify": False, "root": str(folder)}
+    return create_datamodule("moving_mnist", **options)
+
+
+@pytest.mark.parametrize(("content", "says"), PUBLISHED.values(), ids=PUBLISHED.keys())
+def test_published_npy(tmp_path, content, says):
+    (tmp_path / TEST.name).write_bytes(content)
+    refused(lambda: published(tmp_path).split("test"), says, tmp_path)
+
+
+def test_a_malicious_npy_is_not_executed(tmp_path):
+    np.save(tmp_path / TEST.name, np.array([Payload(tmp_path)], object), allow_pickle=True)
+    refused(lambda: published(tmp_path).split("test"), "truncated or no .npy", tmp_path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1.0, 256.0, 0.5], ids=str)
+def test_published_floats_that_are_no_pixels(tmp_path, value):
+    frames = np.zeros((20, 2, 64, 64), np.float32)
+    frames[3, 1, 5, 5] = value
+    np.save(tmp_path / TEST.name, frames)
+    split = published(tmp_path).split("test")
+    refused(lambda: split.batch(0, [1]), "no whole numbers in 0..255", tmp_path)
+
+
+def test_links_folders_and_names_that_are_no_files(tmp_path):
+    (tmp_path / NAME).symlink_to(NAME)  # to itself
+    (tmp_path / "data_batch_1").mkdir()
+    (tmp_path / TEST.name).mkdir()
+    options = {"root": str(tmp_path), "verify": False}
+    refused(create_datamodule("moving_mnist", source="mnist", **options).setup, NAME, tmp_path)
+    refused(create_datamodule("mmnist_cifar", source="cifar10", **options).setup, "cifar", tmp_path)
+    assert CIFAR10.locate(tmp_path) is None
+    assert TEST.locate(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    "name", ["ünïcödé 数字 🙂", "a b\tc", "x" * 200, "-rf", "a'b\"c$HOME"], ids=ascii
+)
+def test_strange_folder_names_work(tmp_path, name):
+    root = tmp_path / name
+    write_mnist(root)
+    write_batch(root / "cifar-10-batches-py/data_batch_1")
+    write_batch(root / "cifar-10-batches-py/test_batch")
+    module = create_datamodule("mmnist_cifar", root=str(root), verify=False)
+    assert module.split("train").batch(0, [0]).shape == (1, 20, 3, 64, 64)
