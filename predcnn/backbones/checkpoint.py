@@ -9,7 +9,13 @@ from torch import Tensor, nn
 
 from predcnn.backbones.create import create_backbone
 from predcnn.registry import BACKBONES
-from predcnn.weights.files import check_keys, existing_file, read_pickle, strip_prefixes
+from predcnn.weights.files import (
+    check_keys,
+    existing_file,
+    no_larger_than,
+    read_pickle,
+    strip_prefixes,
+)
 
 KEY = "predcnn"
 TASK = "classification"
@@ -47,6 +53,8 @@ def read_classifier(path: str | Path) -> tuple[Mapping[str, object], dict[str, T
     config, state = about.get("config"), content.get("state_dict")
     if not isinstance(config, Mapping) or not isinstance(state, Mapping):
         raise ValueError(f"{path} is a damaged checkpoint: it has no config or no state_dict")
+    if not all(isinstance(key, str) for key in (*config, *state)):
+        raise ValueError(f"{path} is a damaged checkpoint: its keys are no names")
     own = {k.removeprefix("model."): v for k, v in state.items() if k.startswith("model.")}
     told = {"step": content.get("global_step", 0), "epoch": content.get("epoch", 0)}
     return {**about, **told}, strip_prefixes(own, ("_orig_mod.",))
@@ -74,7 +82,8 @@ def load_backbone(
             f"{path} is built from {name!r}, which is no backbone of this package or timm: say "
             "trusted=True (on the command line trusted=true) to import what it names"
         )
-    backbone = create_backbone(**config)
+    with no_larger_than(state, config, path):
+        backbone = create_backbone(**config)
     expected = {key: value.shape for key, value in backbone.state_dict().items()}
     check_keys(f"{path} does not fit the {name} it describes", state, expected)
     backbone.load_state_dict(state)

@@ -57,7 +57,7 @@ def read_pretrained(path: object) -> dict[str, object] | None:
     metadata, _ = read_safetensors(existing_file(path))
     try:
         about = json.loads(metadata.get(KEY, "null"))
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} cannot be read: its description is damaged") from error
     return about if isinstance(about, dict) and about.get("task") == TASK else None
 

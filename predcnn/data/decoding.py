@@ -4,7 +4,6 @@ A scan decodes every frame, so that what training meets later was seen to decode
 """
 
 import functools
-import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from types import ModuleType
 import numpy as np
 
 from predcnn.data.clips import Clip, ClipError, Source, picture_files
+from predcnn.data.files import UNREADABLE
 from predcnn.data.gif import is_whole_gif
 from predcnn.data.images import opencv
 from predcnn.data.scenes import cuts, thumbnail
@@ -210,8 +210,8 @@ def _loaded(path: Path, _changed: int) -> dict[str, np.ndarray]:
         if isinstance(content, np.ndarray):
             return {"": content}
         with content:
-            return {key: content[key] for key in content.files}
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            return {key: np.asarray(content[key]) for key in content.files}
+    except UNREADABLE as error:
         raise ClipError(f"is damaged, truncated or no array of numbers: {error}") from error
 
 

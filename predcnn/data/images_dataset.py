@@ -6,13 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from timm.data import create_transform
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from predcnn.data.draws import stream_key
 from predcnn.data.images_options import ImageFolderOptions
+from predcnn.data.pictures import read_image
 from predcnn.data.sequences import Key
 from predcnn.data.streams import borrowed_randomness, seed_process
 
@@ -80,17 +81,6 @@ class ImageSplit(Dataset):
         if self.train:
             seed_process(stream_key(self.seed, "augment", epoch, index))
         return self.transform(read_image(os.fsdecode(self._paths[index])))
-
-
-def read_image(path: str) -> Image.Image:
-    """A file as an RGB image; ValueError names one that is damaged or no image."""
-    try:
-        with Image.open(path) as image:
-            return image.convert("RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-        if isinstance(error, FileNotFoundError | PermissionError):
-            raise
-        raise ValueError(f"{path} cannot be read: it is damaged or no image ({error})") from error
 
 
 def training_transform(options: ImageFolderOptions) -> Callable[[Image.Image], Tensor]:

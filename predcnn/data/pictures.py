@@ -35,20 +35,24 @@ def photographs(count: int, size: int) -> tuple[Tensor, list[str]]:
     return torch.stack(pictures), names
 
 
+def read_image(path: str | Path) -> Image.Image:
+    """A file as an RGB image; ValueError names one that is damaged or no image."""
+    try:
+        with Image.open(path) as image:
+            return image.convert("RGB")
+    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+        if isinstance(error, FileNotFoundError | PermissionError):
+            raise
+        raise ValueError(f"{path} cannot be read: it is damaged or no image ({error})") from error
+
+
 def read_pictures(paths: list[Path], size: int) -> Tensor:
     """Image files as RGB (N, 3, size, size) in [0, 1]: the largest square in the middle of each.
 
     Raises:
         ValueError: a file that is no picture.
     """
-    pictures = []
-    for path in paths:
-        try:
-            with Image.open(path) as file:
-                pictures.append(_square(file.convert("RGB"), size, 0))
-        except UnidentifiedImageError as error:
-            raise ValueError(f"{path} is no picture") from error
-    return torch.stack(pictures)
+    return torch.stack([_square(read_image(path), size, 0) for path in paths])
 
 
 def find_pictures(folder: str | Path) -> list[Path]:

@@ -21,7 +21,7 @@ class Records:
 
     Attributes:
         rows: the records in the order they were written.
-        damaged: numbers of lines that are no JSON, from 1: a writer was killed in the middle.
+        damaged: numbers of lines that are no record, from 1: a writer was killed in the middle.
     """
 
     rows: list[dict]
@@ -72,7 +72,9 @@ def read(path: str | Path) -> Records:
             continue
         try:
             record = json.loads(line)
-        except ValueError:  # not JSON, or half a character
+        except (ValueError, RecursionError):  # not JSON, or half a character
+            record = None
+        if not isinstance(record, dict):
             damaged.append(number)
             continue
         if record.get("schema") != SCHEMA:

@@ -15,6 +15,7 @@ from predcnn.predictors.create import create_predictor
 from predcnn.predictors.hub import CARD, CONFIG, WEIGHTS, folder_config, model_card, weights_file
 from predcnn.weights.files import (
     check_keys,
+    no_larger_than,
     read_pickle,
     read_safetensors,
     strip_prefixes,
@@ -102,12 +103,10 @@ def load_predictor(
     config = dict(about["config"])
     if not trusted:
         _check_imported(path, config)
-    predictor = create_predictor(config.pop("name"), **config)
+    with no_larger_than(state, config, path):
+        predictor = create_predictor(config.pop("name"), **config)
     if about.get("merged", False):
         predictor.merge()
-    strange = [key for key, value in state.items() if not isinstance(value, Tensor)]
-    if strange:
-        raise ValueError(f"{path} is damaged: {strange[:3]} are no tensors")
     own = predictor.state_dict()
     check_keys(
         f"{path} does not fit the {about['config']['name']} it describes",
@@ -135,6 +134,10 @@ def start_from_predictor(predictor: nn.Module, path: str | Path) -> None:
 
 def _check_imported(path: Path, config: Mapping[str, object]) -> None:
     """ValueError if the file would have a module imported that nobody imported yet."""
+    if "translator_weights" in config:
+        raise ValueError(
+            f"{path} names another file to load: a saved predictor has its own weights"
+        )
     blocks = config.get("translator", ())
     names = [config["name"], *([blocks] if isinstance(blocks, str) else blocks)]
     for name in names:

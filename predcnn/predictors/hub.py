@@ -72,7 +72,7 @@ def folder_config(weights: Path) -> Mapping[str, object] | None:
         return None
     try:
         config = json.loads(place.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{place} is no JSON: {error}") from error
     if not isinstance(config, Mapping) or "name" not in config or "in_shape" not in config:
         raise ValueError(

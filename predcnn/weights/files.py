@@ -4,16 +4,21 @@ import argparse
 import difflib
 import pickle
 import struct
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from predcnn.files import check_seal
 
 SHOWN = 20
+LARGEST = 1 << 20  # size that an option of a network may have
+SLACK = 8  # how much larger than its weights a network may be while it is built
 
 
 class KeyMismatchError(ValueError):
@@ -59,6 +64,9 @@ def check_keys(
     what: str, given: Mapping[str, Tensor], expected: Mapping[str, Sequence[int]]
 ) -> None:
     """Raise `KeyMismatchError` unless ``given`` has just the keys and shapes of ``expected``."""
+    strange = [key for key, value in given.items() if not isinstance(value, Tensor)]
+    if strange:
+        raise ValueError(f"{what}: {strange[:3]} are no tensors")
     missing = [key for key in expected if key not in given]
     unexpected = [key for key in given if key not in expected]
     misshaped = [
@@ -68,6 +76,52 @@ def check_keys(
     ]
     if missing or unexpected or misshaped:
         raise KeyMismatchError(what, missing, unexpected, misshaped)
+
+
+@contextmanager
+def no_larger_than(
+    state: Mapping[str, object], config: Mapping[str, object], path: Path
+) -> Iterator[None]:
+    """Stop building the network of ``config`` once it is far larger than ``state``, its weights.
+
+    So a file that describes a billion layers or a petabyte costs neither time nor memory.
+
+    Raises:
+        ValueError: it is.
+    """
+    largest = max(_integers(config), default=0)
+    if largest > LARGEST:
+        raise ValueError(f"{path} is damaged: no network has a size of {largest:,}")
+    sizes = [value.numel() for value in state.values() if isinstance(value, Tensor)]
+    # what is merged or shared is built in parts first
+    tensors, numbers = SLACK * len(sizes) + 1_000, SLACK * sum(sizes) + 1_000_000
+    builder = threading.get_ident()
+
+    def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        nonlocal tensors, numbers
+        if parameter is None or threading.get_ident() != builder:
+            return
+        tensors, numbers = tensors - 1, numbers - parameter.numel()
+        if tensors < 0 or numbers < 0:
+            raise ValueError(
+                f"{path} describes a network far larger than its {len(sizes):,} weights"
+            )
+
+    handle = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _integers(value: object) -> Iterator[int]:
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, int):
+        yield value
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _integers(item)
 
 
 def existing_file(path: str | Path) -> Path:

@@ -18,24 +18,36 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
+from PIL import Image
 
 import predcnn
 from predcnn.data.cifar import read_batch, read_npz
+from predcnn.data.clips import find_sources
+from predcnn.data.decoding import scan
 from predcnn.data.idx import parse_idx, unpack
 from predcnn.data.moving_mnist import MovingMNIST
+from predcnn.data.pictures import read_image
 from predcnn.files import seal
+from predcnn.leaderboard.records import read
 from predcnn.weights.files import read_pickle, read_safetensors
 
 HOME = str(Path(predcnn.__file__).parent)
 SLOW = 5.0  # seconds
+TRIED: list[int] = []
 Reader = Callable[[Path], object]
 
 
 def idx(path: Path) -> np.ndarray:
     """An IDX file as the data set reads it."""
     return parse_idx(unpack(path), path)
+
+
+def clip(path: Path) -> object:
+    """Every frame of a recording."""
+    return [scan(source, path.name) for source in find_sources(path)]
 
 
 def _saved(save: Callable, *what: object, **named: object) -> bytes:
@@ -89,6 +101,19 @@ def targets(folder: Path) -> dict[str, tuple[Reader, str, list[bytes]]]:
         "checkpoint": (predcnn.load_predictor, "weights.ckpt", [ckpt]),
         "safetensors": (read_safetensors, "state.safetensors", [tensors]),
         "predictor": (predcnn.load_predictor, "weights.safetensors", [tensors]),
+        "classifier": (predcnn.load_backbone, "classifier.ckpt", [_classifier()]),
+        "array": (
+            clip,
+            "clip.npz",
+            [_saved(np.savez, a=images, b=split), _saved(np.savez_compressed, a=images)],
+        ),
+        "picture": (
+            read_image,
+            "picture",
+            [_picture(kind) for kind in ("png", "jpeg", "gif", "tiff", "bmp", "webp")],
+        ),
+        "video": (clip, "clip.avi", [_video(folder, "MJPG", "avi"), _video(folder, "mp4v", "mp4")]),
+        "records": (read, "records.jsonl", [b'{"schema": 1, "kind": "run", "mse": [1.5]}\n' * 3]),
     }  # fmt: skip
 
 
@@ -97,6 +122,29 @@ def _saved_torch() -> bytes:
     file = io.BytesIO()
     torch.save(state, file, _use_new_zipfile_serialization=False)
     return file.getvalue()
+
+
+def _classifier() -> bytes:
+    config = {"name": "van_b0", "num_classes": 2, "dims": [8] * 4, "depths": [1] * 4}
+    name = config["name"]
+    net = predcnn.create_backbone(name, **{k: v for k, v in config.items() if k != "name"})
+    about = {"task": "classification", "config": config, "run": {}}
+    state = {f"model.{key}": value for key, value in net.state_dict().items()}
+    return _saved(lambda file: torch.save({"state_dict": state, "predcnn": about}, file))
+
+
+def _picture(kind: str) -> bytes:
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 9, 3), np.uint8)
+    return _saved(lambda file: Image.fromarray(pixels).save(file, kind))
+
+
+def _video(folder: Path, codec: str, ending: str) -> bytes:
+    path = folder / f"film.{ending}"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), 10, (32, 32))
+    for shade in range(0, 200, 25):
+        writer.write(np.full((32, 32, 3), shade, np.uint8))
+    writer.release()
+    return path.read_bytes()
 
 
 def mutate(content: bytes, others: list[bytes]) -> bytes:
@@ -167,6 +215,7 @@ def fuzz(name: str, reader: Reader, path: Path, corpus: list[bytes], seconds: fl
             seen |= lines
             corpus.append(content)
     total = sum(counts.values())
+    TRIED.append(total)
     print(
         f"{name:16} {total:>8,} inputs: {counts['read']:,} read, {counts['refused']:,} refused, "
         f"{len(seen)} lines reached, {len(corpus)} kept",
@@ -192,6 +241,7 @@ def main() -> None:
         wrong = fuzz(name, reader, inside / file, list(corpus), share)
         if wrong is not None:
             sys.exit(f"{name}: {wrong}\nthe input is {inside / file}")
+    print(f"{sum(TRIED):,} inputs in all")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Kill real trainings with SIGKILL at random moments, resume them, compare with undisturbed ones.
 
-``python scripts/dev/kill_test.py --kills 32`` takes some minutes; it exits with 1 and names the
-folder of a run whose end differs. Trainings are forked from this process, so that starting one does
-not cost its imports.
+``python scripts/dev/kill_test.py`` takes some minutes; it exits with 1 and names the folder of a
+run whose end differs. Trainings are forked from this process, so that starting one does not cost
+its imports.
 """
 
 import argparse
@@ -13,35 +13,72 @@ import signal
 import sys
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
+from PIL import Image
 
-import predcnn.app.train  # noqa: F401  imported once, before the forks
+import predcnn.app.pretrain_backbone
+import predcnn.app.train
+import predcnn.app.train_backbone  # noqa: F401  all imported once, before the forks
 from predcnn.app import cli
 from predcnn.app.resume import states
 
 RUN = (
-    "data.source=embedded", "data.height=32", "data.train_sequences=24", "data.val_sequences=5",
-    "data.test_sequences=5", "data.batch_size=2", "trainer.max_epochs=3", "trainer.accelerator=cpu",
-    "trainer.devices=1", "trainer.enable_progress_bar=false", "trainer.log_every_n_steps=1",
-    "callbacks.drawing=null", "callbacks.checkpoint.every_minutes=0.004", "keep_memory=false",
-    "hydra.run.dir=run",
+    "trainer.max_epochs=3", "trainer.accelerator=cpu", "trainer.devices=1",
+    "trainer.enable_progress_bar=false", "trainer.log_every_n_steps=1", "callbacks.drawing=null",
+    "callbacks.checkpoint.every_minutes=0.004", "keep_memory=false", "hydra.run.dir=run",
+)  # fmt: skip
+VIDEO = (
+    *RUN, "data.source=embedded", "data.height=32", "data.train_sequences=24",
+    "data.val_sequences=5", "data.test_sequences=5", "data.batch_size=2",
 )  # fmt: skip
 SIMVP = ("translator=moganet", "model.net.hid_S=4", "model.net.hid_T=16", "model.net.drop_path=0.1")
 RECURRENT = (
     "model=convlstm", "model.net.num_hidden=[8,8]", "model.net.filter_size=3",
-    "scale.sampling_steps=24",
+    "scale.sampling_steps=0.7",
 )  # fmt: skip
+IMAGES = (
+    *RUN, "data.root=../images", "data.image_size=64", "data.batch_size=2", "backbone=van_b0",
+    "+backbone_options={dims:[8,8,8,8],depths:[1,1,1,1]}", "drop_path=0.1", "ema=0.9",
+)  # fmt: skip
+MIXED = ("mixing.mixup_alpha=0.2", "mixing.cutmix_alpha=1.0", "data.re_prob=0.25")
+MASKED = (
+    "method=a2mim", "callbacks=[default,weight_decay,sparse_mask]",
+    "callbacks.sparse_mask.update_every=5",
+)  # fmt: skip
+KINDS = {
+    "SimVP": (cli.train, (*SIMVP, *VIDEO)),
+    "ConvLSTM, scheduled sampling": (cli.train, (*RECURRENT, *VIDEO)),
+    "classifier": (cli.train_backbone, (*MIXED, *IMAGES)),
+    "pre-training": (cli.pretrain_backbone, (*MASKED, *IMAGES)),
+}
 SETTINGS = {
-    f"{name}, {workers} workers": (*words, *RUN, f"data.num_workers={workers}")
-    for name, words in (("SimVP", SIMVP), ("ConvLSTM, scheduled sampling", RECURRENT))
+    f"{name}, {workers} workers": (command, (*words, f"data.num_workers={workers}"))
+    for name, (command, words) in KINDS.items()
     for workers in (0, 2)
 }
+Setting = tuple[Callable[[], None], tuple[str, ...]]
 
 
-def start(folder: Path, words: tuple[str, ...]) -> int:
-    """Begin ``train.py words`` in ``folder`` in a process of its own; returns its id."""
+def write_images(folder: Path) -> None:
+    """Noise of two classes, in the folders that `data=image_folder` reads."""
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 13), ("val", 2)):
+        for name in ("cat", "dog"):
+            place = folder / split / name
+            place.mkdir(parents=True)
+            for i in range(count):
+                pixels = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(place / f"{i}.png")
+
+
+def start(folder: Path, setting: Setting, *more: str) -> int:
+    """Begin a command in ``folder`` in a process of its own; returns its id."""
+    command, words = setting
     pid = os.fork()
     if pid:
         return pid
@@ -49,10 +86,10 @@ def start(folder: Path, words: tuple[str, ...]) -> int:
     for stream in (1, 2):
         os.dup2(log, stream)
     os.chdir(folder)
-    sys.argv = ["train.py", *words]
+    sys.argv = [command.__name__, *words, *more]
     code = 0
     try:
-        cli.train()
+        command()
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else 1 if stop.code else 0
         print(stop.code or "", flush=True)
@@ -61,18 +98,18 @@ def start(folder: Path, words: tuple[str, ...]) -> int:
         os._exit(code)
 
 
-def run(folder: Path, words: tuple[str, ...]) -> float:
+def run(folder: Path, setting: Setting, *more: str) -> float:
     """Let a training end by itself; returns its seconds."""
     began = time.monotonic()
-    _, status = os.waitpid(start(folder, words), 0)
+    _, status = os.waitpid(start(folder, setting, *more), 0)
     if status:
         raise SystemExit(f"a training failed, see {folder / 'log.txt'}")
     return time.monotonic() - began
 
 
-def killed(folder: Path, words: tuple[str, ...], after: float) -> bool:
+def killed(folder: Path, after: float, setting: Setting, *more: str) -> bool:
     """Kill a training ``after`` some seconds; False if it ended before."""
-    pid, deadline = start(folder, words), time.monotonic() + after
+    pid, deadline = start(folder, setting, *more), time.monotonic() + after
     while time.monotonic() < deadline:
         if os.waitpid(pid, os.WNOHANG)[0]:
             return False
@@ -110,52 +147,49 @@ def equal(a: object, b: object) -> bool:
     return a == b
 
 
-def disturb(folder: Path, words: tuple[str, ...], seconds: float, kills: int, seen: dict) -> int:
+def disturb(folder: Path, setting: Setting, seconds: float, kills: int, seen: Counter) -> int:
     """Kill one training again and again until it ends; returns how often."""
-    done = 0
     folder.mkdir()
-    while True:
-        resume = ("resume=true",) if states(folder / "run") else ()
-        if done == kills or not killed(folder, (*words, *resume), random.uniform(0.1, seconds)):
+    path = folder / "run"
+    for done in range(kills + 1):
+        more = ("resume=true",) if states(path) else ()
+        if done == kills:
+            run(folder, setting, *more)
+        elif not killed(folder, random.uniform(0.1, seconds), setting, *more):
             break
-        done += 1
-        seen["before the first state"] += not states(folder / "run")
-        seen["while a file was written"] += any((folder / "run").rglob(".*.part*"))
-        seen["after the last step"] += (folder / "run/checkpoints/last.ckpt").exists() and (
-            torch.load(folder / "run/checkpoints/last.ckpt", weights_only=True)["global_step"] == 36
-        )
-    if done == kills:
-        run(folder, (*words, *resume))
+        else:
+            seen["before the first state"] += not states(path)
+            seen["while a file was written"] += any(path.rglob(".*.part*"))
+            seen["after the last step, before results.json"] += (path / "curves.png").exists()
     return done
 
 
 def main() -> None:
     """Run all settings and print what happened."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=32, help="in all, over the four settings")
+    parser.add_argument("--kills", type=int, default=64, help="in all, over the eight settings")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     random.seed(given.seed)
     torch.set_num_threads(1)
-    scratch, different = Path(tempfile.mkdtemp(prefix="kill_test_")), []
-    seen = dict.fromkeys(
-        ("before the first state", "while a file was written", "after the last step"), 0
-    )
-    for name, words in SETTINGS.items():
-        whole = scratch / f"{name} whole"
-        whole.mkdir()
-        seconds, done, runs = run(whole, words), 0, 0
-        wanted, expected = -(-given.kills // len(SETTINGS)), final(whole)
+    scratch, different, seen = Path(tempfile.mkdtemp(prefix="kill_test_")), [], Counter()
+    wanted = -(-given.kills // len(SETTINGS))
+    for name, setting in SETTINGS.items():
+        place = scratch / name
+        write_images(place / "images")
+        (place / "whole").mkdir()
+        seconds, done, runs = run(place / "whole", setting), 0, 0
+        expected = final(place / "whole")
         while done < wanted:
             runs += 1
-            cut = scratch / f"{name} {runs}"
-            done += disturb(cut, words, seconds, min(4, wanted - done), seen)
+            cut = place / f"cut {runs}"
+            done += disturb(cut, setting, seconds, min(4, wanted - done), seen)
             found = final(cut)
             wrong = [key for key in expected if not equal(expected[key], found[key])]
             if wrong:
                 different.append(f"{cut}: {', '.join(wrong)}")
         print(f"{name}: {seconds:.0f} s undisturbed, {done} kills over {runs} runs", flush=True)
-    print(f"kills {', '.join(f'{key}: {count}' for key, count in seen.items())}")
+    print("\n".join(f"{count} kills {when}" for when, count in seen.items()))
     print("\n".join(different) or "every run ended as the undisturbed one, to the last bit")
     sys.exit(bool(different))
 

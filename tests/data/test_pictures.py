@@ -33,7 +33,7 @@ def test_files_are_read_as_rgb_squares_in_order(tmp_path):
     pictures = read_pictures(paths, 5)
     torch.testing.assert_close(pictures[0], torch.full((3, 5, 5), 0.2))
     (tmp_path / "broken.png").write_text("x")
-    with pytest.raises(ValueError, match=r"broken\.png is no picture"):
+    with pytest.raises(ValueError, match=r"broken\.png cannot be read"):
         read_pictures([tmp_path / "broken.png"], 5)
     with pytest.raises(FileNotFoundError, match="holds no pictures"):
         find_pictures(tmp_path / "nowhere")
