@@ -10,6 +10,7 @@ from predcnn import load_predictor
 from predcnn.app.saved_run import task_name
 from predcnn.app.train import train
 from predcnn.weights.files import KeyMismatchError
+from tests.app.interruption import assert_same, final_state, train_and_kill
 
 NET = ("translator=van", "model.net.hid_S=4", "model.net.hid_T=8", "model.net.N_T=2")
 
@@ -41,3 +42,14 @@ def test_a_predictor_learns_from_masked_frames_and_then_to_predict(tiny_cfg, tmp
         task_name(f"{pre}/checkpoints/best.ckpt", ["prediction"])
     with pytest.raises(KeyMismatchError, match="does not fit SimVP"):
         train(tiny_cfg(*NET, words[0], "model.net.N_T=3"))
+
+
+@pytest.mark.slow
+def test_resumed_equals_uninterrupted(tiny_cfg, tmp_path, monkeypatch):
+    words = (*NET, "objective=masked_frames")
+    whole, cut = (tiny_cfg(*words, run_dir=tmp_path / name) for name in ("whole", "cut"))
+    train(whole)
+    train_and_kill(cut, 1, monkeypatch)
+    cut.resume = True
+    train(cut)
+    assert_same(*(final_state(tmp_path / name) for name in ("cut", "whole")))
