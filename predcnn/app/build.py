@@ -12,9 +12,11 @@ from lightning.pytorch.callbacks import EMAWeightAveraging
 from omegaconf import DictConfig, ListConfig
 from torch import nn
 
+from predcnn.app.console import say
 from predcnn.app.provenance import fingerprint, plain
 from predcnn.data import SequenceDataModule
 from predcnn.data.datamodule import SplitDataModule
+from predcnn.predictors.checkpoint import start_from_predictor
 from predcnn.training.callbacks import Checkpoint, ProgressBar
 from predcnn.training.checkpoint_io import SealedCheckpointIO
 from predcnn.training.csv_logger import CSVLogger
@@ -38,17 +40,9 @@ def check_choices(cfg: DictConfig) -> None:
 
 def build_module(cfg: DictConfig, datamodule: SequenceDataModule) -> VideoPrediction:
     """The predictor of ``cfg.model.net`` in its LightningModule, with what its checkpoints say."""
-    predictor, objective = instantiate(cfg.model.net), instantiate(cfg.objective)
-    unrolls = hasattr(predictor, "unroll")
-    if isinstance(objective, UnrolledLoss) and not unrolls:
+    predictor, objective = build_predictor(cfg), instantiate(cfg.objective)
+    if isinstance(objective, UnrolledLoss) and not hasattr(predictor, "unroll"):
         raise ValueError(f"{cfg.name} has no steps to unroll: its objective is mse, l1, ssim, …")
-    if cfg.compile and unrolls:
-        raise ValueError(
-            f"compile=true compiles the forward pass, and {cfg.name} is trained by unrolling"
-        )
-    if cfg.recompute:
-        _recompute(predictor, cfg)
-    lay_out(cfg, predictor)
     lpips = cfg.lpips_weights and {"lpips": {"backbone_weights": cfg.lpips_weights}}
     return VideoPrediction(
         predictor,
@@ -60,6 +54,22 @@ def build_module(cfg: DictConfig, datamodule: SequenceDataModule) -> VideoPredic
         run=description(cfg, datamodule),
         seed=cfg.seed,
     )
+
+
+def build_predictor(cfg: DictConfig) -> nn.Module:
+    """The predictor of ``cfg.model.net`` as it starts: weights, memory, layout, compilation."""
+    predictor = instantiate(cfg.model.net)
+    if cfg.compile and hasattr(predictor, "unroll"):
+        raise ValueError(
+            f"compile=true compiles the forward pass, and {cfg.name} is trained by unrolling"
+        )
+    if cfg.weights is not None:
+        start_from_predictor(predictor, cfg.weights)
+        say(f"{cfg.name} starts from {cfg.weights}")
+    if cfg.recompute:
+        _recompute(predictor, cfg)
+    lay_out(cfg, predictor)
+    return predictor
 
 
 def _recompute(predictor: nn.Module, cfg: DictConfig) -> None:

@@ -5,14 +5,13 @@ from pathlib import Path
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
-from rich.table import Table
 from timm.data import Mixup
 
 from predcnn.app.build import description, lay_out
 from predcnn.app.pictures import read_history
 from predcnn.app.results import finite
 from predcnn.app.saved_run import data_options, said_of, unchanged
+from predcnn.app.summary import show_metrics
 from predcnn.app.task import Reopened, Task
 from predcnn.backbones.checkpoint import TASK, check_config, load_backbone, read_classifier
 from predcnn.backbones.create import create_backbone
@@ -74,21 +73,6 @@ def measured(module: ImageClassification) -> dict:
     }
 
 
-def show(results: dict) -> None:
-    """Test metrics, and how the splits were made."""
-    data = results["data"]
-    print(
-        f"{results['name']} · {data['name']} {data['split']}, "
-        f"{data['images'][data['split']]:,} images · {data['protocol']} · {data['source']}"
-    )
-    table = Table()
-    table.add_column("metric")
-    table.add_column("this run", justify="right")
-    for name, value in results["metrics"].items():
-        table.add_row(name, "inf" if value is None else f"{value:.4f}")
-    Console().print(table)
-
-
 def draw(
     run_dir: Path, module: ImageClassification, datamodule: ImageDataModule, results: dict
 ) -> None:
@@ -131,7 +115,7 @@ CLASSIFICATION = Task(
     build=build,
     describe=describe,
     measured=measured,
-    show=show,
+    show=show_metrics,
     draw=draw,
     reopen=reopen,
 )

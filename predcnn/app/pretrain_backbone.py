@@ -5,13 +5,12 @@ from pathlib import Path
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
-from rich.table import Table
 
 from predcnn.app.build import description
 from predcnn.app.console import say
 from predcnn.app.pictures import read_history
 from predcnn.app.results import finite
+from predcnn.app.summary import show_metrics
 from predcnn.app.task import Task
 from predcnn.app.train import run
 from predcnn.backbones.checkpoint import check_config
@@ -81,21 +80,6 @@ def measured(module: MaskedImages) -> dict:
     }
 
 
-def show(results: dict) -> None:
-    """The test loss and its definition."""
-    data = results["data"]
-    print(
-        f"{results['name']} · {data['name']} {data['split']}, "
-        f"{data['images'][data['split']]:,} images · {data['source']}"
-    )
-    table = Table()
-    table.add_column("metric")
-    table.add_column("this run", justify="right")
-    for name, value in results["metrics"].items():
-        table.add_row(name, "inf" if value is None else f"{value:.4f}")
-    Console().print(table)
-
-
 def draw(run_dir: Path, module: MaskedImages, datamodule: ImageDataModule, results: dict) -> None:
     """backbone.safetensors, reconstructions.png and curves.png."""
     module = module.to("cpu").eval()
@@ -143,6 +127,6 @@ MASKED_IMAGES = Task(
     build=build,
     describe=describe,
     measured=measured,
-    show=show,
+    show=show_metrics,
     draw=draw,
 )

@@ -1,4 +1,4 @@
-"""The table a run prints at its start."""
+"""The tables a run prints at its start and, where its results are plain numbers, at its end."""
 
 import lightning.pytorch as pl
 from lightning.pytorch.utilities import rank_zero_only
@@ -36,3 +36,19 @@ def print_start(
     taken = getattr(module.network, "taken_weights", None)
     if taken is not None:
         print(taken)
+
+
+def show_metrics(results: dict) -> None:
+    """The test metrics of results.json, and on what data."""
+    data = results["data"]
+    unit = "images" if "images" in data else "sequences"
+    print(
+        f"{results['name']} · {data['name']} {data['split']}, "
+        f"{data[unit][data['split']]:,} {unit} · {data['protocol']} · {data['source']}"
+    )
+    table = Table()
+    table.add_column("metric")
+    table.add_column("this run", justify="right")
+    for name, value in results["metrics"].items():
+        table.add_row(name, "inf" if value is None else f"{value:.4f}")
+    Console().print(table)

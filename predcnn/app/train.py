@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import lightning.pytorch as pl
-from hydra.utils import instantiate
+from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from predcnn import native
@@ -16,20 +16,27 @@ from predcnn.app.allocator import keep_memory
 from predcnn.app.build import build_trainer, check_choices, describe_device
 from predcnn.app.console import quiet_libraries, say
 from predcnn.app.files import write_json, write_text
+from predcnn.app.masked_frames import MASKED_FRAMES
 from predcnn.app.provenance import fingerprint, git_state, versions
 from predcnn.app.results import collect, write_results
 from predcnn.app.summary import print_start
 from predcnn.app.task import Task
 from predcnn.app.video import VIDEO
+from predcnn.pretraining.masked_frames import MaskedFrames
 from predcnn.training.callbacks import Checkpoint, Effort
 from predcnn.training.csv_logger import CSVLogger
 from predcnn.weights.files import read_pickle
 
 
 def train(cfg: DictConfig) -> float:
-    """One whole run of ``configs/train.yaml``; returns the test MSE (for sweepers)."""
+    """One whole run of ``configs/train.yaml``; returns the test MSE (for sweepers).
+
+    With ``objective=masked_frames`` a pre-training; then the test loss.
+    """
     check_choices(cfg)
-    return run(cfg, VIDEO)
+    objective = get_object(cfg.objective._target_)
+    masked = isinstance(objective, type) and issubclass(objective, MaskedFrames)
+    return run(cfg, MASKED_FRAMES if masked else VIDEO)
 
 
 def run(cfg: DictConfig, task: Task) -> float:

@@ -30,6 +30,8 @@ class Comparison:
         macs: multiply–adds of one call of ``ours``, for its share of the GEMM peak; None where that
             says nothing.
         note: a remark for the table.
+        exactly: both ways in double precision, compared instead of the measured ones: where many
+            steps amplify the rounding of single precision. None: what is measured is compared.
     """
 
     name: str
@@ -38,11 +40,13 @@ class Comparison:
     tolerance: float = 1e-4
     macs: int | None = None
     note: str = ""
+    exactly: tuple[Callable[[], object], Callable[[], object]] | None = None
 
     def measure(self, how: "How") -> "Row":
         """One warm-up of each side, whose results are compared, then all rounds in turn."""
         now = CLOCKS[how.clock]
-        error = largest_error(self.ours(), self.plain())
+        warm = self.ours(), self.plain()
+        error = largest_error(*(warm if self.exactly is None else (way() for way in self.exactly)))
         ours, plain = [], []
         gc.collect()
         for _ in range(how.rounds):

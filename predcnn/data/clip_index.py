@@ -16,7 +16,7 @@ from predcnn.files import digest, replacing
 log = logging.getLogger(__name__)
 
 FILE = ".predcnn_index.json"
-VERSION = 1
+VERSION = 2  # of the rules of a scan too
 
 
 @dataclass(frozen=True)

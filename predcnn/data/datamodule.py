@@ -1,15 +1,14 @@
 """Three splits as loaders for Lightning: the same data for any workers, ranks and interruptions."""
 
 import hashlib
-import os
 from collections.abc import Sequence
 
 import lightning
 import torch
-from torch.utils.data import DataLoader
 
 import predcnn.data.moving_mnist
 import predcnn.data.video_folder  # noqa: F401  both register their sets
+from predcnn.data.loader import SequenceLoader, load_batches
 from predcnn.data.options import options_from
 from predcnn.data.pools import SPLITS
 from predcnn.data.sampler import SequenceSampler
@@ -17,17 +16,6 @@ from predcnn.data.sequences import SETS
 from predcnn.data.splits import SequenceFamily, SplitDataset, SplitFamily
 
 GPU_WORKERS = 2  # a step on a GPU is short enough to notice a millisecond of drawing
-
-
-class SequenceLoader(DataLoader):
-    """A DataLoader whose position is kept by the data module, see :meth:`state_dict`."""
-
-    def state_dict(self) -> dict[str, object]:
-        """Nothing: Lightning warns about unfinished epochs unless a loader has this method."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, object]) -> None:
-        """Nothing, see :meth:`state_dict`."""
 
 
 class SplitDataModule(lightning.LightningDataModule):
@@ -194,17 +182,7 @@ class SplitDataModule(lightning.LightningDataModule):
         )
 
     def _loader(self, dataset: SplitDataset, sampler: SequenceSampler) -> SequenceLoader:
-        return SequenceLoader(
-            dataset,
-            batch_sampler=sampler,
-            collate_fn=_unchanged,
-            num_workers=self.num_workers,
-            worker_init_fn=_apart,
-            persistent_workers=self.num_workers > 0,
-            pin_memory=self.pin_memory,
-            # its own, so that a loader draws nothing from the stream of drop-path and dropout
-            generator=torch.Generator(),
-        )
+        return load_batches(dataset, sampler, self.num_workers, self.pin_memory)
 
 
 class SequenceDataModule(SplitDataModule):
@@ -286,16 +264,6 @@ def create_datamodule(
         pin_memory=pin_memory,
         seed=family.options.seed,
     )
-
-
-def _unchanged(batch: object) -> object:
-    return batch
-
-
-def _apart(worker: int) -> None:
-    """Ctrl-C is for the process that trains: it stops its workers after its last step."""
-    if hasattr(os, "setpgrp"):  # not on Windows
-        os.setpgrp()
 
 
 def _count(name: str, value: object, least: int) -> int:

@@ -14,6 +14,7 @@ import numpy as np
 
 from predcnn.data.clips import Clip, ClipError, Source, picture_files
 from predcnn.data.files import UNREADABLE
+from predcnn.data.gif import is_whole_gif
 from predcnn.data.images import opencv
 from predcnn.data.scenes import cuts, thumbnail
 
@@ -95,6 +96,8 @@ def _scan_video(path: Path, name: str) -> list[Clip]:
         raise ClipError("no frame of it can be decoded")
     if declared - len(checks) > max(LOST_LEAST, LOST_SHARE * declared):
         raise ClipError(f"is truncated: {len(checks)} of {declared} frames can be decoded")
+    if path.suffix.lower() == ".gif" and not is_whole_gif(path):
+        raise ClipError(f"is truncated after {len(checks)} frames: a whole GIF ends in a trailer")
     height, width, _ = shapes.pop()
     scenes = cuts(thumbnails, 255)
     facts = (len(checks), height, width, 3, 255.0, "uint8", scenes, tuple(checks))

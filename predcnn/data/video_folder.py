@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from predcnn.data.clip_index import ClipIndex, index_clips
-from predcnn.data.clips import Clip, ClipError
+from predcnn.data.clips import Clip, ClipError, picture_files
 from predcnn.data.draws import permutation, stream_key
 from predcnn.data.files import FileReport, report
 from predcnn.data.options import nearest
@@ -109,7 +109,8 @@ class VideoFolder:
             path = index.folder / name
             text = "; ".join([*words[:3], *more])
             if path.is_dir():
-                reports.append(FileReport(path, "present", text, index.sha256[name]))
+                size = sum(file.stat().st_size for file in picture_files(path))
+                reports.append(FileReport(path, "present", text, index.sha256[name], size))
             else:
                 reports.append(report(path, "present", text))
         return reports

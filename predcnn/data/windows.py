@@ -68,10 +68,12 @@ class WindowSequences(SequenceDataset):
             np.int64,
         ).reshape(-1, 2)
         if not len(self._windows):
+            clips = "1 clip" if len(segments) == 1 else f"{len(segments)} clips"
+            skipped = ", cuts skipped" if options.cuts == "skip" else ""
             raise ValueError(
-                f"the {split} split has no window of {options.span} frames: "
-                f"{len(segments)} clips{', cuts skipped' if options.cuts == 'skip' else ''}; add "
-                "clips, or lower data.frames_in, data.frames_out or data.frame_step"
+                f"the {split} split has no window of {options.span} frames: {clips}{skipped}; add "
+                "clips, raise its share, or lower data.frames_in, data.frames_out or "
+                "data.frame_step"
             )
         self._length = self._count(len(self._windows))
         if self.finite:

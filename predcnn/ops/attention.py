@@ -32,7 +32,10 @@ class MultiHeadAttention(nn.Module):
         if bias is not None:
             bias = bias.to(query.dtype)
         x = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
-        return self.proj(x.transpose(1, 2).reshape(batch, tokens, dim))
+        x = x.transpose(1, 2)
+        if torch.compiler.is_exporting():  # the layout is this kernel's, other runtimes have theirs
+            x = x.clone(memory_format=torch.contiguous_format)
+        return self.proj(x.reshape(batch, tokens, dim))
 
 
 class MapAttention(MultiHeadAttention):

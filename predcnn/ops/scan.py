@@ -14,7 +14,7 @@ from torch.nn import functional
 from predcnn.native import plain_wanted
 from predcnn.ops.precision import without_autocast
 from predcnn.ops.scan_lean import lean_scan
-from predcnn.ops.scan_parallel import parallel_scan, textbook_scan
+from predcnn.ops.scan_parallel import doubling_scan, parallel_scan, textbook_scan
 
 DIRECTIONS = ("row", "column", "row_reversed", "column_reversed")
 """Orders in which a map is read; the default of VMamba's cross-scan, in its order."""
@@ -22,6 +22,7 @@ DIRECTIONS = ("row", "column", "row_reversed", "column_reversed")
 _CORES: dict[str, Callable[..., tuple[Tensor, Tensor]]] = {
     "lean": lean_scan,
     "parallel": parallel_scan,
+    "doubling": doubling_scan,
     "textbook": textbook_scan,
 }
 BACKENDS = (*_CORES, "mamba_ssm")
@@ -32,9 +33,14 @@ def _has_mamba_ssm() -> bool:
 
 
 def choose_backend(device: torch.device) -> str:
-    """The fastest back end: the loop on CPUs, mamba-ssm's kernel on CUDA if installed."""
+    """The fastest back end: the loop on CPUs, mamba-ssm's kernel on CUDA if installed.
+
+    A graph for other runtimes is made of plain operators, and of few.
+    """
     if plain_wanted():
         return "textbook"
+    if torch.compiler.is_exporting():
+        return "doubling"
     if device.type == "cpu":
         return "lean"
     # the kernel is a hole in a compiled graph; the parallel scan is part of it
@@ -71,7 +77,7 @@ def selective_scan(
         delta_bias: (channels,) added to delta.
         delta_softplus: pass delta (with its bias) through softplus.
         return_last_state: return also h_L, (batch, channels, N).
-        backend: "lean", "parallel", "mamba_ssm" or "textbook"; None chooses by device.
+        backend: "lean", "parallel", "doubling", "mamba_ssm" or "textbook"; None chooses by device.
 
     Returns:
         (batch, channels, L) in the dtype of u; with the last state if asked.

@@ -8,7 +8,7 @@ Tensors are time-major with the channels innermost, so that every step is one fu
 operation on contiguous memory: delta, x, y (L, B, G, D); A (G, N, D); B, C (L, B, G, N); states
 (L, B, G, N, D). Factors exist for a few steps at a time. With compiled
 kernels the same is done by these. The two functions are operators of
-``torch.library``: torch.compile and torch.export see one node, not L steps.
+``torch.library``: torch.compile sees one node, not L steps.
 """
 
 import torch

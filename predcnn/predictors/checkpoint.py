@@ -117,6 +117,21 @@ def load_predictor(
     return predictor.to(device).eval()
 
 
+def start_from_predictor(predictor: nn.Module, path: str | Path) -> None:
+    """Copy the weights of a predictor's .ckpt or .safetensors into another one of its kind.
+
+    Raises:
+        FileNotFoundError, ValueError: as `load_predictor`; a predictor of other parts or sizes
+        (`KeyMismatchError` lists how it differs), and then nothing is changed.
+    """
+    found = load_predictor(path)
+    state = found.state_dict()
+    own = {key: value.shape for key, value in predictor.state_dict().items()}
+    what = f"{path}, a {found.config['name']}, does not fit {type(predictor).__name__}"
+    check_keys(what, state, own)
+    predictor.load_state_dict(state)
+
+
 def _check_imported(path: Path, config: Mapping[str, object]) -> None:
     """ValueError if the file would have a module imported that nobody imported yet."""
     if "translator_weights" in config:
@@ -186,6 +201,11 @@ def _checked(path: Path, about: object) -> Mapping[str, object]:
     config = about.get("config") if isinstance(about, Mapping) else None
     if config is not None and about.get("task") == "classification":
         raise ValueError(f"{path} holds a classifier of images: predcnn.load_backbone loads it")
+    if config is not None and about.get("task") == "masked_frames":
+        raise ValueError(
+            f"{path} is a checkpoint of masked frames: the predictor of that run is in its "
+            "predictor.safetensors"
+        )
     if not isinstance(config, Mapping) or "name" not in config or "in_shape" not in config:
         raise ValueError(
             f"{path} says nothing about a predcnn predictor; weights of OpenSTL and others are "

@@ -82,7 +82,7 @@ class ConvLSTM(StackedPredictor):
 
     def begin(self, first: Tensor, *, collect: bool) -> ConvLSTMState:
         """All states zero."""
-        zeros = [first.new_zeros(len(first), n, *first.shape[-2:]) for n in self.shape.hidden]
+        zeros = [first.new_zeros(first.shape[0], n, *first.shape[-2:]) for n in self.shape.hidden]
         return ConvLSTMState(zeros, list(zeros), [cell.joined_weight() for cell in self.cell_list])
 
     def advance(self, fed: Tensor, state: ConvLSTMState, *, last_only: bool) -> Tensor:

@@ -107,7 +107,7 @@ class EideticCell(nn.Module):
 
 def vectors(state: Tensor) -> Tensor:
     """(B, dim, 2, H, W) -> (B, 2*H*W, dim) by cutting the memory, without moving channels."""
-    return state.reshape(len(state), -1, state.shape[1])
+    return state.reshape(state.shape[0], -1, state.shape[1])
 
 
 @dataclass
@@ -144,7 +144,7 @@ class E3DLSTM(StackedPredictor):
 
     def begin(self, first: Tensor, *, collect: bool) -> E3DState:
         """All states zero; the zero cell is part of the history, as published."""
-        zero = first.new_zeros(len(first), self.shape.hidden[0], WINDOW, *first.shape[-2:])
+        zero = first.new_zeros(first.shape[0], self.shape.hidden[0], WINDOW, *first.shape[-2:])
         layers = [zero] * len(self.shape.hidden)
         history = [vectors(zero)] * len(layers)
         return E3DState(layers, list(layers), zero, history, torch.zeros_like(first))

@@ -187,8 +187,10 @@ def needed(package: str) -> ModuleType:
 
 
 def _unsupported(runtime: str, error: Exception) -> ValueError:
-    text = str(error)
-    found = re.findall(r"aten[.:]+\w+|torchvision[.:]+\w+|predcnn[.:]+\w+", text)
+    text, cause = str(error), error.__cause__
+    while cause is not None:  # torch's exporter names the operator in the cause only
+        text, cause = f"{text} {cause}", cause.__cause__
+    found = re.findall(r"(?:aten|prims|torchvision|predcnn)[.:]+\w+", text)
     names = ", ".join(sorted({re.sub(r"[.:]+", "::", name) for name in found}))
     what = f"knows no {names}" if names else f"refuses the graph: {_first_line(error)}"
     return ValueError(

@@ -160,7 +160,7 @@ class MIM(StackedPredictor):
 
     def begin(self, first: Tensor, *, collect: bool) -> MIMState:
         """All states zero; with compat "openstl" MIM-S goes on where the last call ended."""
-        zero = first.new_zeros(len(first), self.shape.hidden[0], *first.shape[-2:])
+        zero = first.new_zeros(first.shape[0], self.shape.hidden[0], *first.shape[-2:])
         above = len(self.stlstm_layer_diff)
         layers = [zero] * (above + 1)
         s = [zero] * above

@@ -101,7 +101,7 @@ class PredRNN(StackedPredictor):
 
     def begin(self, first: Tensor, *, collect: bool) -> PredRNNState:
         """All states zero."""
-        zero = first.new_zeros(len(first), self.shape.hidden[0], *first.shape[-2:])
+        zero = first.new_zeros(first.shape[0], self.shape.hidden[0], *first.shape[-2:])
         layers = len(self.shape.hidden)
         weights = [cell.joined_weights() for cell in self.cell_list]
         return PredRNNState([zero] * layers, [zero] * layers, zero, weights, collect)

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from predcnn.blocks.swin import SwinBlock
 from predcnn.predictors.unrolling import RecurrentPredictor, note_unused, over_time
@@ -51,14 +52,22 @@ class FusingSwinBlock(SwinBlock):
         else:
             self.red = nn.Linear(2 * dim, dim)
 
-    def forward(self, x: Tensor, bias: Tensor, other: Tensor | None = None) -> Tensor:
+    def enter(self, x: Tensor) -> Tensor:
+        """The part of ``x`` (..., H, W, C) in its mixture with another map; many steps at once."""
+        return linear(self.norm1(x), self.red.weight[:, : x.shape[-1]], self.red.bias)
+
+    def forward(
+        self, x: Tensor, bias: Tensor, other: Tensor | None = None, entered: Tensor | None = None
+    ) -> Tensor:
         """Attend within ``x``, or a mixture of ``x`` and ``other``; the shortcut is ``x``.
 
-        ``bias`` is the `window_bias`, the same at every step.
+        ``bias`` is the `window_bias`, the same at every step; ``entered`` is `enter` of ``x``.
         """
-        y = self.norm1(x)
-        if other is not None:
-            y = self.red(torch.cat([y, self.norm1(other)], dim=-1))
+        if other is None:
+            y = self.norm1(x)
+        else:
+            entered = self.enter(x) if entered is None else entered
+            y = entered + linear(self.norm1(other), self.red.weight[:, x.shape[-1] :])
         x = x + self.drop_path(self._attend(y, bias))
         return x + self.drop_path(self.mlp(self.norm2(x)))
 
@@ -96,8 +105,8 @@ class SwinLSTMCell(nn.Module):
         ``biases`` are the `window_bias` of every block.
         """
         hidden = []
-        for step in x:
-            o = self.blocks[0](step, biases[0], h)
+        for step, entered in zip(x, self.blocks[0].enter(x), strict=True):
+            o = self.blocks[0](step, biases[0], h, entered)
             for index, block in enumerate(self.blocks[1:], start=1):
                 o = block(o, biases[index], step if index % 2 == 0 else None)
             forget = torch.sigmoid(o)

@@ -39,6 +39,7 @@ class MaskedImages(pl.LightningModule):
     """
 
     metric_names = ("loss",)
+    task = TASK
 
     def __init__(
         self,
@@ -66,6 +67,10 @@ class MaskedImages(pl.LightningModule):
         """The backbone that is wanted in the end."""
         return self.method.backbone
 
+    def inputs(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+        """What of a batch is masked and reconstructed."""
+        return batch[0]
+
     def masks(self, batch: int, key: int) -> Tensor:
         """Masks of a batch from a stream, on this module's device."""
         generator = torch.Generator().manual_seed(key)
@@ -77,7 +82,7 @@ class MaskedImages(pl.LightningModule):
         return self.method(images, mask), mask
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        images, _ = batch
+        images = self.inputs(batch)
         key = step_key(self.seed, self.global_rank, self.trainer.fit_loop.total_batch_idx)
         torch.manual_seed(key)
         found = self.method(images, self.masks(len(images), key))
@@ -109,7 +114,7 @@ class MaskedImages(pl.LightningModule):
         self._meters.setdefault(split, MeanMetric()).to(self.device).reset()
 
     def _measure(self, split: str, batch: tuple[Tensor, Tensor], index: int) -> None:
-        images, _ = batch
+        images = self.inputs(batch)
         found, _ = self.reconstruct(images, index)
         self._meters[split].update(found.loss, weight=len(images))
 
@@ -126,7 +131,7 @@ class MaskedImages(pl.LightningModule):
         return scheduled(optimizer, self.make_scheduler, self.trainer)
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
-        about = {"task": TASK, "config": self.config, "run": self.run_description}
+        about = {"task": self.task, "config": self.config, "run": self.run_description}
         checkpoint["predcnn"] = about
 
 

@@ -10,6 +10,7 @@ import pytest
 from predcnn.data.clip_index import FILE, index_clips
 from predcnn.data.clips import ClipError, Source, find_sources
 from predcnn.data.decoding import as_clips, read_frames, scan, value_range
+from predcnn.data.gif import is_whole_gif
 from tests.data.film import CARPHONE, moving_square, write_pictures, write_video
 
 
@@ -63,6 +64,23 @@ def test_a_gif_and_carphone(tmp_path):
     assert np.array_equal(read_frames(folder, clip, [0, 5]), moving_square(6)[[0, 5]])
     clip, _ = only_clip(Path(shutil.copy(CARPHONE, tmp_path / "b.mp4")))
     assert (clip.frames, clip.height, clip.width, clip.cuts) == (120, 144, 176, ())
+
+
+def test_a_torn_gif_is_no_shorter_film(tmp_path):
+    from predcnn.visual import write_gif
+
+    path = tmp_path / "a.gif"
+    write_gif(path, list(moving_square(20)), fps=10)
+    content = path.read_bytes()
+    assert is_whole_gif(path)
+    path.write_bytes(content + b"made by a tool")
+    assert is_whole_gif(path), "what follows the trailer is no damage"
+    for share in (0.5, 0.9):
+        path.write_bytes(content[: int(share * len(content))])
+        problem = index_clips(path).problems["a.gif"]
+        assert "is truncated after" in problem or "cannot be opened" in problem
+    path.write_bytes(content[:9])
+    assert not is_whole_gif(path)
 
 
 def test_pictures_come_in_the_order_of_their_numbers(tmp_path):

@@ -179,6 +179,8 @@ def test_unusable_clips_are_named_and_left_out_or_an_error(clips, tmp_path, capl
     reports = {report.path.name: str(report) for report in module.family.prepare()}
     assert "left out: has 4 frames" in reports["brief.npy"]
     assert "20 frames 32x24x3, values 0..255" in reports["a.avi"]
+    size = sum(path.stat().st_size for path in (root / "c").iterdir())
+    assert f"{size:,} bytes" in reports["c"]
     with pytest.raises(ValueError, match=r"data.strict=true and 2 clips .*brief\.npy"):
         folder_of(root, strict=True).split("train")
 

@@ -97,7 +97,7 @@ def test_strong_decay_stays_finite_and_exact(backend):
 
 
 @pytest.mark.usefixtures("either_kernels")
-@pytest.mark.parametrize("backend", ["lean", "parallel"])
+@pytest.mark.parametrize("backend", ["lean", "parallel", "doubling"])
 def test_gradients_are_those_of_finite_differences(backend):
     small = inputs(2, 4, 2, 5, 2, dtype=torch.float64)
     small = {k: v.requires_grad_() for k, v in small.items()}
