@@ -50,7 +50,8 @@ def final_state(run: Path) -> tuple[dict, list, dict, str]:
     """Weights, optimizer, results without times, and the log of a finished run."""
     checkpoint = torch.load(run / "checkpoints/last.ckpt", weights_only=True)
     found = json.loads((run / "results.json").read_text())
-    del found["timing"], found["config_fingerprint"]  # the number of workers is in the latter
+    # the number of workers is in the fingerprint; somebody may commit while the tests run
+    found = {k: v for k, v in found.items() if k not in ("timing", "config_fingerprint", "git")}
     log = (run / "metrics.csv").read_text()
     return checkpoint["state_dict"], checkpoint["optimizer_states"], found, log
 
