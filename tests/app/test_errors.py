@@ -1,6 +1,7 @@
 """Wrong input on the command line: one clear sentence, a non-zero exit, nothing left behind."""
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,6 @@ def said(monkeypatch, tmp_path):
         (["model.net.N_S=3"], "N_S"),
         (["trainer.accelerator=quantum"], "quantum"),
         (["ckpt_path=none.ckpt"], "none.ckpt"),
-        (["logger=[csv,wandb]"], "predcnn[log]"),
         (["resume=true"], "no unfinished run"),
     ],
 )
@@ -62,6 +62,11 @@ def test_wrong_words_get_one_sentence(said, words, message):
     assert text.startswith("error: ")
     assert message in text
     assert "Traceback" not in text
+
+
+@pytest.mark.skipif(find_spec("wandb") is not None, reason="wandb is installed (extra log)")
+def test_a_missing_package_names_its_extra(said):
+    assert "predcnn[log]" in said("train", "logger=[csv,wandb]")
 
 
 def test_evaluate_says_what_is_wrong_with_a_checkpoint(said, tmp_path):
