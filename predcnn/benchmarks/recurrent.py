@@ -27,7 +27,7 @@ STEPS: dict[str, Callable[[nn.Module], Step]] = {
 STACKED = {"num_hidden": (32, 32), "filter_size": 3}
 SMALL: dict[str, dict] = {
     **dict.fromkeys(("convlstm", "predrnn", "predrnnpp", "predrnnv2", "mim"), STACKED),
-    "e3dlstm": {"num_hidden": (16,), "filter_size": 3},
+    "e3dlstm": {"num_hidden": (32,), "filter_size": 3, "patch_size": 8},
     "phydnet": {"convlstm_hidden": (64,)},
     "mau": {"num_hidden": (16, 16), "filter_size": 3},
     "swinlstm": {
