@@ -79,7 +79,8 @@ def main() -> None:
     with initialize_config_module("predcnn.configs", version_base="1.3"):
         cfg = compose("train", [*RUN, f"run_dir={folder}/run"])
         words = [f"ckpt_path={folder}/run/checkpoints/best.ckpt", f"output={folder}/out"]
-        words += ["data.test_sequences=10000", "data.batch_size=50", "accelerator=cpu"]
+        words += ["data.test_sequences=10000", "data.batch_size=50", "data.num_workers=0"]
+        words += ["accelerator=cpu"]
         long = compose("evaluate", words)
     before = held()
     train(cfg)
