@@ -14,7 +14,7 @@ Step = Callable[[Tensor], Tensor]
 
 
 def _zeros(net: nn.Module, x: Tensor) -> list[Tensor]:
-    return [torch.zeros(len(x), n, *x.shape[-2:]) for n in net.shape.hidden]
+    return [x.new_zeros(len(x), n, *x.shape[-2:]) for n in net.shape.hidden]
 
 
 def convlstm(net: nn.Module) -> Step:

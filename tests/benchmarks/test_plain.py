@@ -14,14 +14,14 @@ def test_every_recurrent_predictor_has_a_plain_form():
 
 @pytest.mark.parametrize("name", recurrent.STEPS)
 def test_step_by_step_is_the_unrolled_network(name):
-    net, frames, use_truth = tiny(name), clip(2, 5), truth_up_to(3, 2, 4)
+    net, frames, use_truth = tiny(name).double(), clip(2, 5).double(), truth_up_to(3, 2, 4)
     with torch.no_grad():
         ours, extras = net.unroll(frames, use_truth)
         plain, step = recurrent.run_stepwise(net, frames, use_truth)
-    assert largest_error(ours, plain) < 1e-5
+    assert largest_error(ours, plain) < 1e-9
     if "decoupling" in extras:
         assert extras["decoupling"].item() == pytest.approx(
-            torch.stack(step.decoupling).mean().item(), rel=1e-4
+            torch.stack(step.decoupling).mean().item(), rel=1e-9
         )
 
 
