@@ -31,11 +31,18 @@ class MultiHeadAttention(nn.Module):
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, heads, N, C / heads)
         if bias is not None:
             bias = bias.to(query.dtype)
-        x = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
-        x = x.transpose(1, 2)
+        x = _attend(query, key, value, bias).transpose(1, 2)
         if torch.compiler.is_exporting():  # the layout is this kernel's, other runtimes have theirs
             x = x.clone(memory_format=torch.contiguous_format)
         return self.proj(x.reshape(batch, tokens, dim))
+
+
+def _attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
+    if bias is not None and bias.requires_grad and query.device.type == "cpu":
+        # torch has no fused kernel for a bias that learns, and its fallback searches for empty rows
+        scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-2, -1) + bias
+        return scores.softmax(dim=-1) @ value
+    return functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
 
 
 class MapAttention(MultiHeadAttention):
