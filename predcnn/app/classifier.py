@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from timm.data import Mixup
 
 from predcnn.app.build import description, lay_out
-from predcnn.app.pictures import read_history
+from predcnn.app.pictures import draw_losses
 from predcnn.app.results import finite
 from predcnn.app.saved_run import data_options, said_of, unchanged
 from predcnn.app.summary import show_metrics
@@ -18,7 +18,6 @@ from predcnn.backbones.create import create_backbone
 from predcnn.data import ImageDataModule, create_image_datamodule
 from predcnn.training.classification import DEFINITIONS, ImageClassification
 from predcnn.training.optim import constant_schedule, layered_optimizer
-from predcnn.visual.curves import LOSSES, plot_curves
 
 
 def build(cfg: DictConfig, datamodule: ImageDataModule) -> ImageClassification:
@@ -77,9 +76,7 @@ def draw(
     run_dir: Path, module: ImageClassification, datamodule: ImageDataModule, results: dict
 ) -> None:
     """curves.png: the losses by step, where some were logged."""
-    history = read_history(run_dir / "metrics.csv")
-    if any(name in history for name in LOSSES):
-        plot_curves(run_dir / "curves.png", history, {})
+    draw_losses(run_dir)
 
 
 def reopen(cfg: DictConfig) -> Reopened:

@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from predcnn.app.build import build_predictor, description
 from predcnn.app.console import say
-from predcnn.app.pictures import read_history
+from predcnn.app.pictures import draw_losses
 from predcnn.app.results import finite
 from predcnn.app.summary import show_metrics
 from predcnn.app.task import Task
@@ -18,7 +18,7 @@ from predcnn.predictors.checkpoint import save_predictor
 from predcnn.pretraining.masks import at_size
 from predcnn.pretraining.method import fill
 from predcnn.training.masked_frames import DEFINITIONS, TASK, MaskedVideo
-from predcnn.visual import plot_curves, write_grid
+from predcnn.visual import write_grid
 
 
 def build(cfg: DictConfig, datamodule: SequenceDataModule) -> MaskedVideo:
@@ -56,9 +56,7 @@ def draw(run_dir: Path, module: MaskedVideo, datamodule: SequenceDataModule, res
     }
     title = f"{results['name']}: past frames of a test sequence"
     write_grid(run_dir / "reconstructions.png", columns, title)
-    history = read_history(run_dir / "metrics.csv")
-    if "train/loss" in history:
-        plot_curves(run_dir / "curves.png", history, {})
+    draw_losses(run_dir)
     path = save_predictor(module.network, run_dir / "predictor.safetensors", module.run_description)
     say(f"pre-trained predictor, for train.py weights=…: {path}")
 

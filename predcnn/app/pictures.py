@@ -10,6 +10,7 @@ from torch.utils.data import Dataset
 
 from predcnn.data import to_float
 from predcnn.visual import comparison_frames, plot_curves, write_gif, write_mp4, write_strip
+from predcnn.visual.curves import LOSSES
 
 WRITERS = {"gif": write_gif, "mp4": write_mp4}
 
@@ -83,3 +84,10 @@ def draw_curves(run_dir: Path, results: dict) -> Path:
     curves = {results["name"]: results["per_frame"], "copy last": results["copy_last"]["per_frame"]}
     plot_curves(path, read_history(run_dir / "metrics.csv"), curves)
     return path
+
+
+def draw_losses(run_dir: Path) -> None:
+    """curves.png of a run without predictions: the losses by step, where some were logged."""
+    history = read_history(run_dir / "metrics.csv")
+    if any(name in history for name in LOSSES):
+        plot_curves(run_dir / "curves.png", history, {})

@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from predcnn.app.build import description
 from predcnn.app.console import say
-from predcnn.app.pictures import read_history
+from predcnn.app.pictures import draw_losses
 from predcnn.app.results import finite
 from predcnn.app.summary import show_metrics
 from predcnn.app.task import Task
@@ -20,7 +20,7 @@ from predcnn.data import ImageDataModule
 from predcnn.pretraining.masks import at_size
 from predcnn.pretraining.method import fill
 from predcnn.training.masked_images import DEFINITIONS, TASK, MaskedImages
-from predcnn.visual import plot_curves, write_grid
+from predcnn.visual import write_grid
 
 SHOWN = 9
 
@@ -84,9 +84,7 @@ def draw(run_dir: Path, module: MaskedImages, datamodule: ImageDataModule, resul
     """backbone.safetensors, reconstructions.png and curves.png."""
     module = module.to("cpu").eval()
     draw_reconstructions(run_dir / "reconstructions.png", module, datamodule, results["name"])
-    history = read_history(run_dir / "metrics.csv")
-    if "train/loss" in history:
-        plot_curves(run_dir / "curves.png", history, {})
+    draw_losses(run_dir)
     about = {
         "backbone": module.config["name"],
         "method": module.config["method"]["name"],

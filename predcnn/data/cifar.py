@@ -104,9 +104,8 @@ def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
             images, split = np.asarray(archive["images"]), np.asarray(archive["split"])
     except UNREADABLE as error:
         raise ValueError(f"{path} is damaged or lacks 'images' and 'split': {error}") from error
-    if (images.dtype, images.shape[1:]) != (np.uint8, (32, 32, 3)) or split.shape != images.shape[
-        :1
-    ]:
+    pictures = images.dtype == np.uint8 and images.shape[1:] == (32, 32, 3)
+    if not pictures or split.shape != images.shape[:1]:
         raise ValueError(
             f"{path}: 'images' is {images.dtype} {images.shape}, 'split' {split.shape}; "
             "expected uint8 (N, 32, 32, 3) and (N,)"
