@@ -26,7 +26,7 @@ from predcnn.training.csv_logger import CSVLogger
 from predcnn.training.objectives import FrameLoss
 from predcnn.training.prediction import VideoPrediction
 
-BATCH, WARM_UP, STEPS_PER_ROUND = 8, 5, 5
+BATCH, WARM_UP, STEPS_PER_ROUND = 4, 5, 5
 
 
 class _Twin(pl.Callback):
@@ -60,7 +60,7 @@ class _Twin(pl.Callback):
 class _LoopCase:
     """A small SimVP trained by both, with logger, checkpoints, guards and progress bar on."""
 
-    name = "Lightning step, small gsta, batch 8"
+    name = "Lightning step, small gsta, batch 4"
     tolerance = 1e-3
     note = "ratio below 1: the share the loop costs"
 

@@ -20,8 +20,7 @@ if keep:
     assert keep_memory(), "this machine's C library has no such thresholds"
 torch.set_num_threads(threads)
 (pair,) = models.pairs(lambda n: n == name, (name.split()[0],))
-batch = train_step.BATCH[name.split()[0]]
-call = train_step.step(pair.ours, *models.clips(batch), fused=True)
+call = train_step.step(pair.ours, *models.clips(train_step.BATCH), fused=True)
 print(float(call()[0]))
 call()
 print("ready", flush=True)

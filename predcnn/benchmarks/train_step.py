@@ -7,11 +7,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from predcnn.benchmarks.comparing import Comparison
-from predcnn.benchmarks.models import IN_SHAPE, clips, pairs
+from predcnn.benchmarks.models import IN_SHAPE, SIZES, clips, pairs
 from predcnn.costs import profile
 from predcnn.ops import plain
 
-BATCH = {"small": 8, "published": 4}
+BATCH = 4
 
 
 def step(net: nn.Module, past: Tensor, future: Tensor, *, fused: bool) -> Callable[[], list]:
@@ -30,19 +30,18 @@ def step(net: nn.Module, past: Tensor, future: Tensor, *, fused: bool) -> Callab
 
 
 def cases(wanted: Callable[[str], bool]) -> Iterator[Comparison]:
-    """All published translators; batch 8 at small, 4 at published scale; plain: default Adam.
+    """All published translators; batch 4; plain: default Adam.
 
     The gradients of the first step are compared. A step counts as three forward passes.
     """
-    for pair in pairs(wanted, tuple(BATCH)):
-        batch = BATCH[pair.name.split()[0]]
-        past, future = clips(batch)
-        macs = 3 * batch * profile(pair.ours, IN_SHAPE).macs
+    for pair in pairs(wanted, tuple(SIZES)):
+        past, future = clips(BATCH)
+        macs = 3 * BATCH * profile(pair.ours, IN_SHAPE).macs
         yield Comparison(
             pair.name,
             step(pair.ours, past, future, fused=True),
             plain()(step(pair.plain, past, future, fused=False)),
             tolerance=1e-3,
             macs=macs,
-            note=f"batch {batch}",
+            note=f"batch {BATCH}",
         )
