@@ -16,7 +16,7 @@ TRANSLATORS = (
 )  # fmt: skip
 """Those of the published tables; their names are the words after the scale in a case's name."""
 SIZES = {
-    "small": {"hid_S": 8, "hid_T": 64, "N_S": 4, "N_T": 4},
+    "small": {"hid_S": 8, "hid_T": 64, "N_S": 4, "N_T": 2},
     "published": {"hid_S": 64, "hid_T": 512, "N_S": 4, "N_T": 8},
 }
 IN_SHAPE = (10, 1, 64, 64)

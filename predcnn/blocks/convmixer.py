@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from predcnn.ops.depthwise import DepthwiseConv2d
 from predcnn.ops.drop_path import DropPath
 from predcnn.ops.init import init_fan_out
+from predcnn.ops.pointwise import PointwiseConv2d
 from predcnn.registry import BLOCKS
 
 
@@ -49,7 +50,7 @@ class ConvMixerBlock(nn.Module):
         # written so, as published: the published costs leave such convolutions out
         self.depthwise.padding = "same"
         self.norm1 = nn.BatchNorm2d(dim)
-        self.pointwise = nn.Conv2d(dim, dim, 1)
+        self.pointwise = PointwiseConv2d(dim, dim)
         self.norm2 = nn.BatchNorm2d(dim)
         self.act = nn.GELU()
         self.drop_path = DropPath(drop_path if stochastic_depth else 0.0)

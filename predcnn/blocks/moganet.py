@@ -16,6 +16,7 @@ from predcnn.ops.fold import fold_norm_into_next
 from predcnn.ops.init import init_fan_out
 from predcnn.ops.mlp import ConvMlp
 from predcnn.ops.norm import LayerScale
+from predcnn.ops.pointwise import PointwiseConv2d
 from predcnn.registry import BLOCKS
 
 
@@ -35,7 +36,7 @@ class ChannelDecomposition(nn.Module):
 
     def __init__(self, dim: int, init_value: float) -> None:
         super().__init__()
-        self.shared = nn.Conv2d(dim, 1, 1)
+        self.shared = PointwiseConv2d(dim, 1)
         self.act = nn.GELU()
         self.sigma = LayerScale(dim, init_value)
 
@@ -56,7 +57,7 @@ class MultiOrderContext(nn.Module):
         self.low = DepthwiseConv2d(dim, 5)
         self.middle = DepthwiseConv2d(middle, 5, dilation=2)
         self.high = DepthwiseConv2d(high, 7, dilation=3)
-        self.mix = nn.Conv2d(dim, dim, 1)
+        self.mix = PointwiseConv2d(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         low, middle, high = self.low(x).split(self.widths, dim=1)
@@ -69,12 +70,12 @@ class MultiOrderGatedAggregation(nn.Module):
     def __init__(self, dim: int, *, sigma: float, shortcut: bool) -> None:
         super().__init__()
         self.shortcut = shortcut
-        self.proj_in = nn.Conv2d(dim, dim, 1)
+        self.proj_in = PointwiseConv2d(dim, dim)
         self.decompose = FeatureDecomposition(dim, sigma)
         self.act = nn.SiLU()
-        self.gate = nn.Conv2d(dim, dim, 1)
+        self.gate = PointwiseConv2d(dim, dim)
         self.context = MultiOrderContext(dim)
-        self.proj_out = nn.Conv2d(dim, dim, 1)
+        self.proj_out = PointwiseConv2d(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.act(self.decompose(self.proj_in(x)))

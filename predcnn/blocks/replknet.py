@@ -9,12 +9,13 @@ from torch import Tensor, nn
 from predcnn.ops.drop_path import DropPath
 from predcnn.ops.fold import fold_norm_into_next
 from predcnn.ops.large_kernel import ReparamLargeKernelConv
+from predcnn.ops.pointwise import PointwiseConv2d
 from predcnn.ops.reparam import ConvBN
 from predcnn.registry import BLOCKS
 
 
 def _pointwise(dim: int, out: int) -> ConvBN:
-    return ConvBN(nn.Conv2d(dim, out, 1, bias=False))
+    return ConvBN(PointwiseConv2d(dim, out, bias=False))
 
 
 class LargeKernelMixer(nn.Module):

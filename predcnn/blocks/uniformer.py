@@ -17,6 +17,7 @@ from predcnn.ops.fold import fold_norm_into_next
 from predcnn.ops.init import init_fan_out, init_trunc_normal
 from predcnn.ops.mlp import ConvMlp
 from predcnn.ops.norm import LayerNorm2d, LayerScale
+from predcnn.ops.pointwise import PointwiseConv2d
 from predcnn.registry import BLOCKS
 
 SHARED_KEYS = {"position": "pos_embed", "scale1.gamma": "gamma_1", "scale2.gamma": "gamma_2"}
@@ -26,9 +27,9 @@ LOCAL_KEYS = {"attn.0": "conv1", "attn.1": "attn", "attn.2": "conv2"}
 def local_attention(dim: int) -> nn.Sequential:
     """The paper's local affinity, a learned 5x5 neighbourhood, (B, C, H, W) kept (eq. 4)."""
     return nn.Sequential(
-        nn.Conv2d(dim, dim, 1),
+        PointwiseConv2d(dim, dim),
         DepthwiseConv2d(dim, 5),
-        nn.Conv2d(dim, dim, 1),
+        PointwiseConv2d(dim, dim),
     )
 
 

@@ -13,6 +13,7 @@ from predcnn.ops.fold import affine_of, fold_norm_into_previous
 from predcnn.ops.grn import GRN
 from predcnn.ops.init import init_trunc_normal
 from predcnn.ops.large_kernel import DepthwiseConv2d, DilatedReparamConv
+from predcnn.ops.pointwise import PointwiseConv2d
 from predcnn.registry import BLOCKS
 
 
@@ -26,8 +27,8 @@ class SqueezeExcitation(nn.Module):
 
     def __init__(self, dim: int, hidden: int) -> None:
         super().__init__()
-        self.down = nn.Conv2d(dim, hidden, 1)
-        self.up = nn.Conv2d(hidden, dim, 1)
+        self.down = PointwiseConv2d(dim, hidden)
+        self.up = PointwiseConv2d(hidden, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         mean = x.mean(dim=(2, 3), keepdim=True)

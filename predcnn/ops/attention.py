@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from predcnn.ops.pointwise import PointwiseConv2d
+
 
 class MultiHeadAttention(nn.Module):
     """Scaled dot-product self-attention, tokens (B, N, C) -> (B, N, C).
@@ -70,10 +72,10 @@ class GatedSpatialAttention(nn.Module):
     def __init__(self, dim: int, gate: nn.Module, *, shortcut: bool = True) -> None:
         super().__init__()
         self.shortcut = shortcut
-        self.proj_in = nn.Conv2d(dim, dim, 1)
+        self.proj_in = PointwiseConv2d(dim, dim)
         self.act = nn.GELU()
         self.gate = gate
-        self.proj_out = nn.Conv2d(dim, dim, 1)
+        self.proj_out = PointwiseConv2d(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.proj_out(self.gate(self.act(self.proj_in(x))))

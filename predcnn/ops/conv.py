@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from predcnn.ops.depthwise import DepthwiseConv2d
 from predcnn.ops.norm_act import group_norm_silu
+from predcnn.ops.pointwise import PointwiseConv2d
 
 
 class ConvNormAct(nn.Module):
@@ -67,7 +68,7 @@ class LargeKernelConv(nn.Module):
         super().__init__()
         self.near = DepthwiseConv2d(dim, 5)
         self.far = DepthwiseConv2d(dim, 7, dilation=3)
-        self.mix = nn.Conv2d(dim, out or dim, 1)
+        self.mix = PointwiseConv2d(dim, out or dim)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.mix(self.far(self.near(x)))

@@ -6,6 +6,7 @@ Yang et al., "Focal Modulation Networks", NeurIPS 2022, section 3.2 and figure 2
 from torch import Tensor, nn
 
 from predcnn.ops.depthwise import DepthwiseConv2d
+from predcnn.ops.pointwise import PointwiseConv2d
 
 
 class FocalModulation(nn.Module):
@@ -42,7 +43,7 @@ class FocalModulation(nn.Module):
             nn.Sequential(DepthwiseConv2d(dim, k, bias=False), nn.GELU()) for k in kernels
         )
         self.act = nn.GELU()
-        self.h = nn.Conv2d(dim, dim, 1)
+        self.h = PointwiseConv2d(dim, dim)
         self.ln = nn.LayerNorm(dim) if post_norm else nn.Identity()
         self.proj = nn.Linear(dim, dim)
 

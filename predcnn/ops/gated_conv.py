@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from predcnn.ops.depthwise import DepthwiseConv2d
 from predcnn.ops.norm import LayerNorm2d
+from predcnn.ops.pointwise import PointwiseConv2d
 from predcnn.ops.precision import widened, without_autocast
 
 
@@ -90,14 +91,14 @@ class RecursiveGatedConv(nn.Module):
         # widths of the successive gates: C/2^(n-1), ..., C/2, C
         self.dims = [dim // 2**i for i in reversed(range(order))]
         gates = sum(self.dims)
-        self.proj_in = nn.Conv2d(dim, 2 * dim, 1)
+        self.proj_in = PointwiseConv2d(dim, 2 * dim)
         if global_filter is None:
             self.dwconv = DepthwiseConv2d(gates, 7)
         else:
             self.dwconv = GlobalLocalFilter(gates, global_filter)
-        self.proj_out = nn.Conv2d(dim, dim, 1)
+        self.proj_out = PointwiseConv2d(dim, dim)
         self.pws = nn.ModuleList(
-            nn.Conv2d(narrow, wide, 1)
+            PointwiseConv2d(narrow, wide)
             for narrow, wide in zip(self.dims[:-1], self.dims[1:], strict=True)
         )
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from predcnn.ops.depthwise import DepthwiseConv2d
+from predcnn.ops.pointwise import PointwiseConv2d
 
 
 class ConvMlp(nn.Module):
@@ -30,11 +31,11 @@ class ConvMlp(nn.Module):
         middle: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        self.fc1 = nn.Conv2d(dim, hidden, 1)
+        self.fc1 = PointwiseConv2d(dim, hidden)
         self.depthwise = DepthwiseConv2d(hidden, depthwise) if depthwise else nn.Identity()
         self.act = act()
         self.middle = middle if middle is not None else nn.Identity()
-        self.fc2 = nn.Conv2d(hidden, out or dim, 1)
+        self.fc2 = PointwiseConv2d(hidden, out or dim)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.fc2(self.middle(self.act(self.depthwise(self.fc1(x)))))

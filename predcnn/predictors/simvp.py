@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from predcnn.ops.conv import ConvNormAct
 from predcnn.ops.frames import join_frames, split_frames
+from predcnn.ops.pointwise import PointwiseConv2d
 from predcnn.predictors.protocol import Predictor
 from predcnn.predictors.rollout import roll_out
 from predcnn.predictors.sizes import pad_to_multiple
@@ -55,7 +56,7 @@ class FrameDecoder(nn.Module):
         self.layers = nn.ModuleList(
             ConvNormAct(hid_S, hid_S, kernel_size, up=up) for up in reversed(strides(N_S))
         )
-        self.readout = nn.Conv2d(hid_S, channels, 1)
+        self.readout = PointwiseConv2d(hid_S, channels)
 
     def forward(self, z: Tensor, skip: Tensor) -> Tensor:
         *others, last = self.layers
@@ -147,7 +148,7 @@ class SimVP(Predictor):
             raise ValueError(f"horizon_head is 'rollout' or 'direct', not {horizon_head!r}")
         self.direct = horizon_head == "direct"
         if self.direct:
-            self.horizon = nn.Conv2d(T * hid_S, self.frames_out * hid_S, 1)
+            self.horizon = PointwiseConv2d(T * hid_S, self.frames_out * hid_S)
         self.decoder = FrameDecoder(C, hid_S, N_S, spatio_kernel_dec)
         self.residual = residual
         if residual:

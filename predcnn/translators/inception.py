@@ -10,6 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from predcnn.ops.pointwise import PointwiseConv2d
 from predcnn.registry import TRANSLATORS
 
 
@@ -46,7 +47,7 @@ class InceptionUnit(nn.Module):
         self, width_in: int, middle: int, width_out: int, kernels: Sequence[int], groups: int
     ) -> None:
         super().__init__()
-        self.squeeze = nn.Conv2d(width_in, middle, 1)
+        self.squeeze = PointwiseConv2d(width_in, middle)
         self.branches = nn.ModuleList(GroupConv(middle, width_out, k, groups) for k in kernels)
 
     def forward(self, x: Tensor) -> Tensor:

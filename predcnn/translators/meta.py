@@ -12,6 +12,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from predcnn.blocks.protocol import check_options, check_protocol
+from predcnn.ops.pointwise import PointwiseConv2d
 from predcnn.ops.recompute import recomputed
 from predcnn.registry import BLOCKS, TRANSLATORS
 
@@ -40,7 +41,7 @@ class MetaStage(nn.Module):
         self.width = width_in
         self.block = block
         same = width_in == width_out
-        self.project = nn.Identity() if same else nn.Conv2d(width_in, width_out, 1)
+        self.project = nn.Identity() if same else PointwiseConv2d(width_in, width_out)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.project(self.block(x))

@@ -76,7 +76,7 @@ def test_under_a_budget_all_see_one_stream(tmp_path):
     few = [word for word in TINY if "train_sequences" not in word]
     words = ("models=[mim,dmvfn]", "budget_minutes=4")
     found = entries_of(bench_cfg(tmp_path, *words, tiny=few))
-    assert {e.cfg.data.train_sequences for e in found} == {1950}
+    assert {e.cfg.data.train_sequences for e in found} == {2500}
 
 
 @pytest.mark.parametrize(
