@@ -163,7 +163,8 @@ def test_two_thousand_epochs_are_one_word():
 
 
 def test_a_stack_mixes_blocks():
-    words = ("translator=stack", "translator.blocks=[moganet,van]", "model.net.hid_T=16")
+    size = ("model.net.hid_T=16", "model.net.N_T=4")
+    words = ("translator=stack", "translator.blocks=[moganet,van]", *size)
     predictor = instantiate(composed(*words, "data.height=32").model.net)
     kinds = [type(m).__name__ for m in predictor.modules() if type(m).__name__.endswith("Block")]
     assert kinds == ["MogaBlock", "VANBlock"] * 2

@@ -86,5 +86,5 @@ def test_it_starts_and_is_saved_as_a_convolution() -> None:
 @pytest.mark.parametrize("channels", [5, 7])
 def test_wrong_channels(channels: int) -> None:
     x = torch.randn(1, channels, 4, 4).to(memory_format=torch.channels_last)
-    with pytest.raises(RuntimeError, match="shapes|channels"):
+    with pytest.raises(RuntimeError, match=r"shapes|channels"):
         PointwiseConv2d(6, 8)(x)
