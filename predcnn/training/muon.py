@@ -57,7 +57,7 @@ class Muon(torch.optim.Optimizer):
         eps: of Adam's denominator.
 
     Raises:
-        ValueError: a value out of its range.
+        ValueError: a value out of its range; no matrix among the parameters.
     """
 
     def __init__(
@@ -75,6 +75,12 @@ class Muon(torch.optim.Optimizer):
             )
         defaults = {"lr": lr, "betas": tuple(betas), "weight_decay": weight_decay, "eps": eps}
         super().__init__(params, defaults)
+        given = [parameter for group in self.param_groups for parameter in group["params"]]
+        if not any(is_matrix(parameter) for parameter in given):
+            raise ValueError(
+                f"there is no matrix among the {len(given)} parameters, so Muon would be Adam; "
+                "weights that are divided among devices (FSDP) need optimizer=adam"
+            )
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:

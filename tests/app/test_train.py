@@ -51,7 +51,8 @@ def test_a_translator_starts_from_a_backbone_and_says_so(tiny_cfg, tmp_path, cap
     backbone = create_backbone("moganet_xtiny", dims=(8, 16, 24, 32), depths=(1, 1, 2, 1))
     torch.save({"state_dict": export_published(backbone)}, tmp_path / "moga.pth.tar")
     words = ["trainer.max_steps=1", f"translator.weights={tmp_path / 'moga.pth.tar'}"]
-    train(tiny_cfg("translator=moganet", *words, "model.net.hid_S=4", "model.net.hid_T=24"))
+    size = ("model.net.hid_S=4", "model.net.hid_T=24", "model.net.N_T=4")
+    train(tiny_cfg("translator=moganet", *words, *size))
     printed = capsys.readouterr().out
     assert "2 of 4 translator blocks start from" in printed
     assert "block 1 (MogaBlock, width 24)" in printed

@@ -72,7 +72,8 @@ def test_the_rest_moves_as_with_adam(size: tuple[int, ...]) -> None:
     ours, theirs = nn.Parameter(start.clone()), nn.Parameter(start.clone())
     assert not is_matrix(ours)
     options = {"lr": 0.01, "betas": (0.9, 0.99), "weight_decay": 0.1}
-    steps = [Muon([ours], **options), torch.optim.AdamW([theirs], **options)]
+    matrix = nn.Parameter(torch.ones(4, 4))
+    steps = [Muon([ours, matrix], **options), torch.optim.AdamW([theirs], **options)]
     for gradient in _gradients(ours, 4):
         for parameter, optimizer in zip((ours, theirs), steps, strict=True):
             parameter.grad = gradient.clone()
@@ -137,3 +138,8 @@ def test_parameters_without_gradient_stay_and_the_schedule_cycles_the_momentum()
 def test_values_out_of_range(wrong: dict) -> None:
     with pytest.raises(ValueError, match="at least 0 and betas in"):
         Muon([nn.Parameter(torch.ones(4, 4))], **wrong)
+
+
+def test_without_a_matrix_it_says_so() -> None:
+    with pytest.raises(ValueError, match=r"no matrix among the 2 parameters.*optimizer=adam"):
+        Muon([nn.Parameter(torch.ones(16)), nn.Parameter(torch.ones(16, 1, 3, 3))])
