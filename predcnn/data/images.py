@@ -49,7 +49,8 @@ def enlarge(images: np.ndarray, height: int, width: int) -> np.ndarray:
     out = np.empty((len(images), 3, height, width), np.uint8)
     for planes, image in zip(out, images, strict=True):
         resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_CUBIC)
-        planes[...] = resized.transpose(2, 0, 1)
+        for channel, plane in enumerate(planes):
+            cv2.extractChannel(resized, channel, dst=plane)
     return out
 
 

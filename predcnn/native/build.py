@@ -12,7 +12,14 @@ from pathlib import Path
 
 from predcnn.files import replacing
 
-SOURCES = ("deform.cpp", "depthwise.cpp", "group_norm_silu.cpp", "scan.cpp", "ssim.cpp")
+SOURCES = (
+    "deform.cpp",
+    "depthwise.cpp",
+    "group_norm_silu.cpp",
+    "scan.cpp",
+    "sprites.cpp",
+    "ssim.cpp",
+)
 HERE = Path(__file__).resolve().parent
 FLAGS = ("-O3", "-march=native", "-mprefer-vector-width=512", "-std=c++17", "-fopenmp", "-fPIC")
 FLAGS += (

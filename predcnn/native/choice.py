@@ -2,8 +2,10 @@
 
 import contextlib
 import ctypes
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import _get_current_dispatch_mode
@@ -12,6 +14,8 @@ from predcnn.native.build import load
 
 _plain_depth = 0  # a global number, which torch.compile understands
 _TYPES = {torch.float32: "float32", torch.float64: "float64"}
+_OWN_MEMORY = {Tensor, torch.nn.Parameter, torch.nn.Buffer}
+"""Other types of tensors (fakes, wrappers) have no memory of their own."""
 
 
 @contextlib.contextmanager
@@ -36,23 +40,43 @@ class Kernels:
     def __init__(self, library: ctypes.CDLL, suffix: str) -> None:
         self._library = library
         self._suffix = suffix
+        self._found: dict[str, Callable[..., None]] = {}
 
-    def __call__(self, name: str, *arguments: Tensor | int | float | None) -> None:
-        """Tensors go as the address of their memory, which must lie as the kernel expects it.
+    def __call__(self, name: str, *arguments: Tensor | np.ndarray | int | float | None) -> None:
+        """Tensors and arrays go as the address of their memory, laid out as the kernel expects it.
 
         The last argument, the number of threads, is torch's.
         """
+        function = self._found.get(name) or self._find(name, arguments)
+        function(*map(_as_c, arguments), torch.get_num_threads())
+
+    def _find(self, name: str, arguments: Sequence[object]) -> Callable[..., None]:
+        """A function with the types of its first call, which are those of every call."""
         function = self._library[f"{name}_{self._suffix}"]
-        function(*(_as_c(value) for value in arguments), ctypes.c_int64(torch.get_num_threads()))
+        function.argtypes = [*map(_c_type, arguments), ctypes.c_int64]
+        function.restype = None
+        self._found[name] = function
+        return function
 
 
-def _as_c(value: Tensor | int | float | None) -> object:
-    if value is None or isinstance(value, Tensor):
-        return ctypes.c_void_p(None if value is None else value.data_ptr())
-    return ctypes.c_double(value) if isinstance(value, float) else ctypes.c_int64(value)
+def _as_c(value: object) -> object:
+    if isinstance(value, Tensor):
+        return value.data_ptr()
+    return value.ctypes.data if isinstance(value, np.ndarray) else value
 
 
-def kernels_for(*tensors: Tensor | None) -> Kernels | None:
+def _c_type(value: object) -> type:
+    if value is None or isinstance(value, Tensor | np.ndarray):
+        return ctypes.c_void_p
+    return ctypes.c_double if isinstance(value, float) else ctypes.c_int64
+
+
+@functools.cache
+def _typed(library: ctypes.CDLL, suffix: str) -> Kernels:
+    return Kernels(library, suffix)
+
+
+def kernels_for(first: Tensor, *others: Tensor | None) -> Kernels | None:
     """The compiled kernels if they can and may take these tensors, else None: the plain way.
 
     They take float32 or float64, all of one type, on a CPU, in eager mode without autocast. A
@@ -61,21 +85,24 @@ def kernels_for(*tensors: Tensor | None) -> Kernels | None:
     """
     if torch.compiler.is_compiling() or torch.jit.is_tracing() or _plain_depth:
         return None
-    given = [tensor for tensor in tensors if tensor is not None]
-    dtype = given[0].dtype
+    dtype = first.dtype
     if dtype not in _TYPES or torch.is_autocast_enabled("cpu"):
         return None
-    if any(t.device.type != "cpu" or t.dtype != dtype or _is_other(t) for t in given):
-        return None
+    for tensor in (first, *others):
+        if tensor is not None and not (
+            tensor.is_cpu and tensor.dtype == dtype and type(tensor) in _OWN_MEMORY
+        ):
+            return None
     if _get_current_dispatch_mode() is not None or torch._C._are_functorch_transforms_active():
         return None
     library = load()
-    return None if isinstance(library, str) else Kernels(library, _TYPES[dtype])
+    return None if isinstance(library, str) else _typed(library, _TYPES[dtype])
 
 
-def _is_other(tensor: Tensor) -> bool:
-    """Whether this is a subclass (a fake, a wrapper), which has no memory of its own."""
-    return type(tensor) not in (Tensor, torch.nn.Parameter, torch.nn.Buffer)
+def byte_kernels() -> Kernels | None:
+    """The compiled kernels for arrays of bytes if they can and may be used, else None."""
+    library = load()
+    return None if _plain_depth or isinstance(library, str) else _typed(library, "uint8")
 
 
 def describe() -> str:

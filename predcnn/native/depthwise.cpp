@@ -1,6 +1,6 @@
 // Depthwise convolution of channels-last maps, stride 1, size kept, any odd kernel and dilation.
 // x, out, grad: (B, H, W, C), x and grad perhaps a slice of the channels of maps of more channels,
-// `pitch` apart from pixel to pixel; weight: (kh * kw, C). One work item is one block of channels of one
+// `pitch` apart from pixel to pixel; weight: (C, kh * kw). One work item is one block of channels of one
 // sample (forward) or of all samples in order (weights), so results do not depend on threads.
 #include "vectors.h"
 
@@ -46,9 +46,24 @@ template <class T> static inline void multiply_add(Block<T>& sum, const Block<T>
 // one block of channels with `pad` zero columns on the left, as many or more on the right
 template <class T>
 void pack(const T* x, const Shape& s, int64_t pitch, int64_t c, int n, int64_t pad, int64_t wide, T* to) {
+    constexpr int S = Block<T>::size;
     for (int64_t y = 0; y < s.height; y++)
-        for (int64_t i = 0; i < s.width; i++)
-            copy_block(x + (y * s.width + i) * pitch + c, n, to + (y * wide + pad + i) * Block<T>::size);
+        for (int64_t i = 0; i < s.width; i++) {
+            const T* from = x + (y * s.width + i) * pitch + c;
+            // no processor foresees strides this long; the next block is the next one wanted
+            __builtin_prefetch(from + S, 0, 2);
+            copy_block(from, n, to + (y * wide + pad + i) * S);
+        }
+}
+
+// the taps of one block of channels, side by side; turned round where they carry a gradient back
+template <class T>
+void pack_taps(const T* weight, int64_t taps, int64_t c, int n, bool turned, T* to) {
+    constexpr int S = Block<T>::size;
+    for (int j = 0; j < n; j++) {
+        const T* from = weight + (c + j) * taps;
+        for (int64_t k = 0; k < taps; k++) to[k * S + j] = from[turned ? taps - 1 - k : k];
+    }
 }
 
 constexpr int TILE = BYTES == 64 ? 8 : 4;  // pixels at once: as many sums as stay in registers
@@ -86,20 +101,25 @@ void forward_block(const T* x, const T* w, const T* bias, const Shape& s, int64_
 }
 
 template <class T>
-void forward(const T* x, int64_t pitch, const T* weight, const T* bias, T* out, const Shape& s, int threads) {
+void forward(const T* x, int64_t pitch, const T* weight, const T* bias, T* out, const Shape& s, bool turned,
+             int threads) {
     constexpr int S = Block<T>::size;
     const int64_t blocks = (s.channels + S - 1) / S, wide = s.width + 2 * s.pad_x() + TILE;
     const int64_t taps_all = int64_t(s.kh) * s.kw, pixels = s.height * s.width;
 #pragma omp parallel num_threads(threads)
     {
         std::vector<T> map(s.height * wide * S, T(0)), w(taps_all * S), start(S, T(0));
+        int64_t packed = -1;
 #pragma omp for schedule(static)
         for (int64_t item = 0; item < s.batch * blocks; item++) {
-            const int64_t b = item / blocks, c = item % blocks * S;
+            const int64_t b = item % s.batch, c = item / s.batch * S;
             const int n = int(std::min<int64_t>(S, s.channels - c));
             pack(x + b * pixels * pitch, s, pitch, c, n, s.pad_x(), wide, map.data());
-            for (int64_t k = 0; k < taps_all; k++) copy_block(weight + k * s.channels + c, n, w.data() + k * S);
-            if (bias) copy_block(bias + c, n, start.data());
+            if (c != packed) {
+                pack_taps(weight, taps_all, c, n, turned, w.data());
+                if (bias) copy_block(bias + c, n, start.data());
+                packed = c;
+            }
             forward_block(map.data(), w.data(), start.data(), s, c, n, wide, out + b * pixels * s.channels);
         }
     }
@@ -130,7 +150,7 @@ void weight_taps(const T* x, const T* g, const Shape& s, int64_t wide, int ky, i
 
 template <class T>
 void weight_row(const T* x, const T* g, const Shape& s, int64_t wide, int ky, T* out) {
-    constexpr int most = BYTES == 64 ? 7 : 4;
+    constexpr int most = BYTES == 64 ? 7 : 6;
     for (int x0 = 0; x0 < s.kw;) {
         const int left = s.kw - x0, parts = (left + most - 1) / most, k = (left + parts - 1) / parts;
         switch (k) {
@@ -170,7 +190,8 @@ void weights(const T* x, int64_t pitch, const T* grad, int64_t grad_pitch, T* we
                     for (int k = 0; k < S; k++) part[k] += g[i * S + k];
                 for (int k = 0; k < S; k++) sum[k] += part[k];
             }
-            for (int64_t k = 0; k < taps_all; k++) std::copy_n(w.data() + k * S, n, weight_grad + k * s.channels + c);
+            for (int j = 0; j < n; j++)
+                for (int64_t k = 0; k < taps_all; k++) weight_grad[(c + j) * taps_all + k] = w[k * S + j];
             std::copy_n(sum.data(), n, bias_grad + c);
         }
     }
@@ -181,9 +202,11 @@ void weights(const T* x, int64_t pitch, const T* grad, int64_t grad_pitch, T* we
 #define DEPTHWISE(T, NAME)                                                                          \
     extern "C" void depthwise_##NAME(const T* x, int64_t pitch, const T* weight, const T* bias, T* out, \
                                      int64_t batch, int64_t height, int64_t width, int64_t channels, \
-                                     int64_t kh, int64_t kw, int64_t dilation, int64_t threads) {   \
+                                     int64_t kh, int64_t kw, int64_t dilation, int64_t turned,      \
+                                     int64_t threads) {                                             \
         forward(x, pitch, weight, bias, out,                                                        \
-                Shape{batch, height, width, channels, int(kh), int(kw), int(dilation)}, int(threads)); \
+                Shape{batch, height, width, channels, int(kh), int(kw), int(dilation)}, turned != 0, \
+                int(threads));                                                                      \
     }                                                                                               \
     extern "C" void depthwise_weights_##NAME(                                                       \
         const T* x, int64_t pitch, const T* grad, int64_t grad_pitch, T* weight_grad, T* bias_grad, \

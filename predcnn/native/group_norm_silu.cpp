@@ -1,16 +1,28 @@
-// Group norm, SiLU and perhaps a pixel shuffle before both, of channels-last maps in one pass.
-// x: (N, H, W, C * r * r), out: (N, H * r, W * r, C). Channel c * r * r + i * r + j of x becomes
+// Group norm, SiLU and perhaps a pixel shuffle by 2 before both, of channels-last maps in one pass.
+// x: (N, H, W, C * r * r), out: (N, H * r, W * r, C), r is 1 or 2. Channel c * r * r + i * r + j of x becomes
 // channel c of pixel (h * r + i, w * r + j); a group's channels stay together, so the statistics of
-// the shuffled map are those of the unshuffled one. One work item is one sample.
+// the shuffled map are those of the unshuffled one. One work item is one sample. Neighbouring pixels of
+// few channels are taken for one pixel of more (`fold` of them): sums over a handful of channels would
+// wait for each other.
 #include "vectors.h"
 
 namespace {
+
+constexpr int R = 2;  // of the pixel shuffle
+constexpr int64_t FOLDED = 64;  // channels from which on nothing waits
 
 struct Shape {
     int64_t samples, height, width, channels;  // channels of the result
     int groups, factor;
     int64_t wide() const { return channels * factor * factor; }
     int64_t pixels() const { return height * width; }
+    int64_t line() const { return width * R * channels; }
+    int64_t corner(int64_t p) const { return p / width * R * line() + p % width * R * channels; }
+    int64_t fold() const {
+        int64_t n = 1;
+        while (factor == 1 && 2 * n * wide() <= FOLDED && pixels() % (2 * n) == 0) n *= 2;
+        return n;
+    }
 };
 
 constexpr int64_t FLUSH = 64;    // pixels summed before the sum is widened to double
@@ -40,35 +52,36 @@ void channel_sums(const T* x, int64_t pixels, int64_t stride, int64_t wide, cons
     }
 }
 
+// values of the channels, once for each of the pixels folded into one; and the sum over those pixels
+template <class T> void repeat(std::vector<T>& values, int64_t wide, int64_t fold) {
+    for (int64_t i = wide; i < wide * fold; i++) values[i] = values[i - wide];
+}
+inline void unfold(std::vector<double>& sums, int64_t wide, int64_t fold) {
+    for (int64_t i = wide; i < wide * fold; i++) sums[i % wide] += sums[i];
+}
+
 template <class T> int64_t padded(int64_t n) { return n + Lanes<T>::count; }
 
-// out = f(x) pixel by pixel, shuffled
+// one pixel's channels to its R x R pixels of the shuffled map, whose lines are `line` numbers long
 template <class T>
-void scatter(const T* pixel, const Shape& s, int64_t h, int64_t w, T* out) {
-    const int r = s.factor;
-    for (int i = 0; i < r; i++)
-        for (int j = 0; j < r; j++) {
-            T* to = out + ((h * r + i) * s.width * r + w * r + j) * s.channels;
-            const T* from = pixel + i * r + j;
-            for (int64_t c = 0; c < s.channels; c++) to[c] = from[c * r * r];
-        }
+void scatter(const T* __restrict pixel, int64_t channels, int64_t line, T* __restrict to) {
+    for (int64_t c = 0; c < channels; c++)
+        for (int i = 0; i < R; i++)
+            for (int j = 0; j < R; j++) to[i * line + j * channels + c] = pixel[(c * R + i) * R + j];
 }
 template <class T>
-void gather(const T* grad, const Shape& s, int64_t h, int64_t w, T* pixel) {
-    const int r = s.factor;
-    for (int i = 0; i < r; i++)
-        for (int j = 0; j < r; j++) {
-            const T* from = grad + ((h * r + i) * s.width * r + w * r + j) * s.channels;
-            T* to = pixel + i * r + j;
-            for (int64_t c = 0; c < s.channels; c++) to[c * r * r] = from[c];
-        }
+void gather(const T* __restrict from, int64_t channels, int64_t line, T* __restrict pixel) {
+    for (int64_t c = 0; c < channels; c++)
+        for (int i = 0; i < R; i++)
+            for (int j = 0; j < R; j++) pixel[(c * R + i) * R + j] = from[i * line + j * channels + c];
 }
 
 template <class T>
 void forward(const T* x, const T* weight, const T* bias, T* out, T* mean, T* rstd, const Shape& s,
              double eps, int threads) {
     constexpr int V = Lanes<T>::count;
-    const int64_t wide = s.wide(), group = wide / s.groups;
+    const int64_t base = s.wide(), group = base / s.groups, fold = s.fold();
+    const int64_t wide = base * fold, pixels = s.pixels() / fold;
     const double count = double(group) * s.pixels();
 #pragma omp parallel num_threads(threads)
     {
@@ -82,18 +95,22 @@ void forward(const T* x, const T* weight, const T* bias, T* out, T* mean, T* rst
         };
 #pragma omp for schedule(static)
         for (int64_t n = 0; n < s.samples; n++) {
-            const T* from = x + n * s.pixels() * wide;
-            T* to = out + n * s.pixels() * wide;
+            const T* from = x + n * pixels * wide;
+            T* to = out + n * pixels * wide;
             // the mean of some pixels first: about it, sums of squares lose nothing
             std::fill(shift.begin(), shift.end(), T(0));
-            const int64_t stride = std::max<int64_t>(1, s.pixels() / SAMPLED);
-            const double sampled = double(group) * ((s.pixels() + stride - 1) / stride);
-            channel_sums(from, s.pixels(), stride, wide, shift.data(), part.data(), squares.data(),
-                         sums.data(), of_squares.data());
+            const int64_t stride = std::max<int64_t>(1, pixels / SAMPLED);
+            const double sampled = double(group * fold) * ((pixels + stride - 1) / stride);
+            channel_sums(from, pixels, stride, wide, shift.data(), part.data(), squares.data(), sums.data(),
+                         of_squares.data());
+            unfold(sums, base, fold);
             for (int g = 0; g < s.groups; g++)
                 std::fill_n(shift.begin() + g * group, group, T(sum_group(sums, g) / sampled));
-            channel_sums(from, s.pixels(), int64_t(1), wide, shift.data(), part.data(), squares.data(),
+            repeat(shift, base, fold);
+            channel_sums(from, pixels, int64_t(1), wide, shift.data(), part.data(), squares.data(),
                          sums.data(), of_squares.data());
+            unfold(sums, base, fold);
+            unfold(of_squares, base, fold);
             for (int g = 0; g < s.groups; g++) {
                 const double off = sum_group(sums, g) / count;
                 const double variance = std::max(0.0, sum_group(of_squares, g) / count - off * off);
@@ -106,14 +123,16 @@ void forward(const T* x, const T* weight, const T* bias, T* out, T* mean, T* rst
                     offset[c] = bias[k] - m * scale[c];
                 }
             }
-            for (int64_t p = 0; p < s.pixels(); p++) {
+            repeat(scale, base, fold);
+            repeat(offset, base, fold);
+            for (int64_t p = 0; p < pixels; p++) {
                 T* at = s.factor == 1 ? to + p * wide : pixel.data();
                 for (int64_t c = 0; c < wide; c += V) {
                     const int m = int(std::min<int64_t>(V, wide - c));
                     const Vec<T> y = load(from + p * wide + c, m) * load(scale.data() + c) + load(offset.data() + c);
                     store(at + c, y / (T(1) + exponential(-y)), m);
                 }
-                if (s.factor > 1) scatter(at, s, p / s.width, p % s.width, to);
+                if (s.factor > 1) scatter(at, s.channels, s.line(), to + s.corner(p));
             }
         }
     }
@@ -123,7 +142,8 @@ template <class T>
 void backward(const T* grad, const T* x, const T* weight, const T* bias, const T* mean, const T* rstd,
               T* grad_x, T* grad_weight, T* grad_bias, const Shape& s, int threads) {
     constexpr int V = Lanes<T>::count;
-    const int64_t wide = s.wide(), group = wide / s.groups, spread = int64_t(s.factor) * s.factor;
+    const int64_t base = s.wide(), group = base / s.groups, spread = int64_t(s.factor) * s.factor;
+    const int64_t fold = s.fold(), wide = base * fold, pixels = s.pixels() / fold;
     const double count = double(group) * s.pixels();
 #pragma omp parallel num_threads(threads)
     {
@@ -132,10 +152,10 @@ void backward(const T* grad, const T* x, const T* weight, const T* bias, const T
         std::vector<double> sum(wide), sum_x(wide);
 #pragma omp for schedule(static)
         for (int64_t n = 0; n < s.samples; n++) {
-            const T* from = x + n * s.pixels() * wide;
-            const T* given = grad + n * s.pixels() * wide;
-            T* to = grad_x + n * s.pixels() * wide;
-            for (int64_t c = 0; c < wide; c++) {
+            const T* from = x + n * pixels * wide;
+            const T* given = grad + n * pixels * wide;
+            T* to = grad_x + n * pixels * wide;
+            for (int64_t c = 0; c < base; c++) {
                 const int64_t g = n * s.groups + c / group;
                 w[c] = weight[c / spread];
                 middle[c] = mean[g];
@@ -143,15 +163,16 @@ void backward(const T* grad, const T* x, const T* weight, const T* bias, const T
                 scale[c] = w[c] * r[c];
                 offset[c] = bias[c / spread] - mean[g] * scale[c];
             }
+            for (auto* values : {&w, &middle, &r, &scale, &offset}) repeat(*values, base, fold);
             std::fill(sum.begin(), sum.end(), 0.0);
             std::fill(sum_x.begin(), sum_x.end(), 0.0);
-            for (int64_t start = 0; start < s.pixels(); start += FLUSH) {
+            for (int64_t start = 0; start < pixels; start += FLUSH) {
                 std::fill(part.begin(), part.end(), T(0));
                 std::fill(part_x.begin(), part_x.end(), T(0));
-                for (int64_t p = start; p < std::min(s.pixels(), start + FLUSH); p++) {
+                for (int64_t p = start; p < std::min(pixels, start + FLUSH); p++) {
                     const T* dz = given + p * wide;
                     if (s.factor > 1) {
-                        gather(given, s, p / s.width, p % s.width, pixel.data());
+                        gather(given + s.corner(p), s.channels, s.line(), pixel.data());
                         dz = pixel.data();
                     }
                     for (int64_t c = 0; c < wide; c += V) {
@@ -171,6 +192,8 @@ void backward(const T* grad, const T* x, const T* weight, const T* bias, const T
                     sum_x[c] += part_x[c];
                 }
             }
+            unfold(sum, base, fold);
+            unfold(sum_x, base, fold);
             for (int64_t k = 0; k < s.channels; k++) {
                 double a = 0, b = 0;
                 for (int64_t c = k * spread; c < (k + 1) * spread; c++) {
@@ -189,7 +212,9 @@ void backward(const T* grad, const T* x, const T* weight, const T* bias, const T
                 std::fill_n(direct.begin() + g * group, group, T(a / count));
                 std::fill_n(through.begin() + g * group, group, T(b / count));
             }
-            for (int64_t p = 0; p < s.pixels(); p++)
+            repeat(direct, base, fold);
+            repeat(through, base, fold);
+            for (int64_t p = 0; p < pixels; p++)
                 for (int64_t c = 0; c < wide; c += V) {
                     const int m = int(std::min<int64_t>(V, wide - c));
                     const Vec<T> one = load(r.data() + c);

@@ -103,16 +103,16 @@ def _laid_out(x: Tensor) -> tuple[Tensor, int]:
     return x, pitch
 
 
-def _taps(weight: Tensor) -> Tensor:
-    """(C, 1, h, w) -> (h w, C) in memory, as the kernel reads it."""
-    return weight.flatten(1).t().contiguous()
-
-
-def _run(kernels: Kernels, x: Tensor, taps: Tensor, bias: Tensor | None, sizes: tuple) -> Tensor:
+def _run(
+    kernels: Kernels, x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int, turned: bool
+) -> Tensor:
     x, pitch = _laid_out(x)
+    weight = weight.contiguous()
+    bias = None if bias is None else bias.contiguous()
     out = torch.empty(x.shape, dtype=x.dtype, memory_format=torch.channels_last)
     B, C, H, W = x.shape
-    kernels("depthwise", x, pitch, taps, bias, out, B, H, W, C, *sizes)
+    sizes = (*weight.shape[2:], dilation, int(turned))
+    kernels("depthwise", x, pitch, weight, bias, out, B, H, W, C, *sizes)
     return out
 
 
@@ -129,9 +129,8 @@ class _Compiled(torch.autograd.Function):
         kernels: Kernels,
     ) -> Tensor:
         ctx.save_for_backward(x, weight)
-        ctx.kernels, ctx.sizes = kernels, (*weight.shape[2:], dilation)
-        bias = None if bias is None else bias.contiguous()
-        return _run(kernels, x, _taps(weight), bias, ctx.sizes)
+        ctx.kernels, ctx.dilation = kernels, dilation
+        return _run(kernels, x, weight, bias, dilation, turned=False)
 
     @staticmethod
     @once_differentiable
@@ -141,17 +140,16 @@ class _Compiled(torch.autograd.Function):
         grad, grad_pitch = _laid_out(grad)
         grad_x = grad_weight = grad_bias = None
         if needs_x:
-            grad_x = _run(ctx.kernels, grad, _taps(weight.flip(2, 3)), None, ctx.sizes)
+            grad_x = _run(ctx.kernels, grad, weight, None, ctx.dilation, turned=True)
         if needs_weight or needs_bias:
             x, pitch = _laid_out(x)
             B, C, H, W = x.shape
-            taps, grad_bias = x.new_empty(weight[0].numel(), C), x.new_empty(C)
+            grad_weight, grad_bias = x.new_empty(weight.shape), x.new_empty(C)
             ctx.kernels(
                 "depthwise_weights",
-                *(x, pitch, grad, grad_pitch, taps, grad_bias, B, H, W, C),
-                *ctx.sizes,
+                *(x, pitch, grad, grad_pitch, grad_weight, grad_bias, B, H, W, C),
+                *(*weight.shape[2:], ctx.dilation),
             )
-            grad_weight = taps.t().reshape(weight.shape)
         return grad_x, grad_weight, grad_bias if needs_bias else None, None, None
 
 

@@ -13,8 +13,9 @@ def group_norm_silu(
 ) -> Tensor:
     """SiLU(GroupNorm(PixelShuffle(x))), (B, C r², H, W) -> (B, C, H r, W r) with r = ``upscale``.
 
-    The compiled kernel takes channels-last maps; it reads x twice and writes the result, where
-    three operators read and write seven times. What it saves for the backward pass is x.
+    The compiled kernel takes channels-last maps and shuffles by 1 or 2; it reads x twice and writes
+    the result, where three operators read and write seven times. What it saves for the backward
+    pass is x.
 
     Args:
         x: the map.
@@ -24,7 +25,7 @@ def group_norm_silu(
         eps: added to the variance.
         upscale: r of the pixel shuffle; 1 for none.
     """
-    kernels = kernels_for(x, weight, bias)
+    kernels = kernels_for(x, weight, bias) if upscale <= 2 else None
     if kernels is not None and x.is_contiguous(memory_format=torch.channels_last):
         return _Compiled.apply(x, weight, bias, (groups, upscale), eps, kernels)
     if upscale > 1:

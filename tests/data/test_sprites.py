@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from predcnn.data.sprites import SpriteDraws, corners, draw, paste, trajectories
+from predcnn.data.sprites import SpriteDraws, corners, draw, trajectories
 from tests.data.plain_rules import grey_sequence, positions, published_draws
 
 units = st.floats(0, 1, exclude_max=True)
@@ -69,35 +69,51 @@ def test_a_wall_hit_exactly_counts_as_a_bounce() -> None:
     assert track[:, 1, 0].tolist() == [0.0, 0.1]
 
 
+@pytest.mark.usefixtures("either_kernels")
 def test_replays_the_published_generator() -> None:
     rng, sprites = random.Random(0), np.random.default_rng(0).integers(0, 256, (50, 28, 28))
     sprites = sprites.astype(np.uint8)
     rows = [published_draws(rng, len(sprites)) for _ in range(20)]
     draws = _draws(rows)
-    canvas = np.zeros((20, 20, 64, 64), np.uint8)
-    draw(canvas, sprites, draws, corners(draws, (36, 36), frames=20))
+    frames = np.full((20, 20, 1, 64, 64), 9, np.uint8)
+    draw(frames, sprites, draws, corners(draws, (36, 36), frames=20))
     expected = np.stack([grey_sequence(sprites, row) for row in rows])
-    assert np.array_equal(canvas[:, :, None], expected)
+    assert np.array_equal(frames, expected)
 
 
+@pytest.mark.usefixtures("either_kernels")
+@pytest.mark.parametrize("width", [3, 16, 20, 47])
 @pytest.mark.parametrize("count", [[1, 3, 2], None])
-def test_any_canvas_and_number_of_sprites(count: list[int] | None) -> None:
+def test_any_canvas_and_number_of_sprites(count: list[int] | None, width: int) -> None:
     rng = np.random.default_rng(1)
-    sprites = rng.integers(0, 256, (9, 28, 20), dtype=np.uint8)
+    sprites = rng.integers(0, 256, (9, 28, width), dtype=np.uint8)
     rows = [[(*rng.random(2), rng.random() * 6, rng.integers(9)) for _ in range(3)] for _ in "abc"]
     draws = _draws(rows)
     draws = SpriteDraws(
         draws.x, draws.y, draws.theta, draws.sprite, None if count is None else np.array(count)
     )
-    canvas = np.zeros((3, 7, 28, 97), np.uint8)
-    draw(canvas, sprites, draws, corners(draws, (0, 77), frames=7, speed=0.3))
+    black, over = np.full((2, 3, 7, 2, 28, 97), 9, np.uint8)
+    still = rng.integers(0, 256, (3, 2, 28, 97), dtype=np.uint8)
+    places = corners(draws, (0, 97 - width), frames=7, speed=0.3)
+    draw(black, sprites, draws, places)
+    draw(over, sprites, draws, places, still)
     for b, row in enumerate(rows):
         shown = row if count is None else row[: count[b]]
         expected = grey_sequence(sprites, shown, frames=7, size=(28, 97), speed=0.3)
-        assert np.array_equal(canvas[b], expected[:, 0])
+        assert np.array_equal(black[b], np.repeat(expected, 2, axis=1))
+        assert np.array_equal(over[b], np.maximum(expected, still[b]))
 
 
-def test_paste_refuses_a_canvas_it_could_not_write_to() -> None:
-    canvas = np.zeros((1, 2, 8, 16), np.uint8)[:, :, :, ::2]
+@pytest.mark.parametrize("number", [-1, 5])
+def test_a_sprite_that_is_not_in_the_pool_is_an_error(number: int) -> None:
+    draws = _draws([[(0.5, 0.5, 0.0, number)]])
+    frames = np.zeros((1, 2, 1, 8, 8), np.uint8)
+    with pytest.raises(IndexError, match="from 0 to 4"):
+        draw(frames, np.ones((5, 2, 2), np.uint8), draws, corners(draws, (6, 6), frames=2))
+
+
+def test_draw_refuses_memory_in_pieces() -> None:
+    draws = _draws([[(0.5, 0.5, 0.0, 0)]])
+    frames = np.zeros((1, 2, 1, 8, 16), np.uint8)[..., ::2]
     with pytest.raises(ValueError, match="contiguous"):
-        paste(canvas, np.arange(1), np.ones((1, 2, 2), np.uint8), *np.zeros((2, 1, 2), int))
+        draw(frames, np.ones((5, 2, 2), np.uint8), draws, corners(draws, (6, 6), frames=2))

@@ -1,0 +1,53 @@
+// Sprites over a still picture or black, by the maximum, frame by frame. One thread: it is called in
+// the processes of data loaders, which are forked, and OpenMP does not survive a fork.
+// frames: (B, T, P, H, W); still: (B, P, H, W) or null for black; pool: (N, h, w); which: (B, D), indices
+// of the pool; counts: (B), sprites shown of the D, or null for all; places: (T, 2, B, D), top and left.
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+
+namespace {
+
+typedef uint8_t Bytes __attribute__((vector_size(16)));
+
+static inline Bytes brighter(const uint8_t* at, const uint8_t* sprite) {
+    Bytes below, above;
+    std::memcpy(&below, at, sizeof(below));
+    std::memcpy(&above, sprite, sizeof(above));
+    return below > above ? below : above;
+}
+static inline void store(uint8_t* at, const Bytes& bytes) { std::memcpy(at, &bytes, sizeof(bytes)); }
+
+void lay(const uint8_t* sprite, int64_t h, int64_t w, int64_t width, uint8_t* at) {
+    constexpr int64_t V = sizeof(Bytes);
+    for (int64_t y = 0; y < h; y++, sprite += w, at += width) {
+        if (w < V) {
+            for (int64_t x = 0; x < w; x++) at[x] = std::max(at[x], sprite[x]);
+            continue;
+        }
+        // the last bytes overlap others; reading them after those are written would wait for the writing
+        const Bytes last = brighter(at + w - V, sprite + w - V);
+        for (int64_t x = 0; x + V < w; x += V) store(at + x, brighter(at + x, sprite + x));
+        store(at + w - V, last);
+    }
+}
+
+}  // namespace
+
+extern "C" void sprites_uint8(uint8_t* frames, const uint8_t* still, const uint8_t* pool, const int64_t* which,
+                              const int64_t* counts, const int64_t* places, int64_t batch, int64_t steps,
+                              int64_t planes, int64_t height, int64_t width, int64_t digits, int64_t h, int64_t w,
+                              int64_t) {
+    const int64_t area = height * width, size = planes * area;
+    for (int64_t b = 0; b < batch; b++)
+        for (int64_t t = 0; t < steps; t++, frames += size) {
+            if (still) std::memcpy(frames, still + b * size, size);
+            else std::memset(frames, 0, size);
+            for (int64_t d = 0; d < (counts ? counts[b] : digits); d++) {
+                const int64_t top = places[((2 * t) * batch + b) * digits + d];
+                const int64_t left = places[((2 * t + 1) * batch + b) * digits + d];
+                const uint8_t* sprite = pool + which[b * digits + d] * h * w;
+                for (int64_t p = 0; p < planes; p++) lay(sprite, h, w, width, frames + p * area + top * width + left);
+            }
+        }
+}
