@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from predcnn.native import BYTES, kernels_for
+
 
 def to_float(frames: Tensor) -> Tensor:
     """Frames of any shape -> float32 in [0, 1], on the same device.
@@ -16,7 +18,7 @@ def to_float(frames: Tensor) -> Tensor:
         TypeError: any other type of number.
     """
     if frames.dtype == torch.uint8:
-        return frames.to(torch.float32).div_(255)
+        return _divided(frames)
     if not frames.is_floating_point():
         raise TypeError(f"frames are uint8 or floating point, not {frames.dtype}")
     if frames.numel() == 0:
@@ -30,3 +32,13 @@ def to_float(frames: Tensor) -> Tensor:
             "divide 0..255 by 255 or hand over uint8"
         )
     return frames.to(torch.float32)
+
+
+def _divided(frames: Tensor) -> Tensor:
+    """uint8 / 255, by the kernel in one pass over memory."""
+    kernels = kernels_for(frames, types=BYTES) if frames.is_contiguous() else None
+    if kernels is None:
+        return frames.to(torch.float32).div_(255)
+    out = torch.empty_like(frames, dtype=torch.float32)
+    kernels("to_float", frames, out, frames.numel())
+    return out

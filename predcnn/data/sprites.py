@@ -14,7 +14,7 @@ import torch
 from numpy.lib.stride_tricks import as_strided
 
 from predcnn.data.draws import elementwise
-from predcnn.native import byte_kernels
+from predcnn.native import BYTES, kernels_for
 
 CHUNK = 16  # sequences composited at once without kernels: they stay in the processor's cache
 
@@ -71,8 +71,18 @@ def trajectories(
     if jitter is not None:
         steps[: len(jitter)] += jitter[:frames]
     steps *= speed  # turning round is a change of sign, exact in either order
-    heading = np.ones_like(position)
     track = np.empty_like(steps)
+    kernels = kernels_for(torch.from_numpy(track))
+    if kernels is None:
+        _walk(position, steps, track)
+    else:
+        kernels("walk", position, steps, track, frames, position.size)
+    return track
+
+
+def _walk(position: np.ndarray, steps: np.ndarray, track: np.ndarray) -> None:
+    """From ``position`` in these ``steps``, turning at 0 and 1, over ``track``; no kernel."""
+    heading = np.ones_like(position)
     for step, now in zip(steps, track, strict=True):
         step *= heading
         position += step
@@ -82,7 +92,6 @@ def trajectories(
         np.minimum(position, 1.0, out=position)
         np.negative(heading, out=heading, where=at_wall)
         now[...] = position
-    return track
 
 
 def corners(
@@ -131,7 +140,7 @@ def draw(
         raise ValueError("frames, sprites and still pictures are drawn from contiguous memory only")
     if draws.sprite.min() < 0 or draws.sprite.max() >= len(sprites):
         raise IndexError(f"sprites are numbers from 0 to {len(sprites) - 1}")
-    kernels = byte_kernels()
+    kernels = kernels_for(torch.from_numpy(frames), types=BYTES)
     if kernels is None:
         _draw_plainly(frames, sprites, draws, places, still)
         return

@@ -19,6 +19,7 @@ SOURCES = (
     "scan.cpp",
     "sprites.cpp",
     "ssim.cpp",
+    "to_float.cpp",
 )
 HERE = Path(__file__).resolve().parent
 FLAGS = ("-O3", "-march=native", "-mprefer-vector-width=512", "-std=c++17", "-fopenmp", "-fPIC")

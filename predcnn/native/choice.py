@@ -3,7 +3,7 @@
 import contextlib
 import ctypes
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -13,7 +13,8 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode
 from predcnn.native.build import load
 
 _plain_depth = 0  # a global number, which torch.compile understands
-_TYPES = {torch.float32: "float32", torch.float64: "float64"}
+FLOATS = {torch.float32: "float32", torch.float64: "float64"}
+BYTES = {torch.uint8: "uint8"}
 _OWN_MEMORY = {Tensor, torch.nn.Parameter, torch.nn.Buffer}
 """Other types of tensors (fakes, wrappers) have no memory of their own."""
 
@@ -76,17 +77,19 @@ def _typed(library: ctypes.CDLL, suffix: str) -> Kernels:
     return Kernels(library, suffix)
 
 
-def kernels_for(first: Tensor, *others: Tensor | None) -> Kernels | None:
+def kernels_for(
+    first: Tensor, *others: Tensor | None, types: Mapping[torch.dtype, str] = FLOATS
+) -> Kernels | None:
     """The compiled kernels if they can and may take these tensors, else None: the plain way.
 
-    They take float32 or float64, all of one type, on a CPU, in eager mode without autocast. A
-    compiler that traces gets operators that it can see through, and so does who watches them or
-    transforms them.
+    They take float32 or float64 (or ``types``), all of one type, on a CPU, in eager mode without
+    autocast. A compiler that traces gets operators that it can see through, and so does who
+    watches them or transforms them.
     """
     if torch.compiler.is_compiling() or torch.jit.is_tracing() or _plain_depth:
         return None
     dtype = first.dtype
-    if dtype not in _TYPES or torch.is_autocast_enabled("cpu"):
+    if dtype not in types or torch.is_autocast_enabled("cpu"):
         return None
     for tensor in (first, *others):
         if tensor is not None and not (
@@ -96,13 +99,7 @@ def kernels_for(first: Tensor, *others: Tensor | None) -> Kernels | None:
     if _get_current_dispatch_mode() is not None or torch._C._are_functorch_transforms_active():
         return None
     library = load()
-    return None if isinstance(library, str) else _typed(library, _TYPES[dtype])
-
-
-def byte_kernels() -> Kernels | None:
-    """The compiled kernels for arrays of bytes if they can and may be used, else None."""
-    library = load()
-    return None if _plain_depth or isinstance(library, str) else _typed(library, "uint8")
+    return None if isinstance(library, str) else _typed(library, types[dtype])
 
 
 def describe() -> str:

@@ -46,14 +46,9 @@ template <class T> static inline void multiply_add(Block<T>& sum, const Block<T>
 // one block of channels with `pad` zero columns on the left, as many or more on the right
 template <class T>
 void pack(const T* x, const Shape& s, int64_t pitch, int64_t c, int n, int64_t pad, int64_t wide, T* to) {
-    constexpr int S = Block<T>::size;
     for (int64_t y = 0; y < s.height; y++)
-        for (int64_t i = 0; i < s.width; i++) {
-            const T* from = x + (y * s.width + i) * pitch + c;
-            // no processor foresees strides this long; the next block is the next one wanted
-            __builtin_prefetch(from + S, 0, 2);
-            copy_block(from, n, to + (y * wide + pad + i) * S);
-        }
+        for (int64_t i = 0; i < s.width; i++)
+            copy_block(x + (y * s.width + i) * pitch + c, n, to + (y * wide + pad + i) * Block<T>::size);
 }
 
 // the taps of one block of channels, side by side; turned round where they carry a gradient back

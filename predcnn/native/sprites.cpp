@@ -1,5 +1,7 @@
-// Sprites over a still picture or black, by the maximum, frame by frame. One thread: it is called in
-// the processes of data loaders, which are forked, and OpenMP does not survive a fork.
+// Moving sprites: their ways, and they themselves over a still picture or black, by the maximum. One
+// thread: these are called in the processes of data loaders, which are forked, and OpenMP does not
+// survive a fork.
+// position: (N); steps, track: (T, N).
 // frames: (B, T, P, H, W); still: (B, P, H, W) or null for black; pool: (N, h, w); which: (B, D), indices
 // of the pool; counts: (B), sprites shown of the D, or null for all; places: (T, 2, B, D), top and left.
 #include <algorithm>
@@ -50,4 +52,19 @@ extern "C" void sprites_uint8(uint8_t* frames, const uint8_t* still, const uint8
                 for (int64_t p = 0; p < planes; p++) lay(sprite, h, w, width, frames + p * area + top * width + left);
             }
         }
+}
+
+extern "C" void walk_float64(const double* position, const double* steps, double* track, int64_t frames,
+                             int64_t count, int64_t) {
+    for (int64_t n = 0; n < count; n++) {
+        double at = position[n], heading = 1;
+        for (int64_t i = n; i < frames * count; i += count) {
+            at += heading * steps[i];  // the product is exact, so a fused multiply-add rounds the same
+            if (at <= 0.0 || at >= 1.0) {
+                at = at <= 0.0 ? 0.0 : 1.0;
+                heading = -heading;
+            }
+            track[i] = at;
+        }
+    }
 }

@@ -235,6 +235,15 @@ def test_unknown_sets_and_splits() -> None:
         _small(train_sequences=3).train_dataloader()
 
 
+@pytest.mark.usefixtures("either_kernels")
+def test_bytes_become_their_quotients_exactly() -> None:
+    levels = torch.arange(256, dtype=torch.uint8).repeat(3, 1)
+    expected = torch.arange(256, dtype=torch.float64).div(255).float().repeat(3, 1)
+    assert torch.equal(to_float(levels), expected)
+    assert torch.equal(to_float(levels.t()), expected.t())
+    assert to_float(levels[:0]).shape == (0, 256)
+
+
 def test_to_float() -> None:
     stored = torch.tensor([0, 51, 255], dtype=torch.uint8)
     assert torch.equal(to_float(stored), torch.tensor([0.0, 0.2, 1.0]))

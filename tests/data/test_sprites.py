@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from predcnn.data.sprites import SpriteDraws, corners, draw, trajectories
+from predcnn.native import plain
 from tests.data.plain_rules import grey_sequence, positions, published_draws
 
 units = st.floats(0, 1, exclude_max=True)
@@ -29,6 +30,8 @@ def test_positions_equal_the_scalar_loop_bit_for_bit(
 ) -> None:
     draws = _draws([[(*row, 0)] for row in rows])
     ours = corners(draws, (36, 100), frames=frames, speed=speed)
+    with plain():
+        assert np.array_equal(corners(draws, (36, 100), frames=frames, speed=speed), ours)
     for b, (x, y, theta) in enumerate(rows):
         expected = positions(x, y, theta, frames, speed, free=(36, 100))
         assert [tuple(place) for place in ours[:, :, b, 0]] == expected
