@@ -37,7 +37,9 @@ def git_state() -> dict[str, str | bool] | None:
 
     def git(*words: str) -> str | None:
         try:
-            done = subprocess.run(["git", "-C", here, *words], capture_output=True, text=True)
+            # a run that is killed while git reads must not leave a lock in the user's checkout
+            command = ["git", "--no-optional-locks", "-C", here, *words]
+            done = subprocess.run(command, capture_output=True, text=True)
         except FileNotFoundError:  # no git on this machine
             return None
         return done.stdout.strip() if done.returncode == 0 else None

@@ -1,7 +1,8 @@
 """Moving MNIST drawn a batch at a time against one sequence, one digit, one frame at a time.
 
-Both end with the floats in [0, 1] that a network reads: ours are uint8 until they are on the
-device, the published ones are divided by 255 sequence by sequence and collated.
+Once as bytes, which is what our loader delivers, and once to the floats in [0, 1] that a network
+reads: ours become them on the device, the published ones are divided by 255 sequence by sequence
+and collated.
 """
 
 import math
@@ -39,8 +40,8 @@ def _positions(x: float, y: float, theta: float, frames: int, free: int) -> list
     return corners
 
 
-def _sequence(dataset: object, draws: object, background: np.ndarray | None, b: int) -> Tensor:
-    """One sequence (T, C, H, W) in [0, 1], every frame of every digit on its own."""
+def _sequence(dataset: object, draws: object, background: np.ndarray | None, b: int) -> np.ndarray:
+    """One sequence (T, C, H, W) uint8, every frame of every digit on its own."""
     frames, side = 20, 64
     if background is None:
         canvas = np.zeros((frames, side, side), np.float32)
@@ -58,28 +59,34 @@ def _sequence(dataset: object, draws: object, background: np.ndarray | None, b: 
             view = canvas[t, top : top + size, left : left + size]
             canvas[t, top : top + size, left : left + size] = np.maximum(view, sprite)
     canvas = canvas.astype(np.uint8)
-    canvas = canvas[:, None] if background is None else canvas.transpose(0, 3, 1, 2)
-    return torch.from_numpy(canvas / 255.0).contiguous().float()
+    return canvas[:, None] if background is None else canvas.transpose(0, 3, 1, 2)
 
 
-def _pair(name: str) -> Comparison:
-    family = SETS[name](MovingMNISTOptions(source="embedded"))
-    dataset = family.split("train")
+def _as_bytes(sequence: np.ndarray) -> Tensor:
+    return torch.from_numpy(sequence).contiguous()
+
+
+def _as_floats(sequence: np.ndarray) -> Tensor:
+    return torch.from_numpy(sequence / 255.0).contiguous().float()
+
+
+def _pair(name: str, case: str, ours: Callable, finish: Callable) -> Comparison:
+    """A batch of the data set, ``ours`` of our bytes against ``finish`` of every sequence."""
+    dataset = SETS[name](MovingMNISTOptions(source="embedded")).split("train")
     indices = np.arange(BATCH)
 
     def one_by_one() -> Tensor:
         draws, background = dataset.draws(0, indices)
-        return torch.stack([_sequence(dataset, draws, background, b) for b in range(BATCH)])
+        return torch.stack([finish(_sequence(dataset, draws, background, b)) for b in indices])
 
-    return Comparison(
-        f"{name}, batch of {BATCH}",
-        lambda: to_float(dataset.batch(0, indices)),
-        one_by_one,
-        tolerance=1e-6,
-        note="to floats in [0, 1]",
-    )
+    return Comparison(case, lambda: ours(dataset.batch(0, indices)), one_by_one, tolerance=1e-6)
 
 
 def cases(wanted: Callable[[str], bool]) -> Iterator[Comparison]:
     """Moving MNIST and MMNIST-CIFAR from the embedded pictures; the same pixels."""
-    yield from (_pair(name) for name in ("moving_mnist", "mmnist_cifar") if wanted(name))
+    kinds = {"bytes": (torch.Tensor.contiguous, _as_bytes), "floats": (to_float, _as_floats)}
+    for name in ("moving_mnist", "mmnist_cifar"):
+        for kind, (ours, finish) in kinds.items():
+            case = f"{name}, batch of {BATCH} as {kind}"
+            if wanted(case):
+                yield _pair(name, case, ours, finish)
