@@ -12,7 +12,7 @@ def pointwise_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> T
 
     Channels-last maps on a CPU are read as the matrix (B H W, C): of wide maps up to three times as
     fast as ``conv2d`` of the same layout, of narrow ones (64 channels) about as fast. A graph that
-    is compiled or exported holds the convolution.
+    is exported, to run elsewhere, holds the convolution.
 
     Args:
         x: the map.
@@ -26,7 +26,7 @@ def pointwise_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> T
 
 
 def _is_matrix(x: Tensor) -> bool:
-    if plain_wanted() or torch.compiler.is_compiling() or torch.jit.is_tracing():
+    if plain_wanted() or torch.compiler.is_exporting() or torch.jit.is_tracing():
         return False
     return x.device.type == "cpu" and x.is_contiguous(memory_format=torch.channels_last)
 

@@ -94,7 +94,7 @@ def _run(bench: Bench, entry: Entry, folder: Path, lock: int, device: str | None
         **_about(bench, entry),
         "status": "finished",
         "command": " ".join(["predcnn-train", *words]),
-        **_read(run_dir, usage),
+        **_read(bench, run_dir, usage),
         "plan": plan,
         "files": _files(run_dir, log, bench),
     }
@@ -140,12 +140,19 @@ def _about(bench: Bench, entry: Entry) -> dict:
     }
 
 
-def _read(run_dir: Path, usage: Usage | None) -> dict:
-    """What a finished run left, and the peak of its process if it was watched to its end."""
+def _read(bench: Bench, run_dir: Path, usage: Usage | None) -> dict:
+    """What a finished run left, and the peak of its process if it was watched to its end.
+
+    Records are read elsewhere: the folder of the run is named from that of the benchmark.
+    """
+
+    def text(name: str) -> str:
+        return (run_dir / name).read_text().replace(str(run_dir), _relative(run_dir, bench))
+
     history = read_history(run_dir / "metrics.csv")
     return {
-        "results": json.loads((run_dir / "results.json").read_text()),
-        "config": yaml.safe_load((run_dir / "config.yaml").read_text()),
+        "results": json.loads(text("results.json")),
+        "config": yaml.safe_load(text("config.yaml")),
         **json.loads((run_dir / "measured.json").read_text()),
         "training_memory": usage and {"bytes": usage.peak_bytes, "of": "the process, resident"},
         "history": {
