@@ -65,7 +65,7 @@ def trajectories(
     Returns:
         float64 (T, 2, S); axis 1 is (y, x); within [0, 1].
     """
-    position = np.stack([y, x]).astype(np.float64)
+    position = np.stack([y, x]).astype(np.float64, order="C")
     velocity = np.stack([elementwise(math.sin, theta), elementwise(math.cos, theta)])
     steps = np.broadcast_to(velocity, (frames, *velocity.shape)).copy()
     if jitter is not None:
@@ -81,7 +81,7 @@ def trajectories(
 
 
 def _walk(position: np.ndarray, steps: np.ndarray, track: np.ndarray) -> None:
-    """From ``position`` in these ``steps``, turning at 0 and 1, over ``track``; no kernel."""
+    """From ``position`` in ``steps``, turning at 0 and 1, into ``track``; changes all three."""
     heading = np.ones_like(position)
     for step, now in zip(steps, track, strict=True):
         step *= heading
@@ -133,21 +133,46 @@ def draw(
         still: the picture behind them, uint8 (B, C, H, W), contiguous; None: black.
 
     Raises:
-        IndexError: a sprite that the pool does not hold.
-        ValueError: an array that is not contiguous.
+        IndexError: a sprite that the pool does not hold, or a place where it would stick out.
+        ValueError: arrays of another shape or type, or not contiguous.
     """
-    if not all(part is None or part.flags.c_contiguous for part in (frames, sprites, still)):
-        raise ValueError("frames, sprites and still pictures are drawn from contiguous memory only")
-    if draws.sprite.min() < 0 or draws.sprite.max() >= len(sprites):
-        raise IndexError(f"sprites are numbers from 0 to {len(sprites) - 1}")
+    _check(frames, sprites, draws, places, still)
     kernels = kernels_for(torch.from_numpy(frames), types=BYTES)
     if kernels is None:
         _draw_plainly(frames, sprites, draws, places, still)
         return
     which, digits = np.ascontiguousarray(draws.sprite, np.int64), draws.sprite.shape[1]
-    counts = None if draws.count is None else np.ascontiguousarray(draws.count, np.int64)
-    arrays = (frames, still, sprites, which, counts, np.ascontiguousarray(places))
+    counts = None
+    if draws.count is not None:
+        counts = np.ascontiguousarray(np.minimum(draws.count, digits), np.int64)
+    arrays = (frames, still, sprites, which, counts, np.ascontiguousarray(places, np.int64))
     kernels("sprites", *arrays, *frames.shape, digits, *sprites.shape[1:])
+
+
+def _check(
+    frames: np.ndarray,
+    sprites: np.ndarray,
+    draws: SpriteDraws,
+    places: np.ndarray,
+    still: np.ndarray | None,
+) -> None:
+    """What a kernel reads and writes by address is there."""
+    batch, steps, channels, height, width = frames.shape
+    wanted = (steps, 2, *draws.sprite.shape)
+    if places.shape != wanted or len(draws.sprite) != batch:
+        raise ValueError(f"places are {places.shape}, for {batch} sequences they are {wanted}")
+    if still is not None and still.shape != (batch, channels, height, width):
+        raise ValueError(f"still is {still.shape}, not {(batch, channels, height, width)}")
+    for part in (frames, sprites, still):
+        if part is not None and (part.dtype != np.uint8 or not part.flags.c_contiguous):
+            raise ValueError("frames, sprites and still pictures are contiguous arrays of uint8")
+    if not draws.sprite.size:
+        return
+    if draws.sprite.min() < 0 or draws.sprite.max() >= len(sprites):
+        raise IndexError(f"sprites are numbers from 0 to {len(sprites) - 1}")
+    free = np.array([height, width]) - sprites.shape[1:]
+    if places.min() < 0 or (places.max((0, 2, 3)) > free).any():
+        raise IndexError(f"sprites of {sprites.shape[1:]} stick out of {(height, width)}")
 
 
 def _draw_plainly(

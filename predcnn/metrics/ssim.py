@@ -59,7 +59,7 @@ def _ssim_of_planes(x: Tensor, y: Tensor, data_range: float) -> Tensor:
 
 
 def _constants(data_range: float) -> tuple[float, float]:
-    return (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
+    return float((0.01 * data_range) ** 2), float((0.03 * data_range) ** 2)
 
 
 def _compiled(pred: Tensor, target: Tensor, data_range: float) -> Tensor | None:

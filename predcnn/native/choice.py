@@ -69,6 +69,8 @@ def _as_c(value: object) -> object:
 def _c_type(value: object) -> type:
     if value is None or isinstance(value, Tensor | np.ndarray):
         return ctypes.c_void_p
+    if not isinstance(value, int | float):
+        raise TypeError(f"a kernel takes tensors, arrays, int, float and None, not {type(value)}")
     return ctypes.c_double if isinstance(value, float) else ctypes.c_int64
 
 

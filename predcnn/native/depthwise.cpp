@@ -51,7 +51,8 @@ void pack(const T* x, const Shape& s, int64_t pitch, int64_t c, int n, int64_t p
             copy_block(x + (y * s.width + i) * pitch + c, n, to + (y * wide + pad + i) * Block<T>::size);
 }
 
-// the taps of one block of channels, side by side; turned round where they carry a gradient back
+// the taps of one block of channels, side by side; turned round where they carry a gradient back. What lies
+// behind n channels is another block's and ends in sums that are cut off.
 template <class T>
 void pack_taps(const T* weight, int64_t taps, int64_t c, int n, bool turned, T* to) {
     constexpr int S = Block<T>::size;
@@ -145,7 +146,7 @@ void weight_taps(const T* x, const T* g, const Shape& s, int64_t wide, int ky, i
 
 template <class T>
 void weight_row(const T* x, const T* g, const Shape& s, int64_t wide, int ky, T* out) {
-    constexpr int most = BYTES == 64 ? 7 : 6;
+    constexpr int most = BYTES == 64 ? 7 : 6;  // twice 6 sums and the gradient fit into 16 registers
     for (int x0 = 0; x0 < s.kw;) {
         const int left = s.kw - x0, parts = (left + most - 1) / most, k = (left + parts - 1) / parts;
         switch (k) {

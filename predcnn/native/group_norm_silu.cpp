@@ -2,8 +2,8 @@
 // x: (N, H, W, C * r * r), out: (N, H * r, W * r, C), r is 1 or 2. Channel c * r * r + i * r + j of x becomes
 // channel c of pixel (h * r + i, w * r + j); a group's channels stay together, so the statistics of
 // the shuffled map are those of the unshuffled one. One work item is one sample. Neighbouring pixels of
-// few channels are taken for one pixel of more (`fold` of them): sums over a handful of channels would
-// wait for each other.
+// few channels are taken for one pixel of more (`fold` of them, without the shuffle, which needs them one by
+// one): sums over a handful of channels would wait for each other.
 #include "vectors.h"
 
 namespace {
@@ -16,11 +16,12 @@ struct Shape {
     int groups, factor;
     int64_t wide() const { return channels * factor * factor; }
     int64_t pixels() const { return height * width; }
+    // of the shuffled map: numbers in a line, and where the R x R pixels of pixel p begin
     int64_t line() const { return width * R * channels; }
     int64_t corner(int64_t p) const { return p / width * R * line() + p % width * R * channels; }
     int64_t fold() const {
         int64_t n = 1;
-        while (factor == 1 && 2 * n * wide() <= FOLDED && pixels() % (2 * n) == 0) n *= 2;
+        while (factor == 1 && 2 * n * wide() <= FOLDED && pixels() % (2 * n) == 0 && n < FOLDED) n *= 2;
         return n;
     }
 };

@@ -1,4 +1,4 @@
-// Bytes to numbers in [0, 1], in one pass over memory.
+// Bytes to numbers in [0, 1], in one pass over memory; in the training process, not in a loader's.
 #include <cstdint>
 
 extern "C" void to_float_uint8(const uint8_t* bytes, float* out, int64_t count, int64_t threads) {

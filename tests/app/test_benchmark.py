@@ -28,7 +28,7 @@ def bench_cfg(tmp_path: Path, *words: str, tiny: tuple[str, ...] = TINY):
     """What ``scripts/benchmark.py`` with these words composes to."""
     from hydra import compose, initialize_config_module
 
-    ours = [f"output={tmp_path}/bench", "run_dir=run"]
+    ours = [f"output='{tmp_path}/bench'", "run_dir=run"]
     with initialize_config_module("predcnn.configs", version_base="1.3"):
         said = [*tiny, *words]
         cfg = compose("benchmark", overrides=[*said, *ours, "words=[]"])
@@ -123,6 +123,7 @@ def test_a_budget_spans_the_schedules_and_ends_with_a_validation(tmp_path):
 
 def test_entries_run_are_recorded_shown_and_not_run_again(tmp_path, capfd):
     """One entry works, one cannot: 20 channels are no multiple of the 8 that MogaNet needs."""
+    tmp_path /= "a b"
     words = ("translators=[moganet,convmixer]", "model.net.hid_S=4", "model.net.hid_T=20")
     benchmark(bench_cfg(tmp_path, *words))
     bench = tmp_path / "bench"

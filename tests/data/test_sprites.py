@@ -67,6 +67,14 @@ def test_a_sprite_stays_inside_and_keeps_its_speed_between_walls(row: tuple, spe
                 assert (np.sign(before) != np.sign(after)) == (wall in (0.0, 1.0))
 
 
+@pytest.mark.usefixtures("either_kernels")
+def test_the_layout_of_the_starts_does_not_matter() -> None:
+    x, y, theta = np.random.default_rng(0).random((3, 4, 3))
+    expected = trajectories(x, y, theta, frames=9)
+    x, y, theta = (np.asfortranarray(values) for values in (x, y, theta))
+    assert np.array_equal(trajectories(x, y, theta, frames=9), expected)
+
+
 def test_a_wall_hit_exactly_counts_as_a_bounce() -> None:
     track = trajectories(np.array([0.1]), np.array([0.5]), np.array([math.pi]), frames=2)
     assert track[:, 1, 0].tolist() == [0.0, 0.1]
@@ -115,8 +123,35 @@ def test_a_sprite_that_is_not_in_the_pool_is_an_error(number: int) -> None:
         draw(frames, np.ones((5, 2, 2), np.uint8), draws, corners(draws, (6, 6), frames=2))
 
 
-def test_draw_refuses_memory_in_pieces() -> None:
+@pytest.mark.parametrize(
+    ("change", "error", "says"),
+    [
+        ({"frames": np.zeros((1, 2, 1, 8, 16), np.uint8)[..., ::2]}, ValueError, "contiguous"),
+        ({"sprites": np.ones((5, 2, 2), np.float32)}, ValueError, "uint8"),
+        ({"places": np.zeros((1, 2, 1, 1), np.int64)}, ValueError, "places are"),
+        ({"places": np.full((2, 2, 1, 1), 7)}, IndexError, "stick out"),
+        ({"places": np.full((2, 2, 1, 1), -1)}, IndexError, "stick out"),
+        ({"sprites": np.ones((5, 9, 2), np.uint8)}, IndexError, "stick out"),
+        ({"still": np.zeros((2, 1, 8, 8), np.uint8)}, ValueError, "still is"),
+    ],
+)
+def test_draw_refuses_what_it_could_not_draw(change: dict, error: type, says: str) -> None:
     draws = _draws([[(0.5, 0.5, 0.0, 0)]])
-    frames = np.zeros((1, 2, 1, 8, 16), np.uint8)[..., ::2]
-    with pytest.raises(ValueError, match="contiguous"):
-        draw(frames, np.ones((5, 2, 2), np.uint8), draws, corners(draws, (6, 6), frames=2))
+    given = {
+        "frames": np.zeros((1, 2, 1, 8, 8), np.uint8),
+        "sprites": np.ones((5, 2, 2), np.uint8),
+        "draws": draws,
+        "places": corners(draws, (6, 6), frames=2),
+    }
+    with pytest.raises(error, match=says):
+        draw(**(given | change))
+
+
+@pytest.mark.usefixtures("either_kernels")
+def test_no_sequences_and_more_sprites_than_there_are() -> None:
+    draws = _draws([[(0.5, 0.5, 0.0, 0)]])
+    some = SpriteDraws(draws.x, draws.y, draws.theta, draws.sprite, np.array([3]))
+    frames, places = np.zeros((1, 2, 1, 8, 8), np.uint8), corners(draws, (6, 6), frames=2)
+    draw(frames, np.ones((1, 2, 2), np.uint8), some, places.astype(np.int32))
+    assert frames.sum() == 2 * 4
+    draw(frames[:0], np.ones((1, 2, 2), np.uint8), draws.part(slice(0)), places[:, :, :0])

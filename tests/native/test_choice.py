@@ -3,11 +3,12 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
 from predcnn import native
-from predcnn.native import build, kernels_for, plain
+from predcnn.native import BYTES, build, kernels_for, plain
 from predcnn.ops.depthwise import depthwise_conv2d
 
 load = build.load.__wrapped__
@@ -32,6 +33,36 @@ def test_they_take_eager_floats_of_one_type_on_a_cpu():
             assert not taken(x)
         assert not taken(x)
     assert taken(x)
+
+
+@pytest.mark.usefixtures("kernels")
+def test_they_take_bytes_where_that_is_said():
+    x = torch.zeros(2, dtype=torch.uint8)
+    assert not taken(x)
+    assert kernels_for(x, types=BYTES) is not None
+    assert kernels_for(x.float(), types=BYTES) is None
+
+
+@pytest.mark.usefixtures("kernels")
+@pytest.mark.parametrize("order", [(True, False), (False, True)])
+def test_an_argument_may_be_there_or_not(order):
+    kernels = native.Kernels(load(), "float32")  # which knows no function yet
+    x, weight, bias = torch.ones(1, 1, 1, 1), torch.full((1, 1), 3.0), torch.full((1,), 2.0)
+    for given in order:
+        out = torch.empty(1)
+        shape = (1, 1, 1, 1, 1, 1, 1, 0)
+        kernels("depthwise", x, 1, weight, bias if given else None, out, *shape)
+        assert out.item() == 3 + 2 * given
+
+
+@pytest.mark.usefixtures("kernels")
+def test_a_number_of_another_kind_is_refused_and_spoils_nothing():
+    kernels = native.Kernels(load(), "float64")
+    x, score = torch.rand(1, 8, 8, dtype=torch.float64), torch.empty(1, dtype=torch.float64)
+    with pytest.raises(TypeError, match="float32"):
+        kernels("ssim", x, x, score, 1, 8, 8, np.float32(1e-4), 9e-4)
+    kernels("ssim", x, x, score, 1, 8, 8, 1e-4, 9e-4)
+    assert score.item() == pytest.approx(1)
 
 
 @pytest.mark.usefixtures("kernels")

@@ -63,6 +63,23 @@ def test_finite_differences_agree(upscale):
 
 
 @pytest.mark.usefixtures("kernels")
+@pytest.mark.parametrize("upscale", [1, 2])
+def test_the_kernel_does_not_depend_on_the_number_of_threads(upscale):
+    def all_of_it():
+        out = group_norm_silu(*given, 2, 1e-5, upscale=upscale)
+        return [out, *torch.autograd.grad(out.square().sum(), given)]
+
+    given, before = leaves((5, 8 * upscale**2, 16, 16), 8), torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        several = all_of_it()
+        torch.set_num_threads(1)
+        assert all(torch.equal(a, b) for a, b in zip(several, all_of_it(), strict=True))
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("kernels")
 def test_a_mean_far_from_zero_costs_no_accuracy():
     x, weight, bias = leaves((2, 8, 64, 64), 8)
     x = x.detach() * 1e-2 + 100

@@ -72,6 +72,18 @@ def test_channels_last_is_a_matrix_product_unless_plain() -> None:
         assert operators() == {"aten.convolution"}
 
 
+def test_a_compiled_graph_multiplies_and_an_exported_one_convolves() -> None:
+    seen = []
+    net, x = PointwiseConv2d(6, 8), torch.randn(2, 6, 5, 7).to(memory_format=torch.channels_last)
+    compiled = torch.compile(net, backend=lambda graph, _: seen.append(graph.code) or graph)
+    torch.testing.assert_close(compiled(x), net(x))
+    assert "linear" in seen[0]
+    assert "conv2d" not in seen[0]
+    exported = torch.export.export(net, (x,)).graph_module.code
+    assert "conv2d" in exported
+    assert "linear" not in exported
+
+
 def test_it_starts_and_is_saved_as_a_convolution() -> None:
     torch.manual_seed(0)
     ours = PointwiseConv2d(6, 8, bias=False)

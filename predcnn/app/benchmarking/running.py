@@ -66,6 +66,7 @@ def run_entry(bench: Bench, entry: Entry, device: str | None = None) -> dict:
         except (EntryError, ValueError) as error:
             record = {**_about(bench, entry), "status": "failed", "reason": str(error)}
             record["files"] = {"log": _relative(folder / "log.txt", bench)}
+        record = _portable(record, f"{bench.output}/")
         records.append(bench.records, record)
     return record
 
@@ -94,7 +95,7 @@ def _run(bench: Bench, entry: Entry, folder: Path, lock: int, device: str | None
         **_about(bench, entry),
         "status": "finished",
         "command": " ".join(["predcnn-train", *words]),
-        **_read(bench, run_dir, usage),
+        **_read(run_dir, usage),
         "plan": plan,
         "files": _files(run_dir, log, bench),
     }
@@ -140,19 +141,12 @@ def _about(bench: Bench, entry: Entry) -> dict:
     }
 
 
-def _read(bench: Bench, run_dir: Path, usage: Usage | None) -> dict:
-    """What a finished run left, and the peak of its process if it was watched to its end.
-
-    Records are read elsewhere: the folder of the run is named from that of the benchmark.
-    """
-
-    def text(name: str) -> str:
-        return (run_dir / name).read_text().replace(str(run_dir), _relative(run_dir, bench))
-
+def _read(run_dir: Path, usage: Usage | None) -> dict:
+    """What a finished run left, and the peak of its process if it was watched to its end."""
     history = read_history(run_dir / "metrics.csv")
     return {
-        "results": json.loads(text("results.json")),
-        "config": yaml.safe_load(text("config.yaml")),
+        "results": json.loads((run_dir / "results.json").read_text()),
+        "config": yaml.safe_load((run_dir / "config.yaml").read_text()),
         **json.loads((run_dir / "measured.json").read_text()),
         "training_memory": usage and {"bytes": usage.peak_bytes, "of": "the process, resident"},
         "history": {
@@ -174,6 +168,15 @@ def _files(run_dir: Path, log: Path, bench: Bench) -> dict:
     }
     paths = {name: _relative(path, bench) for name, path in found.items()}
     return {**paths, "gifs": [_relative(path, bench) for path in gifs]}
+
+
+def _portable(value: object, folder: str) -> object:
+    """A part of a record with its paths from the benchmark's folder on: it is read elsewhere."""
+    if isinstance(value, dict):
+        return {key: _portable(part, folder) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_portable(part, folder) for part in value]
+    return value.replace(folder, "") if isinstance(value, str) else value
 
 
 def _relative(path: Path, bench: Bench) -> str:
