@@ -128,8 +128,9 @@ def draw(
         frames: uint8 (B, T, C, H, W), contiguous, overwritten.
         sprites: the pool of images, uint8 (N, h, w) with h <= H and w <= W, contiguous; the same
             in every channel.
-        draws: which image of the pool every sprite is, and how many there are.
-        places: top-left corners, int64 (T, 2, B, D), from :func:`corners`.
+        draws: which image of the pool every sprite is, those that are not shown as well, and how
+            many are shown.
+        places: top-left corners, int (T, 2, B, D), from :func:`corners`.
         still: the picture behind them, uint8 (B, C, H, W), contiguous; None: black.
 
     Raises:

@@ -2,12 +2,14 @@
 
 import random
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
 from predcnn.data import create_datamodule
 from predcnn.data.generated import GeneratedSequences
+from predcnn.data.images import enlarge
 from predcnn.data.sprites import SpriteDraws
 from tests.data.plain_rules import colour_sequence, grey_sequence, positions, published_draws
 
@@ -196,3 +198,13 @@ def test_an_index_outside_is_an_error() -> None:
     with pytest.raises(IndexError, match=r"0\.\.4"):
         dataset.batch(0, [5])
     assert isinstance(dataset, GeneratedSequences)
+
+
+def test_backgrounds_are_enlarged_as_published() -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+    for height, width in ((64, 64), (48, 96)):
+        expected = [
+            cv2.resize(picture, (width, height), interpolation=cv2.INTER_CUBIC).transpose(2, 0, 1)
+            for picture in pictures
+        ]
+        assert np.array_equal(enlarge(pictures, height, width), np.stack(expected))
