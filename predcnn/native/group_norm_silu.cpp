@@ -53,14 +53,6 @@ void channel_sums(const T* x, int64_t pixels, int64_t stride, int64_t wide, cons
     }
 }
 
-// values of the channels, once for each of the pixels folded into one; and the sum over those pixels
-template <class T> void repeat(std::vector<T>& values, int64_t wide, int64_t fold) {
-    for (int64_t i = wide; i < wide * fold; i++) values[i] = values[i - wide];
-}
-inline void unfold(std::vector<double>& sums, int64_t wide, int64_t fold) {
-    for (int64_t i = wide; i < wide * fold; i++) sums[i % wide] += sums[i];
-}
-
 template <class T> int64_t padded(int64_t n) { return n + Lanes<T>::count; }
 
 // one pixel's channels to its R x R pixels of the shuffled map, whose lines are `line` numbers long
@@ -77,64 +69,172 @@ void gather(const T* __restrict from, int64_t channels, int64_t line, T* __restr
             for (int j = 0; j < R; j++) pixel[(c * R + i) * R + j] = from[i * line + j * channels + c];
 }
 
+// What one thread keeps of the sample it works on.
+template <class T> struct Sample {
+    static constexpr int V = Lanes<T>::count;
+    const Shape& s;
+    const int64_t base, fold, wide, pixels, group, spread;
+    const double count;
+    // values of the channels, once for each of the pixels folded into one
+    std::vector<T> weight, scale, offset, middle, rstd, direct, through;
+    std::vector<T> part, part_two, pixel;
+    std::vector<double> sums, sums_two;
+
+    explicit Sample(const Shape& shape)
+        : s(shape), base(s.wide()), fold(s.fold()), wide(base * fold), pixels(s.pixels() / fold),
+          group(base / s.groups), spread(int64_t(s.factor) * s.factor), count(double(group) * s.pixels()),
+          weight(padded<T>(wide), T(0)), scale(weight), offset(weight), middle(weight), rstd(weight),
+          direct(weight), through(weight), part(weight), part_two(weight), pixel(weight), sums(wide),
+          sums_two(wide) {}
+
+    int64_t size() const { return pixels * wide; }
+    void repeat(std::vector<T>& values) {
+        for (int64_t i = base; i < wide; i++) values[i] = values[i - base];
+    }
+    void unfold() {
+        for (int64_t i = base; i < wide; i++) {
+            sums[i % base] += sums[i];
+            sums_two[i % base] += sums_two[i];
+        }
+    }
+    double of_group(const std::vector<double>& values, int g) const {
+        double sum = 0;
+        for (int64_t c = g * group; c < (g + 1) * group; c++) sum += values[c];
+        return sum;
+    }
+
+    void statistics(const T* x, double eps, T* mean, T* root) {
+        // the mean of some pixels first: about it, sums of squares lose nothing
+        std::fill(middle.begin(), middle.end(), T(0));
+        const int64_t stride = std::max<int64_t>(1, pixels / SAMPLED);
+        const double sampled = double(group * fold) * ((pixels + stride - 1) / stride);
+        channel_sums(x, pixels, stride, wide, middle.data(), part.data(), part_two.data(), sums.data(),
+                     sums_two.data());
+        unfold();
+        for (int g = 0; g < s.groups; g++)
+            std::fill_n(middle.begin() + g * group, group, T(of_group(sums, g) / sampled));
+        repeat(middle);
+        channel_sums(x, pixels, int64_t(1), wide, middle.data(), part.data(), part_two.data(), sums.data(),
+                     sums_two.data());
+        unfold();
+        for (int g = 0; g < s.groups; g++) {
+            const double off = of_group(sums, g) / count;
+            const double variance = std::max(0.0, of_group(sums_two, g) / count - off * off);
+            mean[g] = T(middle[g * group] + off);
+            root[g] = T(1 / std::sqrt(variance + eps));
+        }
+    }
+
+    void take(const T* w, const T* bias, const T* mean, const T* root) {
+        for (int64_t c = 0; c < base; c++) {
+            weight[c] = w[c / spread];
+            middle[c] = mean[c / group];
+            rstd[c] = root[c / group];
+            scale[c] = weight[c] * rstd[c];
+            offset[c] = bias[c / spread] - middle[c] * scale[c];
+        }
+        for (auto* values : {&weight, &middle, &rstd, &scale, &offset}) repeat(*values);
+    }
+
+    void activate(const T* x, T* out) {
+        const T *times = scale.data(), *plus = offset.data();
+        for (int64_t p = 0; p < pixels; p++) {
+            T* at = s.factor == 1 ? out + p * wide : pixel.data();
+            for (int64_t c = 0; c < wide; c += V) {
+                const int n = int(std::min<int64_t>(V, wide - c));
+                const Vec<T> y = load(x + p * wide + c, n) * load(times + c) + load(plus + c);
+                store(at + c, y / (T(1) + exponential(-y)), n);
+            }
+            if (s.factor > 1) scatter(at, s.channels, s.line(), out + s.corner(p));
+        }
+    }
+
+    // the gradient behind the norm into grad_x, and its sums over pixels, plain and times the normed x
+    void through_silu(const T* grad, const T* x, T* grad_x) {
+        std::fill(sums.begin(), sums.end(), 0.0);
+        std::fill(sums_two.begin(), sums_two.end(), 0.0);
+        for (int64_t start = 0; start < pixels; start += FLUSH) {
+            std::fill(part.begin(), part.end(), T(0));
+            std::fill(part_two.begin(), part_two.end(), T(0));
+            for (int64_t p = start; p < std::min(pixels, start + FLUSH); p++) {
+                const T* given = grad + p * wide;
+                if (s.factor > 1) {
+                    gather(grad + s.corner(p), s.channels, s.line(), pixel.data());
+                    given = pixel.data();
+                }
+                pixel_through_silu(given, x + p * wide, grad_x + p * wide);
+            }
+            for (int64_t c = 0; c < wide; c++) {
+                sums[c] += part[c];
+                sums_two[c] += part_two[c];
+            }
+        }
+        unfold();
+    }
+
+    void pixel_through_silu(const T* grad, const T* x, T* grad_x) {
+        const T *times = scale.data(), *plus = offset.data(), *mean = middle.data(), *root = rstd.data();
+        T *sum = part.data(), *sum_x = part_two.data();
+        for (int64_t c = 0; c < wide; c += V) {
+            const int n = int(std::min<int64_t>(V, wide - c));
+            const Vec<T> v = load(x + c, n), y = v * load(times + c) + load(plus + c);
+            const Vec<T> gate = T(1) / (T(1) + exponential(-y));
+            const Vec<T> dy = load(grad + c, n) * gate * (T(1) + y * (T(1) - gate));
+            const Vec<T> hat = (v - load(mean + c)) * load(root + c);
+            store(grad_x + c, dy, n);
+            store(sum + c, load(sum + c) + dy);
+            store(sum_x + c, load(sum_x + c) + dy * hat);
+        }
+    }
+
+    void of_parameters(T* grad_weight, T* grad_bias) const {
+        for (int64_t k = 0; k < s.channels; k++) {
+            double a = 0, b = 0;
+            for (int64_t c = k * spread; c < (k + 1) * spread; c++) {
+                a += sums[c];
+                b += sums_two[c];
+            }
+            grad_bias[k] = T(a);
+            grad_weight[k] = T(b);
+        }
+    }
+
+    // grad_x holds what through_silu left there
+    void through_norm(const T* x, T* grad_x) {
+        for (int64_t c = 0; c < base; c++) {
+            sums[c] *= weight[c];
+            sums_two[c] *= weight[c];
+        }
+        for (int g = 0; g < s.groups; g++) {
+            std::fill_n(direct.begin() + g * group, group, T(of_group(sums, g) / count));
+            std::fill_n(through.begin() + g * group, group, T(of_group(sums_two, g) / count));
+        }
+        repeat(direct);
+        repeat(through);
+        const T *w = weight.data(), *mean = middle.data(), *root = rstd.data(), *d = direct.data(), *t = through.data();
+        for (int64_t p = 0; p < pixels; p++)
+            for (int64_t c = 0; c < wide; c += V) {
+                const int n = int(std::min<int64_t>(V, wide - c));
+                const Vec<T> one = load(root + c), hat = (load(x + p * wide + c, n) - load(mean + c)) * one;
+                const Vec<T> dy = load(grad_x + p * wide + c, n), rest = load(d + c) + hat * load(t + c);
+                store(grad_x + p * wide + c, one * (load(w + c) * dy - rest), n);
+            }
+    }
+};
+
 template <class T>
 void forward(const T* x, const T* weight, const T* bias, T* out, T* mean, T* rstd, const Shape& s,
              double eps, int threads) {
-    constexpr int V = Lanes<T>::count;
-    const int64_t base = s.wide(), group = base / s.groups, fold = s.fold();
-    const int64_t wide = base * fold, pixels = s.pixels() / fold;
-    const double count = double(group) * s.pixels();
 #pragma omp parallel num_threads(threads)
     {
-        std::vector<T> part(padded<T>(wide), T(0)), squares(part), shift(part), scale(part), offset(part);
-        std::vector<T> pixel(part);
-        std::vector<double> sums(wide), of_squares(wide);
-        auto sum_group = [&](const std::vector<double>& values, int g) {
-            double sum = 0;
-            for (int64_t c = g * group; c < (g + 1) * group; c++) sum += values[c];
-            return sum;
-        };
+        Sample<T> work(s);
 #pragma omp for schedule(static)
         for (int64_t n = 0; n < s.samples; n++) {
-            const T* from = x + n * pixels * wide;
-            T* to = out + n * pixels * wide;
-            // the mean of some pixels first: about it, sums of squares lose nothing
-            std::fill(shift.begin(), shift.end(), T(0));
-            const int64_t stride = std::max<int64_t>(1, pixels / SAMPLED);
-            const double sampled = double(group * fold) * ((pixels + stride - 1) / stride);
-            channel_sums(from, pixels, stride, wide, shift.data(), part.data(), squares.data(), sums.data(),
-                         of_squares.data());
-            unfold(sums, base, fold);
-            for (int g = 0; g < s.groups; g++)
-                std::fill_n(shift.begin() + g * group, group, T(sum_group(sums, g) / sampled));
-            repeat(shift, base, fold);
-            channel_sums(from, pixels, int64_t(1), wide, shift.data(), part.data(), squares.data(),
-                         sums.data(), of_squares.data());
-            unfold(sums, base, fold);
-            unfold(of_squares, base, fold);
-            for (int g = 0; g < s.groups; g++) {
-                const double off = sum_group(sums, g) / count;
-                const double variance = std::max(0.0, sum_group(of_squares, g) / count - off * off);
-                const T r = T(1 / std::sqrt(variance + eps)), m = T(shift[g * group] + off);
-                mean[n * s.groups + g] = m;
-                rstd[n * s.groups + g] = r;
-                for (int64_t c = g * group; c < (g + 1) * group; c++) {
-                    const int64_t k = c / (s.factor * s.factor);
-                    scale[c] = weight[k] * r;
-                    offset[c] = bias[k] - m * scale[c];
-                }
-            }
-            repeat(scale, base, fold);
-            repeat(offset, base, fold);
-            for (int64_t p = 0; p < pixels; p++) {
-                T* at = s.factor == 1 ? to + p * wide : pixel.data();
-                for (int64_t c = 0; c < wide; c += V) {
-                    const int m = int(std::min<int64_t>(V, wide - c));
-                    const Vec<T> y = load(from + p * wide + c, m) * load(scale.data() + c) + load(offset.data() + c);
-                    store(at + c, y / (T(1) + exponential(-y)), m);
-                }
-                if (s.factor > 1) scatter(at, s.channels, s.line(), to + s.corner(p));
-            }
+            const T* from = x + n * work.size();
+            T *middle = mean + n * s.groups, *root = rstd + n * s.groups;
+            work.statistics(from, eps, middle, root);
+            work.take(weight, bias, middle, root);
+            work.activate(from, out + n * work.size());
         }
     }
 }
@@ -142,88 +242,16 @@ void forward(const T* x, const T* weight, const T* bias, T* out, T* mean, T* rst
 template <class T>
 void backward(const T* grad, const T* x, const T* weight, const T* bias, const T* mean, const T* rstd,
               T* grad_x, T* grad_weight, T* grad_bias, const Shape& s, int threads) {
-    constexpr int V = Lanes<T>::count;
-    const int64_t base = s.wide(), group = base / s.groups, spread = int64_t(s.factor) * s.factor;
-    const int64_t fold = s.fold(), wide = base * fold, pixels = s.pixels() / fold;
-    const double count = double(group) * s.pixels();
 #pragma omp parallel num_threads(threads)
     {
-        std::vector<T> zero(padded<T>(wide), T(0)), w(zero), scale(zero), offset(zero), middle(zero), r(zero);
-        std::vector<T> direct(zero), through(zero), pixel(zero), part(zero), part_x(zero);
-        std::vector<double> sum(wide), sum_x(wide);
+        Sample<T> work(s);
 #pragma omp for schedule(static)
         for (int64_t n = 0; n < s.samples; n++) {
-            const T* from = x + n * pixels * wide;
-            const T* given = grad + n * pixels * wide;
-            T* to = grad_x + n * pixels * wide;
-            for (int64_t c = 0; c < base; c++) {
-                const int64_t g = n * s.groups + c / group;
-                w[c] = weight[c / spread];
-                middle[c] = mean[g];
-                r[c] = rstd[g];
-                scale[c] = w[c] * r[c];
-                offset[c] = bias[c / spread] - mean[g] * scale[c];
-            }
-            for (auto* values : {&w, &middle, &r, &scale, &offset}) repeat(*values, base, fold);
-            std::fill(sum.begin(), sum.end(), 0.0);
-            std::fill(sum_x.begin(), sum_x.end(), 0.0);
-            for (int64_t start = 0; start < pixels; start += FLUSH) {
-                std::fill(part.begin(), part.end(), T(0));
-                std::fill(part_x.begin(), part_x.end(), T(0));
-                for (int64_t p = start; p < std::min(pixels, start + FLUSH); p++) {
-                    const T* dz = given + p * wide;
-                    if (s.factor > 1) {
-                        gather(given + s.corner(p), s.channels, s.line(), pixel.data());
-                        dz = pixel.data();
-                    }
-                    for (int64_t c = 0; c < wide; c += V) {
-                        const int m = int(std::min<int64_t>(V, wide - c));
-                        const Vec<T> v = load(from + p * wide + c, m);
-                        const Vec<T> y = v * load(scale.data() + c) + load(offset.data() + c);
-                        const Vec<T> gate = T(1) / (T(1) + exponential(-y));
-                        const Vec<T> dy = load(dz + c, m) * gate * (T(1) + y * (T(1) - gate));
-                        const Vec<T> hat = (v - load(middle.data() + c)) * load(r.data() + c);
-                        store(to + p * wide + c, dy, m);
-                        store(part.data() + c, load(part.data() + c) + dy);
-                        store(part_x.data() + c, load(part_x.data() + c) + dy * hat);
-                    }
-                }
-                for (int64_t c = 0; c < wide; c++) {
-                    sum[c] += part[c];
-                    sum_x[c] += part_x[c];
-                }
-            }
-            unfold(sum, base, fold);
-            unfold(sum_x, base, fold);
-            for (int64_t k = 0; k < s.channels; k++) {
-                double a = 0, b = 0;
-                for (int64_t c = k * spread; c < (k + 1) * spread; c++) {
-                    a += sum[c];
-                    b += sum_x[c];
-                }
-                grad_bias[n * s.channels + k] = T(a);
-                grad_weight[n * s.channels + k] = T(b);
-            }
-            for (int g = 0; g < s.groups; g++) {
-                double a = 0, b = 0;
-                for (int64_t c = g * group; c < (g + 1) * group; c++) {
-                    a += w[c] * sum[c];
-                    b += w[c] * sum_x[c];
-                }
-                std::fill_n(direct.begin() + g * group, group, T(a / count));
-                std::fill_n(through.begin() + g * group, group, T(b / count));
-            }
-            repeat(direct, base, fold);
-            repeat(through, base, fold);
-            for (int64_t p = 0; p < pixels; p++)
-                for (int64_t c = 0; c < wide; c += V) {
-                    const int m = int(std::min<int64_t>(V, wide - c));
-                    const Vec<T> one = load(r.data() + c);
-                    const Vec<T> hat = (load(from + p * wide + c, m) - load(middle.data() + c)) * one;
-                    const Vec<T> dy = load(to + p * wide + c, m);
-                    const Vec<T> rest = load(direct.data() + c) + hat * load(through.data() + c);
-                    store(to + p * wide + c, one * (load(w.data() + c) * dy - rest), m);
-                }
+            const int64_t at = n * work.size();
+            work.take(weight, bias, mean + n * s.groups, rstd + n * s.groups);
+            work.through_silu(grad + at, x + at, grad_x + at);
+            work.of_parameters(grad_weight + n * s.channels, grad_bias + n * s.channels);
+            work.through_norm(x + at, grad_x + at);
         }
     }
 }

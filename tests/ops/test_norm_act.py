@@ -80,13 +80,13 @@ def test_the_kernel_does_not_depend_on_the_number_of_threads(upscale):
 
 
 @pytest.mark.usefixtures("kernels")
-def test_a_mean_far_from_zero_costs_no_accuracy():
-    x, weight, bias = leaves((2, 8, 64, 64), 8)
+@pytest.mark.parametrize("channels", [8, 64])
+def test_a_mean_far_from_zero_costs_no_accuracy(channels):
+    """Single precision has steps of 8e-6 at 100; divided by the deviation, a bound of 2e-3."""
+    x, weight, bias = leaves((2, channels, 64, 64), channels)
     x = x.detach() * 1e-2 + 100
     exact = in_a_row(x.double(), weight.double(), bias.double(), 2, 1e-5).float()
-    ours = (group_norm_silu(x, weight, bias, 2, 1e-5) - exact).abs().max()
-    torchs = (in_a_row(x, weight, bias, 2, 1e-5) - exact).abs().max()
-    assert ours < 2 * torchs + 1e-6
+    assert (group_norm_silu(x, weight, bias, 2, 1e-5) - exact).abs().max() < 2e-3
 
 
 @pytest.mark.usefixtures("kernels")
