@@ -38,12 +38,20 @@ def bench(cfg: DictConfig) -> None:
 def _run(group: str, cfg: DictConfig, folder: Path) -> None:
     peak = gemm_peak(cfg.clock)
     print(f"{group}: {describe_device()}, GEMM peak {peak / 1e9:.0f} G multiply–adds/s", flush=True)
-    rows, how = [], How(cfg.rounds, cfg.clock, peak)
-    for comparison in GROUPS[group](lambda name: fnmatch.fnmatch(name, cfg.only)):
+    rows, how, names = [], How(cfg.rounds, cfg.clock, peak), []
+
+    def wanted(name: str) -> bool:
+        names.append(name)
+        return fnmatch.fnmatch(name, cfg.only)
+
+    for comparison in GROUPS[group](wanted):
         rows.append(comparison.measure(how))
         print(line(rows[-1]), flush=True)
     if not rows:
-        raise ValueError(f"only={cfg.only}: nothing in group {group} has such a name")
+        raise ValueError(
+            f"only={cfg.only}: nothing in group {group} has such a name; its cases are "
+            f"{', '.join(names)}"
+        )
     print(f"{group}: geometric mean {geometric_mean(rows):.2f}", flush=True)
     about = {
         "date": datetime.date.today().isoformat(),

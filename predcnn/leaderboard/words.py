@@ -54,7 +54,16 @@ def protocol(board: Board) -> list[str]:
     codes = {run["code"] for run in board.runs}
     if len(codes) > 1:
         sentences.append(f"The runs were made with {len(codes)} different versions of the code.")
-    return sentences
+    return sentences + _notes(board)
+
+
+def _notes(board: Board) -> list[str]:
+    """What somebody has to say about some of the runs, once each."""
+    names: dict[str, dict[str, None]] = {}
+    for run in board.runs:
+        if "note" in run:
+            names.setdefault(run["note"], {})[run["name"]] = None
+    return [f"Note on {', '.join(which)}: {note}." for note, which in names.items()]
 
 
 PUBLISHED = (

@@ -32,7 +32,7 @@ def test_a_group_leaves_json_and_markdown(tmp_path, capsys):
         (["group=forwards"], "accepted are all, forward"),
         (["clock=sun"], "accepted are wall, cpu"),
         (["rounds=0"], "at least 1"),
-        (["group=scan", "only=nothing"], "nothing in group scan"),
+        (["group=operators", "only=nothing"], "its cases are depthwise forward 5, .*, adam"),
     ],
 )
 def test_wrong_words_are_refused(tmp_path, words, message):

@@ -110,3 +110,11 @@ def test_the_protocol_names_what_was_recorded():
     words = " ".join(protocol(board))
     for said in ("embedded", "500 sequences", "A budget of 4 minutes", "seeds 1, 2", "a CPU"):
         assert said in words
+
+
+def test_a_note_stands_in_the_protocol_with_the_runs_it_is_about():
+    noted = {"note": "trained elsewhere"}
+    rows = [row | noted if "vit" in row["name"] else row for row in a_board()]
+    (board,) = boards(rows)
+    (sentence,) = [words for words in protocol(board) if words.startswith("Note")]
+    assert sentence == "Note on simvp_vit: trained elsewhere."
