@@ -240,7 +240,7 @@ def _entry(board: Board, row: Row, films: Mapping[str, bytes]) -> str:
         parts.append(
             f"<p>Seed {run['seed']}, {escape(run['recorded'])}, commit {escape(commit[:12])}, code "
             f"{run['code'][:12]}, fingerprint {run['fingerprint'][:12]}</p>"
-            f'<pre class="command">{escape(run["command"])}</pre>'
+            f'{_note(run)}<pre class="command">{escape(run["command"])}</pre>'
         )
     if done:
         config = yaml.safe_dump(done[0]["config"], sort_keys=False, allow_unicode=True)
@@ -260,3 +260,7 @@ def _entry(board: Board, row: Row, films: Mapping[str, bytes]) -> str:
         f'<details class="entry" id="{anchor}"><summary><b>{escape(row.name)}</b></summary>'
         f"{''.join(parts)}</details>\n"
     )
+
+
+def _note(run: dict) -> str:
+    return f'<p class="note">{escape(run["note"])}</p>' if "note" in run else ""

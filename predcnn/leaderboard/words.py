@@ -1,5 +1,7 @@
 """What a board is, in words."""
 
+from collections import Counter
+
 from predcnn.leaderboard.standings import Board
 
 DATA = {
@@ -59,11 +61,8 @@ def protocol(board: Board) -> list[str]:
 
 def _notes(board: Board) -> list[str]:
     """What somebody has to say about some of the runs, once each."""
-    names: dict[str, dict[str, None]] = {}
-    for run in board.runs:
-        if "note" in run:
-            names.setdefault(run["note"], {})[run["name"]] = None
-    return [f"Note on {', '.join(which)}: {note}." for note, which in names.items()]
+    counts = Counter(run["note"] for run in board.runs if "note" in run)
+    return [f"{n} of {len(board.runs)} runs: {note}." for note, n in counts.items()]
 
 
 PUBLISHED = (

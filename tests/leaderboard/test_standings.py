@@ -7,6 +7,7 @@ import statistics
 import pytest
 from rich.console import Console
 
+from predcnn.leaderboard.html import page
 from predcnn.leaderboard.standings import boards, ranks
 from predcnn.leaderboard.tables import as_csv, markdown, terminal
 from predcnn.leaderboard.words import protocol
@@ -112,9 +113,9 @@ def test_the_protocol_names_what_was_recorded():
         assert said in words
 
 
-def test_a_note_stands_in_the_protocol_with_the_runs_it_is_about():
-    noted = {"note": "trained elsewhere"}
+def test_a_note_stands_in_the_protocol_once_and_at_each_of_its_entries():
+    noted = {"note": "trained elsewhere, 1 < 2"}
     rows = [row | noted if "vit" in row["name"] else row for row in a_board()]
     (board,) = boards(rows)
-    (sentence,) = [words for words in protocol(board) if words.startswith("Note")]
-    assert sentence == "Note on simvp_vit: trained elsewhere."
+    assert protocol(board)[-1] == f"2 of {len(board.runs)} runs: trained elsewhere, 1 < 2."
+    assert page([board], {}, "").count('<p class="note">trained elsewhere, 1 &lt; 2</p>') == 2

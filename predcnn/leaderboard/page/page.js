@@ -69,32 +69,59 @@ function pareto(points, moreIsBetterX, moreIsBetterY) {
   return front;
 }
 
+/** Tukey's fences, widened to hold `kept`: what lies beyond would squeeze all the rest. */
+function fences(values, kept) {
+  const sorted = [...values].sort((a, b) => a - b);
+  const quartile = share => sorted[Math.round(share * (sorted.length - 1))];
+  const reach = 1.5 * (quartile(0.75) - quartile(0.25));
+  return [Math.min(quartile(0.25) - reach, ...kept), Math.max(quartile(0.75) + reach, ...kept)];
+}
+
+/** Heights as near to the wanted ones, in rising order, as `gap` and the chart's edges allow. */
+function stacked(wanted, gap) {
+  const places = [];
+  let next = SIZE.top + gap;
+  for (const place of wanted) { places.push(Math.max(place, next)); next = places[places.length - 1] + gap; }
+  let limit = SIZE.height - SIZE.bottom - 2;
+  for (let i = places.length - 1; i >= 0; i--) { places[i] = Math.min(places[i], limit); limit = places[i] - gap; }
+  return places;
+}
+
+/** Names beside the points of the front, with a line to those that had to give way. */
+function label(svg, front, x, y) {
+  const sorted = [...front].sort((a, b) => y(a.y) - y(b.y));
+  stacked(sorted.map(p => y(p.y) - 8), 12).forEach((line, i) => {
+    const p = sorted[i], end = x(p.x) > SIZE.width * 0.7, side = end ? -1 : 1;
+    const near = Math.abs(line + 8 - y(p.y)) < 4, away = side * (near ? 7 : 26);
+    if (!near) svg.append(element("line", {class: "leader", x1: x(p.x), y1: y(p.y), x2: x(p.x) + away - 2 * side, y2: line - 4}));
+    const place = {class: "name", x: x(p.x) + away, y: line, "text-anchor": end ? "end" : "start"};
+    svg.append(element("text", place, p.row.name.replace(/^simvp_/, "")));
+  });
+}
+
 function scatter(board, metric, [key, title, unit], rows) {
   const points = rows.filter(row => row.values.params > 0 && row.values[key] > 0 && metric.key in row.values)
     .map(row => ({row, x: row.values[key] / unit, y: row.values[metric.key]}));
   if (!points.length) return null;
-  const caption = `${metric.title} against ${title}`;
-  const {svg, x, y} = chart(caption, points.map(p => p.x), points.map(p => p.y), title, {log: true});
   const front = pareto(points.filter(p => p.row.kind !== "published"), key === "speed", metric.higher);
+  const [low, high] = fences(points.map(p => p.y), front.map(p => p.y));
+  const seen = value => Math.min(Math.max(value, low), high), beyond = points.filter(p => p.y !== seen(p.y));
+  const {svg, x, y} = chart(`${metric.title} against ${title}`, points.map(p => p.x), points.map(p => seen(p.y)), title, {log: true});
   if (front.length > 1) svg.append(element("polyline", {class: "front", points: front.map(p => `${x(p.x)},${y(p.y)}`).join(" ")}));
   for (const p of points) {
     const tip = element("title", {}, `${p.row.name}: ${metric.title} ${short(p.y)}, ${title} ${short(p.x)}`);
+    const height = y(seen(p.y)), look = p.row.kind + (beyond.includes(p) ? " beyond" : "");
     const shape = p.row.kind === "model"
-      ? element("rect", {class: "model", x: x(p.x) - 4.5, y: y(p.y) - 4.5, width: 9, height: 9}, tip)
-      : element("circle", {class: p.row.kind, cx: x(p.x), cy: y(p.y), r: 5}, tip);
+      ? element("rect", {class: look, x: x(p.x) - 4.5, y: height - 4.5, width: 9, height: 9}, tip)
+      : element("circle", {class: look, cx: x(p.x), cy: height, r: 5}, tip);
     if (p.row.entry) svg.append(element("a", {href: `#${p.row.entry}`, "aria-label": tip.textContent}, shape));
     else svg.append(shape);
   }
-  let last = -99;
-  for (const p of [...front].sort((a, b) => y(a.y) - y(b.y))) {
-    const end = x(p.x) > SIZE.width * 0.7;
-    const line = Math.max(y(p.y) - 8, last + 12);
-    last = line;
-    svg.append(element("text", {class: "name", x: x(p.x) + (end ? -7 : 7), y: line, "text-anchor": end ? "end" : "start"}, p.row.name));
-  }
+  label(svg, front, x, y);
   const figure = document.createElement("figure");
   const words = document.createElement("figcaption");
-  words.textContent = `${metric.title} ${metric.higher ? "↑" : "↓"} against ${title}; dashed: Pareto front of our entries`;
+  words.textContent = `${metric.title} ${metric.higher ? "↑" : "↓"} against ${title}; dashed: Pareto front of our entries`
+    + (beyond.length ? `; pale at the edge: ${beyond.map(p => p.row.name).join(", ")}` : "");
   figure.append(svg, words);
   return figure;
 }
