@@ -119,13 +119,14 @@ def largest_error(ours: object, plain: object) -> float:
     """The largest |ours - plain| of any tensor, relative to the largest value of that tensor.
 
     Values below a ten-thousandth of the largest of all tensors are noise to an optimizer (gradients
-    of a bias before a norm): they count relative to that. Infinite for different shapes.
+    of a bias before a norm): they count relative to that. Infinite for different shapes, and if
+    a value of either side is not finite.
     """
     pairs = list(zip(tensors(ours), tensors(plain), strict=True))
     largest = max((other.abs().max().item() for _, other in pairs if other.numel()), default=0.0)
     worst = 0.0
     for one, other in pairs:
-        if one.shape != other.shape:
+        if one.shape != other.shape or not (one.isfinite().all() and other.isfinite().all()):
             return float("inf")
         if one.numel():
             scale = max(other.abs().max().item(), 1e-4 * largest, 1e-30)

@@ -43,6 +43,7 @@ def pairs(wanted: Callable[[str], bool], scales: tuple[str, ...]) -> Iterator[Pa
                 "simvp", in_shape=IN_SHAPE, translator=translator, **SIZES[scale]
             )
             _unsettle(model)
+            _calibrate(model)
             plain = copy.deepcopy(model)
             yield Pair(name, model.to(memory_format=torch.channels_last), plain)
 
@@ -58,6 +59,19 @@ def _unsettle(model: nn.Module) -> None:
             parameter.fill_(0.3)
         elif parameter.ndim == 1:
             parameter.add_(torch.randn_like(parameter), alpha=0.02)
+
+
+@torch.no_grad()
+def _calibrate(model: nn.Module) -> None:
+    """Give batch norms the statistics of a clip, or activations grow from block to block."""
+    norms = [part for part in model.modules() if isinstance(part, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 1.0
+    if norms:
+        model.train()(clips(1)[0])
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
 
 
 def clips(batch: int) -> tuple[Tensor, Tensor]:

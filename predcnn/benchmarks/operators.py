@@ -1,5 +1,6 @@
 """Single operators, contiguous maps and ATen on the plain side."""
 
+import copy
 from collections.abc import Callable, Iterator
 
 import torch
@@ -11,6 +12,7 @@ from predcnn.ops.conv import ConvNormAct
 from predcnn.ops.deform import deformable_sampling
 from predcnn.ops.depthwise import depthwise_conv2d
 from predcnn.ops.norm_act import group_norm_silu
+from predcnn.ops.winograd import WinogradConv2d
 
 CHANNELS, SIZE = 512, 16
 
@@ -48,6 +50,20 @@ def _depthwise_weights(kernel: int, dilation: int, batch: int) -> Comparison:
         lambda: torch.autograd.grad(ours_out, weight, grads[0], retain_graph=True),
         lambda: torch.autograd.grad(plain_out, weight, grads[1], retain_graph=True),
         macs=batch * CHANNELS * SIZE**2 * kernel**2,
+    )
+
+
+def _winograd(out: int, size: int) -> Comparison:
+    """3x3 convolution of ten frames' 64 channels, as in SimVP's decoder, without gradients."""
+    net = WinogradConv2d(64, out, 3, padding=1)
+    copied = copy.deepcopy(net)
+    net.to(memory_format=torch.channels_last)
+    ours, contiguous = _layouts(10, 64, size, size)
+    return Comparison(
+        f"3x3 convolution, 64 to {out} channels, {size}x{size}, forward, batch 10",
+        torch.no_grad()(lambda: net(ours)),
+        torch.no_grad()(plain()(lambda: copied(contiguous))),
+        macs=10 * size**2 * 64 * out * 9,
     )
 
 
@@ -137,6 +153,8 @@ _CASES: dict[str, Callable[[], Comparison]] = {
     "depthwise weights 7 dilated": lambda: _depthwise_weights(7, 3, 4),
     "depthwise weights 11": lambda: _depthwise_weights(11, 1, 4),
     "depthwise weights 21": lambda: _depthwise_weights(21, 1, 4),
+    "winograd 64": lambda: _winograd(64, 64),
+    "winograd 256": lambda: _winograd(256, 32),
     "norm": _norm_act,
     "unit": lambda: _unit(up=False),
     "unit up": lambda: _unit(up=True),

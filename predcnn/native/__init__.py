@@ -6,4 +6,12 @@ Without a compiler everything runs as plain PyTorch. Every operator that has a k
 twin that it is tested against; `plain` switches all fast paths off.
 """
 
-from predcnn.native.choice import BYTES, Kernels, describe, kernels_for, plain, plain_wanted
+from predcnn.native.choice import (
+    BYTES,
+    Kernels,
+    describe,
+    kernels_for,
+    kernels_in_graph,
+    plain,
+    plain_wanted,
+)

@@ -20,6 +20,7 @@ SOURCES = (
     "sprites.cpp",
     "ssim.cpp",
     "to_float.cpp",
+    "winograd.cpp",
 )
 HERE = Path(__file__).resolve().parent
 FLAGS = ("-O3", "-march=native", "-mprefer-vector-width=512", "-std=c++17", "-fopenmp", "-fPIC")

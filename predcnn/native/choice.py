@@ -104,6 +104,23 @@ def kernels_for(
     return None if isinstance(library, str) else _typed(library, types[dtype])
 
 
+def kernels_in_graph(x: Tensor) -> bool:
+    """Whether ``torch.compile``, at work now, may take a kernel as one operator without gradients.
+
+    Only for the results of float maps on a CPU, and not in a graph that runs elsewhere.
+    """
+    if not torch.compiler.is_compiling() or torch.compiler.is_exporting() or plain_wanted():
+        return False
+    if torch.is_grad_enabled() or torch.is_autocast_enabled("cpu"):
+        return False
+    return x.device.type == "cpu" and x.dtype in FLOATS and _there_are_kernels()
+
+
+@torch.compiler.assume_constant_result
+def _there_are_kernels() -> bool:
+    return not isinstance(load(), str)
+
+
 def describe() -> str:
     """In words whether the compiled kernels are in use; builds them if they are not yet."""
     library = load()

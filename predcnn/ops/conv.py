@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from predcnn.ops.depthwise import DepthwiseConv2d
 from predcnn.ops.norm_act import group_norm_silu
 from predcnn.ops.pointwise import PointwiseConv2d
+from predcnn.ops.winograd import WinogradConv2d
 
 
 class ConvNormAct(nn.Module):
@@ -34,7 +35,7 @@ class ConvNormAct(nn.Module):
     ) -> None:
         super().__init__()
         stride = 2 if down else 1
-        self.conv = nn.Conv2d(
+        self.conv = WinogradConv2d(
             in_channels,
             out_channels * 4 if up else out_channels,
             kernel_size,

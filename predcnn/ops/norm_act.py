@@ -5,7 +5,11 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional
 
-from predcnn.native import Kernels, kernels_for
+from predcnn.native import Kernels, kernels_for, kernels_in_graph
+
+WIDE = 32
+"""Channels from which on a compiled graph holds the kernel; of fewer the compiler's own loops are
+as fast."""
 
 
 def group_norm_silu(
@@ -28,9 +32,28 @@ def group_norm_silu(
     kernels = kernels_for(x, weight, bias) if upscale <= 2 else None
     if kernels is not None and x.is_contiguous(memory_format=torch.channels_last):
         return _Compiled.apply(x, weight, bias, (groups, upscale), eps, kernels)
+    if upscale <= 2 and len(weight) >= WIDE and kernels_in_graph(x):
+        x = x.contiguous(memory_format=torch.channels_last)
+        return group_norm_silu_in_graph(x, weight, bias, groups, eps, upscale)
     if upscale > 1:
         x = functional.pixel_shuffle(x, upscale)
     return functional.silu(functional.group_norm(x, groups, weight, bias, eps))
+
+
+@torch.library.custom_op("predcnn::group_norm_silu", mutates_args=())
+def group_norm_silu_in_graph(
+    x: Tensor, weight: Tensor, bias: Tensor, groups: int, eps: float, upscale: int
+) -> Tensor:
+    """`group_norm_silu` as one operator of a compiled graph, channels-last, without gradients."""
+    out = group_norm_silu(x, weight, bias, groups, eps, upscale=upscale)
+    return out.contiguous(memory_format=torch.channels_last)
+
+
+@group_norm_silu_in_graph.register_fake
+def _(x: Tensor, weight: Tensor, bias: Tensor, groups: int, eps: float, upscale: int) -> Tensor:
+    B, _, H, W = x.shape
+    size = (B, len(weight), H * upscale, W * upscale)
+    return torch.empty(size, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
 
 
 class _Compiled(torch.autograd.Function):

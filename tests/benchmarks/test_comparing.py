@@ -12,6 +12,11 @@ def test_errors_are_relative_to_each_tensor():
     assert largest_error([small * 1.1, large], [small, large]) == pytest.approx(0.1, rel=1e-4)
     assert largest_error({"a": small}, {"a": small}) == 0
     assert largest_error(torch.ones(2), torch.ones(3)) == float("inf")
+    for value in ("nan", "inf"):
+        assert largest_error(torch.tensor([float(value)]), torch.tensor([float(value)])) == float(
+            "inf"
+        )
+        assert largest_error(torch.ones(1), torch.tensor([float(value)])) == float("inf")
     with pytest.raises(ValueError, match="zip"):
         largest_error([small], [small, large])
 

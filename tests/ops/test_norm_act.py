@@ -107,3 +107,22 @@ def test_channels_last_goes_in_and_comes_out(options):
     assert out.is_contiguous(memory_format=torch.channels_last)
     (grad,) = torch.autograd.grad(out.square().sum(), x)
     assert grad.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.usefixtures("either_kernels")
+@pytest.mark.parametrize(("width", "options"), [(32, {}), (34, {"up": True}), (8, {"up": True})])
+@torch.no_grad()
+def test_a_compiled_graph_gives_the_same(width, options):
+    unit = ConvNormAct(6, width, **options).to(memory_format=torch.channels_last)
+    x = torch.randn(2, 6, 8, 8)
+    torch.compiler.reset()
+    frozen = torch.compile(unit, fullgraph=True, options={"freezing": True})
+    torch.testing.assert_close(frozen(x), unit(x), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.usefixtures("kernels")
+@pytest.mark.parametrize("upscale", [1, 2])
+def test_the_operator_of_compiled_graphs_keeps_its_promises(upscale):
+    x, weight, bias = (t.detach() for t in leaves((2, 8 * upscale**2, 6, 5), 8))
+    operator = torch.ops.predcnn.group_norm_silu.default
+    torch.library.opcheck(operator, (x, weight, bias, 2, 1e-5, upscale))

@@ -1,0 +1,83 @@
+"""3x3 convolution that keeps the size; for results alone, on CPUs, by Winograd's algorithm.
+
+Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016,
+https://arxiv.org/abs/1509.09308 (sec. 4.3): F(4x4, 3x3) multiplies 36 times for 16 pixels, the sum
+over taps 144 times. In float32 its error is some 6e-6 of the largest value, the sum's 1e-6. That
+is nothing to a prediction; gradients, whose small ones are differences of large numbers, are left
+to the sum.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from predcnn.native import kernels_for, kernels_in_graph
+
+FEWEST_CHANNELS = 32
+"""Narrower maps gain nothing: the tiles' way there and back costs what the products save."""
+MOST_WEIGHTS = 1 << 15
+"""In times out channels; from there on the transformed weights, four times as many as the taps,
+come from memory for every few tiles."""
+FEWEST_TILES = 128
+"""Of 4x4 pixels in a batch, over which the transformation of the weights is spread."""
+
+
+class WinogradConv2d(nn.Conv2d):
+    """``nn.Conv2d`` whose 3x3 kernels take Winograd's way under ``torch.no_grad`` where it pays.
+
+    It pays for channels-last float32 maps on a CPU with the compiled kernels, also inside
+    ``torch.compile``. With gradients, in an exported graph and everywhere else it is ``nn.Conv2d``.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not torch.is_grad_enabled() and x.dtype == torch.float32 and self._pays(x):
+            if kernels_in_graph(x):
+                # the compiler lays maps out as it likes, and does so in the step before
+                x = x.contiguous(memory_format=torch.channels_last)
+                return winograd_conv2d(x, self.weight, self.bias)
+            last = x.is_contiguous(memory_format=torch.channels_last)
+            if last and kernels_for(x, self.weight, self.bias) is not None:
+                return convolve(x, self.weight, self.bias)
+        return super().forward(x)
+
+    def _pays(self, x: Tensor) -> bool:
+        how = (self.kernel_size, self.stride, self.padding, self.dilation, self.groups)
+        if how != ((3, 3), (1, 1), (1, 1), (1, 1), 1):
+            return False
+        narrow = min(self.in_channels, self.out_channels) < FEWEST_CHANNELS
+        if narrow or self.in_channels * self.out_channels > MOST_WEIGHTS:
+            return False
+        B, _, H, W = x.shape
+        return -(-H // 4) * -(-W // 4) * B >= FEWEST_TILES
+
+
+def convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """The convolution by the compiled kernel, (B, C, H, W) -> (B, out, H, W), both channels-last.
+
+    Args:
+        x: the map, float32 or float64.
+        weight: (out, C, 3, 3).
+        bias: (out,) or None.
+    """
+    kernels = kernels_for(x, weight, bias)
+    if kernels is None:
+        return functional.conv2d(x, weight, bias, padding=1)
+    x = x.contiguous(memory_format=torch.channels_last)
+    taps = weight.permute(2, 3, 1, 0).contiguous()  # (3, 3, C, out)
+    bias = None if bias is None else bias.contiguous()
+    B, C, H, W = x.shape
+    out = torch.empty(B, len(weight), H, W, dtype=x.dtype, memory_format=torch.channels_last)
+    kernels("winograd", x, taps, bias, out, B, H, W, C, len(weight))
+    return out
+
+
+@torch.library.custom_op("predcnn::winograd_conv2d", mutates_args=())
+def winograd_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """`convolve` as one operator of a compiled graph, without gradients."""
+    return convolve(x, weight, bias)
+
+
+@winograd_conv2d.register_fake
+def _(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    size = (len(x), len(weight), *x.shape[2:])
+    return torch.empty(size, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)

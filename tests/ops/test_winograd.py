@@ -1,0 +1,139 @@
+"""Winograd's 3x3 convolution against torch's, and where it is taken."""
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
+
+from predcnn.ops import plain
+from predcnn.ops.winograd import WinogradConv2d, convolve
+
+SIZES = [
+    (2, 64, 64, 16, 16),
+    (1, 3, 5, 7, 9),
+    (2, 37, 19, 1, 1),
+    (3, 5, 70, 2, 13),
+    (1, 200, 24, 5, 4),
+    (7, 16, 33, 6, 3),
+]
+
+
+def _given(size: tuple[int, ...], dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    B, C, out, H, W = size
+    draw = torch.Generator().manual_seed(0)
+    shapes = ((B, C, H, W), (out, C, 3, 3), (out,))
+    x, weight, bias = (torch.randn(s, generator=draw, dtype=dtype) for s in shapes)
+    return x.to(memory_format=torch.channels_last), weight, bias
+
+
+@pytest.mark.usefixtures("kernels")
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("biased", [True, False])
+@pytest.mark.parametrize(
+    ("dtype", "error"), [(torch.float64, 1e-13), (torch.float32, 2e-5)], ids=["double", "float"]
+)
+def test_it_is_the_convolution(
+    size: tuple[int, ...], biased: bool, dtype: torch.dtype, error: float
+) -> None:
+    x, weight, bias = _given(size, dtype)
+    bias = bias if biased else None
+    expected = functional.conv2d(x, weight, bias, padding=1)
+    got = convolve(x, weight, bias)
+    assert got.is_contiguous(memory_format=torch.channels_last)
+    assert (got - expected).abs().max() <= error * expected.abs().max()
+    assert torch.equal(convolve(x.contiguous(), weight, bias), got)
+
+
+@pytest.mark.usefixtures("kernels")
+def test_result_does_not_depend_on_threads_or_batch() -> None:
+    x, weight, bias = _given((5, 32, 40, 18, 18), torch.float32)
+    expected = convolve(x, weight, bias)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        assert torch.equal(convolve(x, weight, bias), expected)
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(convolve(x[3:4], weight, bias), expected[3:4])
+
+
+@pytest.mark.usefixtures("kernels")
+def test_not_a_number_stays_one() -> None:
+    x, weight, bias = _given((1, 32, 32, 8, 8), torch.float32)
+    x[0, 0, 0, 0] = torch.nan
+    assert convolve(x, weight, bias)[0, :, 0, 0].isnan().all()
+    assert convolve(x, weight, bias)[0, :, 4:, 4:].isfinite().all()
+
+
+def _taken(net: WinogradConv2d, x: Tensor) -> bool:
+    """Whether the result is another than that of the sum over taps, which it then resembles."""
+    expected = functional.conv2d(
+        x, net.weight, net.bias, net.stride, net.padding, net.dilation, net.groups
+    )
+    got = net(x)
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
+    return not torch.equal(got, expected)
+
+
+def _net(channels: int = 32, out: int = 48, **options: int) -> WinogradConv2d:
+    net = WinogradConv2d(channels, out, 3, **{"padding": 1} | options)
+    return net.to(memory_format=torch.channels_last)
+
+
+def _map(channels: int = 32, batch: int = 8, size: int = 16) -> Tensor:
+    return torch.randn(batch, channels, size, size).to(memory_format=torch.channels_last)
+
+
+@pytest.mark.usefixtures("kernels")
+def test_taken_without_gradients_where_it_pays() -> None:
+    x = _map()
+    assert not _taken(_net(), x)
+    with torch.no_grad():
+        assert _taken(_net(), x)
+        assert not _taken(_net(), x.contiguous())
+        assert not _taken(_net(), x[:7])
+        assert not _taken(_net(channels=31), _map(31))
+        assert not _taken(_net(out=31), x)
+        assert not _taken(_net(channels=256, out=160), _map(256))
+        assert not _taken(_net(stride=2), x)
+        assert not _taken(_net(padding=0), x)
+        assert not _taken(_net(padding=2, dilation=2), x)
+        assert not _taken(_net(groups=2), x)
+        assert not _taken(_net().double(), x.double())
+        with plain():
+            assert not _taken(_net(), x)
+    with torch.inference_mode():
+        assert _taken(_net(), x)
+
+
+@pytest.mark.usefixtures("no_kernels")
+@torch.no_grad()
+def test_without_kernels_it_is_the_sum() -> None:
+    assert not _taken(_net(), _map())
+    compiled = torch.compile(_net(), backend="eager", fullgraph=True)
+    assert not _taken(compiled, _map())
+
+
+@torch.no_grad()
+def test_autocast_and_watchers_get_the_operator() -> None:
+    net, x = _net(), _map()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert net(x).dtype == torch.bfloat16
+    with FlopCounterMode(display=False) as counter:
+        net(x)
+    assert counter.get_total_flops() == 2 * 8 * 256 * 9 * 32 * 48
+
+
+@pytest.mark.usefixtures("kernels")
+@torch.no_grad()
+def test_one_operator_of_a_compiled_graph_and_a_convolution_of_an_exported_one() -> None:
+    net, x = _net(), _map()
+    torch.compiler.reset()
+    frozen = torch.compile(net, fullgraph=True, options={"freezing": True})
+    assert torch.equal(frozen(x), net(x))
+    assert frozen(x).is_contiguous(memory_format=torch.channels_last)
+    exported = torch.export.export(net, (x,)).graph_module.code
+    assert "conv2d" in exported
+    assert "winograd" not in exported
+    torch.library.opcheck(torch.ops.predcnn.winograd_conv2d.default, (x, net.weight, net.bias))
