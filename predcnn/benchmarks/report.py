@@ -24,12 +24,14 @@ def geometric_mean(rows: Sequence[Row]) -> float:
 
 
 def as_json(group: str, rows: Sequence[Row], about: dict) -> dict:
-    """Everything measured, and where."""
+    """Everything measured, and where; an error that is not finite, which JSON lacks, is None."""
     return {
         "group": group,
         **about,
         "geometric_mean": geometric_mean(rows) if rows else None,
-        "rows": [asdict(row) for row in rows],
+        "rows": [
+            asdict(row) | {"error": row.error if math.isfinite(row.error) else None} for row in rows
+        ],
     }
 
 
@@ -46,11 +48,12 @@ def as_markdown(content: dict) -> str:
     lines = []
     for row in content["rows"]:
         share = "" if row["gemm_share"] is None else f"{row['gemm_share']:.0%}"
-        unequal = "" if row["error"] <= row["tolerance"] else " (not equal)"
+        error = "not finite" if row["error"] is None else f"{row['error']:.0e}"
+        equal = row["error"] is not None and row["error"] <= row["tolerance"]
         lines.append(
             f"| {row['name']} | {row['plain_s'] * 1e3:.2f} | {row['ours_s'] * 1e3:.2f} | "
             f"{row['ratio']:.2f} ± {row['spread']:.2f} | {share} | "
-            f"{row['error']:.0e}{unequal} | {row['note']} |"
+            f"{error}{'' if equal else ' (not equal)'} | {row['note']} |"
         )
     if len(lines) > 1:
         lines.append(f"| geometric mean | | | {content['geometric_mean']:.2f} | | | |")

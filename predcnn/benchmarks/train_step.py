@@ -59,7 +59,7 @@ def cases(wanted: Callable[[str], bool]) -> Iterator[Comparison]:
             pair.name,
             step(pair.ours, past, future, fused=True),
             plain()(step(pair.plain, past, future, fused=False)),
-            tolerance=1e-3,
+            tolerance=1e-9 if exactly else 1e-3,
             macs=macs,
             note=f"batch {BATCH}" + (", compared in double precision" if exactly else ""),
             exactly=exactly,

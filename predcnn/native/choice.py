@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from predcnn.native.build import load
@@ -98,7 +99,8 @@ def kernels_for(
             tensor.is_cpu and tensor.dtype == dtype and type(tensor) in _OWN_MEMORY
         ):
             return None
-    if _get_current_dispatch_mode() is not None or torch._C._are_functorch_transforms_active():
+    watched = _get_current_dispatch_mode() is not None or forward_ad._current_level >= 0
+    if watched or torch._C._are_functorch_transforms_active():
         return None
     library = load()
     return None if isinstance(library, str) else _typed(library, types[dtype])

@@ -109,7 +109,7 @@ def _run(
     x, pitch = _laid_out(x)
     weight = weight.contiguous()
     bias = None if bias is None else bias.contiguous()
-    out = torch.empty(x.shape, dtype=x.dtype, memory_format=torch.channels_last)
+    out = torch.empty_like(x, memory_format=torch.channels_last)
     B, C, H, W = x.shape
     sizes = (*weight.shape[2:], dilation, int(turned))
     kernels("depthwise", x, pitch, weight, bias, out, B, H, W, C, *sizes)

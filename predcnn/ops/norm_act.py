@@ -32,7 +32,7 @@ def group_norm_silu(
     kernels = kernels_for(x, weight, bias) if upscale <= 2 else None
     if kernels is not None and x.is_contiguous(memory_format=torch.channels_last):
         return _Compiled.apply(x, weight, bias, (groups, upscale), eps, kernels)
-    if upscale <= 2 and len(weight) >= WIDE and kernels_in_graph(x):
+    if upscale <= 2 and x.ndim == 4 and len(weight) >= WIDE and kernels_in_graph(x):
         x = x.contiguous(memory_format=torch.channels_last)
         return group_norm_silu_in_graph(x, weight, bias, groups, eps, upscale)
     if upscale > 1:
@@ -72,7 +72,7 @@ class _Compiled(torch.autograd.Function):
         groups, r = how
         B, wide, H, W = x.shape
         size = (B, wide // r**2, H * r, W * r)
-        out = torch.empty(size, dtype=x.dtype, memory_format=torch.channels_last)
+        out = torch.empty(size, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
         mean, rstd = x.new_empty(B, groups), x.new_empty(B, groups)
         weight, bias = weight.contiguous(), bias.contiguous()
         ctx.sizes, ctx.kernels = (B, H, W, size[1], groups, r), kernels

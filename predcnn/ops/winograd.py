@@ -26,58 +26,76 @@ class WinogradConv2d(nn.Conv2d):
     """``nn.Conv2d`` whose 3x3 kernels take Winograd's way under ``torch.no_grad`` where it pays.
 
     It pays for channels-last float32 maps on a CPU with the compiled kernels, also inside
-    ``torch.compile``. With gradients, in an exported graph and everywhere else it is ``nn.Conv2d``.
+    ``torch.compile``, whose result is then channels-last. With gradients, in an exported graph and
+    everywhere else it is ``nn.Conv2d``. What is not finite spreads over its tile of 4x4 pixels.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        if not torch.is_grad_enabled() and x.dtype == torch.float32 and self._pays(x):
+        if _only_the_result_counts() and self._pays(x):
             if kernels_in_graph(x):
                 # the compiler lays maps out as it likes, and does so in the step before
                 x = x.contiguous(memory_format=torch.channels_last)
                 return winograd_conv2d(x, self.weight, self.bias)
-            last = x.is_contiguous(memory_format=torch.channels_last)
-            if last and kernels_for(x, self.weight, self.bias) is not None:
+            there = kernels_for(x, self.weight, self.bias) is not None
+            if there and x.is_contiguous(memory_format=torch.channels_last):
                 return convolve(x, self.weight, self.bias)
         return super().forward(x)
 
     def _pays(self, x: Tensor) -> bool:
         how = (self.kernel_size, self.stride, self.padding, self.dilation, self.groups)
-        if how != ((3, 3), (1, 1), (1, 1), (1, 1), 1):
+        if how != ((3, 3), (1, 1), (1, 1), (1, 1), 1) or self.padding_mode != "zeros":
             return False
         narrow = min(self.in_channels, self.out_channels) < FEWEST_CHANNELS
         if narrow or self.in_channels * self.out_channels > MOST_WEIGHTS:
+            return False
+        if x.dtype != torch.float32 or x.ndim != 4 or x.shape[1] != self.in_channels:
             return False
         B, _, H, W = x.shape
         return -(-H // 4) * -(-W // 4) * B >= FEWEST_TILES
 
 
+def _only_the_result_counts() -> bool:
+    """No gradients, and no graph that is to run elsewhere, perhaps for any batch."""
+    leaves = torch.compiler.is_exporting() or torch.jit.is_tracing()
+    return not (leaves or torch.is_grad_enabled())
+
+
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """The convolution by the compiled kernel, (B, C, H, W) -> (B, out, H, W), both channels-last.
+    """The convolution without gradients, (B, C, H, W) -> (B, out, H, W) channels-last.
+
+    By the compiled kernel if there is one for these tensors.
 
     Args:
         x: the map, float32 or float64.
         weight: (out, C, 3, 3).
         bias: (out,) or None.
     """
-    kernels = kernels_for(x, weight, bias)
+    B, C, H, W = x.shape
+    out = len(weight)
+    fits = C > 0 and weight.shape == (out, C, 3, 3) and (bias is None or bias.shape == (out,))
+    kernels = kernels_for(x, weight, bias) if fits else None
     if kernels is None:
-        return functional.conv2d(x, weight, bias, padding=1)
+        result = functional.conv2d(x, weight, bias, padding=1)
+        return result.contiguous(memory_format=torch.channels_last)
     x = x.contiguous(memory_format=torch.channels_last)
     taps = weight.permute(2, 3, 1, 0).contiguous()  # (3, 3, C, out)
     bias = None if bias is None else bias.contiguous()
-    B, C, H, W = x.shape
-    out = torch.empty(B, len(weight), H, W, dtype=x.dtype, memory_format=torch.channels_last)
-    kernels("winograd", x, taps, bias, out, B, H, W, C, len(weight))
-    return out
+    result = _channels_last(x, out)
+    kernels("winograd", x, taps, bias, result, B, H, W, C, out)
+    return result
+
+
+def _channels_last(x: Tensor, out: int) -> Tensor:
+    size = (len(x), out, *x.shape[2:])
+    return torch.empty(size, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
 
 
 @torch.library.custom_op("predcnn::winograd_conv2d", mutates_args=())
 def winograd_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """`convolve` as one operator of a compiled graph, without gradients."""
+    """`convolve` as one operator of a compiled graph."""
     return convolve(x, weight, bias)
 
 
 @winograd_conv2d.register_fake
 def _(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    size = (len(x), len(weight), *x.shape[2:])
-    return torch.empty(size, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
+    return _channels_last(x, len(weight))

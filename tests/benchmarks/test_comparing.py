@@ -3,8 +3,11 @@
 import pytest
 import torch
 
+from predcnn.app.files import write_json
 from predcnn.benchmarks import GROUPS, comparing, report
 from predcnn.benchmarks.comparing import Comparison, How, largest_error
+
+HOW = How(rounds=1, clock="cpu", gemm_peak=1.0)
 
 
 def test_errors_are_relative_to_each_tensor():
@@ -50,9 +53,9 @@ def test_rounds_take_turns_and_medians_count(monkeypatch):
     )
 
 
-def test_unequal_results_show():
+def test_unequal_results_show(tmp_path):
     case = Comparison("case", lambda: torch.ones(1), lambda: torch.zeros(1) + 2, tolerance=0.1)
-    row = case.measure(How(rounds=1, clock="cpu", gemm_peak=1.0))
+    row = case.measure(HOW)
     assert not row.equal
     assert "NOT EQUAL" in report.line(row)
     about = {"device": "d", "date": "2026-01-01", "rounds": 1, "clock": "cpu", "gemm_peak": 1e9}
@@ -60,6 +63,18 @@ def test_unequal_results_show():
     text = report.as_markdown(report.as_json("group", [row], about))
     assert "| case |" in text
     assert "(not equal)" in text
+    nan = Comparison("nan", lambda: torch.tensor([float("nan")]), lambda: torch.ones(1))
+    content = report.as_json("group", [row, nan.measure(HOW)], about)
+    write_json(tmp_path / "group.json", content)
+    assert "not finite (not equal)" in report.as_markdown(content)
+
+
+def test_compared_in_double_precision_the_measured_values_need_only_be_finite():
+    exact = (lambda: torch.ones(1), lambda: torch.ones(1))
+    near = Comparison("near", lambda: torch.ones(1), lambda: torch.zeros(1) + 2, exactly=exact)
+    assert near.measure(HOW).error == 0
+    nan = torch.tensor([float("nan")])
+    assert not Comparison("nan", lambda: nan, lambda: nan, exactly=exact).measure(HOW).equal
 
 
 def test_peak_is_that_of_a_matrix_product():

@@ -1,5 +1,7 @@
 """Winograd's 3x3 convolution against torch's, and where it is taken."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
@@ -48,9 +50,10 @@ def test_it_is_the_convolution(
 @pytest.mark.usefixtures("kernels")
 def test_result_does_not_depend_on_threads_or_batch() -> None:
     x, weight, bias = _given((5, 32, 40, 18, 18), torch.float32)
-    expected = convolve(x, weight, bias)
     before = torch.get_num_threads()
     try:
+        torch.set_num_threads(2)
+        expected = convolve(x, weight, bias)
         torch.set_num_threads(1)
         assert torch.equal(convolve(x, weight, bias), expected)
     finally:
@@ -59,11 +62,25 @@ def test_result_does_not_depend_on_threads_or_batch() -> None:
 
 
 @pytest.mark.usefixtures("kernels")
-def test_not_a_number_stays_one() -> None:
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_what_is_not_finite_stays_so_and_in_its_tiles(value: float) -> None:
     x, weight, bias = _given((1, 32, 32, 8, 8), torch.float32)
-    x[0, 0, 0, 0] = torch.nan
-    assert convolve(x, weight, bias)[0, :, 0, 0].isnan().all()
+    x[0, 0, 0, 0] = value
+    assert not convolve(x, weight, bias)[0, :, 0, 0].isfinite().any()
     assert convolve(x, weight, bias)[0, :, 4:, 4:].isfinite().all()
+
+
+@pytest.mark.usefixtures("either_kernels")
+@torch.no_grad()
+@pytest.mark.parametrize("channels", [16, 64])
+def test_other_channels_than_the_weights_are_refused(channels: int) -> None:
+    x = _map(channels)
+    with pytest.raises(RuntimeError, match="channels"):
+        _net(32)(x)
+    with pytest.raises(RuntimeError, match="channels"):
+        convolve(x, torch.rand(8, 32, 3, 3), None)
+    with pytest.raises(RuntimeError, match="bias"):
+        convolve(x, torch.rand(8, channels, 3, 3), torch.rand(7))
 
 
 def _taken(net: WinogradConv2d, x: Tensor) -> bool:
@@ -100,11 +117,24 @@ def test_taken_without_gradients_where_it_pays() -> None:
         assert not _taken(_net(padding=0), x)
         assert not _taken(_net(padding=2, dilation=2), x)
         assert not _taken(_net(groups=2), x)
+        with torch.autograd.forward_ad.dual_level():
+            assert not _taken(_net(), x)
         assert not _taken(_net().double(), x.double())
         with plain():
             assert not _taken(_net(), x)
     with torch.inference_mode():
         assert _taken(_net(), x)
+
+
+@torch.no_grad()
+def test_borders_that_are_not_zeros_and_a_single_map_are_left_to_torch() -> None:
+    x = torch.rand(64, 64, 64)
+    mirrored = torch.nn.Conv2d(64, 64, 3, padding=1, padding_mode="reflect")
+    ours = WinogradConv2d(64, 64, 3, padding=1, padding_mode="reflect")
+    ours.load_state_dict(mirrored.state_dict())
+    last = x[None].to(memory_format=torch.channels_last)
+    torch.testing.assert_close(ours(last), mirrored(last))
+    assert WinogradConv2d(64, 64, 3, padding=1)(x).shape == x.shape
 
 
 @pytest.mark.usefixtures("no_kernels")
@@ -133,7 +163,36 @@ def test_one_operator_of_a_compiled_graph_and_a_convolution_of_an_exported_one()
     frozen = torch.compile(net, fullgraph=True, options={"freezing": True})
     assert torch.equal(frozen(x), net(x))
     assert frozen(x).is_contiguous(memory_format=torch.channels_last)
-    exported = torch.export.export(net, (x,)).graph_module.code
+    free = {"x": {0: torch.export.Dim("batch", min=1)}}  # on both sides of FEWEST_TILES
+    exported = torch.export.export(net, (x,), dynamic_shapes=free).graph_module.code
     assert "conv2d" in exported
     assert "winograd" not in exported
-    torch.library.opcheck(torch.ops.predcnn.winograd_conv2d.default, (x, net.weight, net.bias))
+    for bias in (net.bias, None):
+        torch.library.opcheck(torch.ops.predcnn.winograd_conv2d.default, (x, net.weight, bias))
+
+
+@pytest.mark.usefixtures("kernels")
+def test_a_graph_with_gradients_autocast_or_a_transform_holds_the_convolution() -> None:
+    net, x, seen = _net(), _map(), []
+
+    def keep(graph: torch.fx.GraphModule, _: object) -> torch.fx.GraphModule:
+        seen.append(graph.code)
+        return graph
+
+    def calls(function: Callable[[Tensor], Tensor], given: Tensor) -> bool:
+        torch.compiler.reset()
+        seen.clear()
+        torch.compile(function, backend=keep)(given)
+        return any("winograd" in code for code in seen)
+
+    assert not calls(net, x)
+    with torch.no_grad():
+        assert calls(net, x)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert not calls(net, x)
+        with plain():
+            assert not calls(net, x)
+        assert not calls(torch.func.vmap(net), x[None])
+        torch.testing.assert_close(torch.func.vmap(net)(x[None])[0], net(x), rtol=1e-4, atol=1e-4)
+    with torch.inference_mode():
+        assert calls(net, x)
