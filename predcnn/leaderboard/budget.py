@@ -4,6 +4,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+CROWDED = 0.1
+"""Cores: a probe from which other programs take more finds too few steps, and its entry says so."""
 VALIDATIONS = 5
 """Validations of a run with a budget, evenly spaced; the last one follows the last step."""
 
@@ -18,6 +20,8 @@ class Pace:
         cpu_per_step: median processor seconds, all threads.
         steps: timed steps.
         device: "cpu", "cuda", …
+        taken: cores that other programs took from the training's threads meanwhile; None where
+            nobody counts, or no processor computes.
     """
 
     seconds_per_step: float
@@ -25,14 +29,16 @@ class Pace:
     cpu_per_step: float
     steps: int
     device: str
+    taken: float | None = None
 
 
 def pace(wall: Sequence[float], cpu: Sequence[float], device: str) -> Pace:
-    """The pace of timed steps, robust against other load.
+    """The pace of timed steps, robust against light load.
 
-    On a CPU another process lengthens the wall time of a step but hardly its processor time, so a
+    On a CPU another process lengthens the wall time of a step more than its processor time, so a
     step on a free machine takes its median processor time over the parallelism (processor per wall
     time) that the least disturbed tenth of the steps reached, at least 1: one thread never waits.
+    Heavy load is not undone, since threads that wait for each other compute: see ``Pace.taken``.
     Elsewhere it is the median wall time.
 
     Args:

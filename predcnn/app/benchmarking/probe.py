@@ -6,12 +6,14 @@ starts; the words are the train command's.
 
 import dataclasses
 import itertools
+import os
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 import lightning.pytorch as pl
+import torch
 from hydra.utils import instantiate
 
 from predcnn.app.allocator import keep_memory
@@ -30,14 +32,29 @@ PROBE = (
 )  # fmt: skip
 
 
+def machine_seconds() -> float | None:
+    """Processor seconds that all programs took since the machine started, where it counts them.
+
+    What the host gave to other guests is among them.
+    """
+    counts = Path("/proc/stat")
+    if not counts.exists():
+        return None
+    first = counts.read_text().splitlines()[0]
+    user, nice, system, _, _, irq, softirq, steal = map(int, first.split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
 class StepClock(pl.Callback):
     """Time the steps from one batch's end to the next one's, and stop when that is enough."""
 
     def __init__(self) -> None:
         self.marks: list[tuple[float, float]] = []
+        self.machine: list[float | None] = []
 
     def on_train_batch_end(self, trainer: pl.Trainer, *args: object) -> None:
         self.marks.append((time.perf_counter(), time.process_time()))
+        self.machine.append(machine_seconds())
         timed = self.marks[WARM_UP:]
         long_enough = len(timed) > FEWEST and timed[-1][1] - timed[0][1] > ENOUGH_CPU_S
         if long_enough or len(timed) > MOST:
@@ -48,6 +65,15 @@ class StepClock(pl.Callback):
         timed = self.marks[WARM_UP:]
         pairs = list(itertools.pairwise(timed))
         return [b[0] - a[0] for a, b in pairs], [b[1] - a[1] for a, b in pairs]
+
+    def taken(self) -> float | None:
+        """Cores that others used while steps were timed, beyond those that our threads leave."""
+        first, last = self.machine[WARM_UP], self.machine[-1]
+        if first is None or last is None:
+            return None
+        (wall, own), (wall_end, own_end) = self.marks[WARM_UP], self.marks[-1]
+        others = (last - first - (own_end - own)) / (wall_end - wall)
+        return max(0.0, others - (os.cpu_count() - torch.get_num_threads()))
 
 
 def probe(words: list[str]) -> Pace:
@@ -69,7 +95,10 @@ def probe(words: list[str]) -> Pace:
         clock = StepClock()
         trainer.callbacks.append(clock)
         trainer.fit(module, datamodule=datamodule)
-    return pace(*clock.steps(), device)
+    # loaders are processes of their own, and would count as others
+    alone = device == "cpu" and not cfg.data.num_workers
+    taken = clock.taken() if alone else None
+    return dataclasses.replace(pace(*clock.steps(), device), taken=taken)
 
 
 def main() -> None:

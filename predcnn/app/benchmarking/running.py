@@ -13,7 +13,7 @@ from predcnn.app.benchmarking.processes import EntryError, Usage, locked, run_mo
 from predcnn.app.benchmarking.schedule import words_of_budget
 from predcnn.app.pictures import read_history
 from predcnn.leaderboard import records
-from predcnn.leaderboard.budget import steps_within
+from predcnn.leaderboard.budget import CROWDED, steps_within
 
 PROBE = "predcnn.app.benchmarking.probe"
 MEASURE = "predcnn.app.benchmarking.measuring"
@@ -98,6 +98,7 @@ def _run(bench: Bench, entry: Entry, folder: Path, lock: int, device: str | None
         **_read(run_dir, usage),
         "plan": plan,
         "files": _files(run_dir, log, bench),
+        **_remark(plan),
     }
 
 
@@ -107,6 +108,14 @@ def _plan(bench: Bench, entry: Entry, log: Path, lock: int, device: str | None) 
     if pace["steps"] == 0:
         return None
     return {"steps": steps_within(bench.budget_minutes, pace["seconds_per_step"]), "pace": pace}
+
+
+def _remark(plan: dict | None) -> dict:
+    """What the page has to say about a budget that was found on a crowded machine."""
+    taken = plan["pace"].get("taken") if plan else None  # older probes did not count
+    if taken is None or taken <= CROWDED:
+        return {}
+    return {"note": "other programs ran during its probe, so that it got too few steps"}
 
 
 def pace_of(bench: Bench, entry: Entry, log: Path, lock: int, device: str | None) -> dict:
