@@ -48,7 +48,9 @@ class WinogradConv2d(nn.Conv2d):
         narrow = min(self.in_channels, self.out_channels) < FEWEST_CHANNELS
         if narrow or self.in_channels * self.out_channels > MOST_WEIGHTS:
             return False
-        if x.dtype != torch.float32 or x.ndim != 4 or x.shape[1] != self.in_channels:
+        if x.device.type != "cpu" or x.dtype != torch.float32:
+            return False
+        if x.ndim != 4 or x.shape[1] != self.in_channels:
             return False
         B, _, H, W = x.shape
         return -(-H // 4) * -(-W // 4) * B >= FEWEST_TILES
