@@ -24,27 +24,27 @@ template <class T> struct Panel {
     static int64_t count(int64_t channels) { return (channels + size - 1) / size; }
 };
 
-// B^T of six values, sixth to sixth
-template <class V> static inline void to_points(const V* d, int step, V* to) {
-    const V a = d[step], b = d[2 * step], c = d[3 * step], e = d[4 * step];
-    const V even = e - 4 * b, odd = c - 4 * a, even2 = e - b, odd2 = 2 * (c - a);
-    to[0] = 4 * d[0] - 5 * b + e;
+// B^T times six values
+template <class V> static inline void to_points(const V* d, V* to) {
+    const V even = d[4] - 4 * d[2], odd = d[3] - 4 * d[1];
+    const V even2 = d[4] - d[2], odd2 = 2 * (d[3] - d[1]);
+    to[0] = 4 * d[0] - 5 * d[2] + d[4];
     to[1] = even + odd;
     to[2] = even - odd;
     to[3] = even2 + odd2;
     to[4] = even2 - odd2;
-    to[5] = 4 * a - 5 * c + d[5 * step];
+    to[5] = 4 * d[1] - 5 * d[3] + d[5];
 }
-// A^T of six values, to four
-template <class V> static inline void from_points(const V* m, int step, V* to) {
-    const V sum = m[step] + m[2 * step], difference = m[step] - m[2 * step];
-    const V sum2 = m[3 * step] + m[4 * step], difference2 = m[3 * step] - m[4 * step];
+// A^T times six values
+template <class V> static inline void from_points(const V* m, V* to) {
+    const V sum = m[1] + m[2], difference = m[1] - m[2];
+    const V sum2 = m[3] + m[4], difference2 = m[3] - m[4];
     to[0] = m[0] + sum + sum2;
     to[1] = difference + 2 * difference2;
     to[2] = sum + 4 * sum2;
-    to[3] = difference + 8 * difference2 + m[5 * step];
+    to[3] = difference + 8 * difference2 + m[5];
 }
-// G of three taps, to six
+// G times three taps that lie `step` apart
 template <class V> static inline void taps_to_points(const V* g, int step, V* to) {
     const V ends = g[0] + g[2 * step], middle = g[step];
     const V wide = g[0] / 24 + g[2 * step] / 6, middle2 = middle / 12;
@@ -99,11 +99,11 @@ void transform_tile(const T* x, const Shape& s, int64_t tile, T* to, int64_t apa
                 const bool there = inside || (row >= 0 && row < s.height && column >= 0 && column < s.width);
                 d[i] = there ? load(pixel, n) : Vec<T>{};
             }
-            to_points(d, 1, all);
+            to_points(d, all);
             for (int i = 0; i < IN; i++) half[i * IN + j] = all[i];
         }
         for (int i = 0; i < IN; i++) {
-            to_points(half + i * IN, 1, all);
+            to_points(half + i * IN, all);
             for (int j = 0; j < IN; j++) store(to + (i * IN + j) * apart + c, all[j]);
         }
     }
@@ -140,11 +140,11 @@ void transform_back(const T* m, int64_t apart, const T* bias, const Shape& s, in
         Vec<T> points[IN], half[OUT * IN], all[OUT];
         for (int j = 0; j < IN; j++) {
             for (int i = 0; i < IN; i++) points[i] = load(m + (i * IN + j) * apart + part * L);
-            from_points(points, 1, all);
+            from_points(points, all);
             for (int i = 0; i < OUT; i++) half[i * IN + j] = all[i];
         }
         for (int i = 0; i < OUT && top + i < s.height; i++) {
-            from_points(half + i * IN, 1, all);
+            from_points(half + i * IN, all);
             T* to = out + ((b * s.height + top + i) * s.width + left) * s.out + c;
             for (int j = 0; j < OUT && left + j < s.width; j++) store(to + j * s.out, all[j] + start, n);
         }

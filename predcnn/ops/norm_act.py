@@ -51,8 +51,12 @@ def group_norm_silu_in_graph(
 
 @group_norm_silu_in_graph.register_fake
 def _(x: Tensor, weight: Tensor, bias: Tensor, groups: int, eps: float, upscale: int) -> Tensor:
+    return _empty_result(x, len(weight), upscale)
+
+
+def _empty_result(x: Tensor, channels: int, upscale: int) -> Tensor:
     B, _, H, W = x.shape
-    size = (B, len(weight), H * upscale, W * upscale)
+    size = (B, channels, H * upscale, W * upscale)
     return torch.empty(size, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
 
 
@@ -71,11 +75,10 @@ class _Compiled(torch.autograd.Function):
     ) -> Tensor:
         groups, r = how
         B, wide, H, W = x.shape
-        size = (B, wide // r**2, H * r, W * r)
-        out = torch.empty(size, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
+        out = _empty_result(x, wide // r**2, r)
         mean, rstd = x.new_empty(B, groups), x.new_empty(B, groups)
         weight, bias = weight.contiguous(), bias.contiguous()
-        ctx.sizes, ctx.kernels = (B, H, W, size[1], groups, r), kernels
+        ctx.sizes, ctx.kernels = (B, H, W, out.shape[1], groups, r), kernels
         kernels("group_norm_silu", x, weight, bias, out, mean, rstd, *ctx.sizes, float(eps))
         ctx.save_for_backward(x, weight, bias, mean, rstd)
         return out

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from predcnn.native import kernels_for, kernels_in_graph
+from predcnn.native import Kernels, kernels_for, kernels_in_graph
 
 FEWEST_CHANNELS = 32
 """Narrower maps gain nothing: the tiles' way there and back costs what the products save."""
@@ -36,9 +36,9 @@ class WinogradConv2d(nn.Conv2d):
                 # the compiler lays maps out as it likes, and does so in the step before
                 x = x.contiguous(memory_format=torch.channels_last)
                 return winograd_conv2d(x, self.weight, self.bias)
-            there = kernels_for(x, self.weight, self.bias) is not None
-            if there and x.is_contiguous(memory_format=torch.channels_last):
-                return convolve(x, self.weight, self.bias)
+            kernels = kernels_for(x, self.weight, self.bias)
+            if kernels is not None and x.is_contiguous(memory_format=torch.channels_last):
+                return _run(kernels, x, self.weight, self.bias)
         return super().forward(x)
 
     def _pays(self, x: Tensor) -> bool:
@@ -72,18 +72,21 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         weight: (out, C, 3, 3).
         bias: (out,) or None.
     """
-    B, C, H, W = x.shape
-    out = len(weight)
+    C, out = x.shape[1], len(weight)
     fits = C > 0 and weight.shape == (out, C, 3, 3) and (bias is None or bias.shape == (out,))
     kernels = kernels_for(x, weight, bias) if fits else None
     if kernels is None:
         result = functional.conv2d(x, weight, bias, padding=1)
         return result.contiguous(memory_format=torch.channels_last)
-    x = x.contiguous(memory_format=torch.channels_last)
+    return _run(kernels, x.contiguous(memory_format=torch.channels_last), weight, bias)
+
+
+def _run(kernels: Kernels, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    B, C, H, W = x.shape
     taps = weight.permute(2, 3, 1, 0).contiguous()  # (3, 3, C, out)
     bias = None if bias is None else bias.contiguous()
-    result = _channels_last(x, out)
-    kernels("winograd", x, taps, bias, result, B, H, W, C, out)
+    result = _channels_last(x, len(weight))
+    kernels("winograd", x, taps, bias, result, B, H, W, C, len(weight))
     return result
 
 

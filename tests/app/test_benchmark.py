@@ -16,6 +16,7 @@ from predcnn.app.benchmark import benchmark
 from predcnn.app.benchmarking.entries import choices, entries_of
 from predcnn.app.benchmarking.schedule import own_steps, words_of_budget
 from predcnn.leaderboard import records
+from predcnn.leaderboard.budget import CROWDED
 
 TINY = (
     "data.source=embedded", "data.height=32", "data.val_sequences=2", "data.test_sequences=2",
@@ -194,6 +195,8 @@ def test_a_killed_benchmark_continues_where_it_was(tmp_path):
     steps, _ = trained["history"]["val/mse"]
     assert [s + 1 for s in steps] == [trained["plan"]["steps"] * i // 5 for i in range(1, 6)]
     assert done["copy_last"]["plan"] is None
+    if Path("/proc/stat").exists():
+        assert ("note" in trained) == (trained["plan"]["pace"]["taken"] > CROWDED)
 
 
 @pytest.mark.slow

@@ -121,6 +121,19 @@ def test_a_compiled_graph_gives_the_same(width, options):
 
 
 @pytest.mark.usefixtures("kernels")
+@pytest.mark.parametrize(("width", "held"), [(32, True), (8, False)])
+@torch.no_grad()
+def test_a_compiled_graph_holds_the_kernel_of_wide_maps(width, held):
+    seen = []
+    torch.compiler.reset()
+    keep = torch.compile(
+        ConvNormAct(6, width), backend=lambda graph, _: seen.append(graph.code) or graph
+    )
+    keep(torch.randn(2, 6, 8, 8))
+    assert any("predcnn.group_norm_silu" in code for code in seen) == held
+
+
+@pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("upscale", [1, 2])
 def test_the_operator_of_compiled_graphs_keeps_its_promises(upscale):
     x, weight, bias = (t.detach() for t in leaves((2, 8 * upscale**2, 6, 5), 8))
