@@ -1,15 +1,12 @@
 """Counts against arithmetic done by hand, against published counts, and nothing left behind."""
 
-import subprocess
-import sys
-
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
 import predcnn
-from predcnn.costs import Profile, describe_device, profile, throughput
+from predcnn.costs import Profile, describe_device, peak_memory, profile, throughput
 
 
 class Call(nn.Module):
@@ -281,18 +278,33 @@ def test_throughput_takes_the_median_after_warm_up(monkeypatch):
     assert throughput(Call(work), (1,), rounds=3, warm_up=1).seconds_per_batch == 2.0
 
 
-def test_peak_memory_of_the_cpu():
-    # In a process of its own: what this one has freed and kept would hide what is asked for.
-    code = (
-        "import torch; from predcnn.costs import peak_memory\n"
-        "print(peak_memory(lambda: torch.ones(96 << 20, dtype=torch.uint8)))\n"
-        "print(peak_memory(lambda: None))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    peak, nothing = map(int, done.stdout.split())
-    size = 96 << 20
-    assert size * 0.95 < peak < size * 1.3
-    assert nothing < 4 << 20
+def test_peak_memory_of_the_cpu_is_that_of_tensors():
+    def chain():
+        first = torch.ones(1 << 20)
+        second = first * 2
+        del first
+        return second + 1  # a third one, where the first is gone
+
+    assert peak_memory(chain) == pytest.approx(8 << 20, abs=100)  # the numbers are tensors, too
+    assert peak_memory(lambda: None) == 0
+
+
+def test_peak_memory_does_not_depend_on_what_ran_before():
+    net = predcnn.create_predictor("convlstm", in_shape=(2, 1, 16, 16), frames_out=2).eval()
+    x = torch.rand(4, 2, 1, 16, 16)
+    with torch.no_grad():
+        net(x)  # freed memory stays with the process
+        peaks = {peak_memory(lambda: net(x)) for _ in range(3)}
+    assert len(peaks) == 1
+    assert peaks.pop() > x.nbytes
+
+
+def test_peak_memory_under_a_profiler_is_refused():
+    with (
+        torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]),
+        pytest.raises(RuntimeError, match="already running"),
+    ):
+        peak_memory(lambda: None)
 
 
 def test_device_is_described():

@@ -1,13 +1,16 @@
 """How fast a module is and how much memory a call takes, on the device at hand."""
 
 import gc
+import json
 import os
 import platform
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 import torch
@@ -90,13 +93,14 @@ def _wait(device: torch.device) -> None:
 
 
 def peak_memory(call: Callable[[], object], device: str | torch.device = "cpu") -> int:
-    """Bytes that ``call()`` needs at its peak beyond what was in use before.
+    """Bytes of the tensors that ``call()`` holds at its peak beyond those that existed before.
 
-    CUDA: tensors, by PyTorch's allocator. CPU: growth of the process's resident set, so memory the
-    process already held free counts as nothing: warm up rarely, compare processes that are alike.
+    By PyTorch's allocators, on a CPU through its profiler: the same in every process. Growth of
+    the resident set would be little where the process holds freed memory, and no two runs alike.
+    What libraries take by themselves is not seen, nor memory from before that the call gives back.
 
     Raises:
-        RuntimeError: on a CPU outside Linux, which has no resettable high-water mark.
+        RuntimeError: on a CPU under a profiler, of which PyTorch has one at a time.
     """
     device = torch.device(device)
     gc.collect()
@@ -106,19 +110,18 @@ def peak_memory(call: Callable[[], object], device: str | torch.device = "cpu") 
         call()
         _wait(device)
         return torch.cuda.max_memory_allocated(device) - before
-    reset = Path("/proc/self/clear_refs")
-    if not reset.exists():
-        raise RuntimeError("the peak memory of a CPU is read from /proc, which only Linux has")
-    reset.write_text("5")  # sets the high-water mark to the present resident set
-    before = _resident("VmRSS")
-    call()
-    return max(0, _resident("VmHWM") - before)
-
-
-def _resident(field_name: str) -> int:
-    status = Path("/proc/self/status").read_text()
-    (line,) = (line for line in status.splitlines() if line.startswith(field_name))
-    return int(line.split()[1]) * 1024
+    if torch.autograd._profiler_enabled():
+        raise RuntimeError("the memory of a CPU is read by a profiler, and one is already running")
+    with torch.profiler.profile(
+        activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
+    ) as profiler:
+        call()
+    with tempfile.TemporaryDirectory() as folder:
+        trace = Path(folder) / "trace.json"
+        profiler.export_chrome_trace(str(trace))
+        events = json.loads(trace.read_text())["traceEvents"]
+    changes = sorted((e for e in events if e["name"] == "[memory]"), key=lambda e: e["ts"])
+    return max(accumulate((e["args"]["Bytes"] for e in changes), initial=0))
 
 
 def describe_device(device: str | torch.device = "cpu") -> str:

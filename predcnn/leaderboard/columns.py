@@ -70,8 +70,8 @@ def columns_of(board: Board) -> list[Column]:
         about = f"Sequences per second in eval mode after warm-up, batch {size}, on {device}."
         found.append(Column(key, f"seq/s (batch {size})", _scaled(1, 1), True, about))
     memory = (
-        "Peak memory of predicting one batch of the larger size, beyond what the process held "
-        "before."
+        "Peak memory of the tensors that predicting one batch of the larger size adds to weights "
+        "and input."
     )
     cpu = "Processor minutes of the training steps, all threads."
     found += [

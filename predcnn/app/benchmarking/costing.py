@@ -1,7 +1,7 @@
 """What models cost without training them, beside the published costs.
 
 ``python -m predcnn.app.benchmarking.costing costs.json 1,16 translator=van …`` is what the
-benchmark starts for each, in a process of its own so that memory is comparable.
+benchmark starts for each, in a process of its own: what kills it ends one entry only.
 """
 
 import json

@@ -1,7 +1,7 @@
 """What a trained entry costs when it predicts, and what it predicts, from its checkpoint.
 
 ``python -m predcnn.app.benchmarking.measuring measured.json best.ckpt 1 8`` is what the benchmark
-starts, in a process of its own so that memory is comparable.
+starts, in a process of its own: what kills it ends one entry only.
 """
 
 import dataclasses
