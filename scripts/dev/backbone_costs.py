@@ -23,7 +23,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs/backbones.md"
 TABLE = re.compile(r"(?<=<!-- costs -->\n).*(?=<!-- /costs -->)", re.DOTALL)
 HEAD = (
     "| network | image | parameters (M) | published | multiply–adds (G) | published "
-    "| peak memory (MB) | images/s |",
+    "| peak memory (MiB) | images/s |",
     "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
 )
 NOTHING = "–"
