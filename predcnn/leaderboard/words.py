@@ -47,7 +47,8 @@ def protocol(board: Board) -> list[str]:
     seeds = sorted({run["seed"] for run in board.runs})
     if len(seeds) > 1:
         sentences.append(
-            f"Mean ± sample standard deviation over the seeds {', '.join(map(str, seeds))}."
+            "Mean ± sample standard deviation where an entry has several of the seeds "
+            f"{', '.join(map(str, seeds))}."
         )
     elif seeds:
         sentences.append(f"One seed ({seeds[0]}): the spread between runs is not known.")
