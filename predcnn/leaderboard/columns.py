@@ -48,7 +48,7 @@ def _scaled(unit: float, digits: int) -> Callable[[float], str]:
 
 def columns_of(board: Board) -> list[Column]:
     """The columns of a board, metrics first."""
-    speeds = board.runs[0]["throughput"] if board.runs else []
+    speeds = board.speeds
     device = speeds[0]["device"] if speeds else ""
     found = [
         Column(

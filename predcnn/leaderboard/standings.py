@@ -79,6 +79,11 @@ class Board:
         """The records of all finished runs."""
         return [run for row in self.rows for run in row.runs if run["status"] == "finished"]
 
+    @property
+    def speeds(self) -> list[dict]:
+        """The speeds of the first run that measured any: batch sizes and device."""
+        return next((run["throughput"] for run in self.runs if run["throughput"]), [])
+
 
 def boards(rows: Iterable[dict]) -> list[Board]:
     """Group records into boards, in the order in which they were begun."""

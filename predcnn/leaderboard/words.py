@@ -52,8 +52,8 @@ def protocol(board: Board) -> list[str]:
         )
     elif seeds:
         sentences.append(f"One seed ({seeds[0]}): the spread between runs is not known.")
-    if board.runs and board.runs[0]["throughput"]:
-        sentences.append(f"Device: {board.runs[0]['throughput'][0]['device']}.")
+    if board.speeds:
+        sentences.append(f"Device: {board.speeds[0]['device']}.")
     codes = {run["code"] for run in board.runs}
     if len(codes) > 1:
         sentences.append(f"The runs were made with {len(codes)} different versions of the code.")

@@ -7,6 +7,7 @@ import statistics
 import pytest
 from rich.console import Console
 
+from predcnn.leaderboard.columns import columns_of
 from predcnn.leaderboard.html import page
 from predcnn.leaderboard.standings import boards, ranks
 from predcnn.leaderboard.tables import as_csv, markdown, terminal
@@ -109,8 +110,25 @@ def test_the_terminal_shows_every_row():
 def test_the_protocol_names_what_was_recorded():
     (board,) = boards(a_board())
     words = " ".join(protocol(board))
-    for said in ("embedded", "500 sequences", "A budget of 4 minutes", "seeds 1, 2", "a CPU"):
+    for said in (
+        "embedded",
+        "500 sequences",
+        "A budget of 4 minutes",
+        "several of the seeds 1, 2",
+        "a CPU",
+    ):
         assert said in words
+
+
+def test_speeds_are_those_of_the_runs_that_measured_them():
+    (board,) = boards(a_board())
+    first = board.runs[0]["fingerprint"]
+    unmeasured = {"throughput": [], "inference_memory": None}
+    (board,) = boards(
+        [row | unmeasured if row["fingerprint"] == first else row for row in a_board()]
+    )
+    assert {"speed", "speed_batched"} <= {column.key for column in columns_of(board)}
+    assert "Device: a CPU, 2 of 2 threads." in protocol(board)
 
 
 def test_a_note_stands_in_the_protocol_once_and_at_each_of_its_entries():
