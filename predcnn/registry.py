@@ -1,8 +1,9 @@
 """Named classes: one registry per kind of part, filled by decorators when a room is imported."""
 
-import difflib
 import importlib
 from collections.abc import Callable
+
+from predcnn.checks import unknown
 
 
 class Registry:
@@ -38,9 +39,7 @@ class Registry:
         module, dot, attribute = name.rpartition(".")
         if dot:
             return self._outside(name, module, attribute)
-        near = difflib.get_close_matches(name, self._classes, n=3)
-        hint = f"did you mean {', '.join(near)}? " if near else ""
-        raise KeyError(f"no {self.kind} {name!r}; {hint}accepted: {', '.join(self.names())}")
+        raise KeyError(unknown(self.kind, name, self.names()))
 
     def _outside(self, path: str, module: str, attribute: str) -> type:
         try:
