@@ -1,6 +1,7 @@
 """Files that appear complete or not at all, and archives that know whether they are whole."""
 
 import hashlib
+import json
 import os
 import struct
 import zipfile
@@ -34,6 +35,17 @@ def replacing(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 text file atomically: a reader sees the old file or the new one."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, content: dict) -> None:
+    """Write a JSON file atomically; NaN and infinity are refused."""
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def remove_leftovers(folder: Path) -> None:

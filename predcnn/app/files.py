@@ -1,24 +1,11 @@
 """Files of a run: written whole or not at all, found again, refused with a reason."""
 
 import contextlib
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from predcnn.files import replacing
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically: a reader sees the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
-def write_json(path: Path, content: dict) -> None:
-    """Write a JSON file atomically; NaN and infinity are refused."""
-    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+from predcnn.files import write_json, write_text  # noqa: F401  moved; importers follow
 
 
 def check_writable(folder: Path) -> None:
