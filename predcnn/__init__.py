@@ -1,54 +1,48 @@
 """predcnn: video prediction with interchangeable translators, in PyTorch.
 
-Everything named here is imported when it is first used: ``import predcnn`` costs nothing.
+Everything named here is imported at its first use: ``import predcnn`` imports nothing else.
 """
 
 import importlib
 
 _HOMES = {
-    "list_translators": "predcnn.translators",
-    "list_predictors": "predcnn.predictors.create",
-    "list_backbones": "predcnn.backbones.create",
-    "create_block": "predcnn.blocks.protocol",
-    "create_predictor": "predcnn.predictors.create",
-    "load_predictor": "predcnn.predictors.checkpoint",
-    "save_predictor": "predcnn.predictors.checkpoint",
-    "load_backbone": "predcnn.backbones.checkpoint",
-    "save_pretrained": "predcnn.predictors.checkpoint",
-    "load_openstl_weights": "predcnn.predictors.weights",
-    "export_openstl_state_dict": "predcnn.predictors.weights",
-    "create_backbone": "predcnn.backbones.create",
-    "load_official_weights": "predcnn.backbones.weights",
-    "profile": "predcnn.costs",
+    "create_backbone": "backbones.create",
+    "create_block": "blocks.protocol",
+    "create_predictor": "predictors.create",
+    "export_openstl_state_dict": "predictors.weights",
+    "list_backbones": "backbones.create",
+    "list_blocks": "blocks.protocol",
+    "list_datasets": "data",
+    "list_predictors": "predictors.create",
+    "list_translators": "translators",
+    "load_backbone": "backbones.checkpoint",
+    "load_official_weights": "backbones.weights",
+    "load_openstl_weights": "predictors.weights",
+    "load_predictor": "predictors.checkpoint",
+    "profile": "costs",
+    "save_predictor": "predictors.checkpoint",
+    "save_pretrained": "predictors.hub",
 }
-_ROOMS = (
-    "analysis",
-    "backbones",
-    "blocks",
-    "costs",
-    "data",
-    "metrics",
-    "native",
-    "ops",
-    "predictors",
-    "pretraining",
-    "registry",
-    "training",
+_PACKAGES = (
+    *("analysis", "backbones", "blocks", "costs", "data", "metrics", "native", "ops"),
+    *("predictors", "pretraining", "registry", "training", "translators", "visual"),
 )
-_ROOMS += ("translators", "visual")
 
-__all__ = [*_HOMES]
+__all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> object:
-    if name in _HOMES:
-        value = getattr(importlib.import_module(_HOMES[name]), name)
-        globals()[name] = value
-        return value
-    if name in _ROOMS:
+    if name in _PACKAGES:
         return importlib.import_module(f"{__name__}.{name}")
-    raise AttributeError(f"predcnn has no {name!r}; it offers {', '.join(sorted(_HOMES))}")
+    if name == "__version__":
+        value: object = importlib.import_module("importlib.metadata").version(__name__)
+    elif name in _HOMES:
+        value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    else:
+        raise AttributeError(f"predcnn has no {name!r}; it offers {', '.join(sorted(_HOMES))}")
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES, *_ROOMS})
+    return sorted({*globals(), *__all__, *_PACKAGES})

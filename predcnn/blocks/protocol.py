@@ -73,6 +73,11 @@ def check_protocol(name: str, cls: type) -> None:
         )
 
 
+def list_blocks() -> list[str]:
+    """Return the names of all registered blocks, sorted."""
+    return BLOCKS.names()
+
+
 def create_block(
     name: str, dim: int, *, resolution: tuple[int, int] | None = None, **options: object
 ) -> nn.Module:

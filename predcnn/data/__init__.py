@@ -16,6 +16,7 @@ _HOME = {
     "FileReport": "files",
     "create_datamodule": "datamodule",
     "create_image_datamodule": "images_datamodule",
+    "list_datasets": "datamodule",
     "to_float": "frames",
 }
 __all__ = sorted(_HOME)

@@ -223,6 +223,11 @@ class SequenceDataModule(SplitDataModule):
         }
 
 
+def list_datasets() -> list[str]:
+    """Return the names of all data sets of sequences, sorted."""
+    return SETS.names()
+
+
 def create_datamodule(
     name: str,
     *,

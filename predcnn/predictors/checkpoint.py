@@ -1,6 +1,7 @@
-"""Predictors to and from files: weights together with the configuration that rebuilds them."""
+"""Predictors to and from files: weights and the configuration that rebuilds them."""
 
 import json
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,9 +13,9 @@ from torch import Tensor, nn
 
 from predcnn.files import replacing
 from predcnn.predictors.create import create_predictor
-from predcnn.predictors.hub import CARD, CONFIG, WEIGHTS, folder_config, model_card, weights_file
 from predcnn.weights.files import (
     check_keys,
+    existing_file,
     no_larger_than,
     read_pickle,
     read_safetensors,
@@ -22,18 +23,66 @@ from predcnn.weights.files import (
 )
 
 KEY = "predcnn"
+BEST = Path("checkpoints", "best.ckpt")
+WEIGHTS, CONFIG = "model.safetensors", "config.json"
+HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+
+
+def weights_file(place: str | Path) -> Path:
+    """Return the weight file that a path or a name stands for.
+
+    Args:
+        place: a file; a run directory, which stands for its ``checkpoints/best.ckpt``; a folder of
+            `save_pretrained`; or, if there is no such path, ``user/model`` on the Hugging Face Hub,
+            with an optional ``@revision``.
+
+    Raises:
+        FileNotFoundError: no such file, folder or model. ConnectionError: the Hub cannot be
+        reached.
+    """
+    path = Path(place).expanduser()
+    if (path / WEIGHTS).is_file():
+        return path / WEIGHTS
+    if (path / BEST.parent).is_dir():
+        return existing_file(path / BEST)
+    named = isinstance(place, str) and HUB_NAME.fullmatch(place) and not path.parent.is_dir()
+    if named and path.suffix not in (".ckpt", ".safetensors", ".pth", ".pt"):
+        return _downloaded(place)
+    return existing_file(path)
+
+
+def _downloaded(name: str) -> Path:
+    """Fetch a model from the Hub, or from its cache; return the weight file."""
+    import huggingface_hub
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    model, _, revision = name.partition("@")
+    wanted = {"revision": revision or None, "allow_patterns": [WEIGHTS, CONFIG]}
+    try:
+        folder = Path(huggingface_hub.snapshot_download(model, **wanted))
+    except HFValidationError as error:
+        raise FileNotFoundError(f"no file {name}, and no name of a model: {error}") from error
+    except OSError as error:
+        if isinstance(error, HfHubHTTPError) and error.response is not None:
+            raise FileNotFoundError(f"no file {name} here, and no such model on the Hub") from error
+        raise ConnectionError(
+            f"no file {name} here, and the Hugging Face Hub cannot be reached: {error}"
+        ) from error
+    if not (folder / WEIGHTS).is_file():
+        raise FileNotFoundError(f"{name} on the Hub holds no {WEIGHTS}")
+    return folder / WEIGHTS
 
 
 def save_predictor(
     predictor: nn.Module, path: str | Path, run: Mapping[str, object] | None = None
 ) -> Path:
-    """Write weights and configuration to a .safetensors file, wholly or not at all.
+    """Write weights and configuration to a .safetensors file, completely or not at all.
 
-    Returns the path; makes its folder if need be. ``run`` is plain data about where the weights
-    come from, given back by `read_description`.
+    Returns the path; creates its folder if needed. ``run`` is plain data about the origin of the
+    weights, returned by `read_description`.
 
     Raises:
-        ValueError: another suffix. OSError: the place cannot be written.
+        ValueError: another suffix. OSError: the file cannot be written.
     """
     path = Path(path).expanduser()
     if path.suffix != ".safetensors":
@@ -52,51 +101,19 @@ def save_predictor(
     return path
 
 
-def save_pretrained(
-    predictor: nn.Module,
-    folder: str | Path,
-    *,
-    results: str | Path | Mapping | None = None,
-    name: str | None = None,
-) -> Path:
-    """Write weights, config.json and a model card into a folder, as the Hub keeps models.
-
-    Args:
-        predictor: any of ours.
-        folder: made if need be; `load_predictor` reads it.
-        results: a run's results.json (path or content) for the card.
-        name: what the card loads it by, such as "user/model"; None: the folder.
-
-    Raises:
-        OSError: the place cannot be written. ValueError: ``results`` is no results.json.
-    """
-    folder = Path(folder).expanduser()
-    if isinstance(results, str | Path):
-        results = json.loads(Path(results).read_text(encoding="utf-8"))
-    try:
-        card = model_card(predictor.config, name or str(folder), results)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"results are no content of a results.json: {error!r}") from error
-    save_predictor(predictor, folder / WEIGHTS)
-    for file, text in ((CONFIG, json.dumps(predictor.config, indent=2)), (CARD, card)):
-        with replacing(folder / file) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    return folder
-
-
 def load_predictor(
     path: str | Path, *, device: str | torch.device = "cpu", trusted: bool = False
 ) -> nn.Module:
-    """A predictor from our .ckpt or .safetensors, in eval mode on ``device``.
+    """Load a predictor from our .ckpt or .safetensors, in eval mode on ``device``.
 
-    ``path`` may also be a folder of `save_pretrained`, or ``user/model`` on the Hugging Face Hub.
-    Its ``config`` tells what it is. Nothing in the file is executed, and no module that the file
-    names is imported: a block of your own must be imported before, or the file be ``trusted``.
+    ``path`` may also be a run directory, a folder of `save_pretrained` or ``user/model`` on the
+    Hugging Face Hub, see `weights_file`. Nothing in the file is executed, and no module that it
+    names is imported: import a block of your own first, or pass ``trusted=True``.
 
     Raises:
-        FileNotFoundError: no such file, or no such model on the Hub.
-        ConnectionError: the Hub cannot be reached.
-        ValueError: unreadable, not a checkpoint of ours, or weights of another architecture.
+        FileNotFoundError: no such file, or no such model on the Hub. ConnectionError: the Hub
+        cannot be reached. ValueError: unreadable, not a checkpoint of ours, or weights of another
+        architecture.
     """
     path = weights_file(path)
     about, state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_ckpt(path)
@@ -107,13 +124,7 @@ def load_predictor(
         predictor = create_predictor(config.pop("name"), **config)
     if about.get("merged", False):
         predictor.merge()
-    own = predictor.state_dict()
-    check_keys(
-        f"{path} does not fit the {about['config']['name']} it describes",
-        state,
-        {key: value.shape for key, value in own.items()},
-    )
-    predictor.load_state_dict(state)
+    _fill(predictor, f"{path} does not fit the {about['config']['name']} it describes", state)
     return predictor.to(device).eval()
 
 
@@ -121,14 +132,18 @@ def start_from_predictor(predictor: nn.Module, path: str | Path) -> None:
     """Copy the weights of a predictor's .ckpt or .safetensors into another one of its kind.
 
     Raises:
-        FileNotFoundError, ValueError: as `load_predictor`; a predictor of other parts or sizes
-        (`KeyMismatchError` lists how it differs), and then nothing is changed.
+        FileNotFoundError, ValueError: as `load_predictor`, and for a predictor of other parts or
+        sizes, which is left unchanged (`KeyMismatchError` lists the differences).
     """
     found = load_predictor(path)
-    state = found.state_dict()
-    own = {key: value.shape for key, value in predictor.state_dict().items()}
     what = f"{path}, a {found.config['name']}, does not fit {type(predictor).__name__}"
-    check_keys(what, state, own)
+    _fill(predictor, what, found.state_dict())
+
+
+def _fill(predictor: nn.Module, what: str, state: Mapping[str, Tensor]) -> None:
+    """Load ``state`` if its keys and shapes are those of the predictor."""
+    expected = {key: value.shape for key, value in predictor.state_dict().items()}
+    check_keys(what, state, expected)
     predictor.load_state_dict(state)
 
 
@@ -151,10 +166,10 @@ def _check_imported(path: Path, config: Mapping[str, object]) -> None:
 
 
 def read_description(path: str | Path) -> dict[str, object]:
-    """What our .ckpt or .safetensors says beside its weights.
+    """Return what our .ckpt or .safetensors records next to its weights.
 
-    Returns {"config", "run" if it is known, "step", "epoch"}; step and epoch are 0 for weights that
-    were not saved by a training.
+    {"config", "run" if it is known, "step", "epoch"}; step and epoch are 0 for weights that no
+    training saved.
 
     Raises:
         FileNotFoundError, ValueError: as `load_predictor`.
@@ -187,17 +202,31 @@ def _read_safetensors(path: Path) -> tuple[Mapping[str, object], dict[str, Tenso
         about = json.loads(metadata.get(KEY, "null"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} cannot be read: its description is damaged") from error
-    config = folder_config(path)
-    if config is None:
+    place = path.with_name(CONFIG)
+    if path.name != WEIGHTS or not place.is_file():
         return _checked(path, about), state
+    config = _folder_config(place)
     about = _checked(path, about or {"config": config})
     if json.loads(json.dumps(about["config"])) != config:
-        raise ValueError(f"{path.with_name(CONFIG)} describes another predictor than {path.name}")
+        raise ValueError(f"{place} describes another predictor than {path.name}")
     return about, state
 
 
+def _folder_config(place: Path) -> Mapping[str, object]:
+    """Read the config.json of a saved folder."""
+    try:
+        config = json.loads(place.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{place} is no JSON: {error}") from error
+    if not isinstance(config, Mapping) or "name" not in config or "in_shape" not in config:
+        raise ValueError(
+            f"{place} is no configuration of a predcnn predictor: no name and in_shape"
+        )
+    return config
+
+
 def _checked(path: Path, about: object) -> Mapping[str, object]:
-    """What a file says about its predictor, or ValueError if it is not ours."""
+    """Return ``about`` if it describes a predictor of ours; raise ValueError otherwise."""
     config = about.get("config") if isinstance(about, Mapping) else None
     if config is not None and about.get("task") == "classification":
         raise ValueError(f"{path} holds a classifier of images: predcnn.load_backbone loads it")

@@ -1,16 +1,23 @@
-"""Making a predictor from its name and options."""
+"""Predictors by name and options."""
 
+import re
 from collections.abc import Mapping, Sequence
+from importlib.resources import files
 from pathlib import Path
 
+import yaml
+from torch import nn
+
 from predcnn.blocks.protocol import check_options
-from predcnn.predictors.protocol import Predictor
+from predcnn.checks import unknown
 from predcnn.registry import PREDICTORS
 from predcnn.translators.weights import start_from_backbone
 
+SCALES = ("small", "published", "large")
+
 
 def list_predictors() -> list[str]:
-    """Every registered predictor, sorted."""
+    """Return the names of all registered predictors, sorted."""
     return PREDICTORS.names()
 
 
@@ -20,32 +27,54 @@ def create_predictor(
     in_shape: Sequence[int],
     frames_out: int | None = None,
     compat: str | None = None,
+    scale: str | None = None,
     translator_weights: str | Path | Mapping[str, object] | None = None,
     **options: object,
-) -> Predictor:
-    """A predictor (B, T, C, H, W) -> (B, frames_out, C, H, W) by its name.
+) -> nn.Module:
+    """Build a predictor (B, T, C, H, W) -> (B, frames_out, C, H, W).
 
     Args:
         name: one of `list_predictors`, or the dotted path of a `Predictor` class.
         in_shape: (T, C, H, W) of the past.
         frames_out: number of future frames; T if None.
         compat: None for the repaired form of a published model, "openstl" for the published one.
-        translator_weights: checkpoint of a backbone made of the translator's blocks, which start
-            from its; see `start_from_backbone`. What was taken is in the predictor's
-            ``taken_weights``. No part of ``config``: a saved predictor has its own weights.
+        scale: "small", "published" or "large": sizes from ``configs/model/<name>.yaml``, as
+            ``scale=`` of the command line; explicit ``options`` win. None: the class's defaults.
+        translator_weights: checkpoint of a backbone made of the translator's blocks, from which
+            these start; see `start_from_backbone`. The predictor's ``taken_weights`` reports the
+            tensors that were copied. Not part of ``config``.
         options: the predictor's own options; see its class.
 
     Raises:
         KeyError: unknown name. TypeError: unknown option, or translator_weights for a predictor
-        without a translator. ValueError: values that do not fit.
+        without a translator. ValueError: unknown scale, or values that do not fit.
     """
     cls = PREDICTORS[name]
-    if not issubclass(cls, Predictor):
+    if not hasattr(cls, "rollout"):
         raise TypeError(f"{name} is no predictor: its class does not derive from Predictor")
     check_options(name, cls, options, implied=("in_shape", "frames_out", "compat"))
+    if scale is not None:
+        options = {**sizes_of(name, scale, in_shape), **options}
     predictor = cls(in_shape, frames_out, compat=compat, **options)
     if translator_weights is not None:
         if not hasattr(predictor, "translator"):
             raise TypeError(f"{name} has no translator that could start from translator_weights")
         predictor.taken_weights = start_from_backbone(predictor.translator, translator_weights)
     return predictor
+
+
+def sizes_of(name: str, scale: str, in_shape: Sequence[int]) -> dict[str, object]:
+    """Return the options that a scale sets for a predictor; {} for one without sizes.
+
+    Raises:
+        ValueError: unknown scale, or one that this predictor does not have.
+    """
+    file = files("predcnn.configs") / "model" / f"{name}.yaml"
+    if not file.is_file():
+        raise ValueError(f"scale= is for the predictors of this package, not for {name}")
+    text = file.read_text(encoding="utf-8")
+    text = re.sub(r'"\$\{data\.in_shape\.(\d)\}"', lambda axis: str(in_shape[int(axis[1])]), text)
+    sizes = yaml.safe_load(text).get("sizes", {key: {} for key in SCALES})
+    if scale not in sizes:
+        raise ValueError(unknown(f"scale of {name}", scale, sizes))
+    return dict(sizes[scale])

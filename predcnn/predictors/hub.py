@@ -1,18 +1,21 @@
-"""Predictors as the Hugging Face Hub keeps them: a folder of weights, configuration and card.
+"""Predictors in folders as the Hugging Face Hub keeps them: weights, configuration, model card.
 
 Layout and names are those of huggingface_hub's ``PyTorchModelHubMixin``: ``model.safetensors``,
-``config.json`` (what `predcnn.create_predictor` accepts) and ``README.md``.
+``config.json`` (which `predcnn.create_predictor` accepts) and ``README.md``.
 """
 
 import json
-import re
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from predcnn.weights.files import existing_file
+import torch
+from torch import nn
 
-WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
-NAME = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+from predcnn.files import replacing
+from predcnn.predictors.checkpoint import CONFIG, WEIGHTS, load_predictor, save_predictor
+
+CARD = "README.md"
 CARD_TEXT = """---
 library_name: predcnn
 tags:
@@ -45,49 +48,75 @@ future = predictor.predict(past, horizon={frames_out})
 """
 
 
-def weights_file(place: str | Path) -> Path:
-    """The weight file of a path, of a saved folder, or of a model on the Hub.
+class Publishing:
+    """Saving to and loading from folders and the Hub, as methods of every predictor."""
+
+    def save_pretrained(
+        self, folder: str | Path, *, results: str | Path | Mapping | None = None
+    ) -> Path:
+        """Write a folder for the Hub, see `predcnn.save_pretrained`."""
+        return save_pretrained(self, folder, results=results)
+
+    @classmethod
+    def from_pretrained(
+        cls, place: str | Path, *, device: str | torch.device = "cpu", trusted: bool = False
+    ) -> nn.Module:
+        """Load by `predcnn.load_predictor`; raise TypeError for a predictor of another class."""
+        found = load_predictor(place, device=device, trusted=trusted)
+        if not isinstance(found, cls):
+            raise TypeError(f"{place} holds a {type(found).__name__}, no {cls.__name__}")
+        return found
+
+    def push_to_hub(self, name: str, *, results: str | Path | Mapping | None = None) -> str:
+        """Upload as ``user/model`` with the account huggingface_hub knows; return the address."""
+        import huggingface_hub
+
+        api = huggingface_hub.HfApi()
+        api.create_repo(name, exist_ok=True)
+        with tempfile.TemporaryDirectory() as folder:
+            save_pretrained(self, folder, results=results, name=name)
+            return str(api.upload_folder(repo_id=name, folder_path=folder))
+
+
+def save_pretrained(
+    predictor: nn.Module,
+    folder: str | Path,
+    *,
+    results: str | Path | Mapping | None = None,
+    name: str | None = None,
+) -> Path:
+    """Write weights, config.json and a model card into a folder, as the Hub keeps models.
 
     Args:
-        place: a file; a folder that holds ``model.safetensors``; or ``user/model``, with
-            ``@revision`` where one is meant, if there is no such path here.
+        predictor: any of ours.
+        folder: created if needed; `load_predictor` reads it.
+        results: a run's results.json (path or content) for the card.
+        name: the name the card loads it by, such as "user/model"; None: the folder.
 
     Raises:
-        FileNotFoundError: nothing of the kind, here or there.
-        ConnectionError: the Hub cannot be reached.
+        OSError: the folder cannot be written. ValueError: ``results`` is no results.json.
     """
-    path = Path(place).expanduser()
-    if path.is_dir() and (path / WEIGHTS).is_file():
-        return path / WEIGHTS
-    named = isinstance(place, str) and NAME.fullmatch(place) and not path.parent.is_dir()
-    if named and path.suffix not in (".ckpt", ".safetensors", ".pth", ".pt"):
-        return _downloaded(place) / WEIGHTS
-    return existing_file(path)
-
-
-def folder_config(weights: Path) -> Mapping[str, object] | None:
-    """The ``config.json`` beside a folder's ``model.safetensors``; None where there is none."""
-    place = weights.with_name(CONFIG)
-    if weights.name != WEIGHTS or not place.is_file():
-        return None
+    folder = Path(folder).expanduser()
+    if isinstance(results, str | Path):
+        results = json.loads(Path(results).read_text(encoding="utf-8"))
     try:
-        config = json.loads(place.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{place} is no JSON: {error}") from error
-    if not isinstance(config, Mapping) or "name" not in config or "in_shape" not in config:
-        raise ValueError(
-            f"{place} is no configuration of a predcnn predictor: no name and in_shape"
-        )
-    return config
+        card = model_card(predictor.config, name or str(folder), results)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"results are no content of a results.json: {error!r}") from error
+    save_predictor(predictor, folder / WEIGHTS)
+    for file, text in ((CONFIG, json.dumps(predictor.config, indent=2)), (CARD, card)):
+        with replacing(folder / file) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    return folder
 
 
 def model_card(config: Mapping[str, object], place: str, results: Mapping | None) -> str:
-    """README.md of a saved folder.
+    """Return the README.md of a saved folder.
 
     Args:
         config: of the predictor.
-        place: what to load it by.
-        results: the content of a run's results.json; None: nobody measured it.
+        place: the path or name the example loads.
+        results: the content of a run's results.json; None: not measured.
     """
     frames_in, channels, height, width = config["in_shape"]
     block = config.get("translator")
@@ -105,7 +134,7 @@ def model_card(config: Mapping[str, object], place: str, results: Mapping | None
 
 
 def _results(results: Mapping) -> str:
-    """A table of the metrics beside copy-last's, and what they were measured on."""
+    """A table of the metrics next to copy-last's, and the data they were measured on."""
     data, copy = results["data"], results["copy_last"]["metrics"]
     count = data["sequences"][data["split"]]
     rows = [
@@ -125,32 +154,3 @@ def _results(results: Mapping) -> str:
 
 def _number(value: float | None) -> str:
     return "inf" if value is None else f"{value:.4f}"
-
-
-def _downloaded(name: str) -> Path:
-    try:
-        import huggingface_hub
-        from huggingface_hub.errors import (
-            HfHubHTTPError,
-            HFValidationError,
-            LocalEntryNotFoundError,
-        )
-    except ImportError as error:
-        raise ImportError(
-            f"{name} is no file here, and huggingface_hub is missing: {error}"
-        ) from error
-    model, _, revision = name.partition("@")
-    wanted = {"revision": revision or None, "allow_patterns": [WEIGHTS, CONFIG]}
-    try:
-        folder = Path(huggingface_hub.snapshot_download(model, **wanted))
-    except (LocalEntryNotFoundError, OSError) as error:
-        if isinstance(error, HfHubHTTPError) and error.response is not None:
-            raise FileNotFoundError(f"no file {name} here, and no such model on the Hub") from error
-        raise ConnectionError(
-            f"no file {name} here, and the Hugging Face Hub cannot be reached: {error}"
-        ) from error
-    except HFValidationError as error:
-        raise FileNotFoundError(f"no file {name}, and no name of a model: {error}") from error
-    if not (folder / WEIGHTS).is_file():
-        raise FileNotFoundError(f"{name} on the Hub holds no {WEIGHTS}")
-    return folder

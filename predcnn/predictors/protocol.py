@@ -1,15 +1,14 @@
-"""What every predictor is: past frames in, future frames out, a few services around them."""
+"""The base class of all predictors: past frames in, future frames out."""
 
 import functools
 import inspect
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from predcnn.ops.fold import Savings, merge_parts
+from predcnn.predictors.hub import Publishing
 from predcnn.predictors.rollout import roll_out
 from predcnn.predictors.sizes import tiled
 from predcnn.registry import PREDICTORS
@@ -19,30 +18,29 @@ COMPAT = (None, "openstl")
 
 
 def check_compat(name: str, compat: str | None) -> str | None:
-    """``compat`` if it is None (repaired form) or "openstl" (published form), else ValueError."""
+    """Return ``compat`` if it is None (repaired form) or "openstl" (published form)."""
     if compat not in COMPAT:
         raise ValueError(f"{name}: compat is None or 'openstl', not {compat!r}")
     return compat
 
 
 def check_in_shape(in_shape: Sequence[int]) -> tuple[int, int, int, int]:
-    """``in_shape`` as four positive integers (T, C, H, W), else ValueError."""
+    """Return ``in_shape`` as a tuple (T, C, H, W) of positive integers."""
     shape = tuple(in_shape) if isinstance(in_shape, Sequence) else (in_shape,)
-    if len(shape) != 4 or not all(_is_count(n) for n in shape):
+    if len(shape) != 4 or not all(type(size) is int and size > 0 for size in shape):
         raise ValueError(f"in_shape is (T, C, H, W), four positive integers, not {in_shape!r}")
     return shape
 
 
 def check_frames_out(frames_out: int | None, frames_in: int) -> int:
-    """``frames_out``, or ``frames_in`` if it is None; ValueError if it is no positive integer."""
-    if frames_out is None:
-        return frames_in
-    if not _is_count(frames_out):
+    """Return ``frames_out``, or ``frames_in`` if it is None."""
+    count = frames_in if frames_out is None else frames_out
+    if type(count) is not int or count < 1:
         raise ValueError(f"a number of future frames is a positive integer, not {frames_out!r}")
-    return frames_out
+    return count
 
 
-class Predictor(nn.Module):
+class Predictor(Publishing, nn.Module):
     """Past frames (B, T, C, H, W) in [0, 1] -> future frames (B, frames_out, C, H, W), unclipped.
 
     A subclass is registered in PREDICTORS, calls this constructor first, and defines ``forward``.
@@ -137,38 +135,6 @@ class Predictor(nn.Module):
             for module, training in modes:
                 module.training = training
 
-    def save_pretrained(
-        self, folder: str | Path, *, results: str | Path | Mapping | None = None
-    ) -> Path:
-        """Write a folder for the Hub, see `predcnn.predictors.checkpoint.save_pretrained`."""
-        from predcnn.predictors.checkpoint import save_pretrained
-
-        return save_pretrained(self, folder, results=results)
-
-    @classmethod
-    def from_pretrained(
-        cls, place: str | Path, *, device: str | torch.device = "cpu", trusted: bool = False
-    ) -> "Predictor":
-        """`predcnn.load_predictor`; TypeError if what lies there is no predictor of this class."""
-        from predcnn.predictors.checkpoint import load_predictor
-
-        found = load_predictor(place, device=device, trusted=trusted)
-        if not isinstance(found, cls):
-            raise TypeError(f"{place} holds a {type(found).__name__}, no {cls.__name__}")
-        return found
-
-    def push_to_hub(self, name: str, *, results: str | Path | Mapping | None = None) -> str:
-        """Upload as ``user/model`` with the account huggingface_hub knows; returns the address."""
-        import huggingface_hub
-
-        from predcnn.predictors.checkpoint import save_pretrained
-
-        api = huggingface_hub.HfApi()
-        api.create_repo(name, exist_ok=True)
-        with tempfile.TemporaryDirectory() as folder:
-            save_pretrained(self, folder, results=results, name=name)
-            return str(api.upload_folder(repo_id=name, folder_path=folder))
-
     def merge(self) -> "Predictor":
         """Fold normalisation and parallel branches for inference, in place; returns itself.
 
@@ -217,7 +183,3 @@ def plain(value: object) -> object:
     if isinstance(value, Sequence):
         return tuple(plain(item) for item in value)
     raise TypeError(f"a predictor's option is plain data, not {type(value).__name__}: {value!r}")
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0

@@ -57,6 +57,16 @@ def test_lightning_checkpoint(prefix, past, tmp_path):
     assert torch.equal(loaded.predict(past), predictor.predict(past))
 
 
+def test_a_run_directory_stands_for_its_best_checkpoint(tmp_path):
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    torch.save(lightning(make()), tmp_path / "run" / "checkpoints" / "last.ckpt")
+    with pytest.raises(FileNotFoundError, match=r"best\.ckpt; nearest there: last\.ckpt"):
+        predcnn.load_predictor(tmp_path / "run")
+    torch.save(lightning(make(hid_T=32)), tmp_path / "run" / "checkpoints" / "best.ckpt")
+    assert predcnn.load_predictor(tmp_path / "run").config["hid_T"] == 32
+    assert checkpoint.read_description(str(tmp_path / "run"))["epoch"] == 2
+
+
 def test_saving_is_all_or_nothing(tmp_path, monkeypatch):
     path = predcnn.save_predictor(make(), tmp_path / "model.safetensors")
     before = path.read_bytes()

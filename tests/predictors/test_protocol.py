@@ -1,5 +1,6 @@
 """What every predictor does alike: recorded configuration, checks, predict, tiles."""
 
+import importlib.metadata
 import json
 
 import pytest
@@ -180,3 +181,38 @@ def test_lazy_package():
     assert "create_predictor" in dir(predcnn)
     with pytest.raises(AttributeError, match="create_predictor"):
         predcnn.create_predicter  # noqa: B018
+    assert {"van", "moganet"} <= set(predcnn.list_blocks())
+    assert "incepu" not in predcnn.list_blocks()
+    assert {"moving_mnist", "mmnist_cifar"} <= set(predcnn.list_datasets())
+    assert predcnn.__version__ == importlib.metadata.version("predcnn")
+
+
+@pytest.mark.parametrize(
+    ("name", "scale", "expected"),
+    [
+        ("simvp", "small", {"hid_S": 8, "hid_T": 64, "N_T": 2, "mlp_ratio": 3.0}),
+        ("simvp", "published", {"hid_S": 64, "hid_T": 32, "N_T": 8}),
+        ("prednet", "small", {"stack_sizes": (3, 8, 16, 32)}),
+        ("convlstm", "small", {"num_hidden": (32, 32), "filter_size": 3}),
+        ("copy_last", "large", {}),
+    ],
+)
+def test_a_scale_sets_sizes_and_options_win(name, scale, expected):
+    own = {"mlp_ratio": 3.0} if name == "simvp" else {}
+    own |= {"hid_T": 32} if scale == "published" else {}
+    predictor = predcnn.create_predictor(name, in_shape=(2, 3, 16, 16), scale=scale, **own)
+    assert {key: predictor.config[key] for key in expected} == expected
+    assert "scale" not in predictor.config
+
+
+@pytest.mark.parametrize(
+    ("name", "scale", "message"),
+    [
+        ("simvp", "smal", "did you mean small"),
+        ("dmvfn", "large", "no scale of dmvfn 'large'; accepted: small, published"),
+        (f"{__name__}.Fading", "small", "for the predictors of this package"),
+    ],
+)
+def test_unknown_scales(name, scale, message):
+    with pytest.raises(ValueError, match=message):
+        predcnn.create_predictor(name, in_shape=(2, 1, 16, 16), scale=scale)
