@@ -6,8 +6,10 @@ import os
 import struct
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 CHUNK = 1 << 20  # bytes read at a time
 _MARK = b"predcnn sha256 "
@@ -46,6 +48,44 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, content: dict) -> None:
     """Write a JSON file atomically; NaN and infinity are refused."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def check_writable(folder: Path) -> None:
+    """Raise PermissionError before anything is computed that could not be written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    probe = folder / f".write_probe_{os.getpid()}"  # every rank has its own
+    try:
+        probe.touch()
+    except OSError as error:
+        raise PermissionError(
+            f"the run directory {folder} is not writable ({error.strerror}); "
+            "choose another with hydra.run.dir=…"
+        ) from error
+    probe.unlink(missing_ok=True)
+
+
+@contextmanager
+def only_writer(folder: Path, timeout: float = 0) -> Iterator[bool]:
+    """Try to lock a folder; yield whether the lock was acquired.
+
+    The system releases the lock of a process that dies.
+
+    Args:
+        folder: it exists.
+        timeout: seconds to wait for another process; negative: as long as it takes.
+    """
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=timeout)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        with suppress(PermissionError):  # Windows: another process has the file open
+            (folder / ".lock").unlink(missing_ok=True)
+        lock.release()
 
 
 def remove_leftovers(folder: Path) -> None:
