@@ -21,6 +21,8 @@ def test_a_wheel_trains_from_any_folder(tmp_path):
     assert {f"predcnn/configs/{p.as_posix()}" for p in expected} <= names
     modules = {p.relative_to(ROOT).as_posix() for p in (ROOT / "predcnn").rglob("*.py")}
     assert modules <= names
+    tops = {name.split("/")[0] for name in names}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"predcnn"}
 
     installed = tmp_path / "installed"
     subprocess.run([*pip, "install", "--no-deps", "--target", installed, wheel], check=True)

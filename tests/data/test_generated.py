@@ -11,7 +11,7 @@ from predcnn.data import create_datamodule
 from predcnn.data.generated import GeneratedSequences
 from predcnn.data.images import enlarge
 from predcnn.data.sprites import SpriteDraws
-from tests.data.plain_rules import colour_sequence, grey_sequence, positions, published_draws
+from tests.reference.sprites import colour_sequence, grey_sequence, positions, published_draws
 
 SETS = ("moving_mnist", "mmnist_cifar")
 NOISES = (None, "perceptual", "missing", "dynamic")

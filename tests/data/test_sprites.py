@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from predcnn.data.sprites import SpriteDraws, corners, draw, trajectories
 from predcnn.native import plain
-from tests.data.plain_rules import grey_sequence, positions, published_draws
+from tests.reference.sprites import grey_sequence, positions, published_draws
 
 units = st.floats(0, 1, exclude_max=True)
 angles = st.floats(0, 2 * math.pi) | st.sampled_from([0, math.pi / 2, math.pi, 3 * math.pi / 2])

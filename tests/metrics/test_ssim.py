@@ -3,20 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from skimage.metrics import structural_similarity as reference
 
 from predcnn.metrics import ssim as ssim_module
 from predcnn.metrics import structural_similarity
-
-
-def skimage_ssim(x: np.ndarray, y: np.ndarray, data_range: float) -> np.ndarray:
-    """(N, C, H, W) twice -> (N,)."""
-    return np.array(
-        [
-            reference(a, b, channel_axis=0, data_range=data_range)
-            for a, b in zip(x.astype(np.float64), y.astype(np.float64), strict=True)
-        ]
-    )
+from tests.reference.frame_metrics import skimage_ssim
 
 
 def pairs(kind: str, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:

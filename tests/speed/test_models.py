@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from predcnn.benchmarks.models import clips, pairs
+from tests.reference.simvp import clips, pairs
 
 
 @pytest.mark.parametrize("name", ["published moganet", "small convmixer"])

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from predcnn.benchmarks.comparing import Comparison
-from predcnn.benchmarks.models import IN_SHAPE, SIZES, Pair, clips, pairs
 from predcnn.costs import profile
 from predcnn.ops import plain
+from scripts.dev.speed.comparing import Comparison
+from tests.reference.simvp import IN_SHAPE, SIZES, Pair, clips, pairs
 
 BATCH = 4
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from predcnn.benchmarks.comparing import How, Row, row_of
+from scripts.dev.speed.comparing import How, Row, row_of
 
 _COMMANDS = {
     "help": [sys.executable, "-c", "from predcnn.app.cli import train; train()", "--help"],

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterator
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from predcnn.benchmarks.comparing import Comparison
 from predcnn.metrics import structural_similarity
 from predcnn.metrics.lpips import perceptual_distance
+from scripts.dev.speed.comparing import Comparison
+from tests.reference.frame_metrics import skimage_ssim
 
 SEQUENCES, FRAMES, SIDE = 100, 10, 64
 
@@ -23,14 +23,11 @@ def _videos(channels: int) -> tuple[Tensor, Tensor]:
 
 def _ssim(channels: int) -> Comparison:
     """The published loop converts nothing; here both sides score in float64."""
-    from skimage.metrics import structural_similarity as of_skimage
-
     pred, target = _videos(channels)
 
     def frame_by_frame() -> Tensor:
-        pairs = zip(pred.flatten(0, 1).double(), target.flatten(0, 1).double(), strict=True)
-        found = [of_skimage(x.numpy(), y.numpy(), channel_axis=0, data_range=1.0) for x, y in pairs]
-        return torch.from_numpy(np.array(found)).view(SEQUENCES, FRAMES)
+        pairs = (video.flatten(0, 1).numpy() for video in (pred, target))
+        return torch.from_numpy(skimage_ssim(*pairs, data_range=1.0)).view(SEQUENCES, FRAMES)
 
     return Comparison(
         f"SSIM, {SEQUENCES}x{FRAMES} frames of {channels}x{SIDE}x{SIDE}",

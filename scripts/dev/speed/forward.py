@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-from predcnn.benchmarks.comparing import Comparison
-from predcnn.benchmarks.models import IN_SHAPE, clips, pairs
 from predcnn.costs import profile
 from predcnn.ops import plain
+from scripts.dev.speed.comparing import Comparison
+from tests.reference.simvp import IN_SHAPE, clips, pairs
 
 
 def _call(net: nn.Module, past: Tensor) -> Callable[[], Tensor]:

@@ -1,4 +1,4 @@
-"""The published rules of Moving MNIST written out, one sequence and one frame at a time."""
+"""The published rules of Moving MNIST: one sequence, one digit, one frame at a time."""
 
 import math
 

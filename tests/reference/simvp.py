@@ -1,4 +1,8 @@
-"""SimVP with every published translator, at both scales, as two copies with the same weights."""
+"""SimVP with every published translator at both scales: our layout and the reference layout.
+
+The reference is what the published code computes: contiguous maps and, inside `predcnn.ops.plain`,
+unfused operators.
+"""
 
 import copy
 from collections.abc import Callable, Iterator
@@ -14,7 +18,7 @@ TRANSLATORS = (
     "convmixer", "convnext", "gsta", "hornet", "incepu", "mlpmixer", "moganet", "poolformer",
     "swin", "tau", "uniformer", "van", "vit",
 )  # fmt: skip
-"""Those of the published tables; their names are the words after the scale in a case's name."""
+"""The translators of the published tables; a case is called ``scale translator``."""
 SIZES = {
     "small": {"hid_S": 8, "hid_T": 64, "N_S": 4, "N_T": 2},
     "published": {"hid_S": 64, "hid_T": 512, "N_S": 4, "N_T": 8},

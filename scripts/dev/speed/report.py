@@ -1,10 +1,10 @@
-"""Rows of a benchmark as JSON, as a Markdown table, and as lines on the terminal."""
+"""Rows of a speed comparison as JSON, as a Markdown table, and as lines on the terminal."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from predcnn.benchmarks.comparing import Row
+from scripts.dev.speed.comparing import Row
 
 
 def line(row: Row) -> str:

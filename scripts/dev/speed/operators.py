@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from predcnn.benchmarks.comparing import Comparison
 from predcnn.ops import plain
 from predcnn.ops.conv import ConvNormAct
 from predcnn.ops.deform import deformable_sampling
 from predcnn.ops.depthwise import depthwise_conv2d
 from predcnn.ops.norm_act import group_norm_silu
 from predcnn.ops.winograd import WinogradConv2d
+from scripts.dev.speed.comparing import Comparison
 
 CHANNELS, SIZE = 512, 16
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from predcnn.benchmarks.comparing import Comparison
 from predcnn.ops.scan import selective_scan
+from scripts.dev.speed.comparing import Comparison
 
 BATCH, CHANNELS, STATES, LENGTH = 4, 1024, 16, 256
 

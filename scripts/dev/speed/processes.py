@@ -5,22 +5,25 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
-from predcnn.benchmarks.comparing import How, Row, row_of
+from scripts.dev.speed.comparing import How, Row, row_of
 
+ROOT = Path(__file__).resolve().parents[3]
 STEPS = 4
 _CODE = """
 import sys, time, torch
 from predcnn.app.allocator import keep_memory
-from predcnn.benchmarks import models, train_step
+from scripts.dev.speed import train_step
+from tests.reference import simvp
 name, keep, threads, steps = sys.argv[1], sys.argv[2] == "keep", int(sys.argv[3]), int(sys.argv[4])
 if keep:
     assert keep_memory(), "this machine's C library has no such thresholds"
 torch.set_num_threads(threads)
-(pair,) = models.pairs(lambda n: n == name, (name.split()[0],))
-call = train_step.step(pair.ours, *models.clips(train_step.BATCH), fused=True)
+(pair,) = simvp.pairs(lambda n: n == name, (name.split()[0],))
+call = train_step.step(pair.ours, *simvp.clips(train_step.BATCH), fused=True)
 print(float(call()[0]))
 call()
 print("ready", flush=True)
@@ -70,6 +73,7 @@ class _ProcessCase:
             stdout=subprocess.PIPE,
             text=True,
             env=environment,
+            cwd=ROOT,  # code given by -c imports from the working directory
         )
 
     def _read(self, process: subprocess.Popen) -> str:

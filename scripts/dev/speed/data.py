@@ -5,61 +5,27 @@ reads: ours become them on the device, the published ones are divided by 255 seq
 and collated.
 """
 
-import math
 from collections.abc import Callable, Iterator
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from predcnn.benchmarks.comparing import Comparison
 from predcnn.data import to_float
 from predcnn.data.options import MovingMNISTOptions
 from predcnn.data.sequences import SETS
+from scripts.dev.speed.comparing import Comparison
+from tests.reference.sprites import colour_sequence, grey_sequence
 
 BATCH = 16
 
 
-def _positions(x: float, y: float, theta: float, frames: int, free: int) -> list[tuple[int, int]]:
-    """Corners of one sprite, step by step, as the published generator moves it."""
-    v_y, v_x = math.sin(theta), math.cos(theta)
-    corners = []
-    for _ in range(frames):
-        y += v_y * 0.1
-        x += v_x * 0.1
-        if x <= 0:
-            x, v_x = 0, -v_x
-        if x >= 1:
-            x, v_x = 1, -v_x
-        if y <= 0:
-            y, v_y = 0, -v_y
-        if y >= 1:
-            y, v_y = 1, -v_y
-        corners.append((int(free * y), int(free * x)))
-    return corners
-
-
 def _sequence(dataset: object, draws: object, background: np.ndarray | None, b: int) -> np.ndarray:
-    """One sequence (T, C, H, W) uint8, every frame of every digit on its own."""
-    frames, side = 20, 64
+    """One sequence (T, C, H, W) uint8 by the published rules."""
+    rows = zip(draws.x[b], draws.y[b], draws.theta[b], draws.sprite[b], strict=True)
     if background is None:
-        canvas = np.zeros((frames, side, side), np.float32)
-    else:
-        still = dataset._backgrounds[background[b]]
-        still = cv2.resize(still, (side, side), interpolation=cv2.INTER_CUBIC)
-        canvas = np.stack([still] * frames)
-    for d in range(draws.sprite.shape[1]):
-        sprite = dataset._sprites[draws.sprite[b, d]]
-        size = sprite.shape[0]
-        if background is not None:
-            sprite = np.stack([sprite] * 3, axis=-1)
-        track = (draws.x[b, d], draws.y[b, d], draws.theta[b, d])
-        for t, (top, left) in enumerate(_positions(*track, frames, side - size)):
-            view = canvas[t, top : top + size, left : left + size]
-            canvas[t, top : top + size, left : left + size] = np.maximum(view, sprite)
-    canvas = canvas.astype(np.uint8)
-    return canvas[:, None] if background is None else canvas.transpose(0, 3, 1, 2)
+        return grey_sequence(dataset._sprites, rows)
+    return colour_sequence(dataset._sprites, dataset._backgrounds[background[b]], rows)
 
 
 def _as_bytes(sequence: np.ndarray) -> Tensor:

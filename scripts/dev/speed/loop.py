@@ -16,8 +16,6 @@ from torch import Tensor
 from torch.nn import functional
 
 import predcnn
-from predcnn.benchmarks.comparing import How, Row, row_of
-from predcnn.benchmarks.models import IN_SHAPE, SIZES
 from predcnn.data import SequenceDataModule, to_float
 from predcnn.data.options import MovingMNISTOptions
 from predcnn.data.sequences import SETS
@@ -25,6 +23,8 @@ from predcnn.training.callbacks import Checkpoint, ProgressBar, StopOnNonFinite,
 from predcnn.training.csv_logger import CSVLogger
 from predcnn.training.objectives import FrameLoss
 from predcnn.training.prediction import VideoPrediction
+from scripts.dev.speed.comparing import How, Row, row_of
+from tests.reference.simvp import IN_SHAPE, SIZES
 
 BATCH, WARM_UP, STEPS_PER_ROUND = 4, 5, 5
 

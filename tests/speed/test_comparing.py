@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from predcnn.app.files import write_json
-from predcnn.benchmarks import GROUPS, comparing, report
-from predcnn.benchmarks.comparing import Comparison, How, largest_error
+from scripts.dev.speed import GROUPS, comparing, report
+from scripts.dev.speed.comparing import Comparison, How, largest_error
 
 HOW = How(rounds=1, clock="cpu", gemm_peak=1.0)
 
@@ -59,7 +59,7 @@ def test_unequal_results_show(tmp_path):
     assert not row.equal
     assert "NOT EQUAL" in report.line(row)
     about = {"device": "d", "date": "2026-01-01", "rounds": 1, "clock": "cpu", "gemm_peak": 1e9}
-    about |= {"kernels": "none: test", "command": "bench.py"}
+    about |= {"kernels": "none: test", "command": "run.py"}
     text = report.as_markdown(report.as_json("group", [row], about))
     assert "| case |" in text
     assert "(not equal)" in text

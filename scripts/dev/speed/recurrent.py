@@ -1,4 +1,4 @@
-"""Recurrent predictors: batched over time where the recurrence allows, against step by step."""
+"""Recurrent predictors: batched over time where possible, compared with one step at a time."""
 
 import copy
 from collections.abc import Callable, Iterator
@@ -7,23 +7,9 @@ import torch
 from torch import Tensor, nn
 
 import predcnn
-from predcnn.benchmarks import stepwise_lstm, stepwise_nets
-from predcnn.benchmarks.comparing import Comparison
-from predcnn.benchmarks.stepwise_lstm import Step
+from scripts.dev.speed.comparing import Comparison
+from tests.reference.recurrent import STEPS, run_stepwise
 
-STEPS: dict[str, Callable[[nn.Module], Step]] = {
-    "convlstm": stepwise_lstm.convlstm,
-    "predrnn": stepwise_lstm.predrnn,
-    "predrnnpp": stepwise_lstm.predrnnpp,
-    "predrnnv2": stepwise_lstm.predrnn,
-    "mim": stepwise_lstm.mim,
-    "e3dlstm": stepwise_lstm.e3dlstm,
-    "phydnet": stepwise_nets.phydnet,
-    "mau": stepwise_nets.mau,
-    "swinlstm": stepwise_nets.swinlstm,
-    "prednet": stepwise_nets.prednet,
-    "dmvfn": stepwise_nets.dmvfn,
-}
 STACKED = {"num_hidden": (32, 32), "filter_size": 3}
 SMALL: dict[str, dict] = {
     **dict.fromkeys(("convlstm", "predrnn", "predrnnpp", "predrnnv2", "mim"), STACKED),
@@ -42,23 +28,6 @@ SMALL: dict[str, dict] = {
 """The sizes of ``scale=small``."""
 PAST = FUTURE = 10
 BATCH = 4
-
-
-def run_stepwise(net: nn.Module, frames: Tensor, use_truth: Tensor) -> tuple[Tensor, Step]:
-    """Predictions of frames 1..T-1 by one plain step after the other.
-
-    As published, what a step is fed is mixed with masks of the size of the frames.
-    """
-    fed = net.enter(frames).transpose(0, 1)  # (B, T, C', H', W')
-    mask = use_truth[:, :, None, None, None].to(fed.dtype).expand(-1, -1, *fed.shape[2:])
-    mask = mask.contiguous()
-    step, predictions = STEPS[net.config["name"]](net), []
-    x = fed[:, 0]
-    for t in range(use_truth.shape[1]):
-        if t:
-            x = mask[:, t] * fed[:, t] + (1 - mask[:, t]) * predictions[-1]
-        predictions.append(step(x))
-    return net.leave(torch.stack(predictions)), step
 
 
 def _learn(

@@ -1,10 +1,10 @@
-"""Ours against the plain formulations: one file per group, one list of what there is.
+"""Speed comparisons with the reference implementations: one file per group.
 
-A group is a function of ``wanted``, which says what names to take, that gives one measurable case
-after the other; a case is built when its turn comes.
+A group is a function that takes ``wanted`` (name -> whether to measure that case) and yields cases
+one by one, each built just before it is measured.
 """
 
-from predcnn.benchmarks import (
+from scripts.dev.speed import (
     data,
     forward,
     loop,
@@ -30,7 +30,7 @@ GROUPS = {
     "start_up": start_up.cases,
     "processes": processes.cases,
 }
-"""Group -> (wanted: which names) -> cases."""
+"""Group -> function of ``wanted`` that yields its cases."""
 
 ALONE = ("forward_compiled",)
-"""Groups that ``all`` leaves out: compiling every model takes a quarter of an hour."""
+"""Groups that ``group=all`` skips: compiling every model takes a quarter of an hour."""

@@ -1,15 +1,15 @@
-"""Plain steps of the other recurrent networks: encoders and decoders inside the loop.
+"""Reference steps of the other recurrent networks: encoders and decoders inside the loop.
 
-As `predcnn.benchmarks.stepwise_lstm`: a predictor -> a step, input (B, C, H, W) -> prediction.
+As in `tests.reference.stepwise_lstm`: a predictor -> a step, input (B, C, H, W) -> prediction.
 """
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from predcnn.benchmarks.stepwise_lstm import Step
 from predcnn.ops.windows import join, partition, wrapped
 from predcnn.predictors.dmvfn import warp
+from tests.reference.stepwise_lstm import Step
 
 
 def phydnet(net: nn.Module) -> Step:

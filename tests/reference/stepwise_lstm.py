@@ -1,7 +1,7 @@
-"""Plain steps of the LSTMs on patches: every step on its own, every gate on its own.
+"""Reference steps of the LSTMs on patches: one step and one gate at a time.
 
-Each function takes a predictor and returns a step, input (B, C, H, W) -> prediction; states live in
-the closure. Weights are the predictor's, the formulation is that of the published code.
+Each function takes a predictor and returns a step, input (B, C, H, W) -> prediction; the closure
+holds the states. The weights are the predictor's, the formulas are those of the published code.
 """
 
 from collections.abc import Callable

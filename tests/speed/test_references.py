@@ -1,23 +1,24 @@
-"""The plain formulations of the benchmark are formulations of the same thing."""
+"""The reference implementations compute what our implementations compute."""
 
 import pytest
 import torch
 
-from predcnn.benchmarks import data, loop, metrics, recurrent
-from predcnn.benchmarks.comparing import How, largest_error
+from scripts.dev.speed import data, loop, metrics, recurrent
+from scripts.dev.speed.comparing import How, largest_error
 from tests.predictors.recurrent_cases import clip, recurrent_names, tiny, truth_up_to
+from tests.reference.recurrent import STEPS, run_stepwise
 
 
-def test_every_recurrent_predictor_has_a_plain_form():
-    assert set(recurrent.STEPS) == set(recurrent.SMALL) == set(recurrent_names())
+def test_every_recurrent_predictor_has_a_reference():
+    assert set(STEPS) == set(recurrent.SMALL) == set(recurrent_names())
 
 
-@pytest.mark.parametrize("name", recurrent.STEPS)
+@pytest.mark.parametrize("name", STEPS)
 def test_step_by_step_is_the_unrolled_network(name):
     net, frames, use_truth = tiny(name).double(), clip(2, 5).double(), truth_up_to(3, 2, 4)
     with torch.no_grad():
         ours, extras = net.unroll(frames, use_truth)
-        plain, step = recurrent.run_stepwise(net, frames, use_truth)
+        plain, step = run_stepwise(net, frames, use_truth)
     assert largest_error(ours, plain) < 1e-9
     if "decoupling" in extras:
         assert extras["decoupling"].item() == pytest.approx(
@@ -34,7 +35,7 @@ def test_sprites_drawn_one_by_one_are_the_same(name, monkeypatch):
         assert largest_error(case.ours(), case.plain()) == 0
 
 
-def test_ssim_of_the_benchmark_is_that_of_skimage(monkeypatch):
+def test_batched_ssim_equals_the_loop_over_frames(monkeypatch):
     monkeypatch.setattr(metrics, "SEQUENCES", 2)
     (case,) = metrics.cases(lambda name: name == "ssim 3")
     assert largest_error(case.ours(), case.plain()) < 1e-9

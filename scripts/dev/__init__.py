@@ -1,0 +1,1 @@
+"""Scripts for developers of predcnn: speed comparisons, the GPU check, stress tests."""

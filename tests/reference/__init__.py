@@ -1,0 +1,1 @@
+"""Reference implementations for the tests, the speed comparisons and the GPU check."""
