@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_module
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from predcnn.data.images_options import ImageFolderOptions
+from predcnn.data.images.options import ImageFolderOptions
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 RECIPES = sorted(path.stem for path in (CONFIGS / "experiment/imagenet").glob("*.yaml"))

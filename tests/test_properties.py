@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from predcnn.data.sprites import trajectories
+from predcnn.data.generated.sprites import trajectories
 from predcnn.leaderboard.records import append, read
 from predcnn.metrics import video_metrics
 from predcnn.registry import Registry

@@ -10,10 +10,10 @@ from predcnn.app.forecast import plan_of
 from predcnn.app.recordings import FrameShape, open_recordings
 from predcnn.app.saved_run import SavedRun, data_of
 from predcnn.data import MovingMNISTOptions, create_datamodule, to_float
-from predcnn.data.generated import GeneratedSequences
-from predcnn.data.images import opencv
-from predcnn.data.options import SPRITE
-from predcnn.data.pools import Pool
+from predcnn.data.generated.options import SPRITE
+from predcnn.data.generated.pools import Pool
+from predcnn.data.generated.sequences import GeneratedSequences
+from predcnn.data.opencv import opencv
 from predcnn.predictors.create import create_predictor
 from predcnn.predictors.protocol import Predictor
 

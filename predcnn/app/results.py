@@ -18,7 +18,7 @@ from predcnn.app.provenance import git_state, versions
 from predcnn.app.task import Task
 from predcnn.costs import profile
 from predcnn.data.datamodule import SplitDataModule
-from predcnn.data.pools import SPLITS
+from predcnn.data.splits import SPLITS
 
 SUFFIX = "_per_frame"
 

@@ -8,14 +8,14 @@ import importlib
 
 _HOME = {
     "SETS": "sequences",
-    "ImageDataModule": "images_datamodule",
+    "ImageDataModule": "images.datamodule",
     "SequenceDataset": "sequences",
     "SequenceDataModule": "datamodule",
     "SequenceSampler": "sampler",
-    "MovingMNISTOptions": "options",
-    "FileReport": "files",
+    "MovingMNISTOptions": "generated.options",
+    "FileReport": "sources.known_files",
     "create_datamodule": "datamodule",
-    "create_image_datamodule": "images_datamodule",
+    "create_image_datamodule": "images.datamodule",
     "list_datasets": "datamodule",
     "to_float": "frames",
 }

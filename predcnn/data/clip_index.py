@@ -10,7 +10,7 @@ from pathlib import Path
 
 from predcnn.data.clips import Clip, ClipError, Source, find_sources
 from predcnn.data.decoding import scan
-from predcnn.data.images import opencv
+from predcnn.data.opencv import opencv
 from predcnn.files import digest, replacing
 
 log = logging.getLogger(__name__)

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 import lightning
 import torch
 
-import predcnn.data.moving_mnist
+import predcnn.data.generated.moving_mnist
 import predcnn.data.video_folder  # noqa: F401  both register their sets
 from predcnn.data.loader import SequenceLoader, load_batches
 from predcnn.data.options import options_from
-from predcnn.data.pools import SPLITS
 from predcnn.data.sampler import SequenceSampler
 from predcnn.data.sequences import SETS
-from predcnn.data.splits import SequenceFamily, SplitDataset, SplitFamily
+from predcnn.data.splits import SPLITS, SequenceFamily, SplitDataset, SplitFamily
 
 GPU_WORKERS = 2  # a step on a GPU is short enough to notice a millisecond of drawing
 
@@ -247,7 +246,7 @@ def create_datamodule(
         num_workers: see there.
         pin_memory: see there.
         in_shape: (T_in, C, H, W) as others were told; it must be the data set's.
-        options: of the data set, e.g. :class:`predcnn.data.options.MovingMNISTOptions`.
+        options: of the data set, e.g. :class:`predcnn.data.generated.options.MovingMNISTOptions`.
 
     Raises:
         KeyError: unknown data set; names the nearest.

@@ -13,10 +13,10 @@ from types import ModuleType
 import numpy as np
 
 from predcnn.data.clips import Clip, ClipError, Source, picture_files
-from predcnn.data.files import UNREADABLE
 from predcnn.data.gif import is_whole_gif
-from predcnn.data.images import opencv
+from predcnn.data.opencv import opencv
 from predcnn.data.scenes import cuts, thumbnail
+from predcnn.data.sources.known_files import UNREADABLE
 
 LOST_SHARE = 0.02  # containers estimate their length: missing more than this is damage
 LOST_LEAST = 2  # frames, likewise

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from predcnn.data.images import opencv
+from predcnn.data.opencv import opencv
 
 THUMBNAIL = 32  # pixels: two frames are compared at this size
 CUT_LEAST = 0.12  # mean difference of grey in [0, 1] from which two frames may be two scenes

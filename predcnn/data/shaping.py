@@ -3,7 +3,7 @@
 import numpy as np
 
 from predcnn.data.clips import ClipError
-from predcnn.data.images import opencv
+from predcnn.data.opencv import opencv
 
 FITS = ("crop", "stretch", "cut")
 """crop: scale until the target is covered, take the middle; stretch: scale each axis by itself;

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from predcnn.data.files import FileReport
+from predcnn.data.sources.known_files import FileReport
+
+SPLITS = ("train", "val", "test")
 
 
 class SplitDataset(Protocol):
@@ -22,7 +24,7 @@ class SplitDataset(Protocol):
 
 
 class SplitFamily(Protocol):
-    """A data set: see :class:`predcnn.data.moving_mnist.MovingMNIST`.
+    """A data set: see :class:`predcnn.data.generated.moving_mnist.MovingMNIST`.
 
     ``Options`` is its dataclass of options, ``options`` the ones it was made with; they have a
     ``seed``. ``protocol`` says how the splits were made. ``download``: ``prepare`` fetches files.
@@ -39,7 +41,7 @@ class SplitFamily(Protocol):
 
 
 class SequenceFamily(SplitFamily, Protocol):
-    """A data set of sequences: see :class:`predcnn.data.moving_mnist.MovingMNIST`.
+    """A data set of sequences: see :class:`predcnn.data.generated.moving_mnist.MovingMNIST`.
 
     ``facts`` are lines of its own for the table at the start of a run, label -> text.
     """

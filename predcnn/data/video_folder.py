@@ -8,11 +8,11 @@ from typing import ClassVar
 from predcnn.data.clip_index import ClipIndex, index_clips
 from predcnn.data.clips import Clip, ClipError, picture_files
 from predcnn.data.draws import permutation, stream_key
-from predcnn.data.files import FileReport, report
 from predcnn.data.options import nearest
-from predcnn.data.pools import SPLITS
 from predcnn.data.sequences import SETS
 from predcnn.data.shaping import check_channels, check_cut
+from predcnn.data.sources.known_files import FileReport, report
+from predcnn.data.splits import SPLITS
 from predcnn.data.video_options import VideoFolderOptions
 from predcnn.data.windows import Segment, WindowSequences
 

@@ -24,12 +24,12 @@ import torch
 from PIL import Image
 
 import predcnn
-from predcnn.data.cifar import read_batch, read_npz
 from predcnn.data.clips import find_sources
 from predcnn.data.decoding import scan
-from predcnn.data.idx import parse_idx, unpack
-from predcnn.data.moving_mnist import MovingMNIST
-from predcnn.data.pictures import read_image
+from predcnn.data.generated.moving_mnist import MovingMNIST
+from predcnn.data.images.pictures import read_image
+from predcnn.data.sources.cifar import read_batch, read_npz
+from predcnn.data.sources.idx import parse_idx, unpack
 from predcnn.files import seal
 from predcnn.leaderboard.records import read
 from predcnn.weights.files import read_pickle, read_safetensors

@@ -94,7 +94,7 @@ def test_a_checkpoint_of_another_model_is_refused_by_its_differences(tiny_cfg, t
     ("settings", "message"),
     [
         ({"_target_": "os.makedirs"}, None),  # not looked at: data sets are made by name
-        ({"_target_": "predcnn.data.idx.np.load", "allow_pickle": True}, "allow_pickle"),
+        ({"_target_": "predcnn.data.sources.idx.np.load", "allow_pickle": True}, "allow_pickle"),
         ({"root": {"_target_": "os.makedirs", "name": "made"}}, "root"),
         ({"name": "made.by.a.Stranger"}, "no data set of this package"),
     ],
@@ -180,7 +180,7 @@ def test_help_needs_no_heavy_package(tmp_path):
 def test_a_worker_that_dies_is_one_sentence(said, monkeypatch):
     import os
 
-    from predcnn.data.generated import GeneratedSequences
+    from predcnn.data.generated.sequences import GeneratedSequences
 
     whole, parent = GeneratedSequences.batch, os.getpid()
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from predcnn.data import create_datamodule
-from predcnn.data.cifar import CIFAR10, read_batch, read_npz
+from predcnn.data.sources.cifar import CIFAR10, read_batch, read_npz
 from tests.data.writers import write_batch
 
 

@@ -277,7 +277,7 @@ def test_opencv_without_libgl_names_the_remedy(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_photographs_are_told_apart_by_split() -> None:
-    from predcnn.data.images import PHOTOGRAPHS, photograph_crops
+    from predcnn.data.generated.photographs import PHOTOGRAPHS, photograph_crops
 
     names = [set(group) for group in PHOTOGRAPHS.values()]
     assert not names[0] & names[1]

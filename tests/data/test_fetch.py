@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from predcnn.data import create_datamodule
-from predcnn.data.cifar import CIFAR10
-from predcnn.data.files import KnownFile, fetch
-from predcnn.data.idx import MNIST
-from predcnn.data.moving_mnist import MovingMNIST
-from predcnn.data.pools import PoolSource, embedded_digits
+from predcnn.data.generated.moving_mnist import MovingMNIST
+from predcnn.data.generated.pools import PoolSource, embedded_digits
+from predcnn.data.sources.cifar import CIFAR10
+from predcnn.data.sources.idx import MNIST
+from predcnn.data.sources.known_files import KnownFile, fetch
 from tests.data.writers import IMAGES, idx_bytes, write_batch, write_mnist
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from predcnn.data import create_datamodule, idx
-from predcnn.data.cifar import CIFAR10
-from predcnn.data.idx import FASHION_MNIST, MNIST, parse_idx, unpack
-from predcnn.data.moving_mnist import MovingMNIST
-from predcnn.data.pools import embedded_digits
+from predcnn.data import create_datamodule
+from predcnn.data.generated.moving_mnist import MovingMNIST
+from predcnn.data.generated.pools import embedded_digits
+from predcnn.data.sources import idx
+from predcnn.data.sources.cifar import CIFAR10
+from predcnn.data.sources.idx import FASHION_MNIST, MNIST, parse_idx, unpack
 from tests.data.writers import idx_bytes, write_mnist
 
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from predcnn.data import create_datamodule
-from predcnn.data.generated import GeneratedSequences
-from predcnn.data.images import enlarge
-from predcnn.data.sprites import SpriteDraws
+from predcnn.data.generated.photographs import enlarge
+from predcnn.data.generated.sequences import GeneratedSequences
+from predcnn.data.generated.sprites import SpriteDraws
 from tests.reference.sprites import colour_sequence, grey_sequence, positions, published_draws
 
 SETS = ("moving_mnist", "mmnist_cifar")
@@ -175,7 +175,7 @@ def test_missing_noise_drops_a_fifth_of_the_input_frames() -> None:
 
 
 def test_dynamic_noise_shakes_the_velocity_of_the_input_frames() -> None:
-    from predcnn.data.noise import velocity_jitter
+    from predcnn.data.generated.noise import velocity_jitter
 
     dataset = _split(noise="dynamic")
     draws, _ = dataset.draws(0, range(50))

@@ -6,7 +6,7 @@ import skimage.data
 import torch
 from PIL import Image
 
-from predcnn.data.pictures import find_pictures, photographs, read_pictures
+from predcnn.data.images.pictures import find_pictures, photographs, read_pictures
 
 
 def test_photographs_are_middle_squares_and_then_corners():

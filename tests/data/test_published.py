@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from predcnn.data import create_datamodule
-from predcnn.data.moving_mnist import MovingMNIST
+from predcnn.data.generated.moving_mnist import MovingMNIST
 
 FRAMES = np.random.default_rng(0).integers(0, 256, (20, 7, 64, 64), dtype=np.uint8)
 

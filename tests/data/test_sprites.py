@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from predcnn.data.sprites import SpriteDraws, corners, draw, trajectories
+from predcnn.data.generated.sprites import SpriteDraws, corners, draw, trajectories
 from predcnn.native import plain
 from tests.reference.sprites import grey_sequence, positions, published_draws
 

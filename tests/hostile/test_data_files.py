@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from predcnn.data import create_datamodule
-from predcnn.data.cifar import CIFAR10, read_batch, read_npz
-from predcnn.data.idx import MNIST
-from predcnn.data.moving_mnist import MovingMNIST
+from predcnn.data.generated.moving_mnist import MovingMNIST
+from predcnn.data.sources.cifar import CIFAR10, read_batch, read_npz
+from predcnn.data.sources.idx import MNIST
 from tests.data.writers import idx_bytes, write_batch, write_mnist
 from tests.hostile.harness import Payload, refused
 
@@ -67,7 +67,7 @@ def test_packed_idx(tmp_path, content, says):
 
 
 def test_a_packed_file_that_fills_the_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr("predcnn.data.idx._LIMIT", 1 << 20)
+    monkeypatch.setattr("predcnn.data.sources.idx._LIMIT", 1 << 20)
     (tmp_path / f"{NAME}.gz").write_bytes(gzip.compress(bytes(1 << 24)))
     refused(lambda: MNIST.load(tmp_path, with_test=False, verify=False), "unpacks to", tmp_path)
 

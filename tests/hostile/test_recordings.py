@@ -17,7 +17,7 @@ from PIL import Image
 import predcnn
 from predcnn.data.clips import find_sources
 from predcnn.data.decoding import scan
-from predcnn.data.pictures import read_image, read_pictures
+from predcnn.data.images.pictures import read_image, read_pictures
 from predcnn.leaderboard.records import read
 from tests.data.film import moving_square, write_video
 from tests.hostile.harness import Payload, listing, refused, within

@@ -14,7 +14,7 @@ from predcnn.backbones.checkpoint import TASK, load_backbone, read_classifier
 from predcnn.backbones.create import create_backbone
 from predcnn.backbones.timm_models import PREFIX
 from predcnn.data import to_float
-from predcnn.data.pictures import find_pictures, photographs, read_pictures
+from predcnn.data.images.pictures import find_pictures, photographs, read_pictures
 
 CHECKPOINTS = (".ckpt", ".safetensors")
 TASKS = ("prediction", TASK)

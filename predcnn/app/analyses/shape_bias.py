@@ -10,7 +10,7 @@ from predcnn.analysis import Subject, shape_bias
 from predcnn.analysis.shape_bias import category_of, find_stimuli
 from predcnn.app.analyses.analysis import Analysis, file_name
 from predcnn.app.analyses.inputs import Inputs
-from predcnn.data.pictures import read_pictures
+from predcnn.data.images.pictures import read_pictures
 from predcnn.visual import plot_lines
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from predcnn.data import to_float
-from predcnn.data.options import MovingMNISTOptions
+from predcnn.data.generated.options import MovingMNISTOptions
 from predcnn.data.sequences import SETS
 from scripts.dev.speed.comparing import Comparison
 from tests.reference.sprites import colour_sequence, grey_sequence

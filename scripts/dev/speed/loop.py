@@ -17,7 +17,7 @@ from torch.nn import functional
 
 import predcnn
 from predcnn.data import SequenceDataModule, to_float
-from predcnn.data.options import MovingMNISTOptions
+from predcnn.data.generated.options import MovingMNISTOptions
 from predcnn.data.sequences import SETS
 from predcnn.training.callbacks import Checkpoint, ProgressBar, StopOnNonFinite, Throughput
 from predcnn.training.csv_logger import CSVLogger

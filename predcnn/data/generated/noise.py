@@ -23,7 +23,7 @@ def velocity_jitter(
     """``dynamic``: N(0, 0.2) on sin and cos of the direction, anew for each input frame and sprite.
 
     Returns:
-        float64 (frames, 2, B, sprites) for :func:`predcnn.data.sprites.trajectories`, else None.
+        float64 (frames, 2, B, sprites), the ``jitter`` of `sprites.trajectories`, else None.
     """
     if noise != "dynamic":
         return None

@@ -1,10 +1,10 @@
 """Loaders of classified images for Lightning."""
 
 from predcnn.data.datamodule import SplitDataModule
-from predcnn.data.images_folder import ImageFolder
-from predcnn.data.images_options import ImageFolderOptions
+from predcnn.data.images.folder import ImageFolder
+from predcnn.data.images.options import ImageFolderOptions
 from predcnn.data.options import nearest, options_from
-from predcnn.data.pools import SPLITS
+from predcnn.data.splits import SPLITS
 
 
 class ImageDataModule(SplitDataModule):
@@ -59,7 +59,7 @@ def create_image_datamodule(
         eval_batch_size: see there.
         num_workers: see there.
         pin_memory: see there.
-        options: of :class:`predcnn.data.images_options.ImageFolderOptions`.
+        options: of :class:`predcnn.data.images.options.ImageFolderOptions`.
 
     Raises:
         FileNotFoundError, ValueError: the folder does not hold classified images.

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from predcnn.data.draws import integers, stream_key, uniforms
-from predcnn.data.images import enlarge
-from predcnn.data.noise import disturb, velocity_jitter
-from predcnn.data.options import MovingMNISTOptions
-from predcnn.data.pools import Pool
+from predcnn.data.generated.noise import disturb, velocity_jitter
+from predcnn.data.generated.options import MovingMNISTOptions
+from predcnn.data.generated.photographs import enlarge
+from predcnn.data.generated.pools import Pool
+from predcnn.data.generated.sprites import SpriteDraws, corners, draw
 from predcnn.data.sequences import SequenceDataset
-from predcnn.data.sprites import SpriteDraws, corners, draw
 
 OPAQUE_ABOVE = 1  # grey level; the published threshold lets 0 and 1 through as they are
 

@@ -9,16 +9,16 @@ from typing import Protocol
 
 import numpy as np
 
-from predcnn.data.files import FileReport, ImageArchive
-from predcnn.data.images import PHOTOGRAPHS, photograph_crops
+from predcnn.data.generated.photographs import PHOTOGRAPHS, photograph_crops
+from predcnn.data.sources.known_files import FileReport, ImageArchive
+from predcnn.data.splits import SPLITS
 
-SPLITS = ("train", "val", "test")
 HELD_OUT = 12  # every 12th training picture validates: 5,000 of 60,000, whatever their order
 DIGITS_SHA256 = "df6ffbcaccf0816d563112f5fab69d3c781a5b29c4b5946ed3df09764f15be03"
 
 
 class ImageSet(Protocol):
-    """What :class:`predcnn.data.idx.IdxSet` and :class:`predcnn.data.cifar.CifarSet` offer."""
+    """The interface of `sources.idx.IdxSet` and `sources.cifar.CifarSet`."""
 
     name: str
 

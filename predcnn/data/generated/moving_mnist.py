@@ -9,14 +9,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-from predcnn.data.cifar import CIFAR10
-from predcnn.data.files import FileReport, ImageArchive
-from predcnn.data.generated import GeneratedSequences
-from predcnn.data.idx import FASHION_MNIST, MNIST
-from predcnn.data.options import ROOT, MovingMNISTOptions, nearest
-from predcnn.data.pools import SPLITS, PoolSource, embedded_digits, embedded_photographs
-from predcnn.data.published import PublishedSequences, PublishedTest
+from predcnn.data.generated.options import MovingMNISTOptions
+from predcnn.data.generated.pools import PoolSource, embedded_digits, embedded_photographs
+from predcnn.data.generated.sequences import GeneratedSequences
+from predcnn.data.options import ROOT, nearest
 from predcnn.data.sequences import SETS, SequenceDataset
+from predcnn.data.sources.cifar import CIFAR10
+from predcnn.data.sources.idx import FASHION_MNIST, MNIST
+from predcnn.data.sources.known_files import FileReport, ImageArchive
+from predcnn.data.sources.published_test import PublishedSequences, PublishedTest
+from predcnn.data.splits import SPLITS
 
 GENERATED_TEST = 1_000  # sequences when nobody says how many: seconds on two CPU cores
 

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from predcnn.data.draws import stream_key
-from predcnn.data.files import CHUNK, UNREADABLE, FileReport, altered, fetch, report
-from predcnn.data.noise import disturb
+from predcnn.data.generated.noise import disturb
 from predcnn.data.sequences import SequenceDataset
+from predcnn.data.sources.known_files import CHUNK, UNREADABLE, FileReport, altered, fetch, report
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,11 @@
 """Background pictures: crops of the photographs in scikit-image, and the published upscaling."""
 
 import functools
-from types import ModuleType
 
 import numpy as np
 
 from predcnn.data.draws import integers, stream_key, uniforms
+from predcnn.data.opencv import opencv
 
 BACKGROUND = 32  # pixels, height and width of a stored background, as in CIFAR-10
 SMALLEST_FACTOR = 2  # a crop's side is 64, 96, … pixels: whole factors average whole blocks
@@ -16,18 +16,6 @@ PHOTOGRAPHS = {
     "test": {"astronaut": 500},
 }
 """Photographs of scikit-image and crops taken from each, by split: no photograph is in two."""
-
-
-def opencv() -> ModuleType:
-    """The module cv2; ImportError names the package that needs no display when it cannot load."""
-    try:
-        import cv2
-    except ImportError as error:
-        raise ImportError(
-            f"OpenCV does not load ({error}); on a machine without libGL use "
-            "`pip uninstall opencv-python` and `pip install opencv-python-headless`"
-        ) from error
-    return cv2
 
 
 @functools.cache

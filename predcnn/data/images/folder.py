@@ -14,9 +14,9 @@ from pathlib import Path
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from predcnn.data.draws import permutation, stream_key
-from predcnn.data.files import FileReport
-from predcnn.data.images_dataset import ImageSplit, Sample
-from predcnn.data.images_options import ImageFolderOptions
+from predcnn.data.images.dataset import ImageSplit, Sample
+from predcnn.data.images.options import ImageFolderOptions
+from predcnn.data.sources.known_files import FileReport
 
 PLACES = (".", "ILSVRC/Data/CLS-LOC", "Data/CLS-LOC")
 """Where train/ and val/ lie under the root; the last two are Kaggle's ImageNet."""

@@ -13,7 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
-from predcnn.data.files import FileReport, ImageArchive, KnownFile, altered, fetch_all, report
+from predcnn.data.sources.known_files import (
+    FileReport,
+    ImageArchive,
+    KnownFile,
+    altered,
+    fetch_all,
+    report,
+)
 
 _MAGIC = 0x0803  # unsigned bytes, three dimensions
 _HEADER = 16  # bytes

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from predcnn.data.files import (
+from predcnn.data.sources.known_files import (
     UNREADABLE,
     FileReport,
     ImageArchive,

@@ -1,0 +1,1 @@
+"""Data sets drawn on demand: Moving MNIST and its relatives."""

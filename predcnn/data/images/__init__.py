@@ -1,0 +1,1 @@
+"""Folders of classified images, and pictures to analyse networks with."""

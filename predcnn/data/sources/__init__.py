@@ -1,0 +1,1 @@
+"""Published data files: reading, verifying and fetching them."""
