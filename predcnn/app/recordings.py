@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from predcnn.data import to_float
-from predcnn.data.clips import Clip, ClipError, find_sources
-from predcnn.data.decoding import read_frames, scan
+from predcnn.data.clips.decoding import read_frames, scan
+from predcnn.data.clips.sources import Clip, ClipError, find_sources
 from predcnn.data.options import nearest
 from predcnn.data.shaping import FITS, in_range, shaped_frames
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import lightning
 import torch
 
-import predcnn.data.generated.moving_mnist
-import predcnn.data.video_folder  # noqa: F401  both register their sets
+import predcnn.data.clips.video_folder
+import predcnn.data.generated.moving_mnist  # noqa: F401  both register their sets
 from predcnn.data.loader import SequenceLoader, load_batches
 from predcnn.data.options import options_from
 from predcnn.data.sampler import SequenceSampler

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from predcnn.data.clips import ClipError
+from predcnn.data.clips.sources import ClipError
 from predcnn.data.opencv import opencv
 
 FITS = ("crop", "stretch", "cut")

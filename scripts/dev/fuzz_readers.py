@@ -24,8 +24,8 @@ import torch
 from PIL import Image
 
 import predcnn
-from predcnn.data.clips import find_sources
-from predcnn.data.decoding import scan
+from predcnn.data.clips.decoding import scan
+from predcnn.data.clips.sources import find_sources
 from predcnn.data.generated.moving_mnist import MovingMNIST
 from predcnn.data.images.pictures import read_image
 from predcnn.data.sources.cifar import read_batch, read_npz

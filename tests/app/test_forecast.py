@@ -13,8 +13,8 @@ import torch
 import predcnn
 from predcnn.app import cli
 from predcnn.app.predict import predict
-from predcnn.data.clip_index import index_clips
-from predcnn.data.decoding import read_frames
+from predcnn.data.clips.decoding import read_frames
+from predcnn.data.clips.index import index_clips
 from tests.app.test_train import command_cfg
 from tests.data.film import CARPHONE, moving_square, write_pictures, write_video
 

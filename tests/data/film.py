@@ -1,7 +1,9 @@
 """Clips for tests, written here: a square that moves one pixel a frame."""
 
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 
@@ -32,3 +34,19 @@ def write_pictures(folder: Path, frames: np.ndarray, ending: str = ".png") -> No
         done, data = cv2.imencode(ending, frame[..., ::-1] if frame.ndim == 3 else frame)
         assert done
         (folder / f"frame{t}{ending}").write_bytes(data.tobytes())
+
+
+def write_uneven_video(path: Path, frames: np.ndarray, codec: str = "libx264") -> None:
+    """B-frames, a keyframe every 17 frames, open GOPs, and frames shown for 10 to 90 ms."""
+    durations = np.random.default_rng(0).integers(10, 90, len(frames))
+    options = {"x264-params": "open-gop=1"} if codec == "libx264" else {}
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25, options=options)
+        stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], "yuv420p"
+        context = stream.codec_context
+        context.max_b_frames, context.gop_size, context.time_base = 3, 17, Fraction(1, 1000)
+        for pixels, time in zip(frames, durations.cumsum(), strict=True):
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            frame.pts, frame.time_base = int(time), context.time_base
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())

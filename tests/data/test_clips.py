@@ -1,17 +1,27 @@
 """Clips: found, scanned, decoded; what is damaged says what is wrong with it."""
 
+import dataclasses
 import shutil
+import struct
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
 
-from predcnn.data.clip_index import FILE, index_clips
-from predcnn.data.clips import ClipError, Source, find_sources
-from predcnn.data.decoding import as_clips, read_frames, scan, value_range
-from predcnn.data.gif import is_whole_gif
-from tests.data.film import CARPHONE, moving_square, write_pictures, write_video
+from predcnn.data.clips.array_files import as_clips, value_range
+from predcnn.data.clips.decoding import read_end, read_frames, scan
+from predcnn.data.clips.gif import is_complete_gif
+from predcnn.data.clips.index import FILE, index_clips
+from predcnn.data.clips.sources import ClipError, Source, find_sources
+from tests.data.film import (
+    CARPHONE,
+    moving_square,
+    write_pictures,
+    write_uneven_video,
+    write_video,
+)
 
 
 def only_clip(root: Path):
@@ -35,24 +45,62 @@ def test_a_video_is_decoded_frame_by_frame(tmp_path, ending):
         assert np.array_equal(read_frames(folder, clip, indices), found[indices])
 
 
-def test_a_seek_that_lands_elsewhere_is_noticed(tmp_path, monkeypatch):
-    write_video(tmp_path / "a.avi", moving_square(20))
-    clip, folder = only_clip(tmp_path)
-    right = read_frames(folder, clip, [5, 6])
-    wrong = cv2.VideoCapture
+def all_frames(path: Path) -> np.ndarray:
+    """Every frame of a video, decoded from its beginning without seeking, RGB."""
+    with av.open(str(path)) as container:
+        return np.stack([f.to_ndarray(format="rgb24") for f in container.decode(video=0)])
 
-    class Lying:
-        def __init__(self, *words):
-            self.inner = wrong(*words)
 
-        def set(self, what, value):
-            return self.inner.set(what, value + 3)
+@pytest.mark.parametrize("ending", [".mp4", ".mkv", ".webm", ".ts"])
+def test_any_frame_of_uneven_timing_is_the_one_of_a_decode_from_the_start(tmp_path, ending):
+    path = tmp_path / f"a{ending}"
+    write_uneven_video(path, moving_square(60, 48, 64), "libx264" if ending != ".webm" else "vp9")
+    clip, folder = only_clip(path)
+    whole = all_frames(path)
+    assert clip.frames == len(whole) == 60
+    assert len(set(np.diff(clip.times))) > 9, "the frames are evenly spaced"
+    for start in (0, 1, 16, 17, 18, 33, 50, 57):
+        indices = [start, start + 1, start + 2]
+        assert np.array_equal(read_frames(folder, clip, indices), whole[indices])
 
-        def __getattr__(self, name):
-            return getattr(self.inner, name)
 
-    monkeypatch.setattr(cv2, "VideoCapture", Lying)
-    assert np.array_equal(read_frames(folder, clip, [5, 6]), right)
+def test_a_seek_to_other_frames_is_noticed(tmp_path, monkeypatch):
+    path = tmp_path / "a.mp4"
+    write_uneven_video(path, moving_square(60, 48, 64))
+    clip, folder = only_clip(path)
+    shifted = dataclasses.replace(clip, times=(0, *clip.times[:-1]))
+    assert np.array_equal(read_frames(folder, shifted, [40, 44]), all_frames(path)[[40, 44]])
+    without = dataclasses.replace(clip, times=())
+    assert np.array_equal(read_frames(folder, without, [40, 44]), all_frames(path)[[40, 44]])
+
+
+def test_a_video_filmed_upright_is_upright(tmp_path):
+    path = tmp_path / "a.mp4"
+    write_uneven_video(path, moving_square(20, 48, 64))
+    content, one = path.read_bytes(), struct.pack(">I", 1 << 16)
+    none, end = bytes(4), struct.pack(">I", 1 << 30)
+    straight = one + none * 3 + one + none * 3 + end
+    minus = struct.pack(">i", -(1 << 16))
+    quarter = none + one + none + minus + none * 4 + end
+    at = content.index(straight, content.index(b"tkhd"))
+    whole = all_frames(path)
+    path.write_bytes(content[:at] + quarter + content[at + len(quarter) :])
+    clip, folder = only_clip(path)
+    assert (clip.height, clip.width) == (64, 48)
+    capture = cv2.VideoCapture(str(path))
+    assert capture.read()[1].shape == (64, 48, 3), "another reader turns it as well"
+    np.testing.assert_array_equal(read_frames(folder, clip, [7])[0], np.rot90(whole[7], -1))
+
+
+def test_the_end_of_a_clip_is_decoded_once(tmp_path):
+    path = tmp_path / "a.mp4"
+    write_uneven_video(path, moving_square(30, 48, 64))
+    (source,) = find_sources(path)
+    whole = all_frames(path)
+    for stop, first in ((None, 25), (12, 7), (3, 0)):
+        ((clip, at, frames),) = read_end(source, "a.mp4", 5, stop)
+        assert (clip.frames, at) == (30, first)
+        assert np.array_equal(frames, whole[first : stop or 30])
 
 
 def test_a_gif_and_carphone(tmp_path):
@@ -72,15 +120,15 @@ def test_a_torn_gif_is_no_shorter_film(tmp_path):
     path = tmp_path / "a.gif"
     write_gif(path, list(moving_square(20)), fps=10)
     content = path.read_bytes()
-    assert is_whole_gif(path)
+    assert is_complete_gif(path)
     path.write_bytes(content + b"made by a tool")
-    assert is_whole_gif(path), "what follows the trailer is no damage"
+    assert is_complete_gif(path), "what follows the trailer is no damage"
     for share in (0.5, 0.9):
         path.write_bytes(content[: int(share * len(content))])
         problem = index_clips(path).problems["a.gif"]
         assert "is truncated after" in problem or "cannot be opened" in problem
     path.write_bytes(content[:9])
-    assert not is_whole_gif(path)
+    assert not is_complete_gif(path)
 
 
 def test_pictures_come_in_the_order_of_their_numbers(tmp_path):
@@ -170,7 +218,7 @@ DAMAGED = {
     "sizes": (_variable_size, "different sizes: 12x10, 32x24"),
     "torn": (
         lambda p: (write_pictures(p, moving_square(2)), (p / "frame1.png").write_bytes(b"\x89PNG")),
-        r"frame1\.png is no picture",
+        r"frame1\.png is no image",
     ),
     "words.npy": (lambda p: np.save(p, np.array(["a"])), "no numbers"),
     "objects.npy": (lambda p: np.save(p, np.array([{}]), allow_pickle=True), "no array of numbers"),
@@ -219,7 +267,7 @@ def test_no_clip_there_says_what_a_clip_is(tmp_path):
 
 
 def test_the_index_is_kept_until_a_file_changes(tmp_path, monkeypatch):
-    from predcnn.data import clip_index
+    from predcnn.data.clips import index as clip_index
 
     write_video(tmp_path / "a.avi", moving_square(12))
     np.savez(tmp_path / "b.npz", x=np.zeros((3, 8, 8), np.uint8), y=np.ones((2, 8, 8), np.uint8))
@@ -239,7 +287,7 @@ def test_the_index_is_kept_until_a_file_changes(tmp_path, monkeypatch):
 
 
 def test_a_folder_that_cannot_be_written_is_indexed_every_time(tmp_path, monkeypatch, caplog):
-    from predcnn.data import clip_index
+    from predcnn.data.clips import index as clip_index
 
     def refuse(target):
         raise PermissionError(f"no writing to {target}")
@@ -272,5 +320,10 @@ def test_the_six_real_videos(shared, tmp_path):
         "newtonscradle.gif": (36, 200, 150),
         "realshort.mp4": (36, 320, 240),
     }
+    for clip in index.clips:
+        whole = all_frames(tmp_path / clip.name)
+        for start in (0, clip.frames // 2, clip.frames - 3):
+            indices = range(start, start + 3)
+            assert np.array_equal(read_frames(tmp_path, clip, indices), whole[list(indices)])
     cuts = {clip.name: clip.cuts for clip in index.clips if clip.cuts}
     assert cuts == {"bikes.mp4": (30, 76, 137, 187, 242)}

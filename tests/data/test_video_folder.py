@@ -85,7 +85,7 @@ def test_folders_named_after_the_splits_are_the_splits(tmp_path):
 def test_every_window_comes_equally_often(clips):
     data = folder_of(clips, train_sequences=7).split("train")
     windows = len(data._windows)
-    seen = np.concatenate([data._in_turn(epoch, np.arange(7)) for epoch in range(windows)])
+    seen = np.concatenate([data._in_rounds(epoch, np.arange(7)) for epoch in range(windows)])
     assert np.bincount(seen).tolist() == [7] * windows
     assert len(set(seen[:windows].tolist())) == windows
     assert not np.array_equal(seen[:windows], seen[windows : 2 * windows])

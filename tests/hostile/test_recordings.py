@@ -15,8 +15,8 @@ import torch
 from PIL import Image
 
 import predcnn
-from predcnn.data.clips import find_sources
-from predcnn.data.decoding import scan
+from predcnn.data.clips.decoding import scan
+from predcnn.data.clips.sources import find_sources
 from predcnn.data.images.pictures import read_image, read_pictures
 from predcnn.leaderboard.records import read
 from tests.data.film import moving_square, write_video
@@ -148,7 +148,7 @@ def test_pictures(tmp_path, content, reader):
         "training": lambda: read_image(str(path)),
         "analysis": lambda: read_pictures([path], 8),
     }
-    refused(readers[reader], r"0\.png .*(cannot be read|no picture)|cannot be read", tmp_path)
+    refused(readers[reader], r"0\.png .*(cannot be read|no image)|cannot be read", tmp_path)
 
 
 def classifier() -> dict:

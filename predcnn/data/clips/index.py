@@ -1,4 +1,4 @@
-"""What is known about every clip under a folder, kept in a file beside them."""
+"""The descriptions of all clips under a folder, kept in a file next to them."""
 
 import contextlib
 import hashlib
@@ -8,15 +8,17 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from predcnn.data.clips import Clip, ClipError, Source, find_sources
-from predcnn.data.decoding import scan
+import av
+
+from predcnn.data.clips.decoding import scan
+from predcnn.data.clips.sources import Clip, ClipError, Source, find_sources
 from predcnn.data.opencv import opencv
 from predcnn.files import digest, replacing
 
 log = logging.getLogger(__name__)
 
 FILE = ".predcnn_index.json"
-VERSION = 2  # of the rules of a scan too
+VERSION = 3  # of the rules of a scan too
 
 
 @dataclass(frozen=True)
@@ -27,27 +29,29 @@ class ClipIndex:
         folder: where the paths of the clips start.
         clips: usable clips, by path.
         sha256: checksum of every source, of a folder that of its files.
+        sizes: bytes of every source.
         problems: source -> why it is left out.
     """
 
     folder: Path
     clips: tuple[Clip, ...]
     sha256: Mapping[str, str] = field(default_factory=dict)
+    sizes: Mapping[str, int] = field(default_factory=dict)
     problems: Mapping[str, str] = field(default_factory=dict)
 
 
 def index_clips(root: Path) -> ClipIndex:
-    """Scan what is new or changed under ``root``, remember the rest; writes ``FILE`` beside it.
+    """Scan new and changed clips under ``root``; the others come from ``FILE``, which is updated.
 
-    A source counts as unchanged while the sizes and times of its files are. A folder that cannot
-    be written costs a scan every time, and says so.
+    A source counts as unchanged while the sizes and times of its files are. Without permission to
+    write the folder every call scans, with a warning.
 
     Raises:
         FileNotFoundError, ValueError: see `predcnn.data.clips.find_sources`.
     """
     folder = root if root.is_dir() else root.parent
     place = folder / FILE
-    versions = [VERSION, opencv().__version__]
+    versions = [VERSION, opencv().__version__, list(av.library_versions["libavcodec"])]
     known = _remembered(place, versions)
     sources = {s.path.relative_to(folder).as_posix(): s for s in find_sources(root)}
     entries = {}
@@ -62,6 +66,7 @@ def index_clips(root: Path) -> ClipIndex:
         folder,
         tuple(_clip(facts) for entry in entries.values() for facts in entry["clips"]),
         {name: entry["sha256"] for name, entry in entries.items()},
+        {name: sum(size for _, size, _ in entry["stamp"]) for name, entry in entries.items()},
         {name: entry["problem"] for name, entry in entries.items() if entry["problem"]},
     )
 
@@ -78,27 +83,26 @@ def _entry(source: Source, name: str, stamp: list) -> dict:
 
 
 def _stamp(source: Source) -> list:
-    """Name, size and time of every file."""
+    """Return name, size and time of every file."""
     found = [(path.name, path.stat()) for path in source.files()]
     return [[name, facts.st_size, facts.st_mtime_ns] for name, facts in found]
 
 
 def _sha256(source: Source) -> str:
     files = source.files()
-    if source.kind != "pictures":
+    if source.kind != "images":
         return digest(files[0])
     joint = "".join(f"{path.name} {digest(path)}\n" for path in files)
     return hashlib.sha256(joint.encode(errors="surrogateescape")).hexdigest()
 
 
 def _clip(facts: dict) -> Clip:
-    item = facts["item"] and tuple(facts["item"])
-    return Clip(**{**facts, "cuts": tuple(facts["cuts"]), "checks": tuple(facts["checks"]),
-                   "item": item})  # fmt: skip
+    lists = {key: tuple(value) for key, value in facts.items() if isinstance(value, list)}
+    return Clip(**{**facts, **lists})
 
 
 def _remembered(place: Path, versions: list) -> dict[str, dict]:
-    """Entries of an index of these versions; none where it is missing, damaged or of others."""
+    """Return the entries of an index of these versions, none if it is missing or damaged."""
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
         content = json.loads(place.read_text(encoding="utf-8"))
         if content["versions"] == versions and isinstance(content["sources"], dict):
@@ -111,4 +115,4 @@ def _remember(place: Path, content: dict) -> None:
         with replacing(place) as temporary:
             temporary.write_text(json.dumps(content), encoding="utf-8")
     except OSError as error:
-        log.warning("the index of the clips is made anew every time: %s", error)
+        log.warning("the index of the clips cannot be kept and is made anew every time: %s", error)

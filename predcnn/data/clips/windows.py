@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from predcnn.data.clip_index import ClipIndex
-from predcnn.data.clips import Clip
-from predcnn.data.decoding import read_frames
+from predcnn.data.clips.decoding import READER, read_frames
+from predcnn.data.clips.index import ClipIndex
+from predcnn.data.clips.sources import Clip
 from predcnn.data.draws import permutation, stream_key
 from predcnn.data.sequences import SequenceDataset
 from predcnn.data.shaping import in_range, shaped_frames
 
 if TYPE_CHECKING:
-    from predcnn.data.video_options import VideoFolderOptions
+    from predcnn.data.clips.video_options import VideoFolderOptions
 
 
 @dataclass(frozen=True)
@@ -34,15 +34,15 @@ class Segment:
 class WindowSequences(SequenceDataset):
     """One split of a folder of clips, (B, T, C, H, W), uint8 or float32 in [0, 1].
 
-    Training goes through all its windows in a new order each time round, however many make an
-    epoch; validation and test have the same ones every time.
+    Training draws all windows in a new order in every round, however many make an epoch;
+    validation and test always have the same windows.
 
     Args:
         options: the task.
         split: "train", "val" or "test".
         segments: where windows may lie.
         index: of the clips.
-        source: where the pictures come from, in words.
+        source: where the frames come from, for tables.
 
     Raises:
         ValueError: no window in this split.
@@ -91,12 +91,12 @@ class WindowSequences(SequenceDataset):
     def batch(self, epoch: int, indices: Sequence[int]) -> Tensor:
         """See :meth:`SequenceDataset.batch`."""
         indices = self._checked(indices)
-        windows = indices if self.finite else self._in_turn(epoch, indices)
+        windows = indices if self.finite else self._in_rounds(epoch, indices)
         frames = np.stack([self._window(*self._windows[w]) for w in windows])
         return torch.from_numpy(np.ascontiguousarray(frames))
 
-    def _in_turn(self, epoch: int, indices: np.ndarray) -> np.ndarray:
-        """Windows of an epoch: the stream is all windows in a new order, round after round."""
+    def _in_rounds(self, epoch: int, indices: np.ndarray) -> np.ndarray:
+        """Return the windows of an epoch; every round has all of them in a new order."""
         count = len(self._windows)
         positions = int(epoch) * self._length + indices
         rounds = {
@@ -109,9 +109,9 @@ class WindowSequences(SequenceDataset):
         options = self._options
         times = range(start, start + options.span, options.frame_step)
         missing = [t for t in times if (clip, t) not in self._cache]
-        fresh = dict(zip(missing, self._decoded(clip, missing), strict=True)) if missing else {}
-        frames = [fresh[t] if t in fresh else self._cache[clip, t] for t in times]
-        self._keep(clip, fresh, times)
+        new = dict(zip(missing, self._decoded(clip, missing), strict=True)) if missing else {}
+        frames = [new[t] if t in new else self._cache[clip, t] for t in times]
+        self._keep(clip, new, times)
         return np.stack(frames)
 
     def _decoded(self, clip: int, times: list[int]) -> list[np.ndarray]:
@@ -121,10 +121,10 @@ class WindowSequences(SequenceDataset):
         size = (options.height, options.width)
         return list(shaped_frames(frames, options.channels, size, options.fit))
 
-    def _keep(self, clip: int, fresh: dict[int, np.ndarray], times: Sequence[int]) -> None:
-        """Remember decoded frames, forget those that were not used for longest."""
+    def _keep(self, clip: int, new: dict[int, np.ndarray], times: Sequence[int]) -> None:
+        """Cache decoded frames and drop the least recently used ones."""
         cache = self._cache
-        cache.update({(clip, t): frame for t, frame in fresh.items()})
+        cache.update({(clip, t): frame for t, frame in new.items()})
         for t in times:
             cache.move_to_end((clip, t))
         size = next(iter(cache.values())).nbytes
@@ -144,17 +144,18 @@ class WindowSequences(SequenceDataset):
             "length": self._length,
             "frames": (options.frames_in, options.frames_out, options.frame_step, options.stride),
             "shape": (options.channels, options.height, options.width, options.fit, options.cuts),
+            "reader": READER,
             "clips": [
-                (s.clip.name, index.sha256[s.clip.source], s.start, s.stop) for s in segments
+                (s.clip.name, index.sizes[file], index.sha256[file], s.start, s.stop)
+                for s in segments
+                for file in [s.clip.source]
             ],
-            # a change of the rules, or of a library they lean on, shows in the frames themselves
-            "first": hashlib.sha256(self.batch(0, [0]).numpy()).hexdigest(),
         }
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
 def _starts(segment: Segment, options: "VideoFolderOptions") -> list[int]:
-    """Where windows begin: every ``stride`` frames, with no cut inside where they are skipped."""
+    """Return where windows begin: every ``stride`` frames, without cuts if those are skipped."""
     span = options.span
     starts = range(segment.start, segment.stop - span + 1, options.stride)
     if options.cuts == "keep":

@@ -1,4 +1,4 @@
-"""What can be chosen about a folder of clips."""
+"""Options of a folder of clips."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ class VideoFolderOptions:
     """Options of a folder of clips.
 
     Args:
-        root: a folder of videos, folders of pictures and arrays, mixed at will; or one such clip.
+        root: a folder of videos, folders of images and arrays, mixed at will; or one such clip.
         protocol: "by_clip" (a clip is in one split only; folders named train, val and test are
             the splits) or "by_time" (every clip's end tests, what lies before validates, its
             beginning trains; no frame is in two splits).
@@ -30,8 +30,8 @@ class VideoFolderOptions:
         channels: 3: RGB, 1: grey, others as an array has them.
         fit: how a frame becomes height x width, see `predcnn.data.shaping.FITS`.
         cuts: "keep" or "skip" windows with a change of scene in them.
-        strict: unusable clips are an error; otherwise they are named and left out.
-        train_sequences: windows per epoch, every one in turn; None: all of them.
+        strict: unusable clips are an error; otherwise they are reported and left out.
+        train_sequences: windows per epoch, drawn evenly; None: all of them.
         val_sequences: at most this many, evenly spread; None: all.
         test_sequences: likewise.
         cache_mb: memory for decoded frames, per process.

@@ -1,4 +1,4 @@
-"""Whether a GIF is whole: decoders take a torn one for a shorter film."""
+"""A check that a GIF is complete: decoders take a truncated one for a shorter video."""
 
 from pathlib import Path
 
@@ -7,8 +7,8 @@ FRAME = 10  # a frame's separator, place, size and flags
 EXTENSION = 2  # separator and label
 
 
-def is_whole_gif(path: Path) -> bool:
-    """Whether the blocks of a GIF lead to its trailer (GIF89a, sections 15 to 27)."""
+def is_complete_gif(path: Path) -> bool:
+    """Return whether the blocks of a GIF lead to its trailer (GIF89a, sections 15 to 27)."""
     data = path.read_bytes()
     at = HEADER + _colours(data, HEADER - 3)
     while data[at : at + 1] in (b"!", b","):

@@ -1,4 +1,4 @@
-"""Clips as they lie on disk: which files and folders are clips, and what is known about each."""
+"""Files and folders that hold clips, and the description of one clip."""
 
 import os
 import re
@@ -10,7 +10,7 @@ VIDEOS = frozenset(
     {".avi", ".flv", ".gif", ".m4v", ".mkv", ".mov", ".mp4"}
     | {".mpeg", ".mpg", ".ogv", ".ts", ".webm", ".wmv"}
 )
-PICTURES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+IMAGES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 ARRAYS = frozenset({".npy", ".npz"})
 
 
@@ -20,19 +20,19 @@ class ClipError(ValueError):
 
 @dataclass(frozen=True)
 class Source:
-    """A video file, a folder of pictures, or a file of arrays.
+    """A video file, a folder of images, or an array file.
 
     Args:
         path: where it is.
-        kind: "video", "pictures" or "array".
+        kind: "video", "images" or "array".
     """
 
     path: Path
     kind: str
 
     def files(self) -> list[Path]:
-        """The files that make it up, in the order of their frames."""
-        return picture_files(self.path) if self.kind == "pictures" else [self.path]
+        """Return its files in the order of their frames."""
+        return image_files(self.path) if self.kind == "images" else [self.path]
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,13 @@ class Clip:
         frames: how many there are.
         height: of the frames, in pixels.
         width: of the frames, in pixels.
-        channels: 3 (RGB) of videos and pictures, any number of arrays.
+        channels: 3 (RGB) of videos and images, any number of arrays.
         white: the value that means 1: 255 for bytes, 65535 for 16 bits, 1 for the unit range.
         number: the type of the stored numbers, as numpy calls it.
         cuts: frames that begin a new scene.
-        checks: CRC-32 of each decoded frame of a video: tells whether a seek landed right.
-        fps: frames per second that a video says it has.
+        fps: frames per second that a video says it has, on average.
+        times: when each frame of a video is shown, in units of its stream; none if not known.
+        checks: CRC-32 of each frame of a video, to verify frames read after a seek.
         item: of arrays, the name in the .npz ("" of an .npy) and the row, or None for all.
     """
 
@@ -65,8 +66,9 @@ class Clip:
     white: float
     number: str
     cuts: tuple[int, ...] = ()
-    checks: tuple[int, ...] = ()
     fps: float | None = None
+    times: tuple[int, ...] = ()
+    checks: tuple[int, ...] = ()
     item: tuple[str, int | None] | None = None
 
     @property
@@ -76,9 +78,9 @@ class Clip:
 
 
 def find_sources(root: Path) -> list[Source]:
-    """Everything under ``root`` that may be a clip, by path; ``root`` may be a clip itself.
+    """Find everything under ``root`` that may be a clip, by path; ``root`` may be one itself.
 
-    Hidden files and folders are passed over, and files with other endings.
+    Hidden files and folders are skipped, and files with other endings.
 
     Raises:
         FileNotFoundError: no such file or folder.
@@ -100,31 +102,31 @@ def find_sources(root: Path) -> list[Source]:
             continue
         seen.add(real)
         kinds = {name: _kind(here / name) for name in sorted(files) if not name.startswith(".")}
-        if "pictures" in kinds.values():
-            found.append(Source(here, "pictures"))
+        if "images" in kinds.values():
+            found.append(Source(here, "images"))
         found += [Source(here / n, kind) for n, kind in kinds.items() if kind in ("video", "array")]
     if not found:
         raise ValueError(f"no clip under {root}; {accepted_endings()}")
     return sorted(found, key=lambda source: str(source.path))
 
 
-def picture_files(folder: Path) -> list[Path]:
-    """The pictures of a folder, frame 2 before frame 10."""
+def image_files(folder: Path) -> list[Path]:
+    """Return the images of a folder, frame 2 before frame 10."""
     files = (path for path in folder.iterdir() if not path.name.startswith("."))
-    return sorted((path for path in files if _kind(path) == "pictures"), key=_natural)
+    return sorted((path for path in files if _kind(path) == "images"), key=_natural)
 
 
 def accepted_endings() -> str:
-    """What a clip may be, for error messages."""
+    """Return what a clip may be, for error messages."""
     return (
-        f"a clip is a video ({_listed(VIDEOS)}), a folder of pictures ({_listed(PICTURES)}) or an "
+        f"a clip is a video ({_listed(VIDEOS)}), a folder of images ({_listed(IMAGES)}) or an "
         f"array ({_listed(ARRAYS)})"
     )
 
 
 def _kind(path: Path) -> str | None:
     ending = path.suffix.lower()
-    kinds = {"video": VIDEOS, "pictures": PICTURES, "array": ARRAYS}
+    kinds = {"video": VIDEOS, "images": IMAGES, "array": ARRAYS}
     return next((kind for kind, endings in kinds.items() if ending in endings), None)
 
 

@@ -5,16 +5,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-from predcnn.data.clip_index import ClipIndex, index_clips
-from predcnn.data.clips import Clip, ClipError, picture_files
+from predcnn.data.clips.index import ClipIndex, index_clips
+from predcnn.data.clips.sources import Clip, ClipError
+from predcnn.data.clips.video_options import VideoFolderOptions
+from predcnn.data.clips.windows import Segment, WindowSequences
 from predcnn.data.draws import permutation, stream_key
 from predcnn.data.options import nearest
 from predcnn.data.sequences import SETS
 from predcnn.data.shaping import check_channels, check_cut
-from predcnn.data.sources.known_files import FileReport, report
+from predcnn.data.sources.known_files import FileReport
 from predcnn.data.splits import SPLITS
-from predcnn.data.video_options import VideoFolderOptions
-from predcnn.data.windows import Segment, WindowSequences
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class VideoFolder:
 
     @property
     def facts(self) -> dict[str, str]:
-        """What the table at the start of a run says beside what every data set has."""
+        """Return rows for the table at the start of a run, label -> text."""
         _, problems = self._found
         whites = sorted({clip.white for clip in self.clips})
         left_out = f"; left out: {_listed(problems, shown=2)}" if problems else ""
@@ -96,23 +96,18 @@ class VideoFolder:
         }
 
     def prepare(self) -> list[FileReport]:
-        """Index every file and say what it holds, or why it is left out."""
+        """Index every file and report what it holds, or why it is left out."""
         index, problems = self._found
         reports = []
-        for name in index.sha256:
+        for name, sha256 in index.sha256.items():
             clips = [clip for clip in index.clips if clip.source == name]
-            words = [_described(clip, problems) for clip in clips] or [
+            found = [_described(clip, problems) for clip in clips] or [
                 f"left out: {problems[name]}"
             ]
-            words = list(dict.fromkeys(words))  # the rows of an array are often alike
-            more = [f"and {len(words) - 3} more"] if len(words) > 3 else []
-            path = index.folder / name
-            text = "; ".join([*words[:3], *more])
-            if path.is_dir():
-                size = sum(file.stat().st_size for file in picture_files(path))
-                reports.append(FileReport(path, "present", text, index.sha256[name], size))
-            else:
-                reports.append(report(path, "present", text))
+            found = list(dict.fromkeys(found))  # the rows of an array are often alike
+            more = [f"and {len(found) - 3} more"] if len(found) > 3 else []
+            path, text = index.folder / name, "; ".join([*found[:3], *more])
+            reports.append(FileReport(path, "present", text, sha256, index.sizes[name]))
         return reports
 
     def split(self, name: str) -> WindowSequences:
@@ -193,6 +188,6 @@ def _described(clip: Clip, problems: dict[str, str]) -> str:
 
 
 def _listed(problems: dict[str, str], shown: int = 5) -> str:
-    words = [f"{name} {reason}" for name, reason in problems.items()]
-    more = [f"and {len(words) - shown} more"] if len(words) > shown else []
-    return "; ".join([*words[:shown], *more])
+    reasons = [f"{name} {reason}" for name, reason in problems.items()]
+    more = [f"and {len(reasons) - shown} more"] if len(reasons) > shown else []
+    return "; ".join([*reasons[:shown], *more])

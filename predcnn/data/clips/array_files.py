@@ -1,0 +1,113 @@
+"""Arrays of frames in .npy and .npz files."""
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from predcnn.data.clips.scenes import Survey
+from predcnn.data.clips.sources import Clip, ClipError
+from predcnn.data.sources.known_files import UNREADABLE
+
+CHUNK = 64 << 16  # numbers of an array looked at together
+
+
+def scan_array(path: Path, name: str) -> list[Clip]:
+    """Describe every clip in the arrays of a file."""
+    clips = []
+    for key, array in _arrays(path).items():
+        rows = as_clips(array)
+        if 0 in rows.shape:
+            raise ClipError(f"holds no frames: shape {array.shape}")
+        white = value_range(array)
+        label = f"{name}:{key}" if key else name
+        single = array.ndim < 5
+        for i, frames in enumerate(rows):
+            survey = Survey()
+            for frame in frames:
+                survey.add(frame)
+            own = label if single else f"{label}[{i}]"
+            item = (key, None if single else i)
+            clips.append(Clip(own, name, "array", **survey.clip_facts(white), item=item))
+    return clips
+
+
+def read_array(path: Path, clip: Clip, indices: Sequence[int]) -> np.ndarray:
+    """Frames at ``indices`` as they are stored, (n, H, W, C)."""
+    key, row = clip.item
+    arrays = _arrays(path)
+    if key not in arrays:
+        raise ClipError(f"there is no array {key!r} any more")
+    rows = as_clips(arrays[key])
+    if rows.shape[1:] != (clip.frames, clip.height, clip.width, clip.channels):
+        raise ClipError(f"it has another shape, {arrays[key].shape}")
+    return np.ascontiguousarray(rows[row or 0, indices])
+
+
+def as_clips(array: np.ndarray) -> np.ndarray:
+    """Arrange an array of frames as (N, T, H, W, C), a view.
+
+    Accepted: (N, T, C, H, W), (N, T, H, W, C), (T, H, W, C), (T, C, H, W), (T, H, W). Channels are
+    last where the last axis has 1 or 3 entries and the axis they stand on otherwise has not.
+    """
+    if array.dtype.kind not in "uif":
+        raise ClipError(f"holds {array.dtype}, no numbers")
+    if array.ndim not in (3, 4, 5):
+        raise ClipError(
+            f"has shape {array.shape}; accepted: (N, T, C, H, W), (T, H, W, C), (T, H, W)"
+        )
+    if array.ndim == 3:
+        return array[None, ..., None]
+    rows = array if array.ndim == 5 else array[None]
+    last, first = rows.shape[4] in (1, 3), rows.shape[2] in (1, 3)
+    channels_first = first or (array.ndim == 5 and not last)
+    if array.ndim == 4 and not (last or first):
+        raise ClipError(
+            f"has shape {array.shape}: no axis of 1 or 3 channels in (T, H, W, C) or (T, C, H, W); "
+            "frames of more channels are stored as (N, T, C, H, W)"
+        )
+    return np.moveaxis(rows, 2, 4) if channels_first and not (last and array.ndim == 4) else rows
+
+
+def value_range(array: np.ndarray) -> float:
+    """Return the value that means 1 by type and largest value: 1, 255 or 65535.
+
+    Raises:
+        ClipError: NaN, Inf, negative values or values above 255 (whole numbers: 65535).
+    """
+    flat = array.reshape(-1) if array.flags.c_contiguous else np.ascontiguousarray(array).ravel()
+    parts = [flat[i : i + CHUNK] for i in range(0, flat.size, CHUNK)]
+    low, high = (
+        float(function([function(part) for part in parts])) for function in (np.min, np.max)
+    )
+    if not np.isfinite([low, high]).all():
+        raise ClipError("holds NaN or Inf")
+    whole = array.dtype.kind in "ui"
+    most = 65535 if whole else 255
+    if low < 0 or high > most:
+        raise ClipError(
+            f"has values from {low:.4g} to {high:.4g}: frames lie in 0..1, in 0..255, or as whole "
+            "numbers in 0..65535; scale them before"
+        )
+    if high <= 1:
+        return 1.0
+    return 255.0 if high <= 255 and array.dtype != np.uint16 else 65535.0
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    """Return the arrays of a file by name, "" for that of an .npy."""
+    return _loaded(path, path.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=4)  # an .npz is unpacked as a whole: not again for every batch
+def _loaded(path: Path, _changed: int) -> dict[str, np.ndarray]:
+    """Read an .npz; map an .npy."""
+    try:
+        content = np.load(path, mmap_mode="r", allow_pickle=False)
+        if isinstance(content, np.ndarray):
+            return {"": content}
+        with content:
+            return {key: np.asarray(content[key]) for key in content.files}
+    except UNREADABLE as error:
+        raise ClipError(f"is damaged, truncated or no array of numbers: {error}") from error

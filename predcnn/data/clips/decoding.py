@@ -1,0 +1,98 @@
+"""Frames out of clips: scanned once, then read by index.
+
+A scan decodes every frame, so that damage shows then and not in the middle of a training.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from predcnn.data.clips.array_files import read_array, scan_array
+from predcnn.data.clips.frame_folders import read_folder, scan_folder
+from predcnn.data.clips.scenes import Survey
+from predcnn.data.clips.sources import Clip, ClipError, Source
+from predcnn.data.clips.videos import read_video, scan_video
+from predcnn.data.opencv import opencv
+
+READER = "PyAV 1"
+"""Names the decoder and its rules in fingerprints; a change of pixels changes it."""
+
+_READS = {"video": read_video, "images": read_folder, "array": read_array}
+
+
+def scan(source: Source, name: str) -> list[Clip]:
+    """Decode every frame of a source once and describe its clips.
+
+    Args:
+        source: from `predcnn.data.clips.sources.find_sources`.
+        name: its path from the root, for `Clip.source`.
+
+    Raises:
+        ClipError: unreadable, truncated, without frames, or of frames that do not fit together.
+    """
+    return _scan(source, name, Survey())
+
+
+def read_frames(root: Path, clip: Clip, indices: Sequence[int]) -> np.ndarray:
+    """Read frames of a clip as they are stored, (n, H, W, C); colours are RGB.
+
+    Args:
+        root: the folder that ``clip.source`` starts from.
+        clip: from `scan`.
+        indices: which frames, ascending.
+
+    Raises:
+        ClipError: the file changed or vanished since it was scanned.
+    """
+    try:
+        return _READS[clip.kind](root / clip.source, clip, list(indices))
+    except (ClipError, OSError, opencv().error) as error:
+        raise ClipError(f"{clip.name} cannot be read as when it was indexed: {error}") from error
+
+
+def read_end(
+    source: Source, name: str, length: int, stop: int | None = None
+) -> list[tuple[Clip, int, np.ndarray]]:
+    """Scan a source and keep the last frames of its clips: each frame is decoded once.
+
+    Args:
+        source: see `scan`.
+        name: see `scan`.
+        length: how many frames at most.
+        stop: the frame after the last one to keep; None: the end of the clip.
+
+    Returns:
+        Every clip, the index of the first kept frame, and the kept frames (n, H, W, C).
+
+    Raises:
+        ClipError: see `scan`.
+    """
+    kept: deque[np.ndarray] = deque(maxlen=length)
+    seen = 0
+
+    def keep(frame: np.ndarray) -> None:
+        nonlocal seen
+        if stop is None or seen < stop:
+            kept.append(frame)
+        seen += 1
+
+    clips = _scan(source, name, Survey(keep))
+    found = []
+    for clip in clips:
+        end = clip.frames if stop is None else min(stop, clip.frames)
+        first = max(0, end - length)
+        frames = np.stack(kept) if kept else read_array(source.path, clip, range(first, end))
+        found.append((clip, first, frames))
+    return found
+
+
+def _scan(source: Source, name: str, survey: Survey) -> list[Clip]:
+    try:
+        if source.kind == "array":
+            return scan_array(source.path, name)
+        scanner = {"video": scan_video, "images": scan_folder}[source.kind]
+        return scanner(source.path, name, survey)
+    except (OSError, MemoryError, opencv().error) as error:
+        raise ClipError(f"cannot be read: {error}") from error

@@ -1,0 +1,130 @@
+"""Video files and GIFs, decoded by PyAV: frames are found by their presentation time."""
+
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+
+from predcnn.data.clips.gif import is_complete_gif
+from predcnn.data.clips.scenes import Survey
+from predcnn.data.clips.sources import Clip, ClipError
+
+LOST_SHARE = 0.02  # containers estimate their length: missing more than this is damage
+LOST_LEAST = 2  # frames, likewise
+
+
+def scan_video(path: Path, name: str, survey: Survey) -> list[Clip]:
+    """Decode every frame of a video and describe it as a clip."""
+    times, checks, damaged = [], [], 0
+    with _opened(path) as (container, stream):
+        stream.thread_type = "AUTO"
+        for frame in _decoded(container, stream):
+            if frame is None:
+                damaged += 1
+            else:
+                times.append(frame.pts)
+                pixels = _rgb(frame)
+                checks.append(zlib.crc32(pixels))
+                survey.add(pixels)
+        if None in times or any(later <= earlier for earlier, later in pairwise(times)):
+            times = [None] * len(times)  # this container does not say when its frames are shown
+        lost = max(damaged, _lost(container, stream, times))
+        fps = float(stream.average_rate or 0)
+    if not times:
+        raise ClipError("no frame of it can be decoded")
+    if lost > max(LOST_LEAST, LOST_SHARE * len(times)):
+        raise ClipError(f"is truncated: {len(times)} of {len(times) + lost} frames can be decoded")
+    if path.suffix.lower() == ".gif" and not is_complete_gif(path):
+        raise ClipError(f"is truncated after {len(times)} frames: a complete GIF ends in a trailer")
+    facts = survey.clip_facts(white=255.0)
+    fps, times = fps if 0 < fps <= 1000 else None, () if None in times else tuple(times)
+    return [Clip(name, name, "video", **facts, fps=fps, times=times, checks=tuple(checks))]
+
+
+def read_video(path: Path, clip: Clip, indices: Sequence[int]) -> np.ndarray:
+    """Frames at ascending ``indices``, RGB uint8 (n, H, W, 3).
+
+    Decoding starts at the keyframe before the first one. It starts at the beginning of the file
+    where the container has no times, or a seek does not lead to the frames of the scan: some
+    files decode otherwise from their middle.
+    """
+    frames = _frames_at(path, [clip.times[i] for i in indices]) if clip.times else []
+    if [zlib.crc32(frame) for frame in frames] != [clip.checks[i] for i in indices]:
+        frames = _frames_numbered(path, indices)
+    if len(frames) < len(indices):
+        raise ClipError(f"frame {indices[len(frames)]} of {clip.frames} cannot be decoded")
+    return np.stack(frames)
+
+
+def _frames_at(path: Path, times: Sequence[int]) -> list[np.ndarray]:
+    wanted, found = set(times), []
+    with _opened(path) as (container, stream):
+        container.seek(times[0], stream=stream)
+        for frame in _decoded(container, stream):
+            if frame is not None and frame.pts in wanted:
+                found.append(_rgb(frame))
+            if frame is not None and frame.pts >= times[-1]:
+                break
+    return found
+
+
+def _frames_numbered(path: Path, indices: Sequence[int]) -> list[np.ndarray]:
+    wanted, found = set(indices), []
+    with _opened(path) as (container, stream):
+        frames = (frame for frame in _decoded(container, stream) if frame is not None)
+        for i, frame in enumerate(frames):
+            if i in wanted:
+                found.append(_rgb(frame))
+            if i >= indices[-1]:
+                break
+    return found
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
+    try:
+        with av.open(str(path.absolute())) as container:
+            stream = next(iter(container.streams.video), None)
+            if stream is None or stream.codec_context is None:
+                raise ClipError("cannot be opened: it holds no video of a known codec")
+            yield container, stream
+    except av.FFmpegError as error:
+        raise ClipError(f"cannot be opened, it is damaged or truncated: {error}") from error
+
+
+def _decoded(
+    container: av.container.InputContainer, stream: av.VideoStream
+) -> Iterator[av.VideoFrame | None]:
+    """Frames in the order they are shown; None for data that the decoder refuses."""
+    for packet in container.demux(stream):
+        try:
+            frames = packet.decode()
+        except av.InvalidDataError:
+            frames = [None]
+        yield from frames
+
+
+def _lost(
+    container: av.container.InputContainer, stream: av.VideoStream, times: Sequence[int | None]
+) -> int:
+    """Number of frames that the container announces beyond those at ``times``, estimated.
+
+    Without a count of frames its duration tells, unless a longer sound may have set it.
+    """
+    if stream.frames:
+        return stream.frames - len(times)
+    if not container.duration or len(container.streams) > 1 or None in times[:1] or len(times) < 2:
+        return 0
+    step = (times[-1] - times[0]) / (len(times) - 1)
+    duration = container.duration / av.time_base / float(stream.time_base)
+    return round((duration - (times[-1] - times[0])) / step) - 1
+
+
+def _rgb(frame: av.VideoFrame) -> np.ndarray:
+    """(H, W, 3) uint8, upright: phones store the turn beside the pixels."""
+    pixels = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
+    return np.ascontiguousarray(pixels)
