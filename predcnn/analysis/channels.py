@@ -5,11 +5,16 @@ Dropout in Image Super-Resolution", CVPR 2022, https://arxiv.org/abs/2112.12089,
 public, and of the channel energy ranks in the MogaNet paper; equality with either is not claimed.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+import torch
 from torch import Tensor
 
+from predcnn.analysis.kind import Inputs, Kind
 from predcnn.analysis.subject import Subject, maps_and_gradients
+from predcnn.visual import plot_lines
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,7 @@ def channel_profile(subject: Subject, x: Tensor, target: Tensor) -> ChannelProfi
 
     Args:
         subject: the network.
-        x: entered films (B, T, C, H, W).
+        x: entered clips (B, T, C, H, W).
         target: as `Subject.target` gives it.
     """
     maps, gradients = maps_and_gradients(subject, subject.channel_layer, x, target)
@@ -49,3 +54,48 @@ def ranked_shares(values: Tensor) -> Tensor:
 def effective_channels(values: Tensor) -> Tensor:
     """(Σ v)² / Σ v²: C where all channels are alike, 1 where one has everything; (..., C)."""
     return values.sum(-1).square() / values.square().sum(-1).clamp(min=1e-30)
+
+
+@dataclass(frozen=True)
+class Channels(Kind):
+    """Channels by rank: their energy, and their saliency for every output."""
+
+    name = "channels"
+    definition = (
+        "our own: energy mean A², saliency mean |A ∂score/∂A| of a layer's channels; effective "
+        "number (Σv)²/Σv²; score as for gradcam"
+    )
+
+    def measure(self, subject: Subject, inputs: Inputs) -> ChannelProfile:
+        return channel_profile(subject, *inputs.for_subject(subject))
+
+    def numbers(self, subject: Subject, found: ChannelProfile) -> dict[str, object]:
+        saliency = effective_channels(found.saliency).tolist()
+        return {
+            "layer": subject.channel_layer,
+            "channels": len(found.energy),
+            "effective_energy": effective_channels(found.energy).item(),
+            "effective_saliency": dict(zip(subject.outputs, saliency, strict=True)),
+            "energy_shares": ranked_shares(found.energy).tolist(),
+        }
+
+    def draw(
+        self, folder: Path, inputs: Inputs, results: Mapping[Subject, ChannelProfile]
+    ) -> list[str]:
+        diagrams = {
+            "energy": {subject.name: _ranked(found.energy) for subject, found in results.items()}
+        }
+        for i, output in enumerate(next(iter(results)).outputs):
+            title = f"saliency, lead time {output}" if inputs.future is not None else "saliency"
+            diagrams[title] = {s.name: _ranked(found.saliency[i]) for s, found in results.items()}
+        labels = {"x_label": "rank / channels", "y_label": "in units of the mean"}
+        plot_lines(folder / self.file(), diagrams, **labels, logarithmic=True)
+        return [self.file()]
+
+
+def _ranked(values: Tensor) -> tuple[list[float], list[float]]:
+    """Ranks in (0, 1] and positive values, largest first."""
+    count, shares = len(values), ranked_shares(values)
+    kept = shares > 0
+    rank = (torch.arange(count) + 1) / count
+    return rank[kept.cpu()].tolist(), (shares[kept] * count).tolist()

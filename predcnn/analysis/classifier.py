@@ -44,9 +44,9 @@ class ClassifierSubject:
         self.seen_layer = layer or _before_the_class_token(net, self.last_stage)
         self.channel_layer = self.seen_layer
 
-    def enter(self, films: Tensor) -> Tensor:
-        shift, scale = (films.new_tensor(v)[:, None, None] for v in (self.mean, self.std))
-        return (films - shift) / scale
+    def enter(self, clips: Tensor) -> Tensor:
+        shift, scale = (clips.new_tensor(v)[:, None, None] for v in (self.mean, self.std))
+        return (clips - shift) / scale
 
     def logits(self, x: Tensor) -> Tensor:
         """(B, 1, C, H, W) -> (B, classes)."""

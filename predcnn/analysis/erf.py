@@ -6,12 +6,16 @@ NeurIPS 2016; the measurement and the table of areas as in Ding et al., "Scaling
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from predcnn.analysis.kind import Inputs, Kind, array
 from predcnn.analysis.subject import Subject
+from predcnn.visual import Panel, plot_lines, plot_panels
 
 THRESHOLDS = (0.2, 0.3, 0.5, 0.99)
 
@@ -25,15 +29,15 @@ def effective_receptive_field(
 
     Args:
         subject: the network.
-        x: entered films (N, T, C, H, W), one backward pass per film and output.
+        x: entered clips (N, T, C, H, W), one backward pass per clip and output.
         pixel: (row, column) on the response's map; None: the centre, (h // 2, w // 2).
 
     Raises:
         ValueError: a pixel outside, or an output that does not depend on the input.
     """
     total = x.new_zeros(len(subject.outputs), x.shape[1], *x.shape[-2:])
-    for film in x:
-        entered = film[None].detach().requires_grad_()
+    for clip in x:
+        entered = clip[None].detach().requires_grad_()
         with torch.enable_grad():
             response = subject.response(entered)
             row, column = _inside(pixel, response.shape[-2:])
@@ -112,3 +116,69 @@ def spread(field: Tensor, pixel: Sequence[int] | None = None) -> float:
     columns = torch.arange(width, device=field.device)[None] - column
     mean = ((rows**2 + columns**2) * field.double()).sum() / field.double().sum()
     return math.sqrt(mean.item())
+
+
+@dataclass(frozen=True)
+class ERF(Kind):
+    """Receptive fields: one map per output, its areas, its share per past frame.
+
+    Args:
+        pixel: (row, column), see `effective_receptive_field`.
+    """
+
+    name = "erf"
+    definition = (
+        "mean over inputs of |gradient| (image networks: its positive part) of one pixel of the "
+        "output map, summed over channels; area: share of the image of the smallest centred "
+        "square that exceeds a share of log10(1 + x) (area_plain: of x)"
+    )
+    pixel: Sequence[int] | None = None
+
+    def measure(self, subject: Subject, inputs: Inputs) -> Tensor:
+        return effective_receptive_field(subject, subject.enter(inputs.clips), self.pixel).cpu()
+
+    def numbers(self, subject: Subject, field: Tensor) -> dict[str, object]:
+        rows = {}
+        for name, frames, shares in zip(subject.outputs, field, frame_shares(field), strict=True):
+            plane = frames.sum(0)
+            areas = {"area": log_contribution(plane), "area_plain": plane}
+            rows[name] = {
+                key: {str(t): area for t, area in high_contribution_area(values).items()}
+                for key, values in areas.items()
+            } | {"spread_pixels": spread(plane), "frame_shares": shares.tolist()}
+        return {"erf": rows}
+
+    def draw(self, folder: Path, inputs: Inputs, results: Mapping[Subject, Tensor]) -> list[str]:
+        outputs, frames = next(iter(results)).outputs, inputs.clips.shape[1]
+        rows = [
+            [_overview(field[i].sum(0), "" if i else s.name) for s, field in results.items()]
+            for i in range(len(outputs))
+        ]
+        plot_panels(folder / self.file(), rows, outputs if len(outputs) > 1 else ())
+        if frames == 1:
+            return [self.file()]
+        written, ages = [self.file(), self.file("frames")], list(range(1 - frames, 1))
+        diagrams = {
+            f"lead time {output}": {
+                s.name: (ages, frame_shares(field)[i].tolist()) for s, field in results.items()
+            }
+            for i, output in enumerate(outputs)
+        }
+        labels = {"x_label": "past frame (0: the last)", "y_label": "share of the field"}
+        plot_lines(folder / written[1], diagrams, **labels)
+        titles = [f"{age:+d}" if age else "last" for age in ages]
+        for subject, field in results.items():
+            rows = [
+                [Panel(heat=array(p), title=t) for p, t in zip(decades(part), titles, strict=True)]
+                for part in field
+            ]
+            written.append(self.file(subject.name))
+            plot_panels(folder / written[-1], rows, outputs, f"{subject.name}: past frames", dpi=60)
+        return written
+
+
+def _overview(plane: Tensor, name: str) -> Panel:
+    """A field (H, W) summed over past frames, and the area that holds half of it."""
+    half = high_contribution_area(plane)[0.5]
+    text = "half: –" if half is None else f"half: {half:.1%} of the image"
+    return Panel(heat=array(decades(plane)), title=f"{name}\n{text}" if name else text)

@@ -4,10 +4,22 @@ Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient
 Localization", ICCV 2017, https://arxiv.org/abs/1610.02391 (eq. 1, 2).
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from einops import rearrange
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from predcnn.analysis.classifier import ClassifierSubject
+from predcnn.analysis.kind import Inputs, Kind, array, frame_image
 from predcnn.analysis.subject import Subject, maps_and_gradients
+from predcnn.visual import Panel, plot_panels
+
+Found = tuple[Tensor, list[dict[str, object]]]
+"""Maps (L, B, n, H, W); of classifiers also each image's class, its name and probability."""
 
 
 def grad_cam(subject: Subject, x: Tensor, target: Tensor) -> Tensor:
@@ -19,15 +31,87 @@ def grad_cam(subject: Subject, x: Tensor, target: Tensor) -> Tensor:
 
     Args:
         subject: the network; ``subject.seen_layer`` is explained.
-        x: entered films (B, T, C, H, W).
+        x: entered clips (B, T, C, H, W).
         target: as `Subject.target` gives it.
     """
     maps, gradients = maps_and_gradients(subject, subject.seen_layer, x, target)
     weights = gradients.mean((-2, -1), keepdim=True)
     cams = (weights * maps).sum(-3).relu()  # (L, B, n, h, w)
     size = x.shape[-2:]
-    large = interpolate(cams.flatten(0, 1), size, mode="bilinear", align_corners=False)
-    large = large.unflatten(0, cams.shape[:2])
+    flat = rearrange(cams, "l b n h w -> (l b) n h w")
+    large = interpolate(flat, size, mode="bilinear", align_corners=False)
+    large = rearrange(large, "(l b) n h w -> l b n h w", b=len(x))
     low = large.amin((2, 3, 4), keepdim=True)
     high = large.amax((2, 3, 4), keepdim=True)
     return (large - low) / (high - low).clamp(min=1e-30)
+
+
+@dataclass(frozen=True)
+class GradCAM(Kind):
+    """Images with what speaks for their class, past frames with what brightens a future one."""
+
+    name = "gradcam"
+    definition = (
+        "Grad-CAM of the network's own class, of predictors of the brightness of a predicted frame"
+    )
+
+    def measure(self, subject: Subject, inputs: Inputs) -> Found:
+        x, target = inputs.for_subject(subject)
+        cams = grad_cam(subject, x, target).cpu()
+        if not isinstance(subject, ClassifierSubject):
+            return cams, []
+        with torch.no_grad():
+            probabilities = subject.logits(x).softmax(1)
+        return cams, [_decision(int(i), row) for i, row in zip(target, probabilities, strict=True)]
+
+    def numbers(self, subject: Subject, found: Found) -> dict[str, object]:
+        cams, decisions = found
+        covered = (cams > 0.5).float().mean((1, 2, 3, 4)).tolist()
+        numbers = {"above_half": dict(zip(subject.outputs, covered, strict=True))}
+        return {**numbers, "decisions": decisions} if decisions else numbers
+
+    def draw(self, folder: Path, inputs: Inputs, results: Mapping[Subject, Found]) -> list[str]:
+        if inputs.future is None:
+            plot_panels(folder / self.file(), _class_rows(inputs, results), dpi=64)
+        else:
+            rows = [_lead_row(s, inputs.clips[0], cams[-1, 0]) for s, (cams, _) in results.items()]
+            lead, names = next(iter(results)).outputs[-1], [subject.name for subject in results]
+            title = f"what makes the frame at {lead} bright: {inputs.names[0]}"
+            plot_panels(folder / self.file(), rows, names, title, dpi=60)
+        return [self.file()]
+
+
+def _decision(index: int, probabilities: Tensor) -> dict[str, object]:
+    from timm.data import ImageNetInfo
+
+    name = None
+    if len(probabilities) == 1000:
+        name = ImageNetInfo().index_to_description(index).split(",")[0]
+    return {"class": index, "name": name, "probability": float(probabilities[index])}
+
+
+def _lead_row(subject: Subject, clip: Tensor, cams: Tensor) -> list[Panel]:
+    """Past frames under the maps (n, H, W) of the last lead time, then the predicted frame."""
+    frames = clip[-1:].expand(len(cams), -1, -1, -1) if len(cams) != len(clip) else clip
+    titles = [*(f"{age:+d}" for age in range(1 - len(cams), 0)), "last"]
+    row = [
+        Panel(frame_image(frame), array(cam), title)
+        for frame, cam, title in zip(frames, cams, titles, strict=True)
+    ]
+    with torch.no_grad():
+        predicted = subject.response(clip[None])[0, -1]
+    return [*row, Panel(frame_image(predicted), title=f"predicted {subject.outputs[-1]}")]
+
+
+def _class_rows(inputs: Inputs, results: Mapping[Subject, Found]) -> list[list[Panel]]:
+    """One row per image: the image, then every network's map with its decision."""
+    rows = []
+    for n, clip in enumerate(inputs.clips):
+        row = [Panel(frame_image(clip[0]), title=inputs.names[n])]
+        for subject, (cams, decisions) in results.items():
+            label = decisions[n]["name"] or f"class {decisions[n]['class']}"
+            text = f"{label} {decisions[n]['probability']:.0%}"
+            title = text if n else f"{subject.name}\n{text}"
+            row.append(Panel(frame_image(clip[0]), array(cams[0, n, 0]), title))
+        rows.append(row)
+    return rows

@@ -6,17 +6,22 @@ https://arxiv.org/abs/2111.06236 (eq. 2 to 5); with the settings for ImageNet as
 figures of MogaNet's paper use the same is inferred.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from predcnn.analysis.kind import Inputs, Kind
 from predcnn.analysis.subject import Subject
+from predcnn.visual import plot_lines
 
 RATIOS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
+Found = tuple[Tensor, Tensor]
+"""I(m) and J(m), each (orders, L)."""
 NEIGHBOURHOOD = 2  # largest distance of the two players of a pair, in rows and in columns
 
 
@@ -93,20 +98,20 @@ def measure_interactions(
     """Rewards for `interaction_strength`, (orders, N, pairs, contexts, 4, L).
 
     Absent players are 0 in the network's own input: the mean of the data set behind a
-    normalisation, black without one; in all frames of a film. A context of order 0 or of all other
+    normalisation, black without one; in all frames of a clip. A context of order 0 or of all other
     players is the same each time and computed once.
 
     Args:
         subject: the network.
-        x: entered films (N, T, C, H, W).
+        x: entered clips (N, T, C, H, W).
         target: as `Subject.target` gives it.
         settings: what is sampled; ``settings.images`` is not read, x is taken whole.
         seed: of pairs and contexts; picture n draws from a stream of its own.
-        batch_size: films per forward pass.
+        batch_size: clips per forward pass.
     """
     players = settings.grid**2
     per_image = []
-    for n, film in enumerate(x):
+    for n, clip in enumerate(x):
         draw = np.random.default_rng((seed, n))
         pairs = sample_pairs(settings.grid, settings.pairs, draw)
         per_order = []
@@ -114,7 +119,7 @@ def measure_interactions(
             single = order in (0, players - 2)
             count = 1 if single else settings.contexts
             masks = np.concatenate([_masks(pair, order, count, players, draw) for pair in pairs])
-            rewards = _rewards(subject, film, target[n], masks, settings.grid, batch_size)
+            rewards = _rewards(subject, clip, target[n], masks, settings.grid, batch_size)
             rewards = rewards.unflatten(0, (len(pairs), count, 4))
             per_order.append(rewards.expand(-1, settings.contexts, -1, -1))
         per_image.append(torch.stack(per_order))
@@ -157,13 +162,59 @@ def _masks(
 
 
 def _rewards(
-    subject: Subject, film: Tensor, target: Tensor, masks: np.ndarray, grid: int, batch_size: int
+    subject: Subject, clip: Tensor, target: Tensor, masks: np.ndarray, grid: int, batch_size: int
 ) -> Tensor:
-    """Reward of one film (T, C, H, W) under every mask: (masks, L)."""
+    """Reward of one clip (T, C, H, W) under every mask: (masks, L)."""
     rewards = []
     for part in torch.from_numpy(masks).split(batch_size):
-        seen = part.view(-1, 1, grid, grid).to(film.device, film.dtype)
-        seen = interpolate(seen, film.shape[-2:], mode="nearest")[:, None]  # (b, 1, 1, H, W)
+        seen = part.view(-1, 1, grid, grid).to(clip.device, clip.dtype)
+        seen = interpolate(seen, clip.shape[-2:], mode="nearest")[:, None]  # (b, 1, 1, H, W)
         targets = target.expand(len(part), *target.shape)
-        rewards.append(subject.reward(film * seen, targets).cpu())
+        rewards.append(subject.reward(clip * seen, targets).cpu())
     return torch.cat(rewards)
+
+
+@dataclass(frozen=True)
+class Interactions(Kind):
+    """J(m) against the order m, one diagram per output.
+
+    Args:
+        sampling: grid, pairs, contexts and orders.
+        seed: of pairs and contexts.
+        batch_size: clips per forward pass.
+    """
+
+    name = "interactions"
+    definition = (
+        "I(m): mean over images and pairs of |mean over contexts of v(ij) - v(i) - v(j) + v()|, "
+        "J(m) = I(m) / mean of I; v: log p / (1 - p) of the network's own class, of predictors "
+        "-log of the mean squared error at a lead time"
+    )
+    sampling: Settings
+    seed: int = 0
+    batch_size: int = 50
+
+    def settings(self) -> dict[str, object]:
+        return asdict(self.sampling)
+
+    def measure(self, subject: Subject, inputs: Inputs) -> Found:
+        x, target = inputs.for_subject(subject)
+        how = {"seed": self.seed, "batch_size": self.batch_size}
+        return interaction_strength(measure_interactions(subject, x, target, self.sampling, **how))
+
+    def numbers(self, subject: Subject, found: Found) -> dict[str, object]:
+        columns = zip(subject.outputs, *(part.T.tolist() for part in found), strict=True)
+        rows = {name: {"I": i, "J": j} for name, i, j in columns}
+        ratios, orders = list(self.sampling.ratios), self.sampling.orders()
+        return {"ratios": ratios, "orders": orders, "interactions": rows}
+
+    def draw(self, folder: Path, inputs: Inputs, results: Mapping[Subject, Found]) -> list[str]:
+        diagrams = {
+            f"lead time {output}" if inputs.clips.shape[1] > 1 else self.name: {
+                subject.name: (self.sampling.ratios, share[:, i].tolist())
+                for subject, (_, share) in results.items()
+            }
+            for i, output in enumerate(next(iter(results)).outputs)
+        }
+        plot_lines(folder / self.file(), diagrams, "order m / n", y_label="strength J(m)")
+        return [self.file()]

@@ -66,8 +66,8 @@ class PredictorSubject:
             return name
         raise ValueError(f"{self.name} has no {name}: say layer=…; {layers_of(self.net)}")
 
-    def enter(self, films: Tensor) -> Tensor:
-        return films
+    def enter(self, clips: Tensor) -> Tensor:
+        return clips
 
     def response(self, x: Tensor) -> Tensor:
         return self._chosen(self.net(x))

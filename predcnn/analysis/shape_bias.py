@@ -7,14 +7,20 @@ category's score is what its authors recommend since. The 1,280 pictures are the
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from predcnn.analysis.kind import Inputs, Kind
+from predcnn.analysis.subject import Subject
+from predcnn.data.images.pictures import read_pictures
+from predcnn.visual import plot_lines
+
 IMAGENET_CLASSES = 1000
+Table = dict[str, dict[str, float | int | None]]
 _CUES = re.compile(r"([a-z]+)\d+-([a-z]+)\d+$")
 
 
@@ -96,9 +102,7 @@ def category_of(logits: Tensor) -> list[str]:
     return [names[i] for i in torch.stack(scores, -1).argmax(-1).tolist()]
 
 
-def shape_bias(
-    stimuli: Sequence[Stimulus], decisions: Iterable[str]
-) -> dict[str, dict[str, float | int | None]]:
+def shape_bias(stimuli: Sequence[Stimulus], decisions: Iterable[str]) -> Table:
     """Counts and shape bias of all pictures ("all") and of those of every shape.
 
     Returns:
@@ -117,3 +121,51 @@ def _counted(rows: Sequence[tuple[Stimulus, str]]) -> dict[str, float | int | No
     texture = sum(stimulus.texture == decision for stimulus, decision in rows)
     bias = shape / (shape + texture) if shape + texture else None
     return {"pictures": len(rows), "shape": shape, "texture": texture, "shape_bias": bias}
+
+
+@dataclass(frozen=True)
+class ShapeBias(Kind):
+    """Shape bias by category on the cue-conflict images of its authors.
+
+    Args:
+        stimuli: the folder of images.
+        size: their height and width for the network.
+        batch_size: images per forward pass.
+        device: of the networks.
+    """
+
+    name = "shape_bias"
+    definition = (
+        "decisions for the shape / decisions for shape or texture; 16 categories, by the mean "
+        "probability of their ImageNet classes"
+    )
+    needs_clips = False
+    stimuli: str | None
+    size: int
+    batch_size: int
+    device: str
+
+    def measure(self, subject: Subject, inputs: Inputs) -> Table:
+        if self.stimuli is None:
+            raise ValueError("kind=shape_bias needs the folder of cue-conflict pictures: stimuli=…")
+        stimuli = find_stimuli(self.stimuli)
+        decisions: list[str] = []
+        for start in range(0, len(stimuli), self.batch_size):
+            part = stimuli[start : start + self.batch_size]
+            images = read_pictures([stimulus.path for stimulus in part], self.size)
+            x = subject.enter(images[:, None].to(self.device))
+            with torch.no_grad():
+                decisions += category_of(subject.logits(x))
+        return shape_bias(stimuli, decisions)
+
+    def numbers(self, subject: Subject, found: Table) -> dict[str, object]:
+        return {"shape_bias": found}
+
+    def draw(self, folder: Path, inputs: Inputs, results: Mapping[Subject, Table]) -> list[str]:
+        lines = {}
+        for subject, table in results.items():
+            bias = {key: row["shape_bias"] for key, row in table.items()}
+            known = {key: value for key, value in bias.items() if value is not None}
+            lines[subject.name] = (list(known), list(known.values()))
+        plot_lines(folder / self.file(), {"shape bias": lines}, "category of the shape")
+        return [self.file()]

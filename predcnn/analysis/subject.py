@@ -1,10 +1,9 @@
 """The one interface through which every tool sees a network, and the maps inside it.
 
-Pictures and past frames have one form: films (B, T, C, H, W) in [0, 1], where a picture is a film
+Pictures and past frames have one form: clips (B, T, C, H, W) in [0, 1], where a picture is a clip
 of one frame. A network has L outputs: a classifier one, a predictor one per chosen lead time.
 """
 
-import difflib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -12,6 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from predcnn.checks import hint
 from predcnn.ops import plain
 
 
@@ -36,8 +36,8 @@ class Subject(Protocol):
     @property
     def channel_layer(self) -> str: ...
 
-    def enter(self, films: Tensor) -> Tensor:
-        """Films in [0, 1] as the network wants them, of the same shape."""
+    def enter(self, clips: Tensor) -> Tensor:
+        """Clips in [0, 1] as the network wants them, of the same shape."""
         ...
 
     def response(self, x: Tensor) -> Tensor:
@@ -99,9 +99,7 @@ def _module(net: nn.Module, layer: str) -> nn.Module:
     names = [name for name, _ in net.named_modules() if name]
     if layer in names:
         return net.get_submodule(layer)
-    near = difflib.get_close_matches(layer, names, n=3)
-    hint = f"did you mean {', '.join(near)}? " if near else ""
-    raise ValueError(f"no layer {layer!r}; {hint}{layers_of(net)}")
+    raise ValueError(f"no layer {layer!r}; {hint(layer, names)}{layers_of(net)}")
 
 
 def layers_of(net: nn.Module, depth: int = 2) -> str:
@@ -114,26 +112,26 @@ def layers_of(net: nn.Module, depth: int = 2) -> str:
 def maps_and_gradients(
     subject: Subject, layer: str, x: Tensor, target: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Maps of a layer and what each output's score would gain from them; film by film.
+    """Maps of a layer and what each output's score would gain from them; clip by clip.
 
     Args:
         subject: the network.
         layer: dotted name of one of its modules; the maps of several calls follow each other.
-        x: entered films (N, T, C, H, W).
+        x: entered clips (N, T, C, H, W).
         target: as `Subject.target` gives it.
 
     Returns:
         maps (N, n, C, h, w) and gradients (L, N, n, C, h, w).
     """
-    pairs = [_of_one_film(subject, layer, x[i : i + 1], target[i : i + 1]) for i in range(len(x))]
+    pairs = [_of_one_clip(subject, layer, x[i : i + 1], target[i : i + 1]) for i in range(len(x))]
     maps, gradients = zip(*pairs, strict=True)
     return torch.cat(maps), torch.cat(gradients, dim=1)
 
 
-def _of_one_film(
-    subject: Subject, layer: str, film: Tensor, target: Tensor
+def _of_one_clip(
+    subject: Subject, layer: str, clip: Tensor, target: Tensor
 ) -> tuple[Tensor, Tensor]:
-    x = film.detach().requires_grad_()
+    x = clip.detach().requires_grad_()
     with torch.enable_grad(), recorded(subject.net, layer) as found:
         scores = subject.score(x, target)
     gradients = []

@@ -1,39 +1,56 @@
-"""Figures and numbers of what one or several networks look at."""
+"""Figures and numbers that show what one or several networks look at."""
 
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from omegaconf import DictConfig
+import torch
+from omegaconf import DictConfig, OmegaConf
 
-from predcnn.app.analyses import ANALYSES
-from predcnn.app.analyses.inputs import open_inputs
+from predcnn.analysis import ClassifierSubject, PredictorSubject, Subject
+from predcnn.analysis.channels import Channels
+from predcnn.analysis.erf import ERF
+from predcnn.analysis.gradcam import GradCAM
+from predcnn.analysis.interactions import PRESETS, Interactions
+from predcnn.analysis.kind import Inputs, Kind
+from predcnn.analysis.shape_bias import ShapeBias
 from predcnn.app.console import quiet_libraries, say
-from predcnn.app.files import check_writable, write_json
 from predcnn.app.provenance import command, git_state, versions
+from predcnn.app.saved_run import SavedRun, data_of, distinct_names, load_run, task_name
+from predcnn.backbones.checkpoint import TASK, load_backbone, read_classifier
+from predcnn.backbones.create import create_backbone
+from predcnn.backbones.timm_models import PREFIX
+from predcnn.checks import unknown
+from predcnn.files import check_writable, write_json
+
+CHECKPOINTS = (".ckpt", ".safetensors")
+TASKS = ("prediction", TASK)
 
 
 def analyze(cfg: DictConfig) -> None:
-    """Measure ``kind`` of every network, draw them side by side, write <kind>.json."""
+    """Measure ``kind`` of every network, draw them next to each other, write <kind>.json."""
     quiet_libraries()
-    if cfg.kind not in ANALYSES:
-        raise ValueError(f"kind={cfg.kind!r}; accepted: {', '.join(ANALYSES)}")
-    analysis = ANALYSES[cfg.kind]
-    inputs = open_inputs(cfg, analysis.films(cfg))
+    if cfg.kind not in KINDS:
+        raise ValueError(unknown("kind", cfg.kind, KINDS))
+    kind = KINDS[cfg.kind](cfg)
+    subjects, weights, runs = _open_subjects(cfg)
+    inputs = _open_inputs(cfg, kind, runs)
     folder = Path(cfg.output)
     check_writable(folder)
     results, models = {}, {}
-    for subject in inputs.subjects:
+    for subject in subjects:
         started = time.perf_counter()
-        found = results[subject.name] = analysis.measure(cfg, subject, inputs)
-        about = {"weights": inputs.weights[subject.name], "outputs": list(subject.outputs)}
-        models[subject.name] = {**about, **analysis.numbers(subject, found)}
+        found = results[subject] = kind.measure(subject, inputs)
+        about = {"weights": weights[subject.name], "outputs": list(subject.outputs)}
+        models[subject.name] = {**about, **kind.numbers(subject, found)}
         say(f"{cfg.kind} of {subject.name}: {time.perf_counter() - started:.1f} s")
-    pictures = analysis.draw(folder, inputs, results)
+    pictures = kind.draw(folder, inputs, results)
     record = {
         "schema": 1,
         "kind": cfg.kind,
-        "definition": analysis.definition,
-        "settings": analysis.settings(cfg),
+        "definition": kind.definition,
+        "settings": {"layer": cfg.layer, **kind.settings()},
         "inputs": {"source": inputs.source, "names": list(inputs.names)},
         "models": models,
         "pictures": pictures,
@@ -43,3 +60,96 @@ def analyze(cfg: DictConfig) -> None:
     }
     write_json(folder / f"{cfg.kind}.json", record)
     say(f"{cfg.kind}.json and {', '.join(pictures)} in {folder}")
+
+
+def _interactions(cfg: DictConfig) -> Interactions:
+    given = OmegaConf.to_container(cfg.interactions)
+    preset = given.pop("preset")
+    if preset not in PRESETS:
+        raise ValueError(unknown("interactions.preset", preset, PRESETS))
+    chosen = {key: value for key, value in given.items() if value is not None}
+    return Interactions(replace(PRESETS[preset], **chosen), cfg.seed, cfg.batch_size)
+
+
+KINDS: dict[str, Callable[[DictConfig], Kind]] = {
+    "erf": lambda cfg: ERF(cfg.pixel and list(cfg.pixel)),
+    "interactions": _interactions,
+    "gradcam": lambda cfg: GradCAM(),
+    "channels": lambda cfg: Channels(),
+    "shape_bias": lambda cfg: ShapeBias(cfg.stimuli, cfg.size, cfg.batch_size, cfg.device),
+}
+
+
+def _open_subjects(cfg: DictConfig) -> tuple[list[Subject], dict[str, str], list[SavedRun]]:
+    """Networks of ``cfg.models``, the origin of their weights by name, and predictors' runs.
+
+    Raises:
+        FileNotFoundError, KeyError, ValueError: no such network, or image networks and predictors
+            together.
+    """
+    given = [cfg.models] if isinstance(cfg.models, str) else list(cfg.models)
+    files = [cfg.weights] if isinstance(cfg.weights, str) else list(cfg.weights or [])
+    if not given or len(files) not in (0, len(given)):
+        raise ValueError(
+            f"weights= is one file per network or null, in the order of model=: {len(given)} "
+            f"networks, {len(files)} files"
+        )
+    torch.manual_seed(cfg.seed)
+    files = files or [None] * len(given)
+    opened = [_open(name, file, cfg) for name, file in zip(given, files, strict=True)]
+    runs = [run for *_, run in opened if run is not None]
+    if len(runs) not in (0, len(given)):
+        raise ValueError("one figure shows image networks or video predictors, not both")
+    names = distinct_names([label for _, label, _, _ in opened], given)
+    subjects = []
+    for name, (net, *_) in zip(names, opened, strict=True):
+        if runs:
+            leads = cfg.leads and list(cfg.leads)
+            subjects.append(PredictorSubject(net, name, leads=leads, layer=cfg.layer))
+        else:
+            normal = getattr(net, "pretrained_cfg", {})
+            known = {key: normal[key] for key in ("mean", "std") if key in normal}
+            subjects.append(ClassifierSubject(net, name, layer=cfg.layer, **known))
+    origins = [origin for _, _, origin, _ in opened]
+    return subjects, dict(zip(names, origins, strict=True)), runs
+
+
+def _open(
+    name: str, weights: str | None, cfg: DictConfig
+) -> tuple[torch.nn.Module, str, str, SavedRun | None]:
+    """A network, its label, the origin of its weights, and its run if it is a predictor."""
+    if Path(name).suffix not in CHECKPOINTS:
+        net = create_backbone(name, weights=weights).to(cfg.device)
+        return net, name.removeprefix(PREFIX), weights or "untrained", None
+    if weights is not None:
+        raise ValueError(f"{name} has its own weights; weights= is for names of backbones")
+    if task_name(name, TASKS) == TASK:
+        net = load_backbone(name, device=cfg.device, trusted=cfg.trusted)
+        return net, str(read_classifier(name)[0]["config"]["name"]), name, None
+    run = load_run(name, cfg.trusted)
+    return run.predictor.to(cfg.device), str(run.settings["name"]), name, run
+
+
+def _open_inputs(cfg: DictConfig, kind: Kind, runs: list[SavedRun]) -> Inputs:
+    """Test sequences for predictors, images for image networks."""
+    count = kind.sampling.images if isinstance(kind, Interactions) else cfg.count
+    if not runs:
+        if not kind.needs_clips:
+            return Inputs(torch.empty(0), None, (), "none")
+        return Inputs.of_images(cfg.images, count, cfg.size, cfg.device)
+    if not kind.needs_clips:
+        raise ValueError(f"kind={cfg.kind} is about classes, which a video predictor does not have")
+    shapes = {(tuple(run.predictor.in_shape), run.predictor.frames_out) for run in runs}
+    if len(shapes) > 1:
+        raise ValueError(
+            "predictors in one figure need one shape of the past and one horizon, got "
+            f"{sorted(shapes)}"
+        )
+    ((in_shape, frames_out),) = shapes
+    datamodule = data_of(runs[0], cfg.data, cfg.trusted)
+    dataset = datamodule.split(cfg.split)
+    if not 1 <= count <= len(dataset):
+        raise ValueError(f"the {cfg.split} split has 1 to {len(dataset)} sequences, not {count}")
+    source = f"{datamodule.family.name} {cfg.split} ({dataset.source})"
+    frames = dataset.batch(0, list(range(count)))
+    return Inputs.of_sequences(frames, in_shape[0], frames_out, source, cfg.device)

@@ -1,7 +1,6 @@
-"""Checkpoints for other runtimes, held against PyTorch on real frames, timed in turn."""
+"""Checkpoints for other runtimes, compared with PyTorch on real frames."""
 
-import statistics
-import time
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +13,22 @@ from torch import Tensor
 
 from predcnn.app.console import quiet_libraries, say
 from predcnn.app.saved_run import data_of, load_run, run_folder
+from predcnn.checks import unknown
 from predcnn.data import to_float
-from predcnn.data.options import nearest
 from predcnn.metrics import video_metrics
-from predcnn.predictors.exporting import FORMATS, Runner, capture, quantized, write_exported
-from predcnn.predictors.protocol import Predictor
+from predcnn.predictors.exporting import (
+    FORMATS,
+    Runner,
+    bfloat16,
+    capture,
+    check_runner,
+    latencies,
+    quantized,
+    write_exported,
+)
 
 METRICS = ("mse", "ssim")
 WORTH = 1.5  # times as fast as float32: less is not worth the error of 8 bits
-WARM_UP = 2
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,7 @@ class Row:
 
 
 def export(cfg: DictConfig) -> list[Row]:
-    """Write every checkpoint in every format, compare, and time where asked.
+    """Write every checkpoint in every format, compare with PyTorch, and time if requested.
 
     Raises:
         ValueError: a file differs from PyTorch by more than ``tolerance`` (it is removed), or an
@@ -45,7 +51,8 @@ def export(cfg: DictConfig) -> list[Row]:
     quiet_libraries()
     formats = list(cfg.format) if isinstance(cfg.format, ListConfig) else [cfg.format]
     for name in formats:
-        nearest("format", name, FORMATS)
+        if name not in FORMATS:
+            raise ValueError(unknown("format", name, FORMATS))
     if cfg.int8 and "onnx" not in formats:
         raise ValueError("int8=true quantizes the ONNX file: say format=onnx")
     paths = [cfg.ckpt_path] if isinstance(cfg.ckpt_path, str) else list(cfg.ckpt_path)
@@ -63,24 +70,25 @@ def _export(cfg: DictConfig, path: str, formats: list[str]) -> list[Row]:
     folder = Path(cfg.output) if cfg.output else run_folder(path) / "export"
     threads = cfg.threads or torch.get_num_threads()
     torch.set_num_threads(threads)
-    expected = predictor.predict(past, horizon=horizon)
-    runners: dict[str, Runner] = {"PyTorch": _pytorch(predictor, horizon)}
+    pytorch = functools.partial(predictor.predict, horizon=horizon)
+    expected = pytorch(past)
+    runners: dict[str, Runner] = {"PyTorch": pytorch}
     program = capture(load_run(path, cfg.trusted).predictor.merge(), horizon=horizon, size=size)
     written = {}
     for name in formats:
         target = folder / f"{label}{FORMATS[name].ending}"
         written[name] = write_exported(program, target, name)
         runners[name] = FORMATS[name].open(target, threads)
-        _verify(runners[name], past, expected, target, cfg.tolerance)
+        check_runner(runners[name], past, expected, target, cfg.tolerance)
     if cfg.int8:
-        calibration = _real_frames(datamodule.split("val"), cfg.sequences, size)
-        target = folder / f"{label}_int8.onnx"
-        pieces = calibration[:, : predictor.in_shape[0]].split(1)
-        written["onnx int8"] = quantized(written["onnx"], target, pieces)
-        runners["onnx int8"] = FORMATS["onnx"].open(target, threads)
-    if cfg.int8 or cfg.latency:
-        runners["PyTorch bf16"] = _bfloat16(predictor, horizon)
-    times = _latencies(runners, past[:1], cfg.repeats) if cfg.int8 or cfg.latency else {}
+        calibration = _real_frames(datamodule.split("val"), cfg.sequences, size).split(1)
+        pasts = [frames[:, : predictor.in_shape[0]] for frames in calibration]
+        target = quantized(written["onnx"], folder / f"{label}_int8.onnx", pasts)
+        written["onnx int8"], runners["onnx int8"] = target, FORMATS["onnx"].open(target, threads)
+    timed = cfg.int8 or cfg.latency
+    if timed:
+        runners["PyTorch bf16"] = bfloat16(pytorch)
+    times = latencies(runners, past[:1], cfg.repeats) if timed else {}
     rows = [
         Row(name, *_compared(run_it, past, expected, truth), times.get(name))
         for name, run_it in runners.items()
@@ -101,31 +109,6 @@ def _real_frames(dataset: object, count: int, size: tuple[int, int]) -> Tensor:
     return flat.unflatten(0, frames.shape[:2]).clamp(0, 1)
 
 
-def _pytorch(predictor: Predictor, horizon: int) -> Runner:
-    return lambda past: predictor.predict(past, horizon=horizon)
-
-
-def _bfloat16(predictor: Predictor, horizon: int) -> Runner:
-    def run(past: Tensor) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
-            return predictor.predict(past, horizon=horizon).float()
-
-    return run
-
-
-def _verify(run: Runner, past: Tensor, expected: Tensor, target: Path, tolerance: float) -> None:
-    """Hold the whole batch and one sequence alone against PyTorch; a file that differs goes."""
-    for count in sorted({1, len(past)}):
-        difference = (run(past[:count]) - expected[:count]).abs().max().item()
-        if not difference <= tolerance:
-            for file in (target, target.with_suffix(".bin")):
-                file.unlink(missing_ok=True)
-            raise ValueError(
-                f"{target.name} differs from PyTorch by {difference:.2g} on real frames, more than "
-                f"tolerance={tolerance:g}; it was removed"
-            )
-
-
 def _compared(
     run: Runner, past: Tensor, expected: Tensor, truth: Tensor
 ) -> tuple[float, dict[str, float]]:
@@ -135,18 +118,6 @@ def _compared(
     meters.update(found[:, :count], truth[:, :count])
     values = {name: float(value) for name, value in meters.compute().items()}
     return (found - expected).abs().max().item(), values
-
-
-def _latencies(runners: Mapping[str, Runner], past: Tensor, repeats: int) -> dict[str, float]:
-    """Median milliseconds of one sequence; the runners take turns, so that all see one machine."""
-    times: dict[str, list[float]] = {name: [] for name in runners}
-    for i in range(WARM_UP + repeats):
-        for name, run in runners.items():
-            started = time.perf_counter()
-            run(past)
-            if i >= WARM_UP:
-                times[name].append(1000 * (time.perf_counter() - started))
-    return {name: statistics.median(values) for name, values in times.items()}
 
 
 def _show(rows: list[Row], label: str, past: Tensor, threads: int) -> None:

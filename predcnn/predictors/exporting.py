@@ -6,8 +6,10 @@ imported where they are used.
 
 import importlib
 import re
+import statistics
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -22,6 +24,7 @@ from predcnn.predictors.protocol import Predictor, check_frames_out
 Runner = Callable[[Tensor], Tensor]
 """Past frames (B, T, C, H, W) -> future frames, both float32 on the CPU."""
 
+WARM_UP = 2
 EXAMPLES = 2  # sequences at capture: with one, the batch would be taken for a constant
 
 
@@ -54,7 +57,7 @@ class Format:
 def capture(
     predictor: Predictor, *, horizon: int | None = None, size: Sequence[int] | None = None
 ) -> torch.export.ExportedProgram:
-    """The graph of ``predictor.rollout`` for any batch, in eval mode.
+    """Capture the graph of ``predictor.rollout`` for any batch, in eval mode.
 
     Args:
         predictor: any; `Predictor.merge` makes it smaller before.
@@ -62,7 +65,7 @@ def capture(
         size: (height, width) of its frames; None: those it was built for.
 
     Raises:
-        ValueError: it cannot be captured, says where; or takes frames of one size only.
+        ValueError: it cannot be captured, or takes frames of one size only.
     """
     T, C, H, W = predictor.in_shape
     height, width = (H, W) if size is None else size
@@ -82,11 +85,11 @@ def capture(
 
 
 def write_exported(program: torch.export.ExportedProgram, path: Path, format: str) -> Path:
-    """Write a captured program in a format, wholly or not at all; returns the path.
+    """Write a captured program in a format, completely or not at all; return the path.
 
     Raises:
         KeyError: no such format. ImportError: its package is missing; names the extra.
-        ValueError: operators that the format does not know, by name, with the way out.
+        ValueError: operators that the format does not have, by name.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     FORMATS[format].write(program, path)
@@ -176,6 +179,45 @@ def quantized(source: Path, target: Path, frames: Iterable[Tensor]) -> Path:
     return target
 
 
+def bfloat16(run: Runner) -> Runner:
+    """Run PyTorch under autocast to bfloat16."""
+
+    def reduced(past: Tensor) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            return run(past).float()
+
+    return reduced
+
+
+def check_runner(run: Runner, past: Tensor, expected: Tensor, path: Path, tolerance: float) -> None:
+    """Compare an exported file with PyTorch on a batch and on one sequence alone.
+
+    Raises:
+        ValueError: it differs by more than ``tolerance``; the file is removed.
+    """
+    for count in sorted({1, len(past)}):
+        difference = (run(past[:count]) - expected[:count]).abs().max().item()
+        if not difference <= tolerance:
+            for file in (path, path.with_suffix(".bin")):
+                file.unlink(missing_ok=True)
+            raise ValueError(
+                f"{path.name} differs from PyTorch by {difference:.2g} on real frames, more than "
+                f"tolerance={tolerance:g}; it was removed"
+            )
+
+
+def latencies(runners: Mapping[str, Runner], past: Tensor, repeats: int) -> dict[str, float]:
+    """Median milliseconds of each runner; they alternate, so that all meet the same load."""
+    times: dict[str, list[float]] = {name: [] for name in runners}
+    for i in range(WARM_UP + repeats):
+        for name, run in runners.items():
+            started = time.perf_counter()
+            run(past)
+            if i >= WARM_UP:
+                times[name].append(1000 * (time.perf_counter() - started))
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
 def needed(package: str) -> ModuleType:
     """A package of the extra ``export``; ImportError names the extra."""
     try:
@@ -208,4 +250,4 @@ FORMATS: dict[str, Format] = {
     "openvino": Format(".xml", _write_openvino, _open_openvino),
     "torch_export": Format(".pt2", _write_torch, _open_torch),
 }
-"""What a predictor can be exported to, by the word ``format`` accepts."""
+"""Formats a predictor can be exported to, by the value of ``format``."""

@@ -41,6 +41,6 @@ def simvp(translator: str = "gsta", **options) -> PredictorSubject:
     return PredictorSubject(net, translator, **options)
 
 
-def films(count: int = 2, frames: int = 1, channels: int = 3, size: int = 32) -> Tensor:
+def clips(count: int = 2, frames: int = 1, channels: int = 3, size: int = 32) -> Tensor:
     generator = torch.Generator().manual_seed(7)
     return torch.rand(count, frames, channels, size, size, generator=generator)

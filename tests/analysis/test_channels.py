@@ -6,12 +6,12 @@ from torch import nn
 
 from predcnn.analysis import PredictorSubject, channel_profile
 from predcnn.analysis.channels import effective_channels, ranked_shares
-from tests.analysis.subjects import classifier, films, simvp
+from tests.analysis.subjects import classifier, clips, simvp
 
 
 def test_they_are_the_definitions():
     subject = classifier()
-    x = subject.enter(films(2, size=64))
+    x = subject.enter(clips(2, size=64))
     target = subject.target(x)
     maps = subject.net.stages(subject.net.stem(x[:, 0])).detach().requires_grad_()
     logits = subject.net.forward_head(maps)
@@ -23,7 +23,7 @@ def test_they_are_the_definitions():
 
 
 def test_a_predictor_has_a_saliency_per_lead_time():
-    found = channel_profile(simvp("moganet"), films(1, 4, 1, 16), films(1, 4, 1, 16))
+    found = channel_profile(simvp("moganet"), clips(1, 4, 1, 16), clips(1, 4, 1, 16))
     assert found.energy.shape == (16,)
     assert found.saliency.shape == (3, 16)
     # The decoder of lead time 1 reads the channels of the first latent frame only.
@@ -46,7 +46,7 @@ class FrameByFrame(nn.Module):
 
 
 def test_a_predictor_without_a_translator_asks_for_a_layer_and_takes_every_step_of_it():
-    net, x = FrameByFrame(), films(2, 3, 1, 4)
+    net, x = FrameByFrame(), clips(2, 3, 1, 4)
     with pytest.raises(ValueError, match="steps has no translator: say layer=…; modules: conv"):
         channel_profile(PredictorSubject(net, "steps"), x, x)
     found = channel_profile(PredictorSubject(net, "steps", layer="conv"), x, x)

@@ -12,20 +12,20 @@ from predcnn.analysis import (
     high_contribution_area,
 )
 from predcnn.analysis.erf import decades, frame_shares, log_contribution, spread
-from tests.analysis.subjects import classifier, convolutions, films, simvp
+from tests.analysis.subjects import classifier, clips, convolutions, simvp
 
 
 def test_a_stack_of_ones_has_the_field_of_its_kernels():
     box = torch.ones(1, 1, 3, 3)
     expected = conv2d(conv2d(box, box, padding=2), box, padding=2)[0, 0]  # 7x7
-    field = effective_receptive_field(convolutions(), films(3, channels=1, size=15))
+    field = effective_receptive_field(convolutions(), clips(3, channels=1, size=15))
     assert field.shape == (1, 1, 15, 15)
     torch.testing.assert_close(field[0, 0, 4:11, 4:11], expected)
     assert field.sum() == pytest.approx(27 * 27)
 
 
 def test_another_pixel_moves_the_field_and_one_outside_is_refused():
-    x = films(1, channels=1, size=15)
+    x = clips(1, channels=1, size=15)
     centre = effective_receptive_field(convolutions(), x)
     moved = effective_receptive_field(convolutions(), x, pixel=(5, 9))
     torch.testing.assert_close(moved.roll((2, -2), (-2, -1)), centre)
@@ -34,7 +34,7 @@ def test_another_pixel_moves_the_field_and_one_outside_is_refused():
 
 
 def test_images_count_with_their_mean():
-    subject, x = classifier(), films(2, size=64)
+    subject, x = classifier(), clips(2, size=64)
     single = torch.stack([effective_receptive_field(subject, image[None]) for image in x])
     torch.testing.assert_close(effective_receptive_field(subject, x), single.mean(0))
 
@@ -42,7 +42,7 @@ def test_images_count_with_their_mean():
 def test_copying_the_last_frame_sees_one_pixel_of_it_at_every_lead_time():
     net = predcnn.create_predictor("copy_last", in_shape=(3, 1, 9, 9), frames_out=4)
     field = effective_receptive_field(
-        PredictorSubject(net, "copy"), films(2, frames=3, channels=1, size=9)
+        PredictorSubject(net, "copy"), clips(2, frames=3, channels=1, size=9)
     )
     expected = torch.zeros(3, 3, 9, 9)
     expected[:, -1, 4, 4] = 1
@@ -57,13 +57,13 @@ def test_a_predictor_that_looks_at_nothing_is_said_to():
         [torch.rand(2, 1, 8, 8)]
     )
     with pytest.raises(ValueError, match="mean: an output does not depend on the input"):
-        effective_receptive_field(PredictorSubject(net, "mean"), films(1, 3, 1, 8))
+        effective_receptive_field(PredictorSubject(net, "mean"), clips(1, 3, 1, 8))
 
 
 def test_a_simvp_sees_every_past_frame_at_every_lead_time():
     subject = simvp("van")
     assert subject.outputs == ("+1", "+2", "+4")
-    field = effective_receptive_field(subject, films(1, 4, 1, 16))
+    field = effective_receptive_field(subject, clips(1, 4, 1, 16))
     assert field.shape == (3, 4, 16, 16)
     shares = frame_shares(field)
     assert (shares > 0).all()

@@ -5,11 +5,11 @@ import torch
 
 from predcnn.analysis import ClassifierSubject, grad_cam
 from predcnn.analysis.subject import maps_and_gradients
-from tests.analysis.subjects import classifier, convolutions, films, simvp
+from tests.analysis.subjects import classifier, clips, convolutions, simvp
 
 
 def test_it_is_the_formula():
-    subject, x = classifier(), films(2, size=64)
+    subject, x = classifier(), clips(2, size=64)
     x = subject.enter(x)
     target = subject.target(x)
     net = subject.net
@@ -35,21 +35,21 @@ def test_it_is_the_formula():
 def test_maps_of_every_layout_reach_the_picture(name, options):
     subject = classifier(name, **options)
     torch.nn.init.normal_(subject.net.get_classifier().weight)  # some begin with zeros
-    x = subject.enter(films(1, size=224))
+    x = subject.enter(clips(1, size=224))
     cam = grad_cam(subject, x, torch.tensor([1]))
     assert cam.shape == (1, 1, 1, 224, 224)
     assert (cam.amin().item(), cam.amax().item()) == (0.0, pytest.approx(1.0))
 
 
 def test_an_operation_in_place_behind_the_layer_changes_nothing():
-    x = -films(1, channels=1, size=9)
+    x = -clips(1, channels=1, size=9)
     maps, gradients = maps_and_gradients(convolutions(), "stages", x, torch.tensor([0]))
     assert maps.max() < 0  # as the layer gave them, not as the ReLU behind it left them
     assert gradients.abs().max() == 0
 
 
 def test_a_predictor_has_a_map_per_past_frame_and_lead_time():
-    subject, x = simvp(), films(2, 4, 1, 16)
+    subject, x = simvp(), clips(2, 4, 1, 16)
     cam = grad_cam(subject, x, x)
     assert cam.shape == (3, 2, 4, 16, 16)
     assert cam.amax((2, 3, 4)).min() == pytest.approx(1.0)
@@ -58,11 +58,11 @@ def test_a_predictor_has_a_map_per_past_frame_and_lead_time():
 def test_a_layer_that_is_not_there_is_named_with_the_nearest():
     subject = simvp(layer="encodr")
     with pytest.raises(ValueError, match="did you mean encoder"):
-        grad_cam(subject, films(1, 4, 1, 16), torch.zeros(1))
+        grad_cam(subject, clips(1, 4, 1, 16), torch.zeros(1))
 
 
 def test_a_layer_without_maps_is_refused():
     subject = classifier()
     subject = ClassifierSubject(subject.net, "atto", layer="head.fc")
     with pytest.raises(ValueError, match="choose another layer"):
-        grad_cam(subject, films(1, size=64), torch.tensor([0]))
+        grad_cam(subject, clips(1, size=64), torch.tensor([0]))

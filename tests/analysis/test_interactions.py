@@ -8,7 +8,7 @@ import torch
 
 from predcnn.analysis import interaction_strength, measure_interactions
 from predcnn.analysis.interactions import PRESETS, Settings, log_odds, sample_pairs
-from tests.analysis.subjects import classifier, films, simvp
+from tests.analysis.subjects import classifier, clips, simvp
 
 REFERENCE = Path(__file__).parent / "data" / "interaction_strength.npz"
 
@@ -42,10 +42,10 @@ class Game:
 
     def __init__(self, value):
         self.value = value
-        self.films = 0
+        self.clips = 0
 
     def reward(self, x, target):
-        self.films += len(x)
+        self.clips += len(x)
         return self.value(x[:, 0, 0, ::2, ::2].flatten(1))[:, None]
 
 
@@ -68,7 +68,7 @@ def test_pairs_interact_by_twice_their_product_in_every_context():
     strength, share = interaction_strength(rewards)
     torch.testing.assert_close(strength, torch.full((3, 1), 2.0))
     torch.testing.assert_close(share, torch.ones(3, 1))
-    assert game.films == 2 * 5 * 4 * (1 + 3 + 1)  # orders 0 and 14 have one context only
+    assert game.clips == 2 * 5 * 4 * (1 + 3 + 1)  # orders 0 and 14 have one context only
 
 
 def test_contexts_have_their_order_and_leave_the_pair_out():
@@ -90,8 +90,8 @@ def test_pairs_are_different_neighbours():
 @pytest.mark.parametrize(("subject", "shape"), [(classifier, (1, 3, 32)), (simvp, (4, 1, 16))])
 def test_real_networks_are_measured_reproducibly(subject, shape):
     subject, (frames, channels, size) = subject(), shape
-    x = subject.enter(films(2, frames, channels, size))
-    target = subject.target(x, films(2, frames, channels, size))
+    x = subject.enter(clips(2, frames, channels, size))
+    target = subject.target(x, clips(2, frames, channels, size))
     runs = [measure_interactions(subject, x, target, SETTINGS, seed=3) for _ in range(2)]
     assert runs[0].shape == (3, 2, 5, 3, 4, len(subject.outputs))
     torch.testing.assert_close(*runs)
