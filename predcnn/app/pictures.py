@@ -9,10 +9,8 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from predcnn.data import to_float
-from predcnn.visual import comparison_frames, plot_curves, write_gif, write_mp4, write_strip
+from predcnn.visual import WRITERS, comparison_frames, plot_curves, write_strip
 from predcnn.visual.curves import LOSSES
-
-WRITERS = {"gif": write_gif, "mp4": write_mp4}
 
 
 def draw_sequences(
@@ -37,7 +35,7 @@ def draw_sequences(
     """
     unknown = sorted(set(formats) - {*WRITERS, "png"})
     if unknown:
-        raise ValueError(f"no picture format {unknown}; accepted: gif, mp4, png")
+        raise ValueError(f"no picture format {unknown}; accepted: gif, mp4, webm, png")
     folder.mkdir(parents=True, exist_ok=True)
     frames_in = next(iter(predictors.values())).in_shape[0]
     written = []

@@ -46,7 +46,7 @@ def comparison_frames(
     predictions: Mapping[str, Tensor],
     caption: str = "",
 ) -> list[np.ndarray]:
-    """Pages of a film for ``write_gif`` or ``write_mp4``: one per input frame and per lead time.
+    """Draw pages for ``write_gif`` or ``write_video``: one per input frame and per lead time.
 
     While the input plays, the other panels are empty; then it stays on its last frame, pale. With
     several predictions each stands above its own error. The error is |prediction - truth| of the

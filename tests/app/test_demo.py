@@ -1,6 +1,5 @@
 """The page: its inputs without a browser, and once driven in a real one."""
 
-import shutil
 import time
 
 import numpy as np
@@ -71,25 +70,6 @@ def test_a_page_of_no_checkpoint_is_refused(tmp_path):
     pytest.importorskip("gradio", reason="gradio is not installed (extra demo)")
     with pytest.raises(FileNotFoundError, match=r"gone\.ckpt"):
         build_page(command_cfg("demo", "ckpt_path=gone.ckpt"))
-
-
-@pytest.fixture
-def browser():
-    """A headless Chromium, or a skip that says what is missing."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not chromium or not driver:
-        pytest.skip("no chromium with chromedriver on this machine")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    flags = "headless no-sandbox disable-gpu disable-quic no-first-run disable-sync"
-    flags += " disable-background-networking disable-component-update window-size=1300,1500"
-    for flag in flags.split():
-        options.add_argument(f"--{flag}")
-    service = webdriver.ChromeService(driver)
-    chrome = webdriver.Chrome(options=options, service=service)
-    yield chrome
-    chrome.quit()
 
 
 @pytest.mark.slow  # a browser and a server

@@ -9,7 +9,7 @@ import torch
 import predcnn
 from predcnn.data import create_datamodule, to_float
 from predcnn.metrics import video_metrics
-from predcnn.visual import write_gif, write_mp4
+from predcnn.visual import write_gif, write_video
 from tests.hostile.harness import refused
 
 SHAPE = (2, 1, 8, 8)
@@ -199,7 +199,7 @@ PICTURES = {
 }
 
 
-@pytest.mark.parametrize(("write", "name"), [(write_gif, "a.gif"), (write_mp4, "a.mp4")])
+@pytest.mark.parametrize(("write", "name"), [(write_gif, "a.gif"), (write_video, "a.mp4")])
 @pytest.mark.parametrize(("frames", "says"), PICTURES.values(), ids=PICTURES.keys())
 def test_films(tmp_path, write, name, frames, says):
     refused(lambda: write(tmp_path / name, frames), says, tmp_path)

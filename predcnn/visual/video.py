@@ -1,8 +1,8 @@
-"""Moving pictures to files: GIF with Pillow, MP4 with OpenCV."""
+"""Frames to video files: GIF with Pillow, MP4 and WebM with PyAV."""
 
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 from PIL import Image
@@ -21,16 +21,20 @@ from predcnn.visual.drawing import (
 )
 from predcnn.visual.frames import to_rgb, to_unit
 
+CODECS = {".mp4": "h264", ".webm": "vp9"}
+CRF = {"h264": "16", "vp9": "24"}
+"""Quality of the encoders; lower is better."""
+
 
 def _pages(frames: Tensor | Sequence[np.ndarray]) -> np.ndarray:
-    """(T, H, W, 3) uint8 of a tensor (T, C, H, W) or of pages (H, W, 3) uint8."""
+    """Convert a tensor (T, C, H, W) or pages (H, W, 3) uint8 to (T, H, W, 3) uint8."""
     if isinstance(frames, Tensor):
         return to_rgb(to_unit(frames))
     if len(frames) == 0:
-        raise ValueError("a film needs at least one frame")
+        raise ValueError("a video needs at least one frame")
     shapes = {np.shape(page) for page in frames}
     if len(shapes) > 1:
-        raise ValueError(f"all frames of a film have one shape, got {sorted(shapes)}")
+        raise ValueError(f"all frames of a video have one shape, got {sorted(shapes)}")
     pages = np.asarray(frames)
     if pages.dtype != np.uint8 or pages.ndim != 4 or pages.shape[3] != 3:
         raise ValueError(
@@ -52,13 +56,13 @@ def write_gif(
     *,
     hold_last: float = 1.0,
 ) -> None:
-    """Write a GIF that loops for ever, one palette for all frames, no dithering.
+    """Write a GIF that loops forever: one palette for all frames, no dithering.
 
     Args:
         path: the file, replaced at once when it is complete.
         frames: pages (height, width, 3) uint8, or a tensor (T, C, H, W), uint8 or float in [0, 1].
         fps: frames per second, at most 100; players round to hundredths of a second.
-        hold_last: seconds that the last frame stays before the film starts again.
+        hold_last: seconds that the last frame stays before the GIF starts again.
 
     Raises:
         TypeError, ValueError: see above.
@@ -83,11 +87,11 @@ def write_gif(
 
 
 def _index(pages: np.ndarray) -> tuple[np.ndarray, bytes]:
-    """Pages (T, H, W, 3) as (T, H, W) indices into one palette of at most 256 colours.
+    """Convert pages (T, H, W, 3) to indices (T, H, W) into one palette of at most 256 colours.
 
-    Exact if there are no more colours than that. Else the page's own few colours and a ladder of
-    the error's are kept, and the rest is a median cut over the different colours; over all pixels
-    a large white margin would leave few shades to the frames.
+    Exact if there are no more colours. Else the colours of the page and every sixth colour of the
+    error map are kept, and the rest is a median cut over the distinct colours: over all pixels, a
+    large white margin would leave few shades to the frames.
     """
     packed = pages.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
     present = np.zeros(1 << 24, bool)
@@ -111,64 +115,57 @@ def _unpack(colours: np.ndarray) -> np.ndarray:
 
 
 def _kept(present: np.ndarray) -> np.ndarray:
-    """Colours to keep exactly: those of the page, and every sixth of an error map that is there."""
+    """Return the colours to keep exactly: those of the page, and of an error map if present."""
     error = colour_error(np.linspace(0, 1, 256)[None])[0]
     shown = present[error.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1])].mean()
     own = np.array([PAPER, INK, FAINT, BORDER, EMPTY, BLUE, VERMILLION], np.uint8)
     return np.concatenate([own, error[::6]]) if shown > 0.5 else own
 
 
-def import_cv2() -> ModuleType:
-    """OpenCV, or an ImportError that says what a machine without a display needs."""
-    try:
-        import cv2
-    except ImportError as error:
-        raise ImportError(
-            f"OpenCV does not load here ({error}). On a machine without a display use the build "
-            "that needs no libGL: pip uninstall opencv-python && pip install opencv-python-headless"
-        ) from error
-    return cv2
-
-
-def write_mp4(
-    path: str | Path,
-    frames: Tensor | Sequence[np.ndarray],
-    fps: float = 5.0,
-    *,
-    codec: str = "mp4v",
-) -> None:
-    """Write an MP4 film with OpenCV.
+def write_video(path: str | Path, frames: Tensor | Sequence[np.ndarray], fps: float = 5.0) -> None:
+    """Write a video that browsers play: H.264 to .mp4, VP9 to .webm.
 
     Args:
-        path: the file, ending in .mp4, replaced at once when it is complete.
+        path: the file, replaced at once when it is complete.
         frames: pages (height, width, 3) uint8, or a tensor (T, C, H, W), uint8 or float in [0, 1].
-            Odd sizes lose nothing, they get a repeated row or column.
+            Odd sizes get a repeated row or column, as yuv420p needs even ones.
         fps: frames per second, at most 100.
-        codec: four letters; mp4v is in every OpenCV build, avc1 (H.264, which browsers play) in
-            some.
 
     Raises:
-        ImportError: OpenCV does not load.
-        RuntimeError: this OpenCV has no such codec.
+        RuntimeError: this build of PyAV has no encoder for it.
         TypeError, ValueError: see above.
     """
     _check_fps(fps)
-    if Path(path).suffix.lower() != ".mp4":
-        raise ValueError(f"an MP4 file ends in .mp4, not {Path(path).name!r}")
-    cv2 = import_cv2()
+    path = Path(path)
+    if path.suffix.lower() not in CODECS:
+        raise ValueError(f"a video is written to .mp4 or .webm, not to {path.name!r}")
     pages = _pages(frames)
     _, height, width, _ = pages.shape
     pages = np.pad(pages, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-    size = (pages.shape[2], pages.shape[1])
     with replacing(path) as temporary:
-        writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter_fourcc(*codec), fps, size)
+        _encode(temporary, pages, Fraction(fps).limit_denominator(1000))
+
+
+def _encode(path: Path, pages: np.ndarray, fps: Fraction) -> None:
+    import av
+    from av.video.reformatter import ColorRange, Colorspace
+
+    codec = CODECS[path.suffix.lower()]
+    # the index in front: a browser starts before it has the complete file
+    options = {"movflags": "+faststart"} if path.suffix.lower() == ".mp4" else {}
+    with av.open(str(path), "w", container_options=options) as container:
         try:
-            if not writer.isOpened():
-                raise RuntimeError(
-                    f"this OpenCV ({cv2.__version__}) cannot write {codec!r} films of {size[0]}x"
-                    f"{size[1]}; try codec='mp4v', or write a GIF"
-                )
-            for page in pages:
-                writer.write(np.ascontiguousarray(page[..., ::-1]))
-        finally:
-            writer.release()
+            stream = container.add_stream(codec, rate=fps, options={"crf": CRF[codec]})
+        except av.codec.codec.UnknownCodecError as error:
+            raise RuntimeError(f"PyAV {av.__version__} has no encoder for {codec}") from error
+        stream.height, stream.width, stream.pix_fmt = *pages.shape[1:3], "yuv420p"
+        stream.codec_context.colorspace = Colorspace.SMPTE170M  # else players guess by the size
+        stream.codec_context.color_range = ColorRange.MPEG
+        for page in pages:
+            frame = av.VideoFrame.from_ndarray(page, format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+WRITERS = {"gif": write_gif, "mp4": write_video, "webm": write_video}
+"""File ending -> the function that writes it."""
