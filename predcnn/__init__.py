@@ -14,6 +14,7 @@ _HOMES = {
     "list_blocks": "blocks.protocol",
     "list_datasets": "data",
     "list_predictors": "predictors.create",
+    "list_pretrained": "weights.pretrained",
     "list_translators": "translators",
     "load_backbone": "backbones.checkpoint",
     "load_official_weights": "backbones.weights",

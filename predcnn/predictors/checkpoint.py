@@ -21,6 +21,7 @@ from predcnn.weights.files import (
     read_safetensors,
     strip_prefixes,
 )
+from predcnn.weights.pretrained import PREFIX, pretrained_file
 
 KEY = "predcnn"
 BEST = Path("checkpoints", "best.ckpt")
@@ -33,8 +34,9 @@ def weights_file(place: str | Path) -> Path:
 
     Args:
         place: a file; a run directory, which stands for its ``checkpoints/best.ckpt``; a folder of
-            `save_pretrained`; or, if there is no such path, ``user/model`` on the Hugging Face Hub,
-            with an optional ``@revision``.
+            `save_pretrained`; or, if there is no such path, ``pretrained/NAME`` of
+            `predcnn.list_pretrained`, or ``user/model`` on the Hugging Face Hub, with an optional
+            ``@revision``.
 
     Raises:
         FileNotFoundError: no such file, folder or model. ConnectionError: the Hub cannot be
@@ -45,6 +47,8 @@ def weights_file(place: str | Path) -> Path:
         return path / WEIGHTS
     if (path / BEST.parent).is_dir():
         return existing_file(path / BEST)
+    if isinstance(place, str) and place.startswith(PREFIX) and not path.exists():
+        return pretrained_file(place)
     named = isinstance(place, str) and HUB_NAME.fullmatch(place) and not path.parent.is_dir()
     if named and path.suffix not in (".ckpt", ".safetensors", ".pth", ".pt"):
         return _downloaded(place)
@@ -74,12 +78,16 @@ def _downloaded(name: str) -> Path:
 
 
 def save_predictor(
-    predictor: nn.Module, path: str | Path, run: Mapping[str, object] | None = None
+    predictor: nn.Module,
+    path: str | Path,
+    run: Mapping[str, object] | None = None,
+    *,
+    half: bool = False,
 ) -> Path:
     """Write weights and configuration to a .safetensors file, completely or not at all.
 
     Returns the path; creates its folder if needed. ``run`` is plain data about the origin of the
-    weights, returned by `read_description`.
+    weights, returned by `read_description`. ``half`` stores float16; loading gives float32 again.
 
     Raises:
         ValueError: another suffix. OSError: the file cannot be written.
@@ -93,6 +101,8 @@ def save_predictor(
     # clones: the format knows no tensors that share memory
     state = {key: value.detach().cpu().clone() for key, value in predictor.state_dict().items()}
     state = {key: value.contiguous() for key, value in state.items()}
+    if half:
+        state = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
     with replacing(path) as temporary:
         try:
             save_file(state, temporary, metadata={KEY: json.dumps(about)})
@@ -106,9 +116,10 @@ def load_predictor(
 ) -> nn.Module:
     """Load a predictor from our .ckpt or .safetensors, in eval mode on ``device``.
 
-    ``path`` may also be a run directory, a folder of `save_pretrained` or ``user/model`` on the
-    Hugging Face Hub, see `weights_file`. Nothing in the file is executed, and no module that it
-    names is imported: import a block of your own first, or pass ``trusted=True``.
+    ``path`` may also be a run directory, a folder of `save_pretrained`, ``pretrained/NAME`` of
+    `predcnn.list_pretrained` or ``user/model`` on the Hugging Face Hub, see `weights_file`.
+    Nothing in the file is executed, and no module that it names is imported: import a block of
+    your own first, or pass ``trusted=True``.
 
     Raises:
         FileNotFoundError: no such file, or no such model on the Hub. ConnectionError: the Hub
