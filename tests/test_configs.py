@@ -5,6 +5,7 @@ from pathlib import Path
 
 import lightning.pytorch as pl
 import pytest
+import torch
 from hydra import compose, initialize_config_module
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -139,6 +140,17 @@ def test_scale_published_is_the_published_recipe(translator, data):
     assert dict(cfg.objective.terms) == expected
     assert cfg.trainer.gradient_clip_val is None
     assert cfg.ema is None
+
+
+@pytest.mark.parametrize("data", DATA)
+def test_predformer_trains_as_published(data):
+    cfg = composed("scale=published", f"data={data}", "model=predformer")
+    adam = instantiate(cfg.optimizer)([torch.nn.Parameter(torch.zeros(1))])
+    assert type(adam) is torch.optim.AdamW
+    assert (adam.defaults["lr"], adam.defaults["weight_decay"]) == (1e-3, 1e-2)
+    assert cfg.scheduler._target_ == "torch.optim.lr_scheduler.OneCycleLR"
+    assert dict(cfg.objective.terms) == {"mse": 1.0}
+    assert composed("model=predformer").optimizer._target_ == "predcnn.training.muon.Muon"
 
 
 @pytest.mark.parametrize("data", DATA)

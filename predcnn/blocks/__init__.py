@@ -7,6 +7,7 @@ from predcnn.blocks import (
     dcnv3,
     dcnv4,
     focalnet,
+    gatedtransformer,
     gsta,
     hornet,
     inceptionnext,

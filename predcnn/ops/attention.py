@@ -14,29 +14,32 @@ class MultiHeadAttention(nn.Module):
 
     Args:
         dim: channels C.
-        heads: number of heads; must divide ``dim``.
+        heads: number of heads; must divide ``dim`` unless ``head_dim`` is given.
         qkv_bias: whether the query, key and value projections have a bias.
+        head_dim: channels of a head; None for ``dim / heads``.
     """
 
-    def __init__(self, dim: int, heads: int = 8, *, qkv_bias: bool = True) -> None:
+    def __init__(
+        self, dim: int, heads: int = 8, *, qkv_bias: bool = True, head_dim: int | None = None
+    ) -> None:
         super().__init__()
-        if dim % heads:
+        if head_dim is None and dim % heads:
             raise ValueError(f"attention over {dim} channels cannot have {heads} heads of one size")
         self.heads = heads
-        self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias)
-        self.proj = nn.Linear(dim, dim)
+        inner = dim if head_dim is None else heads * head_dim
+        self.qkv = nn.Linear(dim, 3 * inner, bias=qkv_bias)
+        self.proj = nn.Linear(inner, dim)
 
     def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         """Attend; ``bias`` is added to the logits and broadcasts to (B, heads, N, N)."""
-        batch, tokens, dim = x.shape
-        qkv = self.qkv(x).view(batch, tokens, 3, self.heads, dim // self.heads)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, heads, N, C / heads)
+        qkv = self.qkv(x).unflatten(2, (3, self.heads, -1))
+        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, heads, N, head_dim)
         if bias is not None:
             bias = bias.to(query.dtype)
         x = _attend(query, key, value, bias).transpose(1, 2)
         if torch.compiler.is_exporting():  # the layout is this kernel's, other runtimes have theirs
             x = x.clone(memory_format=torch.contiguous_format)
-        return self.proj(x.reshape(batch, tokens, dim))
+        return self.proj(x.flatten(2))
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
@@ -97,3 +100,16 @@ def sincos_position_2d(dim: int, height: int, width: int, *, device: torch.devic
     rows = torch.cat([rows.sin(), rows.cos()], 1)[:, None].expand(-1, width, -1)
     columns = torch.cat([columns.sin(), columns.cos()], 1)[None].expand(height, -1, -1)
     return torch.cat([rows, columns], 2).reshape(height * width, dim)
+
+
+def sinusoid_position(length: int, dim: int, *, device: torch.device | None = None) -> Tensor:
+    """Fixed positions of a sequence as sines and cosines, (length, dim) float32 in [-1, 1].
+
+    Channel i of position k is the sine (even i) or cosine (odd i) of k / 10000^(2 (i // 2) / dim).
+    The angle is computed in float64 and rounded before sine and cosine, as in PredFormer's code.
+    """
+    pairs = torch.arange(dim, device=device, dtype=torch.float64) // 2
+    steps = torch.arange(length, device=device, dtype=torch.float64)
+    angle = (steps[:, None] / 10000 ** (2 * pairs / dim)).float()
+    even = torch.arange(dim, device=device) % 2 == 0
+    return torch.where(even, angle.sin(), angle.cos())

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 from predcnn.ops.depthwise import DepthwiseConv2d
 from predcnn.ops.pointwise import PointwiseConv2d
@@ -66,3 +67,24 @@ class TokenMlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.fc2(self.act(self.fc1(x)))
+
+
+class SwiGLU(nn.Module):
+    """Gated MLP of the last axis, out(SiLU(gate(x)) * value(x)): (..., C) -> (..., C).
+
+    Args:
+        dim: channels C.
+        hidden: channels of gate and value.
+        dropout: probability of zeroing a hidden or an output channel while training.
+    """
+
+    def __init__(self, dim: int, hidden: int, *, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.gate = nn.Linear(dim, hidden)
+        self.value = nn.Linear(dim, hidden)
+        self.out = nn.Linear(hidden, dim)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = functional.silu(self.gate(x)) * self.value(x)
+        return self.dropout(self.out(self.dropout(hidden)))

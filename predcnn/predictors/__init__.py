@@ -9,6 +9,7 @@ from predcnn.predictors import (
     mean_frame,
     mim,
     phydnet,
+    predformer,
     prednet,
     predrnn,
     predrnnpp,

@@ -38,6 +38,7 @@ PUBLISHED = {
     "poolformer": (truncated, {}, 1e-5),
     "swin": (truncated, {}, None),
     "vit": (truncated, {}, None),
+    "gatedtransformer": (truncated, {}, None),
     "uniformer": (truncated, {"position": default}, 1e-6),
     "uniformer local": (fan_out, {}, None),
 }
