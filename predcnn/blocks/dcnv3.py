@@ -4,6 +4,7 @@ Wang et al., "InternImage: Exploring Large-Scale Vision Foundation Models with D
 Convolutions", CVPR 2023, section 3 and figure 3.
 """
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -26,47 +27,70 @@ class ChannelsLast(nn.Module):
         return x.permute(0, 2, 3, 1)
 
 
+@dataclass(frozen=True)
+class Sampling:
+    """Options of deformable convolutions v3 and v4.
+
+    Args:
+        groups: channel groups with offsets and weights of their own; None for groups of 16
+            channels.
+        kernel_size: of the sampling, odd.
+        dw_kernel_size: of the depthwise convolution before offsets and weights; None (v4 only) for
+            none.
+        offset_scale: factor on taps and offsets.
+        remove_center: leave out the middle tap.
+    """
+
+    groups: int | None = None
+    kernel_size: int = 3
+    dw_kernel_size: int | None = None
+    offset_scale: float = 1.0
+    remove_center: bool = False
+
+    @property
+    def points(self) -> int:
+        """Taps of each group."""
+        return self.kernel_size**2 - self.remove_center
+
+    def groups_of(self, dim: int) -> int:
+        """Return the number of groups of ``dim`` channels; ValueError if they do not divide it."""
+        check_dim("a deformable convolution", dim, 16 if self.groups is None else self.groups)
+        return dim // 16 if self.groups is None else self.groups
+
+    def sample(self, value: Tensor, offset: Tensor, mask: Tensor) -> Tensor:
+        """Sample (B, H, W, C) at offsets (B, H, W, G P 2) with weights (B, H, W, G P)."""
+        return deformable_sampling(
+            value,
+            offset,
+            mask,
+            kernel_size=(self.kernel_size, self.kernel_size),
+            padding=self.kernel_size // 2,
+            groups=self.groups_of(value.shape[-1]),
+            offset_scale=self.offset_scale,
+            remove_center=self.remove_center,
+        )
+
+
 class DCNv3(nn.Module):
     """Deformable convolution v3, channels last: (B, H, W, C) -> (B, H, W, C).
 
     Args:
-        dim: channels C, a multiple of ``groups``.
-        groups: channel groups with offsets and weights of their own.
-        kernel_size: of the sampling.
-        dw_kernel_size: of the depthwise convolution that sees the offsets' context.
-        offset_scale: factor on taps and offsets.
+        dim: channels C, a multiple of the groups.
+        sampling: groups, kernel sizes and scales.
         center_feature_scale: mix the projected input back in by a learned gate per group.
-        remove_center: leave out the middle tap.
     """
 
-    def __init__(
-        self,
-        dim: int,
-        groups: int,
-        *,
-        kernel_size: int = 3,
-        dw_kernel_size: int = 3,
-        offset_scale: float = 1.0,
-        center_feature_scale: bool = False,
-        remove_center: bool = False,
-    ) -> None:
+    def __init__(self, dim: int, sampling: Sampling, *, center_feature_scale: bool = False) -> None:
         super().__init__()
-        self.groups = groups_of(dim, groups)
-        self.sampling = {
-            "kernel_size": (kernel_size, kernel_size),
-            "padding": kernel_size // 2,
-            "groups": groups,
-            "offset_scale": offset_scale,
-            "remove_center": remove_center,
-        }
-        points = groups * (kernel_size**2 - remove_center)
+        self.sampling = sampling
+        self.groups = groups = sampling.groups_of(dim)
         self.dw_conv = nn.Sequential(
-            DepthwiseConv2d(dim, dw_kernel_size),
+            DepthwiseConv2d(dim, sampling.dw_kernel_size),
             nn.Sequential(ChannelsLast(), nn.LayerNorm(dim, eps=1e-6)),
             nn.GELU(),
         )
-        self.offset = nn.Linear(dim, 2 * points)
-        self.mask = nn.Linear(dim, points)
+        self.offset = nn.Linear(dim, 2 * groups * sampling.points)
+        self.mask = nn.Linear(dim, groups * sampling.points)
         self.input_proj = nn.Linear(dim, dim)
         self.output_proj = nn.Linear(dim, dim)
         if center_feature_scale:
@@ -84,7 +108,7 @@ class DCNv3(nn.Module):
         value = self.input_proj(x)
         context = self.dw_conv(x.permute(0, 3, 1, 2))
         mask = self.mask(context).unflatten(-1, (self.groups, -1)).softmax(-1).flatten(-2)
-        y = deformable_sampling(value, self.offset(context), mask, **self.sampling)
+        y = self.sampling.sample(value, self.offset(context), mask)
         if self.center_feature_scale:
             gate = functional.linear(
                 context, self.center_feature_scale_proj_weight, self.center_feature_scale_proj_bias
@@ -95,12 +119,12 @@ class DCNv3(nn.Module):
 
 
 class DeformableBlock(nn.Module):
-    """Two residual branches, a deformable mixer and a perceptron: (B, C, H, W) -> (B, C, H, W).
+    """Two residual branches, deformable convolution and MLP: (B, C, H, W) -> (B, C, H, W).
 
     Args:
         dim: channels C.
-        dcn: the mixer, channels last.
-        mlp: the perceptron of the last axis.
+        dcn: the deformable convolution, channels last.
+        mlp: the MLP over the last axis.
         drop_path: probability of skipping a residual branch of a sample.
         post_norm: normalise the branches' results, not their inputs.
         res_post_norm: normalise both.
@@ -114,7 +138,6 @@ class DeformableBlock(nn.Module):
         dim: int,
         dcn: nn.Module,
         mlp: nn.Module,
-        *,
         drop_path: float,
         post_norm: bool,
         res_post_norm: bool,
@@ -152,30 +175,20 @@ def _norm(dim: int) -> nn.Sequential:
     return nn.Sequential(nn.LayerNorm(dim, eps=1e-6))
 
 
-def groups_of(dim: int, groups: int | None) -> int:
-    """``groups``, or as many as make groups of 16 channels; ValueError where they do not divide."""
-    check_dim("a deformable convolution", dim, 16 if groups is None else groups)
-    return dim // 16 if groups is None else groups
-
-
 @BLOCKS.register("dcnv3")
 class DCNv3Block(DeformableBlock):
     """One InternImage block, (B, C, H, W) -> (B, C, H, W).
 
+    InternImage-S and larger use ``post_norm``, -L and larger ``offset_scale`` 2, -H
+    ``res_post_norm``, -H and -G ``dw_kernel_size`` 5 and ``center_feature_scale``.
+
     Args:
         dim: channels C, a multiple of the groups.
-        mlp_ratio: hidden channels of the feed-forward part, in units of ``dim``.
-        drop_path: probability of skipping a residual branch of a sample.
+        mlp_ratio: hidden channels of the MLP, in units of ``dim``.
         resolution: (H, W) of the input; not used.
-        groups: channel groups of the sampling; None for groups of 16 channels.
-        kernel_size: of the sampling, odd.
-        dw_kernel_size: of the depthwise convolution before the offsets (5 in InternImage-H, -G).
-        offset_scale: factor on taps and offsets (2 in InternImage-L and larger).
-        post_norm: normalise the branches' results (InternImage-S and larger), not their inputs.
-        res_post_norm: normalise both (InternImage-H).
-        layer_scale: initial scale of both residual branches; None for no scale.
-        center_feature_scale: mix the projected input back in by a gate (InternImage-H, -G).
-        remove_center: leave out the middle tap.
+        center_feature_scale: mix the projected input back in by a gate.
+
+    ``groups`` to ``remove_center`` are those of `Sampling`, the others of `DeformableBlock`.
     """
 
     def __init__(
@@ -189,29 +202,14 @@ class DCNv3Block(DeformableBlock):
         kernel_size: int = 3,
         dw_kernel_size: int = 3,
         offset_scale: float = 1.0,
+        remove_center: bool = False,
         post_norm: bool = False,
         res_post_norm: bool = False,
         layer_scale: float | None = None,
         center_feature_scale: bool = False,
-        remove_center: bool = False,
     ) -> None:
-        dcn = DCNv3(
-            dim,
-            groups_of(dim, groups),
-            kernel_size=kernel_size,
-            dw_kernel_size=dw_kernel_size,
-            offset_scale=offset_scale,
-            center_feature_scale=center_feature_scale,
-            remove_center=remove_center,
-        )
+        sampling = Sampling(groups, kernel_size, dw_kernel_size, offset_scale, remove_center)
+        dcn = DCNv3(dim, sampling, center_feature_scale=center_feature_scale)
         mlp = TokenMlp(dim, int(dim * mlp_ratio))
         init_trunc_normal(mlp)
-        super().__init__(
-            dim,
-            dcn,
-            mlp,
-            drop_path=drop_path,
-            post_norm=post_norm,
-            res_post_norm=res_post_norm,
-            layer_scale=layer_scale,
-        )
+        super().__init__(dim, dcn, mlp, drop_path, post_norm, res_post_norm, layer_scale)

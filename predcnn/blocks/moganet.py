@@ -11,12 +11,11 @@ from torch import Tensor, nn
 
 from predcnn.blocks.protocol import check_dim
 from predcnn.ops.depthwise import DepthwiseConv2d
-from predcnn.ops.drop_path import DropPath
-from predcnn.ops.fold import fold_norm_into_next
 from predcnn.ops.init import init_fan_out
 from predcnn.ops.mlp import ConvMlp
 from predcnn.ops.norm import LayerScale
 from predcnn.ops.pointwise import PointwiseConv2d
+from predcnn.ops.spatial_attention import SpatialAttentionBlock
 from predcnn.registry import BLOCKS
 
 
@@ -84,12 +83,12 @@ class MultiOrderGatedAggregation(nn.Module):
 
 
 @BLOCKS.register("moganet")
-class MogaBlock(nn.Module):
+class MogaBlock(SpatialAttentionBlock):
     """One MogaNet block, (B, C, H, W) -> (B, C, H, W).
 
     Args:
         dim: channels C, divisible by 8.
-        mlp_ratio: hidden channels of the feed-forward part, in units of ``dim``.
+        mlp_ratio: hidden channels of the MLP, in units of ``dim``.
         drop_path: probability of skipping a residual branch of a sample.
         resolution: (H, W) of the input; not used, the block is fully convolutional.
         layer_scale: initial factor of both residual branches and of both decompositions.
@@ -132,26 +131,10 @@ class MogaBlock(nn.Module):
         layer_scale: float = 1e-5,
         inner_shortcut: bool = True,
     ) -> None:
-        super().__init__()
         check_dim("moganet", dim, self.dim_multiple)
         hidden = int(dim * mlp_ratio)
-        self.norm1 = nn.BatchNorm2d(dim)
-        self.attn = MultiOrderGatedAggregation(dim, sigma=layer_scale, shortcut=inner_shortcut)
-        self.scale1 = LayerScale(dim, layer_scale)
-        self.norm2 = nn.BatchNorm2d(dim)
-        self.mlp = ConvMlp(
-            dim, hidden, depthwise=3, middle=ChannelDecomposition(hidden, layer_scale)
-        )
-        self.scale2 = LayerScale(dim, layer_scale)
-        self.drop_path = DropPath(drop_path)
+        attn = MultiOrderGatedAggregation(dim, sigma=layer_scale, shortcut=inner_shortcut)
+        middle = ChannelDecomposition(hidden, layer_scale)
+        mlp = ConvMlp(dim, hidden, depthwise=3, middle=middle)
+        super().__init__(dim, attn, mlp, drop_path=drop_path, layer_scale=layer_scale)
         init_fan_out(self)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.drop_path(self.scale1(self.attn(self.norm1(x))))
-        return x + self.drop_path(self.scale2(self.mlp(self.norm2(x))))
-
-    def merge_(self) -> None:
-        """Fold the norms that only a 1x1 convolution reads, in place."""
-        self.norm2 = fold_norm_into_next(self.norm2, self.mlp.fc1)
-        if not self.attn.shortcut:
-            self.norm1 = fold_norm_into_next(self.norm1, self.attn.proj_in)

@@ -1,11 +1,11 @@
 """The checks that all blocks share, and making a block from its name and options."""
 
-import difflib
 import inspect
 from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
+from predcnn.checks import hint
 from predcnn.registry import BLOCKS
 
 STACK_OPTIONS = ("mlp_ratio", "drop_path", "resolution")
@@ -51,11 +51,9 @@ def check_options(
     accepted = [p.name for p in parameters if p.name not in implied]
     for option in options:
         if option not in accepted:
-            near = [name for name in accepted if name.lower() == option.lower()]
-            near = near or difflib.get_close_matches(option, accepted, n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            listed = ", ".join(accepted) if accepted else "none"
-            raise TypeError(f"{name} has no option {option!r}; {hint}accepted: {listed}")
+            listed = ", ".join(accepted) or "none"
+            near = hint(option, accepted)
+            raise TypeError(f"{name} has no option {option!r}; {near}accepted: {listed}")
 
 
 def check_protocol(name: str, cls: type) -> None:

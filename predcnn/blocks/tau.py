@@ -8,22 +8,20 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from predcnn.blocks.gsta import SPATIAL_ATTENTION_KEYS
-from predcnn.ops.attention import GatedSpatialAttention
-from predcnn.ops.conv import LargeKernelAttention
-from predcnn.ops.drop_path import DropPath
-from predcnn.ops.fold import fold_norm_into_next
 from predcnn.ops.init import init_fan_out
 from predcnn.ops.mlp import ConvMlp
-from predcnn.ops.norm import LayerScale
+from predcnn.ops.spatial_attention import (
+    GatedSpatialAttention,
+    LargeKernelAttention,
+    SpatialAttentionBlock,
+)
 from predcnn.registry import BLOCKS
 
 
 def published_squeeze(dim: int) -> int:
-    """Width of TAU's squeeze in the published code: 16 for every multiple of 16 from 64 up.
+    """Return the width of TAU's squeeze in the published code: 16 for multiples of 16 from 64 up.
 
-    The paper speaks of a reduction by 16; the code divides by dim // 16 and so gets about 16
-    channels whatever the width.
+    The paper reduces by 16; the code divides by dim // 16, which gives about 16 channels.
     """
     return max(dim // max(dim // 16, 4), 1)
 
@@ -52,15 +50,15 @@ class TemporalGate(LargeKernelAttention):
 
 
 @BLOCKS.register("tau")
-class TAUBlock(nn.Module):
+class TAUBlock(SpatialAttentionBlock):
     """One TAU block, (B, C, H, W) -> (B, C, H, W).
 
-    As published, the attention keeps torch's default initial weights (it replaces another after the
-    block was initialised); the feed-forward part is initialised like gSTA's.
+    As in the published code, the attention keeps torch's default initial weights (it replaces
+    another one after the block was initialised); the MLP is initialised as in gSTA.
 
     Args:
         dim: channels C.
-        mlp_ratio: hidden channels of the feed-forward part, in units of ``dim``.
+        mlp_ratio: hidden channels of the MLP, in units of ``dim``.
         drop_path: probability of skipping a residual branch of a sample.
         resolution: (H, W) of the input; not used, the block is fully convolutional.
         squeeze: channels of the dynamical attention's bottleneck; `published_squeeze` if None.
@@ -69,7 +67,7 @@ class TAUBlock(nn.Module):
     """
 
     openstl_keys: ClassVar[dict[str, str]] = {
-        **SPATIAL_ATTENTION_KEYS,
+        **SpatialAttentionBlock.openstl_keys,
         "attn.gate": "attn.spatial_gating_unit",
     }
 
@@ -84,23 +82,8 @@ class TAUBlock(nn.Module):
         layer_scale: float = 1e-2,
         inner_shortcut: bool = True,
     ) -> None:
-        super().__init__()
         gate = TemporalGate(dim, published_squeeze(dim) if squeeze is None else squeeze)
-        self.norm1 = nn.BatchNorm2d(dim)
-        self.attn = GatedSpatialAttention(dim, gate, shortcut=inner_shortcut)
-        self.scale1 = LayerScale(dim, layer_scale)
-        self.norm2 = nn.BatchNorm2d(dim)
-        self.mlp = ConvMlp(dim, int(dim * mlp_ratio), depthwise=3)
-        self.scale2 = LayerScale(dim, layer_scale)
-        self.drop_path = DropPath(drop_path)
+        attn = GatedSpatialAttention(dim, gate, shortcut=inner_shortcut)
+        mlp = ConvMlp(dim, int(dim * mlp_ratio), depthwise=3)
+        super().__init__(dim, attn, mlp, drop_path=drop_path, layer_scale=layer_scale)
         init_fan_out(self.mlp)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.drop_path(self.scale1(self.attn(self.norm1(x))))
-        return x + self.drop_path(self.scale2(self.mlp(self.norm2(x))))
-
-    def merge_(self) -> None:
-        """Fold the norms that only a 1x1 convolution reads, in place."""
-        self.norm2 = fold_norm_into_next(self.norm2, self.mlp.fc1)
-        if not self.attn.shortcut:
-            self.norm1 = fold_norm_into_next(self.norm1, self.attn.proj_in)

@@ -1,10 +1,8 @@
-"""Multi-head self-attention over tokens, and gated spatial attention over maps."""
+"""Multi-head self-attention over tokens or over the pixels of a map."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-
-from predcnn.ops.pointwise import PointwiseConv2d
 
 
 class MultiHeadAttention(nn.Module):
@@ -57,32 +55,6 @@ class MapAttention(MultiHeadAttention):
         height, width = x.shape[-2:]
         x = super().forward(x.flatten(2).transpose(1, 2))  # (B, H W, C)
         return x.transpose(1, 2).unflatten(2, (height, width))
-
-
-class GatedSpatialAttention(nn.Module):
-    """1x1, GELU, a spatial gate, 1x1, and a shortcut around all of it: (B, C, H, W) kept.
-
-    Guo et al., "Visual Attention Network", 2022, https://arxiv.org/abs/2202.09741 (fig. 3d). The
-    shortcut around the attention, inside the block's residual branch, is not in the paper's figure
-    but in all published code.
-
-    Args:
-        dim: channels C.
-        gate: (B, C, H, W) -> (B, C, H, W), the spatial gating unit with its multiplication inside.
-        shortcut: whether to add the input.
-    """
-
-    def __init__(self, dim: int, gate: nn.Module, *, shortcut: bool = True) -> None:
-        super().__init__()
-        self.shortcut = shortcut
-        self.proj_in = PointwiseConv2d(dim, dim)
-        self.act = nn.GELU()
-        self.gate = gate
-        self.proj_out = PointwiseConv2d(dim, dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.proj_out(self.gate(self.act(self.proj_in(x))))
-        return x + y if self.shortcut else y
 
 
 def sincos_position_2d(dim: int, height: int, width: int, *, device: torch.device) -> Tensor:

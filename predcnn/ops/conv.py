@@ -1,11 +1,8 @@
-"""Composed convolutions: with norm and activation, with resampling, large kernels in parts."""
+"""Convolution with norm, activation and optional resampling."""
 
-import torch
 from torch import Tensor, nn
 
-from predcnn.ops.depthwise import DepthwiseConv2d
 from predcnn.ops.norm_act import group_norm_silu
-from predcnn.ops.pointwise import PointwiseConv2d
 from predcnn.ops.winograd import WinogradConv2d
 
 
@@ -53,49 +50,3 @@ class ConvNormAct(nn.Module):
         return group_norm_silu(
             self.conv(x), norm.weight, norm.bias, norm.num_groups, norm.eps, upscale=self.upscale
         )
-
-
-class LargeKernelConv(nn.Module):
-    """A 21x21 receptive field in three cheap steps: depthwise 5x5, depthwise 7x7 dilated by 3, 1x1.
-
-    (B, C, H, W) -> (B, out, H, W). Guo et al. 2022, https://arxiv.org/abs/2202.09741 (fig. 2).
-
-    Args:
-        dim: channels C.
-        out: channels of the result; ``dim`` if None.
-    """
-
-    def __init__(self, dim: int, out: int | None = None) -> None:
-        super().__init__()
-        self.near = DepthwiseConv2d(dim, 5)
-        self.far = DepthwiseConv2d(dim, 7, dilation=3)
-        self.mix = PointwiseConv2d(dim, out or dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.mix(self.far(self.near(x)))
-
-
-class LargeKernelAttention(LargeKernelConv):
-    """The input weighed by its `LargeKernelConv`, (B, C, H, W) kept (eq. 3 of the same paper)."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__(dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x * super().forward(x)
-
-
-class SelfGatedLargeKernel(LargeKernelConv):
-    """Values and their sigmoid gate from one `LargeKernelConv`, (B, C, H, W) kept.
-
-    Tan et al., "SimVP: Towards Simple yet Powerful Spatiotemporal Predictive Learning", 2022,
-    https://arxiv.org/abs/2211.12509 (gated spatiotemporal attention). The input itself is not
-    multiplied in, unlike `LargeKernelAttention`.
-    """
-
-    def __init__(self, dim: int) -> None:
-        super().__init__(dim, 2 * dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        value, gate = super().forward(x).chunk(2, dim=1)
-        return torch.sigmoid(gate) * value

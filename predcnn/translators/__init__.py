@@ -1,18 +1,18 @@
 """Translators: the latent past -> the latent future, (B, T * hid_S, H, W) kept."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 
 from torch import nn
 
 from predcnn import blocks
+from predcnn.checks import unknown
 from predcnn.registry import BLOCKS, TRANSLATORS
 from predcnn.translators import inception
 from predcnn.translators.meta import MetaTranslator
 
 
 def list_translators() -> list[str]:
-    """Every name that ``translator=`` accepts, sorted: blocks to stack and whole translators."""
+    """Return every name that ``translator=`` accepts, sorted: blocks and complete translators."""
     return sorted([*BLOCKS.names(), *TRANSLATORS.names()])
 
 
@@ -27,7 +27,7 @@ def create_translator(
     drop_path: float = 0.0,
     options: Mapping[str, object] | None = None,
 ) -> nn.Module:
-    """A translator (B, channels, H, W) -> (B, channels, H, W); see `MetaTranslator` for the words.
+    """Create a translator (B, channels, H, W) -> (B, channels, H, W), see `MetaTranslator`.
 
     Args:
         translator: a name of `list_translators`, a dotted path to a block's class, or a list of
@@ -45,8 +45,5 @@ def create_translator(
     if isinstance(translator, str) and translator in TRANSLATORS:
         return TRANSLATORS[translator](channels, hidden, depth, **rest)
     if isinstance(translator, str) and "." not in translator and translator not in BLOCKS:
-        names = list_translators()
-        near = difflib.get_close_matches(translator, names, n=3)
-        hint = f"did you mean {', '.join(near)}? " if near else ""
-        raise KeyError(f"no translator {translator!r}; {hint}accepted: {', '.join(names)}")
+        raise KeyError(unknown("translator", translator, list_translators()))
     return MetaTranslator(channels, hidden, depth, blocks=translator, **rest)

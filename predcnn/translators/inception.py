@@ -10,6 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from predcnn.checks import unknown
 from predcnn.ops.pointwise import PointwiseConv2d
 from predcnn.registry import TRANSLATORS
 
@@ -92,12 +93,9 @@ class InceptionTranslator(nn.Module):
         super().__init__()
         if depth < 2:
             raise ValueError(f"incepu has at least 2 units on each side (N_T), not {depth}")
-        unknown = set(options or {}) - set(self.defaults)
-        if unknown:
-            raise TypeError(
-                f"incepu has no option {', '.join(sorted(unknown))}; "
-                f"accepted: {', '.join(self.defaults)}"
-            )
+        for option in options or {}:
+            if option not in self.defaults:
+                raise TypeError(unknown("incepu option", option, self.defaults))
         chosen = self.defaults | dict(options or {})
         kernels, groups = chosen["kernels"], chosen["groups"]
         middle = hidden // 2

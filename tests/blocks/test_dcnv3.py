@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch import nn
 
-from predcnn.blocks.dcnv3 import DCNv3, DCNv3Block
+from predcnn.blocks.dcnv3 import DCNv3, DCNv3Block, Sampling
 from tests.ops.reference import assert_near, loaded, reference
 
 
 def test_published_values():
     values = reference("dcnv3_module")
-    module = DCNv3(16, 2, dw_kernel_size=5, center_feature_scale=True)
+    module = DCNv3(16, Sampling(groups=2, dw_kernel_size=5), center_feature_scale=True)
     assert_near(loaded(module, "dcnv3_module")(values["input"]), values["output"])
 
 
@@ -62,7 +62,7 @@ def test_keys_are_the_published_ones():
 
 
 def test_starts_as_a_plain_average_of_the_neighbours():
-    dcn = DCNv3(16, 1)
+    dcn = DCNv3(16, Sampling(groups=1, dw_kernel_size=3))
     nn.init.eye_(dcn.input_proj.weight)
     nn.init.eye_(dcn.output_proj.weight)
     x = torch.randn(1, 4, 4, 16)

@@ -3,13 +3,14 @@
 import torch
 from torch import nn
 
+from predcnn.blocks.dcnv3 import Sampling
 from predcnn.blocks.dcnv4 import DCNv4, DCNv4Block
 from tests.ops.reference import assert_near, reference
 
 
 def test_module_sums_as_the_published_core():
     values = reference("dcnv4_core_0")
-    module = DCNv4(32, 2)
+    module = DCNv4(32, Sampling(groups=2))
     nn.init.eye_(module.value_proj.weight)
     nn.init.eye_(module.output_proj.weight)
     module.offset_mask.forward = lambda x: values["offset_mask"]
@@ -17,7 +18,7 @@ def test_module_sums_as_the_published_core():
 
 
 def test_weights_are_not_normalised():
-    module = DCNv4(16, 1)
+    module = DCNv4(16, Sampling(groups=1))
     nn.init.ones_(module.offset_mask.bias.data[18:27])
     x = torch.randn(1, 4, 4, 16)
     once = module(x)

@@ -160,7 +160,7 @@ def test_merging_keeps_the_output(name):
 
 
 def test_unknown_option_names_the_accepted_ones(name):
-    with pytest.raises(TypeError, match=r"no option 'dropp_path'.*'drop_path'.*accepted: .*"):
+    with pytest.raises(TypeError, match=r"no option 'dropp_path'.*mean drop_path.*accepted: .*"):
         predcnn.create_block(name, DIM, resolution=SIZE, dropp_path=0.1)
 
 

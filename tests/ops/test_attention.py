@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from predcnn.ops.attention import (
-    GatedSpatialAttention,
     MapAttention,
     MultiHeadAttention,
     sincos_position_2d,
 )
-from predcnn.ops.conv import (
-    ConvNormAct,
+from predcnn.ops.conv import ConvNormAct
+from predcnn.ops.spatial_attention import (
+    GatedSpatialAttention,
     LargeKernelAttention,
     LargeKernelConv,
     SelfGatedLargeKernel,

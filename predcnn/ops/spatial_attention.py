@@ -1,0 +1,166 @@
+"""Large-kernel spatial attention and the block around it, shared by VAN, gSTA and TAU.
+
+Guo et al., "Visual Attention Network", 2022, https://arxiv.org/abs/2202.09741 (fig. 2-3, eq. 3).
+"""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from predcnn.ops.depthwise import DepthwiseConv2d
+from predcnn.ops.drop_path import DropPath
+from predcnn.ops.fold import fold_norm_into_next
+from predcnn.ops.init import init_fan_out
+from predcnn.ops.mlp import ConvMlp
+from predcnn.ops.norm import LayerScale
+from predcnn.ops.pointwise import PointwiseConv2d
+
+
+class LargeKernelConv(nn.Module):
+    """A 21x21 receptive field in three cheap steps: depthwise 5x5, depthwise 7x7 dilated by 3, 1x1.
+
+    (B, C, H, W) -> (B, out, H, W), fig. 2.
+
+    Args:
+        dim: channels C.
+        out: channels of the result; ``dim`` if None.
+    """
+
+    def __init__(self, dim: int, out: int | None = None) -> None:
+        super().__init__()
+        self.near = DepthwiseConv2d(dim, 5)
+        self.far = DepthwiseConv2d(dim, 7, dilation=3)
+        self.mix = PointwiseConv2d(dim, out or dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.mix(self.far(self.near(x)))
+
+
+class LargeKernelAttention(LargeKernelConv):
+    """The input times its `LargeKernelConv`, (B, C, H, W) -> (B, C, H, W), eq. 3."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__(dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * super().forward(x)
+
+
+class SelfGatedLargeKernel(LargeKernelConv):
+    """Values times their sigmoid gate, both from one `LargeKernelConv`; (B, C, H, W) is kept.
+
+    The gate of gSTA: Tan et al., "SimVP: Towards Simple yet Powerful Spatiotemporal Predictive
+    Learning", 2022, https://arxiv.org/abs/2211.12509. Unlike in `LargeKernelAttention`, the input
+    itself is not a factor.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__(dim, 2 * dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        value, gate = super().forward(x).chunk(2, dim=1)
+        return torch.sigmoid(gate) * value
+
+
+class GatedSpatialAttention(nn.Module):
+    """1x1 convolution, GELU, gate, 1x1 convolution, shortcut; (B, C, H, W) is kept (fig. 3d).
+
+    The shortcut, inside the block's residual branch, is not in the figure but in all published
+    code.
+
+    Args:
+        dim: channels C.
+        gate: (B, C, H, W) -> (B, C, H, W), including the multiplication.
+        shortcut: whether to add the input.
+    """
+
+    def __init__(self, dim: int, gate: nn.Module, *, shortcut: bool = True) -> None:
+        super().__init__()
+        self.shortcut = shortcut
+        self.proj_in = PointwiseConv2d(dim, dim)
+        self.act = nn.GELU()
+        self.gate = gate
+        self.proj_out = PointwiseConv2d(dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.proj_out(self.gate(self.act(self.proj_in(x))))
+        return x + y if self.shortcut else y
+
+
+class SpatialAttentionBlock(nn.Module):
+    """Two residual branches, spatial attention and MLP, (B, C, H, W) -> (B, C, H, W).
+
+    Each branch has a BatchNorm in front and a layer scale behind.
+
+    Args:
+        dim: channels C.
+        attn: (B, C, H, W) -> (B, C, H, W) with ``proj_in``, its first convolution, and
+            ``shortcut``, whether it adds its input.
+        mlp: (B, C, H, W) -> (B, C, H, W).
+        drop_path: probability of skipping a residual branch of a sample.
+        layer_scale: initial factor of both residual branches.
+    """
+
+    openstl_keys: ClassVar[dict[str, str]] = {
+        "scale1.gamma": "layer_scale_1",
+        "scale2.gamma": "layer_scale_2",
+        "attn.proj_in": "attn.proj_1",
+        "attn.proj_out": "attn.proj_2",
+        "attn.gate.near": "attn.spatial_gating_unit.conv0",
+        "attn.gate.far": "attn.spatial_gating_unit.conv_spatial",
+        "attn.gate.mix": "attn.spatial_gating_unit.conv1",
+        "mlp.depthwise": "mlp.dwconv.dwconv",
+    }
+
+    def __init__(
+        self, dim: int, attn: nn.Module, mlp: ConvMlp, *, drop_path: float, layer_scale: float
+    ) -> None:
+        super().__init__()
+        self.norm1 = nn.BatchNorm2d(dim)
+        self.attn = attn
+        self.scale1 = LayerScale(dim, layer_scale)
+        self.norm2 = nn.BatchNorm2d(dim)
+        self.mlp = mlp
+        self.scale2 = LayerScale(dim, layer_scale)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.drop_path(self.scale1(self.attn(self.norm1(x))))
+        return x + self.drop_path(self.scale2(self.mlp(self.norm2(x))))
+
+    def merge_(self) -> None:
+        """Fold the norms that only a 1x1 convolution reads, in place."""
+        self.norm2 = fold_norm_into_next(self.norm2, self.mlp.fc1)
+        if not self.attn.shortcut:
+            self.norm1 = fold_norm_into_next(self.norm1, self.attn.proj_in)
+
+
+class LargeKernelBlock(SpatialAttentionBlock):
+    """`SpatialAttentionBlock` of a ``gate`` that subclasses choose, (B, C, H, W) -> (B, C, H, W).
+
+    Args:
+        dim: channels C.
+        mlp_ratio: hidden channels of the MLP, in units of ``dim``.
+        drop_path: probability of skipping a residual branch of a sample.
+        resolution: (H, W) of the input; not used, the block is fully convolutional.
+        layer_scale: initial factor of both residual branches.
+        inner_shortcut: the published code's shortcut around the attention, inside its branch.
+    """
+
+    gate: ClassVar[type[LargeKernelConv]]
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        mlp_ratio: float = 4.0,
+        drop_path: float = 0.0,
+        resolution: tuple[int, int] | None = None,
+        layer_scale: float = 1e-2,
+        inner_shortcut: bool = True,
+    ) -> None:
+        attn = GatedSpatialAttention(dim, self.gate(dim), shortcut=inner_shortcut)
+        mlp = ConvMlp(dim, int(dim * mlp_ratio), depthwise=3)
+        super().__init__(dim, attn, mlp, drop_path=drop_path, layer_scale=layer_scale)
+        init_fan_out(self)
