@@ -37,7 +37,7 @@ PREDICTORS = {
     "no frames out": (("simvp", {"frames_out": 0}), "positive integer"),
     "half a frame out": (("simvp", {"frames_out": 1.5}), "positive integer"),
     "an unknown form": (("simvp", {"compat": "opnstl"}), "compat is None or 'openstl'"),
-    "an option in small letters": (("simvp", {"hid_s": 2}), "did you mean 'hid_S'"),
+    "an option in small letters": (("simvp", {"hid_s": 2}), "did you mean hid_S"),
     "an option of others": (("simvp", {"num_hidden": [2]}), "no option 'num_hidden'"),
     "an unknown translator": (("simvp", {"translator": "van2"}), "did you mean van"),
     "no translators": (("simvp", {"translator": []}), "at least one block"),
@@ -74,7 +74,7 @@ BLOCKS = {
     "negative channels": (("van", -8, {}), "."),
     "channels that do not divide": (("swin", 7, {"resolution": (8, 8)}), "divisible by"),
     "a size that is missing": (("mlpmixer", 8, {}), "resolution"),
-    "an unknown option": (("van", 8, {"mlp_ration": 2.0}), "did you mean 'mlp_ratio'"),
+    "an unknown option": (("van", 8, {"mlp_ration": 2.0}), "did you mean mlp_ratio"),
     "another class": (("collections.Counter", 8, {}), "no block"),
     "a module without the protocol": (("torch.nn.Linear", 8, {}), "no block"),
 }

@@ -166,7 +166,7 @@ def test_wrong_values(options, words):
 
 
 def test_wrong_names():
-    with pytest.raises(TypeError, match="did you mean 'hid_S'"):
+    with pytest.raises(TypeError, match="did you mean hid_S"):
         make(hid_s=8)
     with pytest.raises(KeyError, match="did you mean simvp"):
         predcnn.create_predictor("simpv", in_shape=(4, 1, 16, 16))
