@@ -24,10 +24,12 @@ from math import prod
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from predcnn.costs.measuring import evaluating, first_tensor
+from predcnn.native.private import DispatchMode
+
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED)
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ _PUBLISHED_ONLY = {
 }
 
 
-class _Watch(TorchDispatchMode):
+class _Watch(DispatchMode):
     """Counts the operators that run, and lets the modules around them correct the count."""
 
     def __init__(self) -> None:
@@ -158,8 +160,8 @@ class _Watch(TorchDispatchMode):
     def leave(self, module: nn.Module, args: tuple, out: object) -> None:
         _, macs, published = self._entered.pop()
         shapes = [tuple(a.shape) for a in args if isinstance(a, Tensor)]
-        if isinstance(module, _ConvNd):
-            spatial = shapes[0] if isinstance(module, _ConvTransposeNd) else tuple(out.shape)
+        if isinstance(module, CONVOLUTIONS):
+            spatial = shapes[0] if isinstance(module, TRANSPOSED) else tuple(out.shape)
             n = (
                 module.weight.numel()
                 * prod(spatial[-len(module.kernel_size) :])
@@ -171,7 +173,7 @@ class _Watch(TorchDispatchMode):
         if hasattr(module, "true_macs"):
             n = module.true_macs(*shapes)
             self.macs, self.published = macs + Counter(declared=n), published + Counter(declared=n)
-        same = isinstance(module, _ConvNd) and module.padding == "same"
+        same = isinstance(module, CONVOLUTIONS) and module.padding == "same"
         if same or getattr(module, "uncounted_by_fvcore", False):
             self.published = published
         if hasattr(module, "published_macs"):
@@ -180,7 +182,7 @@ class _Watch(TorchDispatchMode):
             self.published = published + Counter(declared=n)
 
 
-def _batch(module: _ConvNd, out: Tensor) -> int:
+def _batch(module: nn.Module, out: Tensor) -> int:
     return len(out) if out.ndim == len(module.kernel_size) + 2 else 1
 
 

@@ -16,6 +16,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from predcnn.native.private import profiler_running
+
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
@@ -110,7 +112,7 @@ def peak_memory(call: Callable[[], object], device: str | torch.device = "cpu") 
         call()
         _wait(device)
         return torch.cuda.max_memory_allocated(device) - before
-    if torch.autograd._profiler_enabled():
+    if profiler_running():
         raise RuntimeError("the memory of a CPU is read by a profiler, and one is already running")
     with torch.profiler.profile(
         activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True

@@ -1,4 +1,4 @@
-"""Compiling the kernels into the user's cache folder, and loading them."""
+"""Compile the kernels into the user's cache folder and load them."""
 
 import ctypes
 import functools
@@ -32,15 +32,15 @@ FLAGS += (
     "-Wno-ignored-attributes",
 )
 SWITCH = "PREDCNN_KERNELS"
-"""The environment variable that, set to 0, leaves the kernels unused."""
+"""Environment variable; 0 switches the kernels off."""
 
 
-class Unavailable(Exception):  # noqa: N818 -- a state, not a mistake
-    """Why there are no kernels."""
+class Unavailable(Exception):  # noqa: N818 -- a state, not an error
+    """The reason why there are no kernels."""
 
 
 def cache_folder() -> Path:
-    """Where the compiled library lies."""
+    """Return the folder of the compiled library."""
     root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(root) / "predcnn"
 
@@ -61,7 +61,7 @@ def _compiler() -> str:
 
 
 def _processor() -> str:
-    """What -march=native depends on."""
+    """Describe the processor, on which -march=native depends."""
     info = Path("/proc/cpuinfo")
     if not info.exists():
         return f"{platform.machine()} {platform.processor()}"
@@ -71,7 +71,7 @@ def _processor() -> str:
 
 
 def _identity(compiler: str) -> str:
-    """A hash of all that decides what the library computes."""
+    """Hash everything that the library is compiled from."""
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True).stdout
     parts = [version, " ".join(FLAGS), _processor()]
     parts += [(HERE / name).read_text(encoding="utf-8") for name in ("vectors.h", *SOURCES)]
@@ -90,7 +90,7 @@ def _compile(compiler: str, target: Path) -> None:
 
 @functools.cache
 def load() -> ctypes.CDLL | str:
-    """The compiled kernels, or in words why there are none; decided once per process."""
+    """Load the compiled kernels, or return the reason why there are none; once per process."""
     if os.environ.get(SWITCH) == "0":
         return f"switched off by {SWITCH}=0"
     try:

@@ -1,4 +1,4 @@
-"""Where it is decided whether a fast path may be taken."""
+"""Decide whether a compiled kernel may run."""
 
 import contextlib
 import ctypes
@@ -8,21 +8,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
-from torch.utils._python_dispatch import _get_current_dispatch_mode
 
+from predcnn.native import private
 from predcnn.native.build import load
 
-_plain_depth = 0  # a global number, which torch.compile understands
+_plain_depth = 0  # a plain global, which torch.compile can trace
 FLOATS = {torch.float32: "float32", torch.float64: "float64"}
 BYTES = {torch.uint8: "uint8"}
 _OWN_MEMORY = {Tensor, torch.nn.Parameter, torch.nn.Buffer}
-"""Other types of tensors (fakes, wrappers) have no memory of their own."""
+"""Other tensor types (fakes, wrappers) have no memory of their own."""
 
 
 @contextlib.contextmanager
 def plain() -> Iterator[None]:
-    """Every operator inside runs its plain formulation, that of the published code."""
+    """Run the reference implementation of every operator inside, that of the published code."""
     global _plain_depth
     _plain_depth += 1
     try:
@@ -32,7 +31,7 @@ def plain() -> Iterator[None]:
 
 
 def plain_wanted() -> bool:
-    """Whether this is inside `plain`."""
+    """Return whether this is inside `plain`."""
     return _plain_depth > 0
 
 
@@ -45,15 +44,15 @@ class Kernels:
         self._found: dict[str, Callable[..., None]] = {}
 
     def __call__(self, name: str, *arguments: Tensor | np.ndarray | int | float | None) -> None:
-        """Tensors and arrays go as the address of their memory, laid out as the kernel expects it.
+        """Call a function; tensors and arrays are passed as addresses, in the layout it expects.
 
-        The last argument, the number of threads, is torch's.
+        The number of threads, the last argument, is torch's.
         """
         function = self._found.get(name) or self._find(name, arguments)
         function(*map(_as_c, arguments), torch.get_num_threads())
 
     def _find(self, name: str, arguments: Sequence[object]) -> Callable[..., None]:
-        """A function with the types of its first call, which are those of every call."""
+        """Look up a function; the argument types of the first call hold for all."""
         function = self._library[f"{name}_{self._suffix}"]
         function.argtypes = [*map(_c_type, arguments), ctypes.c_int64]
         function.restype = None
@@ -83,11 +82,11 @@ def _typed(library: ctypes.CDLL, suffix: str) -> Kernels:
 def kernels_for(
     first: Tensor, *others: Tensor | None, types: Mapping[torch.dtype, str] = FLOATS
 ) -> Kernels | None:
-    """The compiled kernels if they can and may take these tensors, else None: the plain way.
+    """Return the compiled kernels if they support these tensors, else None.
 
-    They take float32 or float64 (or ``types``), all of one type, on a CPU, in eager mode without
-    autocast. A compiler that traces gets operators that it can see through, and so does who
-    watches them or transforms them.
+    They support float32 or float64 (or ``types``), all of one type, on a CPU, in eager mode without
+    autocast. Tracing, dispatch modes and function transforms get the operators of the reference
+    implementation instead, because a kernel is invisible to them.
     """
     if torch.compiler.is_compiling() or torch.jit.is_tracing() or _plain_depth:
         return None
@@ -99,17 +98,16 @@ def kernels_for(
             tensor.is_cpu and tensor.dtype == dtype and type(tensor) in _OWN_MEMORY
         ):
             return None
-    watched = _get_current_dispatch_mode() is not None or forward_ad._current_level >= 0
-    if watched or torch._C._are_functorch_transforms_active():
+    if private.operators_observed():
         return None
     library = load()
     return None if isinstance(library, str) else _typed(library, types[dtype])
 
 
 def kernels_in_graph(x: Tensor) -> bool:
-    """Whether ``torch.compile``, at work now, may take a kernel as one operator without gradients.
+    """Return whether the graph that ``torch.compile`` traces may hold a kernel as one operator.
 
-    Only for the results of float maps on a CPU, and not in a graph that runs elsewhere.
+    Only for float maps on a CPU without gradients, and not in an exported graph.
     """
     if not torch.compiler.is_compiling() or torch.compiler.is_exporting() or plain_wanted():
         return False
@@ -124,7 +122,9 @@ def _there_are_kernels() -> bool:
 
 
 def describe() -> str:
-    """In words whether the compiled kernels are in use; builds them if they are not yet."""
+    """Describe whether the compiled kernels are in use; builds them if needed."""
+    if lacking := private.missing():
+        return f"none: torch {torch.__version__} has no {lacking}"
     library = load()
     return f"none: {library}" if isinstance(library, str) else f"compiled ({_file(library)})"
 

@@ -18,6 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
+from predcnn.native.private import foreach
+
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # steepest at zero: singular values end in 0.7 .. 1.2
 ITERATIONS = 5
 SMALLEST = 4  # a matrix with fewer rows or columns has nothing to orthogonalise
@@ -114,13 +116,13 @@ class Muon(torch.optim.Optimizer):
                 state["mean"] = torch.zeros_like(parameter)
             means.append(state["mean"])
         gradients = [parameter.grad for parameter in alike]
-        torch._foreach_lerp_(means, gradients, 1 - decay)
-        ahead = torch._foreach_lerp(gradients, means, decay)
+        foreach("lerp_", means, gradients, 1 - decay)
+        ahead = foreach("lerp", gradients, means, decay)
         steps = orthogonalise(torch.stack([mean.flatten(1) for mean in ahead]))
         length = 0.2 * math.sqrt(max(steps.shape[1:])) * lr
-        torch._foreach_mul_(alike, 1 - lr * group["weight_decay"])
+        foreach("mul_", alike, 1 - lr * group["weight_decay"])
         kernels = [step.view(p.shape) for step, p in zip(steps, alike, strict=True)]
-        torch._foreach_add_(alike, kernels, alpha=-length)
+        foreach("add_", alike, kernels, alpha=-length)
 
     def _step_others(self, others: list[nn.Parameter], group: dict) -> None:
         for parameter in others:

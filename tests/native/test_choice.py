@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from predcnn import native
-from predcnn.native import BYTES, build, kernels_for, plain
+from predcnn.native import BYTES, build, kernels_for, plain, private
 from predcnn.ops.depthwise import depthwise_conv2d
 
 load = build.load.__wrapped__
@@ -124,3 +124,38 @@ def test_importing_builds_nothing():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "0"
+
+
+@pytest.mark.usefixtures("kernels")
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (private._dispatch, "_get_current_dispatch_mode"),
+        (torch.autograd.forward_ad, "_current_level"),
+        (torch._C, "_are_functorch_transforms_active"),
+    ],
+)
+def test_a_torch_without_a_private_function_runs_the_reference_path(monkeypatch, owner, name):
+    x, weight = torch.rand(1, 4, 5, 5), torch.rand(4, 1, 3, 3)
+    expected = depthwise_conv2d(x, weight)
+    assert taken(x)
+    monkeypatch.delattr(owner, name)
+    assert not taken(x)
+    torch.testing.assert_close(depthwise_conv2d(x, weight), expected)
+    assert native.describe() == f"none: torch {torch.__version__} has no {name}"
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_operators_over_many_tensors_work_without_the_fused_ones(monkeypatch, fused):
+    if not fused:
+        monkeypatch.delattr(torch, "_foreach_lerp")
+        monkeypatch.delattr(torch, "_foreach_add_")
+    first, second = [torch.zeros(2), torch.ones(3)], [torch.ones(2), torch.zeros(3)]
+    between = private.foreach("lerp", first, second, 0.25)
+    assert [t.tolist() for t in between] == [[0.25] * 2, [0.75] * 3]
+    private.foreach("add_", first, second, alpha=2)
+    assert [t.tolist() for t in first] == [[2.0] * 2, [1.0] * 3]
+
+
+def test_a_lightning_without_its_connector_has_no_cluster():
+    assert private.cluster_environment(object()) is None

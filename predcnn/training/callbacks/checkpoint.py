@@ -11,6 +11,7 @@ from lightning.fabric.plugins.environments import SLURMEnvironment
 from lightning.pytorch.callbacks import Checkpoint as LightningCheckpoint
 
 from predcnn.files import remove_leftovers
+from predcnn.native.private import cluster_environment
 from predcnn.training.interruption import Interrupted, StopSignals, requeue_slurm_job
 from predcnn.training.optim import check_length
 
@@ -175,8 +176,7 @@ class Checkpoint(LightningCheckpoint):
 
 
 def _requeue_signal(trainer: pl.Trainer) -> signal.Signals | None:
-    # a strategy of one device has none that is public
-    environment = trainer._accelerator_connector.cluster_environment
+    environment = cluster_environment(trainer)
     if isinstance(environment, SLURMEnvironment) and environment.auto_requeue:
         return environment.requeue_signal
     return None
