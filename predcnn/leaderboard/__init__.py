@@ -1,1 +1,1 @@
-"""Records of finished runs, published results, and the tables and pages made of both."""
+"""Benchmarks: entries are trained, recorded, and shown as tables and a page."""

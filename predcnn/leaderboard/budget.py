@@ -1,27 +1,33 @@
-"""Minutes to steps: how long a step takes on a free machine, and a schedule that fits."""
+"""Budgets in minutes: how long a step takes on an idle machine, and a schedule that fits."""
 
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-CROWDED = 0.1
-"""Cores: a probe from which other programs take more finds too few steps, and its entry says so."""
+from omegaconf import DictConfig
+
+from predcnn.leaderboard.entries import key_of
+
+BUSY = 0.1
+"""Cores: where other programs take more from a probe, its entry gets too few steps and a note."""
+GUARD = 4
+"""A run with a budget is stopped after this many times its minutes, whatever its pace."""
 VALIDATIONS = 5
-"""Validations of a run with a budget, evenly spaced; the last one follows the last step."""
+"""Validations of a run with a budget, evenly spaced; the last follows the last step."""
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How fast a training is.
+    """Duration of a training step.
 
     Attributes:
-        seconds_per_step: wall time of a step when nothing else runs; what budgets count.
-        wall_per_step: median as measured, with whatever else ran.
+        seconds_per_step: wall time of a step on an idle machine; what budgets count.
+        wall_per_step: median wall time as measured.
         cpu_per_step: median processor seconds, all threads.
-        steps: timed steps.
+        steps: number of timed steps; 0 for a model without training.
         device: "cpu", "cuda", …
         taken: cores that other programs took from the training's threads meanwhile; None where
-            nobody counts, or no processor computes.
+            the system does not count them, or the training is not on a CPU.
     """
 
     seconds_per_step: float
@@ -33,13 +39,12 @@ class Pace:
 
 
 def pace(wall: Sequence[float], cpu: Sequence[float], device: str) -> Pace:
-    """The pace of timed steps, robust against light load.
+    """Estimate the duration of a step on an idle machine, robust against light load.
 
-    On a CPU another process lengthens the wall time of a step more than its processor time, so a
-    step on a free machine takes its median processor time over the parallelism (processor per wall
-    time) that the least disturbed tenth of the steps reached, at least 1: one thread never waits.
-    Heavy load is not undone, since threads that wait for each other compute: see ``Pace.taken``.
-    Elsewhere it is the median wall time.
+    On a CPU other processes lengthen the wall time of a step more than its processor time. The
+    estimate is the median processor time divided by the parallelism (processor per wall time) that
+    the least disturbed tenth of the steps reached, at least 1. Heavy load is not corrected, since
+    OpenMP threads busy-wait: see ``Pace.taken``. On other devices it is the median wall time.
 
     Args:
         wall: seconds of every step.
@@ -58,7 +63,7 @@ def pace(wall: Sequence[float], cpu: Sequence[float], device: str) -> Pace:
 
 
 def steps_within(minutes: float, seconds_per_step: float) -> int:
-    """Steps that fit into a budget, a multiple of the number of validations.
+    """Return the steps that fit into a budget, a multiple of the number of validations.
 
     Raises:
         ValueError: the budget holds fewer steps than validations.
@@ -70,3 +75,42 @@ def steps_within(minutes: float, seconds_per_step: float) -> int:
             f"{seconds_per_step:.2f} s; at least {VALIDATIONS} are needed"
         )
     return steps
+
+
+def own_steps(cfg: DictConfig) -> int:
+    """Return the optimizer steps of a run by its epochs, on one process."""
+    batches = cfg.data.train_sequences // cfg.data.batch_size
+    return max(1, cfg.trainer.max_epochs * batches // cfg.trainer.accumulate_grad_batches)
+
+
+def overrides_of_budget(
+    cfg: DictConfig, steps: int, budget_minutes: float, given: Sequence[str]
+) -> list[str]:
+    """Return overrides of the train command for a run of ``steps`` steps.
+
+    The learning rate schedule spans the steps, validations are evenly spaced and the last follows
+    the last step, and the schedules that a scale states in steps or epochs are stretched likewise.
+    An epoch keeps its length, so that all entries see the same sequences in the same order.
+
+    Args:
+        cfg: the run without a budget.
+        steps: optimizer steps, a multiple of the validations.
+        budget_minutes: for the guard alone.
+        given: the user's overrides; a stretched key among them keeps its value.
+    """
+    batches = steps // VALIDATIONS * cfg.trainer.accumulate_grad_batches
+    hours, minutes = divmod(int(GUARD * budget_minutes) + 5, 60)
+    overrides = [
+        f"trainer.max_steps={steps}",
+        "trainer.max_epochs=-1",
+        "trainer.check_val_every_n_epoch=null",
+        f"trainer.val_check_interval={batches}",
+        f"trainer.max_time='{hours // 24:02d}:{hours % 24:02d}:{minutes:02d}:00'",
+        "callbacks.drawing=null",
+    ]
+    stretch = steps / own_steps(cfg)
+    stretched = {"scale.teacher_decay": cfg.scale.teacher_decay / stretch}
+    if cfg.scale.sampling_steps >= 1:  # below, it is a share of the run already
+        stretched["scale.sampling_steps"] = max(1, round(cfg.scale.sampling_steps * stretch))
+    keys = {key_of(override) for override in given}
+    return overrides + [f"{key}={value}" for key, value in stretched.items() if key not in keys]

@@ -1,4 +1,4 @@
-"""One test sequence seen through every model: a small film per model, and all in one picture."""
+"""One test sequence predicted by every model: a GIF per model, and all in one GIF."""
 
 import io
 from collections.abc import Mapping
@@ -11,13 +11,13 @@ from PIL import Image, ImageDraw
 from predcnn.visual import write_gif
 from predcnn.visual.drawing import BLUE, BORDER, INK, PAPER, VERMILLION, fit, font, shorten
 
-MARK = 3  # rows under a film that say what plays: input blue, prediction orange
+MARK = 3  # rows under a frame that mark input (blue) and prediction (orange)
 FPS = 5.0
 PANEL, GAP, LABEL = 128, 10, 18
 
 
-def film(past: np.ndarray, future: np.ndarray) -> list[np.ndarray]:
-    """Pages (H + 3, W, 3) uint8: the input, then a future, told apart by the colour below.
+def clip(past: np.ndarray, future: np.ndarray) -> list[np.ndarray]:
+    """Return frames (H + 3, W, 3) uint8: the input, then the future, marked by a colour below.
 
     Args:
         past: (T_in, C, H, W) uint8, C 1 or 3.
@@ -36,34 +36,34 @@ def _rgb(frames: np.ndarray) -> np.ndarray:
     return np.repeat(pixels, 3, axis=3) if pixels.shape[3] == 1 else pixels
 
 
-def write_gallery(path: Path, films: Mapping[str, list[np.ndarray]], columns: int = 6) -> None:
-    """All films in one GIF, a labelled grid, in step with each other.
+def write_gallery(path: Path, clips: Mapping[str, list[np.ndarray]], columns: int = 6) -> None:
+    """Write all clips in one GIF, a labelled grid.
 
     Args:
-        path: the file, replaced when it is complete.
-        films: label -> pages of one size and number, see ``film``.
-        columns: films beside each other.
+        path: the file.
+        clips: label -> frames of one size and number, see `clip`.
+        columns: clips in a row.
 
     Raises:
-        ValueError: no films.
+        ValueError: no clips.
     """
-    if not films:
-        raise ValueError("a gallery needs at least one film")
-    columns = min(columns, len(films))
-    rows = ceil(len(films) / columns)
-    frame_height, frame_width, _ = next(iter(films.values()))[0].shape
+    if not clips:
+        raise ValueError("a gallery needs at least one clip")
+    columns = min(columns, len(clips))
+    rows = ceil(len(clips) / columns)
+    frame_height, frame_width, _ = next(iter(clips.values()))[0].shape
     panel = round(PANEL * frame_height / frame_width)
     width, height = PANEL + GAP, panel + LABEL + GAP
     page = Image.new("RGB", (columns * width + GAP, rows * height + GAP), PAPER)
     draw = ImageDraw.Draw(page)
     places = []
-    for i, label in enumerate(films):
+    for i, label in enumerate(clips):
         x, y = GAP + i % columns * width, GAP + i // columns * height
         draw.text((x, y), shorten(label, PANEL, 12), fill=INK, font=font(12))
         draw.rectangle((x - 1, y + LABEL - 1, x + PANEL, y + LABEL + panel), outline=BORDER)
         places.append((x, y + LABEL))
     pages = []
-    for frames in zip(*films.values(), strict=True):
+    for frames in zip(*clips.values(), strict=True):
         shown = page.copy()
         for frame, place in zip(frames, places, strict=True):
             shown.paste(fit(np.ascontiguousarray(frame), (panel, PANEL)), place)
@@ -72,7 +72,7 @@ def write_gallery(path: Path, films: Mapping[str, list[np.ndarray]], columns: in
 
 
 def gif_bytes(pages: list[np.ndarray]) -> bytes:
-    """A film as the bytes of a GIF that loops for ever."""
+    """Encode a clip as a GIF that loops forever."""
     images = [Image.fromarray(page).quantize(128, dither=Image.Dither.NONE) for page in pages]
     held = [round(1000 / FPS)] * (len(images) - 1) + [1000]
     target = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Results as others published them, kept apart from ours."""
+"""Published results of others, kept separate from ours."""
 
 import functools
 import json
@@ -6,6 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FILE = Path(__file__).with_name("published.json")
+KEYS = {
+    "mse": "mse", "mae": "mae", "ssim": "ssim_openstl", "psnr": "psnr", "params_millions": "params",
+    "flops_billions": "macs_published",
+}  # fmt: skip
+"""Attribute of a published row -> key of the column of a board that means the same."""
+UNITS = {"params_millions": 1e6, "flops_billions": 1e9}
 
 
 @dataclass(frozen=True)
@@ -45,19 +51,28 @@ class Published:
 
 @functools.cache
 def published_rows() -> tuple[Published, ...]:
-    """Every published row this package knows, in the order of the tables."""
+    """Return every published row that this package knows, in the order of the tables."""
     content = json.loads(FILE.read_text(encoding="utf-8"))
     return tuple(Published(**row) for row in content["rows"])
 
 
 def source() -> str:
-    """Where the rows come from."""
+    """Return where the rows come from."""
     return json.loads(FILE.read_text(encoding="utf-8"))["source"]
 
 
 def published(kind: str, name: str, data: str, epochs: int = 200) -> Published | None:
-    """The published row of one of our translators ("translator") or models ("model")."""
+    """Return the published row of one of our translators ("translator") or models ("model")."""
     for row in published_rows():
         if (row.kind, row.name, row.data, row.epochs) == (kind, name, data, epochs):
             return row
     return None
+
+
+def published_numbers(row: Published) -> dict[str, float]:
+    """Return the numbers of a published row by the keys of our columns, in our units."""
+    return {
+        key: number * UNITS.get(attribute, 1)
+        for attribute, key in KEYS.items()
+        if (number := getattr(row, attribute)) is not None
+    }

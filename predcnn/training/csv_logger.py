@@ -116,3 +116,18 @@ class CSVLogger(Logger):
         """Drop what an interrupted run logged after its checkpoint of ``step`` finished steps."""
         for stem in ("metrics", "timing"):
             self._table(stem).truncate(step)
+
+
+def read_history(path: Path) -> dict[str, tuple[list[int], list[float]]]:
+    """Steps and values of every column of metrics.csv."""
+    history: dict[str, tuple[list[int], list[float]]] = {}
+    if not path.exists():
+        return history
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            for name, value in row.items():
+                if value and name not in ("epoch", "step"):
+                    steps, values = history.setdefault(name, ([], []))
+                    steps.append(int(row["step"]))
+                    values.append(float(value))
+    return history

@@ -13,10 +13,9 @@ import pytest
 
 import predcnn
 from predcnn.app.benchmark import benchmark
-from predcnn.app.benchmarking.entries import choices, entries_of
-from predcnn.app.benchmarking.schedule import own_steps, words_of_budget
 from predcnn.leaderboard import records
-from predcnn.leaderboard.budget import CROWDED
+from predcnn.leaderboard.budget import BUSY, overrides_of_budget, own_steps
+from predcnn.leaderboard.entries import choices, entries_of
 
 TINY = (
     "data.source=embedded", "data.height=32", "data.val_sequences=2", "data.test_sequences=2",
@@ -32,8 +31,8 @@ def bench_cfg(tmp_path: Path, *words: str, tiny: tuple[str, ...] = TINY):
     ours = [f"output='{tmp_path}/bench'", "run_dir=run"]
     with initialize_config_module("predcnn.configs", version_base="1.3"):
         said = [*tiny, *words]
-        cfg = compose("benchmark", overrides=[*said, *ours, "words=[]"])
-    cfg.words = said
+        cfg = compose("benchmark", overrides=[*said, *ours, "overrides=[]"])
+    cfg.overrides = said
     return cfg
 
 
@@ -47,7 +46,9 @@ def test_lists_become_entries_and_words_hold_for_all(tmp_path):
     assert all(e.cfg.data.height == 32 and e.cfg.seed == e.seed for e in found)
     assert len({e.fingerprint for e in found}) == 6
     assert len({e.pace_key for e in found}) == 3
-    assert not any(word.startswith(("translators", "seeds", "output")) for word in found[0].words)
+    assert not any(
+        word.startswith(("translators", "seeds", "output")) for word in found[0].overrides
+    )
 
 
 def test_an_entry_is_its_settings_budget_and_data(tmp_path):
@@ -85,7 +86,7 @@ def test_under_a_budget_all_see_one_stream(tmp_path):
     [
         (("translators=[vit,vit]",), "vit named twice"),
         (("translators=[all,vit]",), "all already holds the others"),
-        (("translators=[vit]", "translator=gsta"), "say one of the two"),
+        (("translators=[vit]", "translator=gsta"), "give one of the two"),
         (("translators=[vit]", "resume=true"), "a benchmark sets resume"),
         (("seeds=[1,1]",), "different numbers"),
         (("budget_minutes=0",), "more than 0"),
@@ -113,13 +114,15 @@ def test_a_budget_spans_the_schedules_and_ends_with_a_validation(tmp_path):
     words = ("scale=published", "model=phydnet", "trainer.accumulate_grad_batches=2")
     (entry,) = entries_of(bench_cfg(tmp_path, *words, tiny=()))
     assert own_steps(entry.cfg) == 200 * 625 // 2
-    found = dict(word.split("=", 1) for word in words_of_budget(entry.cfg, 625, 4, entry.words))
+    found = dict(
+        word.split("=", 1) for word in overrides_of_budget(entry.cfg, 625, 4, entry.overrides)
+    )
     assert found["trainer.max_steps"] == "625"
     assert int(found["trainer.val_check_interval"]) * 5 == 625 * 2  # counts batches
     assert float(found["scale.teacher_decay"]) == pytest.approx(0.003 * 100)
     assert int(found["scale.sampling_steps"]) == 500
-    said = [*entry.words, "scale.sampling_steps=7"]
-    assert not any("sampling" in w for w in words_of_budget(entry.cfg, 625, 4, said))
+    said = [*entry.overrides, "scale.sampling_steps=7"]
+    assert not any("sampling" in w for w in overrides_of_budget(entry.cfg, 625, 4, said))
 
 
 def test_entries_run_are_recorded_shown_and_not_run_again(tmp_path, capfd):
@@ -196,7 +199,7 @@ def test_a_killed_benchmark_continues_where_it_was(tmp_path):
     assert [s + 1 for s in steps] == [trained["plan"]["steps"] * i // 5 for i in range(1, 6)]
     assert done["copy_last"]["plan"] is None
     if Path("/proc/stat").exists():
-        assert ("note" in trained) == (trained["plan"]["pace"]["taken"] > CROWDED)
+        assert ("note" in trained) == (trained["plan"]["pace"]["taken"] > BUSY)
 
 
 @pytest.mark.slow

@@ -17,9 +17,7 @@ def data(test: int = 500) -> dict:
         "name": "moving_mnist",
         "source": "embedded (2,000+500 MNIST digits)",
         "protocol": "isolated",
-        "fingerprint": "f" * 64,
         "sequences": {"train": 1400, "val": 100, "test": test},
-        "split": "test",
     }
 
 
@@ -27,7 +25,6 @@ def about(name: str, seed: int, kind: str) -> dict:
     return {
         "kind": "run",
         "fingerprint": f"print-{name}-{seed}",
-        "recipe": f"recipe-{name}-{seed}",
         "code": "c" * 64,
         "name": name,
         "seed": seed,
@@ -94,7 +91,7 @@ def black() -> dict:
 
 
 def a_board() -> Sequence[dict]:
-    """Translators with two seeds, models, a zero line with no weights, a failure."""
+    """Translators with two seeds, models, a baseline without weights, a failure."""
     return [
         run("simvp_vit", 120.0, 1, macs=520_000_000, speed=30.0),
         run("simvp_vit", 124.0, 2, macs=520_000_000, speed=30.0),

@@ -1,8 +1,8 @@
-"""The cost table, and the verdict on a reproduction."""
+"""The cost table, and the comparison of a reproduction."""
 
-from predcnn.leaderboard.costs import costs_of, csv_costs, difference, markdown_costs
+from predcnn.leaderboard.costs import costs_of, costs_table, csv_costs, difference, markdown_costs
 from predcnn.leaderboard.published import published
-from predcnn.leaderboard.verdict import verdict
+from predcnn.leaderboard.reproduce import compare
 
 RECORD = {
     "kind": "costs", "status": "finished", "name": "moganet", "kind_of_entry": "translator",
@@ -15,25 +15,25 @@ RECORD = {
 
 def test_ours_published_difference():
     row = costs_of(RECORD)
-    text = markdown_costs([row], "Costs", ["a note"])
+    text = markdown_costs(costs_table([row], "Costs"), ["a note"])
     assert "| moganet | 46.78 | 46.8 | = | 16.52 | 16.5 | = | 16.461 | 0.50 | 90 |" in text
     assert csv_costs([row]).splitlines()[1].startswith("moganet,translator,46.777065,46.8,16.52")
-    assert difference(181.7, 179.2) == "+2.50"
-    assert difference(15.85, 15.9) == "="
+    assert difference(181.7 - 179.2) == "+2.50"
+    assert difference(15.85 - 15.9) == "="
 
 
 def test_another_size_has_no_published_costs():
     small = costs_of({**RECORD, "scale": "small"})
-    assert (small.params_published, small.flops_published) == (None, None)
+    assert not {"params_published", "flops_difference"} & set(small.values)
     failed = costs_of({**RECORD, "status": "failed", "reason": "no memory"})
-    assert "moganet failed: no memory" in markdown_costs([failed], "Costs", [])
+    assert "moganet failed: no memory" in markdown_costs(costs_table([failed], "Costs"), [])
 
 
 def test_a_result_is_within_tolerance_or_not():
     row = published("translator", "moganet", "moving_mnist")
     good = {"mse": 26.5, "mae": 70.0, "ssim": 0.9, "ssim_openstl": 0.9400, "psnr": 22.8}
-    assert [c.metric for c in verdict(good, row, 0.05)] == ["mse", "mae", "ssim_openstl", "psnr"]
-    assert all(check.within for check in verdict(good, row, 0.05))
-    bad = {check.metric: check.within for check in verdict({**good, "mse": 27.0}, row, 0.05)}
+    assert [c.metric for c in compare(good, row, 0.05)] == ["mse", "mae", "ssim_openstl", "psnr"]
+    assert all(check.within for check in compare(good, row, 0.05))
+    bad = {check.metric: check.within for check in compare({**good, "mse": 27.0}, row, 0.05)}
     assert bad == {"mse": False, "mae": True, "ssim_openstl": True, "psnr": True}
-    assert not verdict({"ssim_openstl": 0.93}, row, 0.05)[0].within
+    assert not compare({"ssim_openstl": 0.93}, row, 0.05)[0].within

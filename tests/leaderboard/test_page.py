@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from predcnn.leaderboard.gallery import film, gif_bytes, write_gallery
-from predcnn.leaderboard.html import page
-from predcnn.leaderboard.standings import boards
+from predcnn.leaderboard import gallery
+from predcnn.leaderboard.boards import boards
+from predcnn.leaderboard.page import page
 from tests.leaderboard.made_records import a_board
 
 FLAGS = (
@@ -31,9 +31,12 @@ def clip(level: int, frames: int = 4) -> np.ndarray:
 def written(tmp_path_factory) -> Path:
     made = boards(a_board())
     names = ("truth", "simvp_vit", "simvp_moganet", "convlstm")
-    films = {n: gif_bytes(film(clip(255), clip(90 + 40 * i))) for i, n in enumerate(names)}
+    gifs = {
+        n: gallery.gif_bytes(gallery.clip(clip(255), clip(90 + 40 * i)))
+        for i, n in enumerate(names)
+    }
     path = tmp_path_factory.mktemp("page") / "leaderboard.html"
-    path.write_text(page(made, {made[0].key: films}, "Made for a test."), encoding="utf-8")
+    path.write_text(page(made, {made[0].key: gifs}, "Made for a test."), encoding="utf-8")
     return path
 
 
@@ -72,16 +75,16 @@ def test_the_page_is_whole_and_needs_nothing_else(written):
     assert json.loads(data.replace("<\\/", "</"))[0]["metrics"][0]["key"] == "mse"
 
 
-def test_a_gallery_is_one_film_of_all(tmp_path):
+def test_a_gallery_is_one_gif_of_all(tmp_path):
     from PIL import Image
 
-    films = {f"model {i}": film(clip(255), clip(30 * i)) for i in range(4)}
-    write_gallery(tmp_path / "all.gif", films, columns=3)
+    clips = {f"model {i}": gallery.clip(clip(255), clip(30 * i)) for i in range(4)}
+    gallery.write_gallery(tmp_path / "all.gif", clips, columns=3)
     with Image.open(tmp_path / "all.gif") as picture:
         assert picture.n_frames == 8
         assert picture.width > picture.height > 2 * 128
-    with pytest.raises(ValueError, match="at least one film"):
-        write_gallery(tmp_path / "none.gif", {})
+    with pytest.raises(ValueError, match="at least one clip"):
+        gallery.write_gallery(tmp_path / "none.gif", {})
 
 
 @pytest.fixture(scope="module")

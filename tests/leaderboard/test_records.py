@@ -16,7 +16,7 @@ import sys
 from predcnn.leaderboard import records
 path, name, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
 for i in range(count):
-    records.append(path, {"kind": "run", "fingerprint": f"{name}-{i}", "text": "é" * 3000})
+    records.append(path, {"kind": "reproduction", "fingerprint": f"{name}-{i}", "text": "é" * 3000})
 """
 
 
@@ -39,11 +39,11 @@ def test_many_processes_lose_and_tear_nothing(tmp_path):
 
 def test_a_killed_writer_costs_one_line(tmp_path):
     path = tmp_path / "records.jsonl"
-    records.append(path, {"kind": "run", "fingerprint": "a"})
+    records.append(path, {"kind": "reproduction", "fingerprint": "a"})
     with path.open("ab") as file:
-        file.write('{"schema": 1, "kind": "run", "text": "é'.encode()[:-1])
+        file.write('{"schema": 2, "kind": "run", "text": "é'.encode()[:-1])
     assert records.read(path).damaged == [2]
-    records.append(path, {"kind": "run", "fingerprint": "b"})
+    records.append(path, {"kind": "reproduction", "fingerprint": "b"})
     found = records.read(path)
     assert [row["fingerprint"] for row in found.rows] == ["a", "b"]
     assert found.damaged == [2]
@@ -57,7 +57,7 @@ def test_writers_that_are_killed_leave_whole_lines(tmp_path):
         os.sched_yield()
     process.send_signal(signal.SIGKILL)
     process.wait()
-    records.append(path, {"kind": "run", "fingerprint": "after"})
+    records.append(path, {"kind": "reproduction", "fingerprint": "after"})
     found = records.read(path)
     assert len(found.damaged) <= 1
     assert found.rows[-1]["fingerprint"] == "after"
@@ -77,7 +77,7 @@ def test_nothing_is_written_of_what_is_no_json(tmp_path):
 def test_another_schema_is_refused(tmp_path):
     path = tmp_path / "records.jsonl"
     path.write_text(json.dumps({"schema": 7}) + "\n")
-    with pytest.raises(ValueError, match=r"line 1: schema 7, this version reads 1"):
+    with pytest.raises(ValueError, match=r"line 1: schema 7, this version reads 2"):
         records.read(path)
 
 

@@ -7,11 +7,11 @@ import statistics
 import pytest
 from rich.console import Console
 
-from predcnn.leaderboard.columns import columns_of
-from predcnn.leaderboard.html import page
-from predcnn.leaderboard.standings import boards, ranks
-from predcnn.leaderboard.tables import as_csv, markdown, terminal
-from predcnn.leaderboard.words import protocol
+from predcnn.leaderboard.boards import boards
+from predcnn.leaderboard.columns import as_csv, columns_of, markdown, table_of
+from predcnn.leaderboard.page import page
+from predcnn.leaderboard.protocol import protocol
+from predcnn.leaderboard.table import ranks
 from tests.leaderboard.made_records import a_board, failure, run
 
 
@@ -46,7 +46,7 @@ def test_ranks_are_among_entries_with_weights():
 
 
 def test_another_budget_is_another_board():
-    longer = {**run("simvp_vit", 90.0), "budget_minutes": 10, "recipe": "r", "fingerprint": "f"}
+    longer = {**run("simvp_vit", 90.0), "budget_minutes": 10, "fingerprint": "f"}
     first, second = boards([*a_board(), longer])
     assert (first.key, second.key) == (
         "moving_mnist-small-4min-isolated", "moving_mnist-small-10min-isolated",
@@ -56,8 +56,8 @@ def test_another_budget_is_another_board():
 
 def test_a_result_of_older_code_gives_way_to_the_newer_one_and_not_to_a_failure():
     old = run("simvp_vit", 120.0)
-    new = {**run("simvp_vit", 110.0), "fingerprint": "new", "code": "d" * 64}
-    broken = {**failure("simvp_vit", "no", kind="translator"), "fingerprint": "newer"}
+    new = {**run("simvp_vit", 110.0), "code": "d" * 64}
+    broken = {**failure("simvp_vit", "no", kind="translator"), "code": "e" * 64}
     (board,) = boards([old, new, broken])
     row = rows_of(board)["simvp_vit"]
     assert (row.values["mse"].mean, row.failures) == (110.0, ())
@@ -100,7 +100,7 @@ def test_published_ssim_has_its_column_though_no_run_measured_it():
 def test_the_terminal_shows_every_row():
     (board,) = boards(a_board())
     console = Console(width=250, record=True, file=io.StringIO())
-    console.print(terminal(board))
+    console.print(table_of(board).terminal(250))
     text = console.export_text()
     for row in board.rows:
         assert row.name in text

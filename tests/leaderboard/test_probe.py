@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from predcnn.app.benchmarking.probe import WARM_UP, StepClock, machine_seconds
-from predcnn.app.benchmarking.running import _remark
+from predcnn.leaderboard.probe import WARM_UP, Probe, machine_seconds
+from predcnn.leaderboard.runs import _note
 
 
-def clock_of(*marks: tuple[float, float, float | None]) -> StepClock:
+def clock_of(*marks: tuple[float, float, float | None]) -> Probe:
     """A clock with wall seconds, own and the whole machine's processor seconds of its steps."""
-    clock = StepClock()
+    clock = Probe()
     for wall, own, machine in [(0.0, 0.0, 0.0)] * WARM_UP + list(marks):
         clock.marks.append((wall, own))
         clock.machine.append(machine)
@@ -44,9 +44,9 @@ def test_a_machine_that_counts_nothing(monkeypatch):
 
 @pytest.mark.parametrize("plan", [None, {"pace": {}}, {"pace": {"taken": None}}])
 def test_nothing_is_said_where_nothing_is_known(plan):
-    assert _remark(plan) == {}
+    assert _note(plan) == {}
 
 
 def test_a_crowded_probe_is_said_on_the_page():
-    assert _remark({"pace": {"taken": 0.1}}) == {}
-    assert "other programs" in _remark({"pace": {"taken": 0.83}})["note"]
+    assert _note({"pace": {"taken": 0.1}}) == {}
+    assert "other programs" in _note({"pace": {"taken": 0.83}})["note"]

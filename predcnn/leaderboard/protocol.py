@@ -1,8 +1,8 @@
-"""What a board is, in words."""
+"""Title and protocol of a board, in sentences."""
 
 from collections import Counter
 
-from predcnn.leaderboard.standings import Board
+from predcnn.leaderboard.boards import Board
 
 DATA = {
     "moving_mnist": "Moving MNIST",
@@ -17,7 +17,7 @@ PROTOCOLS = {
 
 
 def title(board: Board) -> str:
-    """One line that names a board."""
+    """Return one line that names a board."""
     name = DATA.get(board.data["name"], board.data["name"])
     length = (
         "trained as long as the scale says"
@@ -28,7 +28,7 @@ def title(board: Board) -> str:
 
 
 def protocol(board: Board) -> list[str]:
-    """The protocol in sentences, from what the runs recorded."""
+    """Return the protocol in sentences, from what the runs recorded."""
     data = board.data
     counts = {name: f"{count:,}" for name, count in data["sequences"].items()}
     rule = PROTOCOLS.get(data["protocol"], data["protocol"])
@@ -61,7 +61,7 @@ def protocol(board: Board) -> list[str]:
 
 
 def _notes(board: Board) -> list[str]:
-    """What somebody has to say about some of the runs, once each."""
+    """Return the notes on runs, each once."""
     counts = Counter(run["note"] for run in board.runs if "note" in run)
     return [f"{n} of {len(board.runs)} runs: {note}." for note, n in counts.items()]
 

@@ -1,0 +1,195 @@
+"""Entries of a benchmark: the runs that a command line asks for, and what identifies each."""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from hydra import compose, initialize_config_module
+from hydra.core.global_hydra import GlobalHydra
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+import predcnn
+from predcnn.data import SequenceDataModule
+from predcnn.leaderboard.code_version import code_version
+
+SET_BY_BENCHMARK = ("ckpt_path", "name", "resume", "run_dir")
+NOT_THE_EXPERIMENT = ("ckpt_path", "resume", "run_dir", "logger")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One training of a benchmark.
+
+    Attributes:
+        name: of the run, such as ``simvp_van``.
+        seed: of the run.
+        overrides: of the train command, without those of a budget.
+        cfg: the configuration that they compose.
+        fingerprint: hash of settings, budget and data; with ``code`` it decides "already run".
+        pace_key: hash of the settings without the seed; with ``code`` it decides "already timed".
+        data: name, source, protocol and sizes.
+        test_fingerprint: of the test sequences alone.
+        code: version of the code.
+    """
+
+    name: str
+    seed: int
+    overrides: tuple[str, ...]
+    cfg: DictConfig
+    fingerprint: str
+    pace_key: str
+    data: dict
+    test_fingerprint: str
+    code: str
+
+
+@contextlib.contextmanager
+def _configs() -> Iterator[None]:
+    """Use the configuration tree of the running command, or that of this package."""
+    if GlobalHydra.instance().is_initialized():
+        yield
+    else:
+        with initialize_config_module("predcnn.configs", version_base="1.3"):
+            yield
+
+
+def compose_run(overrides: Sequence[str]) -> DictConfig:
+    """Compose the configuration of the train command."""
+    with _configs():
+        return compose("train", overrides=[*overrides, "run_dir=run"])
+
+
+def plain(cfg: DictConfig) -> dict:
+    """Return the configuration as plain values, interpolations resolved."""
+    return OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+
+
+def fingerprint(*parts: object) -> str:
+    """Hash plain values and configurations; of these, not where and how a run is written."""
+    content = [
+        {k: v for k, v in plain(part).items() if k not in NOT_THE_EXPERIMENT}
+        if isinstance(part, DictConfig)
+        else part
+        for part in parts
+    ]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def key_of(override: str) -> str:
+    """Return the key of an override: ``trainer.max_steps`` of ``+trainer.max_steps=3``."""
+    return override.partition("=")[0].lstrip("+~")
+
+
+def train_overrides(cfg: DictConfig) -> list[str]:
+    """Select the overrides of a benchmark's command line that belong to the train command.
+
+    Raises:
+        ValueError: an override that only a single run can have.
+    """
+    overrides = [str(override) for override in cfg.overrides]
+    for override in overrides:
+        if key_of(override) in SET_BY_BENCHMARK:
+            raise ValueError(
+                f"{override}: a benchmark sets {key_of(override)} for every entry by itself"
+            )
+    ours = (set(cfg) - set(compose_run([]))) | {"seed"}
+    return [override for override in overrides if key_of(override).split(".")[0] not in ours]
+
+
+def _chosen(given: str | Sequence[str] | None, every: Sequence[str], key: str) -> list[str]:
+    names = [given] if isinstance(given, str) else list(given or ())
+    if "all" in names:
+        if len(names) > 1:
+            raise ValueError(f"{key}={names}: all already holds the others")
+        return list(every)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"{key}: {', '.join(twice)} named twice")
+    return names
+
+
+def choices(cfg: DictConfig, overrides: Sequence[str], everything: bool = False) -> list[list[str]]:
+    """Return the overrides that select the model of each entry.
+
+    Args:
+        cfg: of the benchmark.
+        overrides: of the train command, for all entries.
+        everything: without any choice return all models, else the one that ``overrides`` name.
+    """
+    one = [override for override in overrides if key_of(override) in ("model", "translator")]
+    lists = {"translators": cfg.translators, "models": cfg.models}
+    if everything and not one and not any(lists.values()):
+        lists = {"translators": "all", "models": "all"}
+    models = [name for name in predcnn.list_predictors() if name != "simvp"]
+    every = {"translators": predcnn.list_translators(), "models": models}
+    chosen = [
+        [f"{key[:-1]}={name}"]
+        for key, given in lists.items()
+        for name in _chosen(given, every[key], key)
+    ]
+    if chosen and one:
+        raise ValueError(f"{one[0]} and translators=[…] or models=[…]: give one of the two")
+    return chosen or [[]]
+
+
+def kind_of(cfg: DictConfig) -> tuple[str, str]:
+    """Return ("translator", its name) or ("model", its name)."""
+    if "translator" in cfg:
+        return "translator", cfg.translator.label
+    return "model", cfg.model.label
+
+
+def entries_of(cfg: DictConfig) -> list[Entry]:
+    """Compose every entry of a benchmark, seeds innermost; nothing is trained.
+
+    Without ``translators`` and ``models`` the overrides name one entry themselves. Under a budget
+    all entries have epochs of one length, so that they see the same sequences in the same order.
+
+    Raises:
+        ValueError and what composing raises: an override that one of the entries does not know.
+    """
+    overrides = train_overrides(cfg)
+    chosen = choices(cfg, overrides)
+    if cfg.budget_minutes is not None:
+        overrides.append(f"data.train_sequences={cfg.data.train_sequences}")
+    seeds = list(cfg.seeds)
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise ValueError(f"seeds={seeds}: one or more different numbers")
+    data: dict[str, SequenceDataModule] = {}
+    return [
+        _entry([*overrides, *one, f"seed={seed}"], cfg.budget_minutes, data)
+        for one in chosen
+        for seed in seeds
+    ]
+
+
+def _entry(
+    overrides: list[str], budget_minutes: float | None, opened: dict[str, SequenceDataModule]
+) -> Entry:
+    cfg = compose_run(overrides)
+    settings = fingerprint(plain(cfg)["data"])
+    if settings not in opened:
+        opened[settings] = instantiate(cfg.data)
+        opened[settings].setup("fit")
+    data = opened[settings]
+    unseeded = cfg.copy()
+    unseeded.seed = 0  # settings derived from it follow
+    return Entry(
+        name=cfg.name,
+        seed=cfg.seed,
+        overrides=tuple(overrides),
+        cfg=cfg,
+        fingerprint=fingerprint(cfg, budget_minutes, data.fingerprint),
+        pace_key=fingerprint(unseeded),
+        data={
+            "name": data.family.name,
+            "source": data.source,
+            "protocol": data.protocol,
+            "sequences": {name: len(data.split(name)) for name in ("train", "val", "test")},
+        },
+        test_fingerprint=data.split("test").fingerprint,
+        code=code_version(),
+    )

@@ -1,0 +1,90 @@
+"""A callback that times the steps of a training and ends it: the probe of a budget.
+
+The benchmark starts the normal train command with `OVERRIDES`.
+"""
+
+import dataclasses
+import itertools
+import os
+import sys
+import time
+from pathlib import Path
+
+import lightning.pytorch as pl
+import torch
+
+from predcnn.files import write_json
+from predcnn.leaderboard.budget import Pace, pace
+
+WARM_UP = 2
+FEWEST, MOST = 4, 60
+ENOUGH_CPU_S = 16.0
+FILE = "pace.json"
+OVERRIDES = (
+    "trainer.max_epochs=-1", "trainer.max_steps=100000", "trainer.limit_val_batches=0",
+    "trainer.enable_progress_bar=false", "trainer.default_root_dir=null", "callbacks.drawing=null",
+    "logger=[csv]", "+callbacks.probe._target_=predcnn.leaderboard.probe.Probe",
+)  # fmt: skip
+
+
+def machine_seconds() -> float | None:
+    """Return the processor seconds of all programs since boot, where the system counts them.
+
+    Time that the host gave to other guests is included.
+    """
+    counts = Path("/proc/stat")
+    if not counts.exists():
+        return None
+    first = counts.read_text().splitlines()[0]
+    user, nice, system, _, _, irq, softirq, steal = map(int, first.split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+class Probe(pl.Callback):
+    """Time steps from the end of one batch to the end of the next, write pace.json, exit."""
+
+    def __init__(self) -> None:
+        self.marks: list[tuple[float, float]] = []
+        self.machine: list[float | None] = []
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """End a model without training before its test."""
+        if stage == "test":
+            device = trainer.strategy.root_device.type
+            self._finish(trainer, Pace(0.0, 0.0, 0.0, 0, device))
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *args: object) -> None:
+        """Record the times; end when there are enough."""
+        self.marks.append((time.perf_counter(), time.process_time()))
+        self.machine.append(machine_seconds())
+        timed = self.marks[WARM_UP:]
+        long_enough = len(timed) > FEWEST and timed[-1][1] - timed[0][1] > ENOUGH_CPU_S
+        enough = long_enough or len(timed) > MOST
+        if not trainer.strategy.reduce_boolean_decision(enough, all=False):
+            return
+        device = trainer.strategy.root_device.type
+        # loaders are processes of their own and would count as other programs
+        alone = device == "cpu" and not trainer.train_dataloader.num_workers
+        taken = self.taken() if alone else None
+        self._finish(trainer, dataclasses.replace(pace(*self.steps(), device), taken=taken))
+
+    def steps(self) -> tuple[list[float], list[float]]:
+        """Return wall and processor seconds of every timed step."""
+        pairs = list(itertools.pairwise(self.marks[WARM_UP:]))
+        return [b[0] - a[0] for a, b in pairs], [b[1] - a[1] for a, b in pairs]
+
+    def taken(self) -> float | None:
+        """Return the cores that others used meanwhile, beyond those that our threads leave."""
+        first, last = self.machine[WARM_UP], self.machine[-1]
+        if first is None or last is None:
+            return None
+        (wall, own), (wall_end, own_end) = self.marks[WARM_UP], self.marks[-1]
+        others = (last - first - (own_end - own)) / (wall_end - wall)
+        return max(0.0, others - (os.cpu_count() - torch.get_num_threads()))
+
+    def _finish(self, trainer: pl.Trainer, found: Pace) -> None:
+        if trainer.is_global_zero:
+            write_json(Path(trainer.default_root_dir) / FILE, dataclasses.asdict(found))
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)  # Lightning reports any exception as an interruption; nothing else is kept

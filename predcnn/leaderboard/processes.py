@@ -1,0 +1,81 @@
+"""Child processes: the train command and the measurements run outside the benchmark's process.
+
+What kills a child ends one entry only.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+TRAIN = (
+    "-c",
+    "import sys; sys.argv[0] = 'predcnn-train'; from predcnn.app.cli import train; train()",
+)
+MEASURE = ("-m", "predcnn.leaderboard.measure")
+
+say = partial(print, flush=True)
+
+
+class EntryError(Exception):
+    """A child process failed; the message is the reason."""
+
+
+def run_child(
+    program: Sequence[str], arguments: Sequence[str], log: Path, device: str | None = None
+) -> int | None:
+    """Run Python with ``program`` and wait; its output is appended to ``log``.
+
+    Args:
+        program: `TRAIN` or `MEASURE`.
+        arguments: of the program.
+        log: a text file.
+        device: index of the only GPU that the process sees; None: it sees all.
+
+    Returns:
+        the peak of its resident memory in bytes; None where the system does not report it.
+
+    Raises:
+        EntryError: it ended with an exit code other than 0.
+    """
+    environment = dict(os.environ)
+    if device is not None:
+        environment["CUDA_VISIBLE_DEVICES"] = device
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, *program, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment,
+        )
+        try:
+            peak = _wait(process)
+        except KeyboardInterrupt:  # the child received the signal too and stops by itself
+            process.wait()
+            raise
+    if process.returncode:
+        raise EntryError(_reason(process.returncode, log))
+    return peak
+
+
+def _wait(process: subprocess.Popen) -> int | None:
+    if not hasattr(os, "wait4"):  # Windows
+        process.wait()
+        return None
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _reason(code: int, log: Path) -> str:
+    if code < 0:
+        name = signal.Signals(-code).name
+        return f"killed by {name}" + (", as when memory runs out" if name == "SIGKILL" else "")
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
+    last = next((line for line in reversed(lines) if line), f"exit code {code}")
+    return last.removeprefix("error: ")

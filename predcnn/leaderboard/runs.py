@@ -1,0 +1,235 @@
+"""Runs of entries: probe, train, measure, and the record made from the run's results.json."""
+
+import datetime
+import json
+import math
+import queue
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import yaml
+
+from predcnn.files import only_writer
+from predcnn.leaderboard import probe, records
+from predcnn.leaderboard.budget import BUSY, overrides_of_budget, steps_within
+from predcnn.leaderboard.entries import Entry, kind_of
+from predcnn.leaderboard.processes import MEASURE, TRAIN, EntryError, run_child, say
+from predcnn.training.csv_logger import read_history
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What holds for all entries.
+
+    Attributes:
+        output: folder of records and runs.
+        budget_minutes: of training steps; None: as long as the scale says.
+        batch_sizes: of the measured throughput.
+        any_code: whether finished entries count whatever code made them.
+    """
+
+    output: Path
+    budget_minutes: float | None
+    batch_sizes: tuple[int, ...]
+    any_code: bool = False
+
+    @property
+    def records(self) -> Path:
+        """The file of the records."""
+        return self.output / "records.jsonl"
+
+    @property
+    def sizes(self) -> str:
+        """The batch sizes as an argument of a child process."""
+        return ",".join(map(str, self.batch_sizes))
+
+
+def finished(bench: Bench, entry: Entry) -> dict | None:
+    """Return the record of a finished run of this entry, if there is one."""
+    rows = records.read(bench.records).rows
+    code = None if bench.any_code else entry.code
+    found = records.newest(rows, "run", code).get(entry.fingerprint, {})
+    return found if found.get("status") == "finished" else None
+
+
+def run_all(
+    bench: Bench, entries: Sequence[Entry], jobs: int | None
+) -> Iterator[tuple[Entry, dict]]:
+    """Run entries: one after another on a CPU, with several GPUs one on each."""
+    count = torch.cuda.device_count()
+    devices: list[str | None] = [str(i) for i in range(count)] if count > 1 else [None]
+    free: queue.Queue[str | None] = queue.Queue()
+    for i in range(jobs or len(devices)):
+        free.put(devices[i % len(devices)])
+
+    def one(entry: Entry) -> tuple[Entry, dict]:
+        device = free.get()
+        try:
+            return entry, run_entry(bench, entry, device)
+        finally:
+            free.put(device)
+
+    if free.qsize() == 1:
+        yield from map(one, entries)
+        return
+    with ThreadPoolExecutor(free.qsize()) as pool:
+        for future in as_completed([pool.submit(one, entry) for entry in entries]):
+            yield future.result()
+
+
+def run_entry(bench: Bench, entry: Entry, device: str | None = None) -> dict:
+    """Train, test, measure and record one entry; a benchmark that was killed is continued.
+
+    Returns:
+        its record, that of an earlier benchmark if there is one.
+    """
+    place = f"{entry.name}_seed{entry.seed}_{entry.fingerprint[:12]}_{entry.code[:6]}"
+    folder = bench.output / "entries" / place
+    folder.mkdir(parents=True, exist_ok=True)
+    with only_writer(folder, timeout=-1):
+        found = finished(bench, entry)
+        if found is not None:
+            return found
+        try:
+            record = _run(bench, entry, folder, device)
+        except (EntryError, ValueError) as error:
+            record = {**_about(bench, entry), "status": "failed", "reason": str(error)}
+            record["files"] = {"log": _relative(folder / "log.txt", bench)}
+        record = _portable(record, f"{bench.output}/")
+        records.append(bench.records, record)
+    return record
+
+
+def _run(bench: Bench, entry: Entry, folder: Path, device: str | None) -> dict:
+    log = folder / "log.txt"
+    overrides = [*entry.overrides, "trainer.enable_progress_bar=false"]
+    plan = None if bench.budget_minutes is None else _plan(bench, entry, log, device)
+    if plan is not None:
+        overrides += overrides_of_budget(
+            entry.cfg, plan["steps"], bench.budget_minutes, entry.overrides
+        )
+    run_dir = folder / (f"run_{plan['steps']}_steps" if plan else "run")
+    peak = _train(run_dir, overrides, log, device)
+    run_child(MEASURE, ["run", str(run_dir), bench.sizes], log, device)
+    return {
+        **_about(bench, entry),
+        "status": "finished",
+        "command": " ".join(["predcnn-train", *overrides]),
+        **_read(run_dir),
+        "training_memory": peak and {"bytes": peak, "of": "the process, resident"},
+        "plan": plan,
+        "files": _files(run_dir, log, bench),
+        **_note(plan),
+    }
+
+
+def _train(run_dir: Path, overrides: list[str], log: Path, device: str | None) -> int | None:
+    """Train and test, from where an earlier process stopped; return the peak memory if known."""
+    run_dir.mkdir(exist_ok=True)
+    with only_writer(run_dir) as free:
+        pass
+    if not free:  # the training of a killed benchmark outlived it
+        say(f"waiting for the process that trains in {run_dir}")
+        with only_writer(run_dir, timeout=-1):
+            pass
+    if (run_dir / "results.json").exists():
+        return None
+    resume = (run_dir / "checkpoints" / "last.ckpt").exists()
+    place = [f"hydra.run.dir={run_dir}", f"resume={str(resume).lower()}"]
+    return run_child(TRAIN, [*overrides, *place], log, device)
+
+
+def _plan(bench: Bench, entry: Entry, log: Path, device: str | None) -> dict | None:
+    """Return the steps that fill the budget; None where nothing is trained."""
+    pace = pace_of(bench, entry, log, device)
+    if pace["steps"] == 0:
+        return None
+    return {"steps": steps_within(bench.budget_minutes, pace["seconds_per_step"]), "pace": pace}
+
+
+def _note(plan: dict | None) -> dict:
+    """Return the note on a budget that was measured on a busy machine."""
+    taken = plan["pace"].get("taken") if plan else None  # older probes have no count
+    if taken is None or taken <= BUSY:
+        return {}
+    return {"note": "other programs ran during its probe, so that it got too few steps"}
+
+
+def pace_of(bench: Bench, entry: Entry, log: Path, device: str | None) -> dict:
+    """Return the duration of an entry's steps, from an earlier probe or from one now.
+
+    Runs that differ in nothing but seeds and budgets share it.
+    """
+    rows = records.read(bench.records).rows
+    known = records.newest(rows, "probe", entry.code).get(entry.pace_key)
+    if known is not None:
+        return known["pace"]
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="probe_", dir=log.parent) as folder:
+        place = [f"hydra.run.dir={folder}", *probe.OVERRIDES]
+        run_child(TRAIN, [*entry.overrides, *place], log, device)
+        pace = json.loads((Path(folder) / probe.FILE).read_text())
+    about = {"fingerprint": entry.pace_key, "code": entry.code, "name": entry.name}
+    records.append(bench.records, {"kind": "probe", **about, "pace": pace, "recorded": now()})
+    return pace
+
+
+def _about(bench: Bench, entry: Entry) -> dict:
+    return {
+        "kind": "run",
+        "fingerprint": entry.fingerprint,
+        "code": entry.code,
+        "name": entry.name,
+        "seed": entry.seed,
+        "kind_of_entry": kind_of(entry.cfg)[0],
+        "data": entry.data,
+        "test_fingerprint": entry.test_fingerprint,
+        "scale": entry.cfg.scale.name,
+        "budget_minutes": bench.budget_minutes,
+        "recorded": now(),
+    }
+
+
+def _read(run_dir: Path) -> dict:
+    """Read what a finished run and its measurement wrote."""
+    history = read_history(run_dir / "metrics.csv")
+    return {
+        "results": json.loads((run_dir / "results.json").read_text()),
+        "config": yaml.safe_load((run_dir / "config.yaml").read_text()),
+        **json.loads((run_dir / "measured.json").read_text()),
+        "history": {
+            name: [steps, [value if math.isfinite(value) else None for value in values]]
+            for name, (steps, values) in history.items()
+            if name in ("val/mse", "val/ssim")
+        },
+    }
+
+
+def _files(run_dir: Path, log: Path, bench: Bench) -> dict:
+    gifs = sorted((run_dir / "predictions").glob("sequence_*.gif"))
+    names = {"config": "config.yaml", "results": "results.json", "curves": "curves.png",
+             "sequence": "sequence.npz"}  # fmt: skip
+    paths = {key: _relative(run_dir / name, bench) for key, name in names.items()}
+    return {**paths, "log": _relative(log, bench), "gifs": [_relative(p, bench) for p in gifs]}
+
+
+def _portable(value: object, folder: str) -> object:
+    """Make the paths in a record relative to the benchmark's folder."""
+    if isinstance(value, dict):
+        return {key: _portable(part, folder) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_portable(part, folder) for part in value]
+    return value.replace(folder, "") if isinstance(value, str) else value
+
+
+def _relative(path: Path, bench: Bench) -> str:
+    return path.relative_to(bench.output).as_posix()
+
+
+def now() -> str:
+    """Return the time of a record, UTC."""
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
