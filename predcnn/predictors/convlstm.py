@@ -17,7 +17,7 @@ from predcnn.predictors.stacked import (
     gated_update,
     joined,
 )
-from predcnn.predictors.unrolling import note_unused, over_time
+from predcnn.predictors.unrolling import note_unused
 from predcnn.registry import PREDICTORS
 
 
@@ -85,12 +85,9 @@ class ConvLSTM(StackedPredictor):
         zeros = [first.new_zeros(first.shape[0], n, *first.shape[-2:]) for n in self.shape.hidden]
         return ConvLSTMState(zeros, list(zeros), [cell.joined_weight() for cell in self.cell_list])
 
-    def advance(self, fed: Tensor, state: ConvLSTMState, *, last_only: bool) -> Tensor:
-        """S steps; the readout runs on all of them at once."""
-        top = []
-        for x in fed:
-            for k, cell in enumerate(self.cell_list):
-                below = state.h[k - 1] if k else x
-                state.h[k], state.c[k] = cell(below, state.h[k], state.c[k], state.weights[k])
-            top.append(state.h[-1])
-        return over_time(self.conv_last, torch.stack(top[-1:] if last_only else top))
+    def step(self, x: Tensor, state: ConvLSTMState) -> Tensor:
+        """One step through all layers."""
+        for k, cell in enumerate(self.cell_list):
+            x, state.c[k] = cell(x, state.h[k], state.c[k], state.weights[k])
+            state.h[k] = x
+        return x

@@ -1,4 +1,4 @@
-"""The zero line of every leaderboard: the future looks like the last known frame."""
+"""The copy-last baseline of every leaderboard: the future equals the last known frame."""
 
 from torch import Tensor
 
@@ -15,15 +15,6 @@ class CopyLast(Predictor):
         frames_out: number of future frames; T if None.
         compat: None or "openstl", which are the same here.
     """
-
-    def __init__(
-        self,
-        in_shape: tuple[int, int, int, int],
-        frames_out: int | None = None,
-        *,
-        compat: str | None = None,
-    ) -> None:
-        super().__init__(in_shape, frames_out, compat=compat)
 
     def forward(self, past: Tensor) -> Tensor:
         self.check_past(past)

@@ -27,7 +27,7 @@ def create_predictor(
     in_shape: Sequence[int],
     frames_out: int | None = None,
     compat: str | None = None,
-    scale: str | None = None,
+    scale: str | Sequence[int] | None = None,
     translator_weights: str | Path | Mapping[str, object] | None = None,
     **options: object,
 ) -> nn.Module:
@@ -40,6 +40,7 @@ def create_predictor(
         compat: None for the repaired form of a published model, "openstl" for the published one.
         scale: "small", "published" or "large": sizes from ``configs/model/<name>.yaml``, as
             ``scale=`` of the command line; explicit ``options`` win. None: the class's defaults.
+            A sequence is DMVFN's own option of this name.
         translator_weights: checkpoint of a backbone made of the translator's blocks, from which
             these start; see `start_from_backbone`. The predictor's ``taken_weights`` reports the
             tensors that were copied. Not part of ``config``.
@@ -52,8 +53,10 @@ def create_predictor(
     cls = PREDICTORS[name]
     if not hasattr(cls, "rollout"):
         raise TypeError(f"{name} is no predictor: its class does not derive from Predictor")
+    if scale is not None and not isinstance(scale, str):
+        options["scale"] = scale
     check_options(name, cls, options, implied=("in_shape", "frames_out", "compat"))
-    if scale is not None:
+    if isinstance(scale, str):
         options = {**sizes_of(name, scale, in_shape), **options}
     predictor = cls(in_shape, frames_out, compat=compat, **options)
     if translator_weights is not None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -76,10 +77,10 @@ def pyramid_loss(stages: Tensor, target: Tensor, *, gamma: float = 0.8, levels: 
         )
     weights = gamma ** torch.arange(n - 1, -1, -1, dtype=stages.dtype, device=stages.device)
     wanted = laplacian_pyramid(target, levels)
-    given = laplacian_pyramid(stages.flatten(0, 1), levels)
+    given = laplacian_pyramid(rearrange(stages, "b n c h w -> (b n) c h w"), levels)
     loss = stages.new_zeros(n)
     for lost, true in zip(given, wanted, strict=True):
-        distance = (lost.unflatten(0, (-1, n)) - true[:, None]).abs()
+        distance = (rearrange(lost, "(b n) c h w -> b n c h w", n=n) - true[:, None]).abs()
         loss = loss + distance.mean(dim=(0, 2, 3, 4))
     return (loss * weights).sum()
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -33,8 +34,9 @@ class WindowConv(nn.Module):
         self.conv3d = nn.Conv3d(dim_in, dim_out, size, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        weight = self.conv3d.weight.flatten(1, 2)
-        return functional.conv2d(x.flatten(1, 2), weight, padding=self.padding).unsqueeze(2)
+        joined = "b c t h w -> b (c t) h w"
+        weight = rearrange(self.conv3d.weight, joined)
+        return functional.conv2d(rearrange(x, joined), weight, padding=self.padding).unsqueeze(2)
 
 
 class WindowGates(nn.Sequential):
@@ -100,8 +102,9 @@ class EideticCell(nn.Module):
             torch.tanh(g_mx + g_m),
         )
         o = torch.tanh(o_x + o_h + self.conv_new_cell(new_c) + self.conv_new_gm(new_m))
-        both = torch.cat([new_c, _both(new_m)], dim=1).flatten(2, 3)  # (B, 2*dim, 2*H, W)
-        memory = self.conv_last(both).unflatten(2, (WINDOW, -1))
+        both = torch.cat([new_c, _both(new_m)], dim=1)
+        memory = self.conv_last(rearrange(both, "b c t h w -> b c (t h) w"))
+        memory = rearrange(memory, "b c (t h) w -> b c t h w", t=WINDOW)
         return torch.tanh(memory) * torch.sigmoid(o), new_c, m if self.memory_is_dead else new_m
 
 

@@ -12,14 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from predcnn.predictors.patches import from_patches, to_patches
-from predcnn.predictors.unrolling import (
-    RecurrentPredictor,
-    check_equal_widths,
-    mixed,
-    note_unused,
-    over_time,
-)
+from predcnn.predictors.patches import PatchedPredictor
+from predcnn.predictors.unrolling import check_equal_widths, mixed, note_unused, over_time
 from predcnn.registry import PREDICTORS
 
 
@@ -94,7 +88,7 @@ class MAUState:
 
 
 @PREDICTORS.register("mau")
-class MAU(RecurrentPredictor):
+class MAU(PatchedPredictor):
     """Motion-aware units between an encoder and a decoder, (B, T, C, H, W) -> (B, frames_out, ...).
 
     H and W are as built, because of the LayerNorms over (C, H, W). All layers have the same width.
@@ -180,14 +174,6 @@ class MAU(RecurrentPredictor):
             self.openstl_keys[f"encoders.{i + 1}.0"] = f"encoders.{i + 1}.encoder_t{i}"
             self.openstl_keys[f"decoders.{i}.0"] = f"decoders.{i}.c_decoder{i}"
         self.srcnn = nn.Sequential(nn.Conv2d(dim, channels, 1))
-
-    def enter(self, frames: Tensor) -> Tensor:
-        """Frames (B, S, C, H, W) as patches, time first."""
-        return to_patches(frames.transpose(0, 1), self.patch_size)
-
-    def leave(self, predictions: Tensor) -> Tensor:
-        """The inverse of `enter`."""
-        return from_patches(predictions, self.patch_size).transpose(0, 1)
 
     def begin(self, first: Tensor, *, collect: bool) -> MAUState:
         """All states zero."""

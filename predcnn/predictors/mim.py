@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from predcnn.predictors.predrnn import STLSTMCell
 from predcnn.predictors.stacked import StackedPredictor, StackShape, convolve, joined
-from predcnn.predictors.unrolling import check_equal_widths, note_unused, over_time
+from predcnn.predictors.unrolling import check_equal_widths, note_unused
 from predcnn.registry import PREDICTORS
 
 
@@ -190,33 +190,28 @@ class MIM(StackedPredictor):
             )
         return block.convlstm_c.expand_as(zero)
 
-    def advance(self, fed: Tensor, state: MIMState, *, last_only: bool) -> Tensor:
-        """S steps; the readout runs on all of them at once."""
-        bottom, top = self.stlstm_layer[0], []
-        for x in fed:
-            before = state.h[0]
-            state.h[0], state.c[0], state.m, _ = bottom(
-                x, before, state.c[0], state.m, state.bottom
-            )
-            if state.started:
-                self._advance_differences(state.h[0] - before, state)
-            state.started = True
-            self._advance_blocks(state)
-            top.append(state.h[-1])
-        return over_time(self.conv_last, torch.stack(top[-1:] if last_only else top))
-
-    def _advance_differences(self, difference: Tensor, state: MIMState) -> None:
-        x = difference
-        for i, cell in enumerate(self.stlstm_layer_diff):
-            x, state.diff_c[i] = cell(x, state.diff_h[i], state.diff_c[i], state.diff[i])
-            state.diff_h[i] = x
-
-    def _advance_blocks(self, state: MIMState) -> None:
+    def step(self, x: Tensor, state: MIMState) -> Tensor:
+        """One step through the lowest layer, the MIM-N stack and the blocks."""
+        before = state.h[0]
+        x, state.c[0], state.m, _ = self.stlstm_layer[0](
+            x, before, state.c[0], state.m, state.bottom
+        )
+        state.h[0] = x
+        if state.started:
+            difference = x - before
+            for i, cell in enumerate(self.stlstm_layer_diff):
+                difference, state.diff_c[i] = cell(
+                    difference, state.diff_h[i], state.diff_c[i], state.diff[i]
+                )
+                state.diff_h[i] = difference
+        state.started = True
         for i, block in enumerate(self.stlstm_layer[1:]):
-            k, below = i + 1, (state.h[i], state.diff_h[i])
-            state.h[k], state.c[k], state.m, s = block(
+            k, below = i + 1, (x, state.diff_h[i])
+            x, state.c[k], state.m, s = block(
                 below, state.h[k], state.c[k], state.m, state.s[i], state.recurrent[i]
             )
+            state.h[k] = x
             if self.compat == "openstl":
                 s = block.convlstm_c = s.detach()
             state.s[i] = s
+        return x

@@ -1,28 +1,36 @@
-"""Space to depth and back: what the recurrent networks call patches."""
+"""Space to depth and back: the patches of the recurrent networks."""
 
+from einops import rearrange
 from torch import Tensor
+
+from predcnn.predictors.unrolling import RecurrentPredictor
 
 
 def to_patches(frames: Tensor, patch: int) -> Tensor:
     """Move every ``patch`` x ``patch`` square into the channels.
 
-    (..., C, H, W) -> (..., patch*patch*C, H/patch, W/patch); the new channels are ordered (row in
-    the patch, column in the patch, C), as published, unlike those of ``pixel_unshuffle``.
+    (..., C, H, W) -> (..., patch*patch*C, H/patch, W/patch); the channels are ordered as in the
+    reference code, unlike those of ``pixel_unshuffle``.
     """
-    if patch == 1:
-        return frames
-    *batch, C, H, W = frames.shape
-    squares = frames.reshape(-1, C, H // patch, patch, W // patch, patch)
-    moved = squares.permute(0, 3, 5, 1, 2, 4)
-    return moved.reshape(*batch, patch * patch * C, H // patch, W // patch)
+    squares = "... c (h p1) (w p2) -> ... (p1 p2 c) h w"
+    return frames if patch == 1 else rearrange(frames, squares, p1=patch, p2=patch)
 
 
 def from_patches(patches: Tensor, patch: int) -> Tensor:
-    """The inverse of `to_patches`: (..., patch*patch*C, H, W) -> (..., C, patch*H, patch*W)."""
-    if patch == 1:
-        return patches
-    *batch, channels, H, W = patches.shape
-    C = channels // (patch * patch)
-    squares = patches.reshape(-1, patch, patch, C, H, W)
-    moved = squares.permute(0, 3, 4, 1, 5, 2)
-    return moved.reshape(*batch, C, H * patch, W * patch)
+    """Invert `to_patches`: (..., patch*patch*C, H, W) -> (..., C, patch*H, patch*W)."""
+    pixels = "... (p1 p2 c) h w -> ... c (h p1) (w p2)"
+    return patches if patch == 1 else rearrange(patches, pixels, p1=patch, p2=patch)
+
+
+class PatchedPredictor(RecurrentPredictor):
+    """A recurrent predictor whose steps read and give patches of side ``patch_size``."""
+
+    patch_size: int = 1
+
+    def enter(self, frames: Tensor) -> Tensor:
+        """Frames (B, S, C, H, W) -> patches (S, B, p*p*C, H/p, W/p)."""
+        return to_patches(frames.transpose(0, 1), self.patch_size)
+
+    def leave(self, predictions: Tensor) -> Tensor:
+        """Patches (S, B, p*p*C, H/p, W/p) -> frames (B, S, C, H, W)."""
+        return from_patches(predictions, self.patch_size).transpose(0, 1)

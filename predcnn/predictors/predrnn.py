@@ -16,7 +16,7 @@ from predcnn.predictors.stacked import (
     gated_update,
     joined,
 )
-from predcnn.predictors.unrolling import check_equal_widths, over_time
+from predcnn.predictors.unrolling import check_equal_widths
 from predcnn.registry import PREDICTORS
 
 
@@ -106,16 +106,13 @@ class PredRNN(StackedPredictor):
         weights = [cell.joined_weights() for cell in self.cell_list]
         return PredRNNState([zero] * layers, [zero] * layers, zero, weights, collect)
 
-    def advance(self, fed: Tensor, state: PredRNNState, *, last_only: bool) -> Tensor:
-        """S steps; the readout runs on all of them at once."""
-        top = []
-        for x in fed:
-            for k, cell in enumerate(self.cell_list):
-                below = state.h[k - 1] if k else x
-                state.h[k], state.c[k], state.m, increments = cell(
-                    below, state.h[k], state.c[k], state.m, state.weights[k]
-                )
-                if state.collect:
-                    state.increments.append(increments)
-            top.append(state.h[-1])
-        return over_time(self.conv_last, torch.stack(top[-1:] if last_only else top))
+    def step(self, x: Tensor, state: PredRNNState) -> Tensor:
+        """One step through all layers."""
+        for k, cell in enumerate(self.cell_list):
+            x, state.c[k], state.m, increments = cell(
+                x, state.h[k], state.c[k], state.m, state.weights[k]
+            )
+            state.h[k] = x
+            if state.collect:
+                state.increments.append(increments)
+        return x

@@ -17,7 +17,7 @@ from predcnn.predictors.stacked import (
     gated_update,
     joined,
 )
-from predcnn.predictors.unrolling import check_equal_widths, mixed, note_unused, over_time
+from predcnn.predictors.unrolling import check_equal_widths, mixed, note_unused
 from predcnn.registry import PREDICTORS
 
 
@@ -158,16 +158,11 @@ class PredRNNpp(StackedPredictor):
         highway = self.gradient_highway.joined_weight()
         return PredRNNppState([zero] * layers, [zero] * layers, zero, zero, weights, highway)
 
-    def advance(self, fed: Tensor, state: PredRNNppState, *, last_only: bool) -> Tensor:
-        """S steps; the readout runs on all of them at once."""
-        top = []
-        for x in fed:
-            for k, cell in enumerate(self.cell_list):
-                if k == 1:
-                    x = state.z = self.gradient_highway(state.h[0], state.z, state.highway)
-                state.h[k], state.c[k], state.m = cell(
-                    x, state.h[k], state.c[k], state.m, state.weights[k]
-                )
-                x = state.h[k]
-            top.append(state.h[-1])
-        return over_time(self.conv_last, torch.stack(top[-1:] if last_only else top))
+    def step(self, x: Tensor, state: PredRNNppState) -> Tensor:
+        """One step through all layers."""
+        for k, cell in enumerate(self.cell_list):
+            if k == 1:
+                x = state.z = self.gradient_highway(x, state.z, state.highway)
+            x, state.c[k], state.m = cell(x, state.h[k], state.c[k], state.m, state.weights[k])
+            state.h[k] = x
+        return x

@@ -166,6 +166,9 @@ def _recording(init: Callable[..., None]) -> Callable[..., None]:
     return recorded
 
 
+Predictor.__init__ = _recording(Predictor.__init__)
+
+
 def _name_of(cls: type) -> str:
     """The registered name of a predictor's class, else its dotted path."""
     for name in PREDICTORS.names():

@@ -9,6 +9,7 @@ published code.
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+from einops import rearrange, repeat
 from torch import Tensor, nn
 
 from predcnn.ops.conv import ConvNormAct
@@ -170,12 +171,14 @@ class SimVP(Predictor):
     def _one_pass(self, past: Tensor) -> Tensor:
         batch, T, _, height, width = past.shape
         frames = pad_to_multiple(past, self.stride)
-        z, skip = self.encoder(frames.flatten(0, 1))
+        z, skip = self.encoder(rearrange(frames, "b t c h w -> (b t) c h w"))
         z = self.translator(join_frames(z, batch))  # (B, T hid_S, H', W')
         count = T
         if self.direct:
             z, count = self.horizon(z), self.frames_out  # (B, frames_out hid_S, H', W')
-            skip = skip.unflatten(0, (batch, T))[:, -1:].expand(-1, count, -1, -1, -1).flatten(0, 1)
-        future = self.decoder(split_frames(z, count), skip).unflatten(0, (batch, count))
+            last = rearrange(skip, "(b t) c h w -> b t c h w", b=batch)[:, -1]
+            skip = repeat(last, "b c h w -> (b t) c h w", t=count)
+        frames = self.decoder(split_frames(z, count), skip)
+        future = rearrange(frames, "(b t) c h w -> b t c h w", b=batch)
         future = future[:, : self.frames_out, :, :height, :width]
         return past[:, -1:] + future if self.residual else future

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from math import ceil
 
 import torch
+from einops import rearrange
 from torch import Tensor
 from torch.nn import functional
 
@@ -16,8 +17,9 @@ def pad_frames(frames: Tensor, height: int, width: int) -> Tensor:
     below, right = height - frames.shape[-2], width - frames.shape[-1]
     if below <= 0 and right <= 0:
         return frames
-    flat = functional.pad(frames.flatten(0, 1), (0, right, 0, below), mode="replicate")
-    return flat.unflatten(0, frames.shape[:2])
+    flat = rearrange(frames, "b t c h w -> (b t) c h w")
+    padded = functional.pad(flat, (0, right, 0, below), mode="replicate")
+    return rearrange(padded, "(b t) c h w -> b t c h w", t=frames.shape[1])
 
 
 def pad_to_multiple(frames: Tensor, multiple: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""What ConvLSTM, the PredRNN family, MIM and E3D-LSTM share: cells stacked on patches."""
+"""Cells stacked on patches: the base of ConvLSTM, the PredRNN family, MIM and E3D-LSTM."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from predcnn.native import plain_wanted
-from predcnn.predictors.patches import from_patches, to_patches
-from predcnn.predictors.unrolling import RecurrentPredictor
+from predcnn.predictors.patches import PatchedPredictor
+from predcnn.predictors.unrolling import over_time
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,8 @@ def gated_update(gates: Tensor, state: Tensor, forget_bias: float = 0.0) -> tupl
     return torch.addcmul(increment, torch.sigmoid(f), state), increment
 
 
-class StackedPredictor(RecurrentPredictor):
-    """Cells stacked on space-to-depth patches; a subclass says which cells in `build`.
+class StackedPredictor(PatchedPredictor):
+    """Cells stacked on space-to-depth patches; a subclass defines `build`, `begin` and `step`.
 
     (B, T, C, H, W) -> (B, frames_out, C, H, W), H and W multiples of ``patch_size``. The parameters
     start as PyTorch's defaults, as published.
@@ -150,10 +150,11 @@ class StackedPredictor(RecurrentPredictor):
         """Create the cells and the readout."""
         raise NotImplementedError
 
-    def enter(self, frames: Tensor) -> Tensor:
-        """Frames (B, S, C, H, W) as patches (S, B, p*p*C, H/p, W/p)."""
-        return to_patches(frames.transpose(0, 1), self.patch_size)
+    def step(self, x: Tensor, state: object) -> Tensor:
+        """Take one step, input (B, C, H, W) -> the top hidden state; ``state`` changes in place."""
+        raise NotImplementedError
 
-    def leave(self, predictions: Tensor) -> Tensor:
-        """Patches (S, B, p*p*C, H/p, W/p) as frames (B, S, C, H, W)."""
-        return from_patches(predictions, self.patch_size).transpose(0, 1)
+    def advance(self, fed: Tensor, state: object, *, last_only: bool) -> Tensor:
+        """S steps; the readout runs on all of them at once."""
+        top = [self.step(x, state) for x in fed]
+        return over_time(self.conv_last, torch.stack(top[-1:] if last_only else top))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
@@ -125,7 +126,7 @@ class PatchEmbedding(nn.Module):
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.norm(self.proj(x).permute(0, 2, 3, 1))
+        return self.norm(rearrange(self.proj(x), "b c h w -> b h w c"))
 
 
 class PatchMerging(nn.Module):
@@ -140,9 +141,8 @@ class PatchMerging(nn.Module):
         self.reduction = nn.Linear(4 * dim, 2 * dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        B, H, W, C = x.shape
-        squares = x.reshape(B, H // 2, 2, W // 2, 2, C).permute(0, 1, 3, 4, 2, 5)
-        return self.reduction(self.norm(squares.reshape(B, H // 2, W // 2, 4 * C)))
+        squares = rearrange(x, "b (h p1) (w p2) c -> b h w (p2 p1 c)", p1=2, p2=2)
+        return self.reduction(self.norm(squares))
 
 
 class PatchExpanding(nn.Module):
@@ -154,9 +154,8 @@ class PatchExpanding(nn.Module):
         self.norm = nn.LayerNorm(dim // 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        B, H, W, C = x.shape
-        squares = self.expand(x).reshape(B, H, W, 2, 2, C // 2).transpose(2, 3)
-        return self.norm(squares.reshape(B, 2 * H, 2 * W, C // 2))
+        pixels = "b h w (p1 p2 c) -> b (h p1) (w p2) c"
+        return self.norm(rearrange(self.expand(x), pixels, p1=2, p2=2))
 
 
 @PREDICTORS.register("swinlstm")
@@ -260,7 +259,7 @@ class SwinLSTM(RecurrentPredictor):
             if last_only and layer == len(resize) - 1:
                 x = x[-1:]
             x = over_time(resize[layer], x)
-        return torch.sigmoid(over_time(self.readout, x.permute(0, 1, 4, 2, 3)))
+        return torch.sigmoid(over_time(self.readout, rearrange(x, "s b h w c -> s b c h w")))
 
 
 def _rising(largest: float, depths: Sequence[int]) -> list[list[float]]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
 from predcnn.native import plain
@@ -163,7 +164,8 @@ def over_time(module: Callable[[Tensor], Tensor], sequence: Tensor) -> Tensor:
     """Apply ``module`` to all steps at once: (S, B, ...) -> (S, B, ...)."""
     if sequence.shape[0] == 1:
         return module(sequence[0]).unsqueeze(0)
-    return module(sequence.flatten(0, 1)).unflatten(0, sequence.shape[:2])
+    result = module(rearrange(sequence, "s b ... -> (s b) ..."))
+    return rearrange(result, "(s b) ... -> s b ...", s=len(sequence))
 
 
 def mixed(gate: Tensor, one: Tensor, other: Tensor) -> Tensor:
