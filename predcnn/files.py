@@ -1,9 +1,8 @@
-"""Files that appear complete or not at all, and archives that know whether they are whole."""
+"""Atomic writing, checksums and locks of files."""
 
 import hashlib
 import json
 import os
-import struct
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,19 +11,16 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 CHUNK = 1 << 20  # bytes read at a time
-_MARK = b"predcnn sha256 "
-_SEAL = len(_MARK) + 64  # bytes: the mark and the hexadecimal checksum
-_END = struct.Struct("<4s16xH")  # a zip file's last record: signature … length of its comment
 _PART = ".part"
 
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` (same suffix) that takes its place when the block succeeds.
+    """Yield a temporary path (same folder and suffix) that replaces ``path`` if the block succeeds.
 
-    The content is on the disk before the name is. Folders are made as needed; if the block raises,
-    the temporary file is removed and what was at ``path`` before is untouched. A process that is
-    killed leaves the temporary file, see `remove_leftovers`.
+    The content is flushed to disk before the rename. Folders are made as needed. If the block
+    raises, the temporary file is removed and ``path`` is untouched. A process that is killed leaves
+    the temporary file, see `remove_leftovers`.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -89,59 +85,30 @@ def only_writer(folder: Path, timeout: float = 0) -> Iterator[bool]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what killed processes left half-written in a folder that nobody else writes to."""
+    """Remove temporary files of killed processes; no other process may write to ``folder``."""
     for path in folder.rglob(f".*{_PART}*"):
         path.unlink(missing_ok=True)
 
 
-def digest(path: Path, algorithm: str = "sha256", size: int | None = None) -> str:
-    """Hexadecimal checksum of a file or of its first ``size`` bytes, read in pieces."""
+def digest(path: Path, algorithm: str = "sha256") -> str:
+    """Return the hexadecimal checksum of a file, read in pieces."""
     state = hashlib.new(algorithm)
-    left = path.stat().st_size if size is None else size
     with path.open("rb") as file:
-        while left > 0 and (piece := file.read(min(CHUNK, left))):
+        while piece := file.read(CHUNK):
             state.update(piece)
-            left -= len(piece)
     return state.hexdigest()
 
 
-def seal(path: Path) -> None:
-    """Verify a zip file, such as torch.save writes, and write its SHA-256 into its comment.
+def check_zip(path: Path) -> None:
+    """Verify the checksums within a zip file, such as torch.save writes.
 
     Raises:
-        ValueError: the file does not hold what was meant to be written.
+        ValueError: the file is truncated or its content does not match the checksums.
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            # its checksums were computed from memory, before anything was written
-            damaged, comment = archive.testzip(), archive.comment
-    except zipfile.BadZipFile as error:
-        raise ValueError(f"{path} was not written whole: {error}") from error
-    if damaged is not None or comment:
-        raise ValueError(f"{path} was not written as it should be: {damaged or 'it has a comment'}")
-    with path.open("rb+") as file:
-        file.seek(-2, os.SEEK_END)
-        file.write(struct.pack("<H", _SEAL))
-    checksum = digest(path)
-    with path.open("ab") as file:
-        file.write(_MARK + checksum.encode())
-
-
-def check_seal(path: Path) -> bool:
-    """True for a sealed file that is what it was; False for a file that nobody sealed.
-
-    Raises:
-        ValueError: the file has changed since it was sealed.
-    """
-    size = path.stat().st_size
-    if size < _END.size + _SEAL:
-        return False
-    with path.open("rb") as file:
-        file.seek(-_END.size - _SEAL, os.SEEK_END)
-        end, mark = file.read(_END.size), file.read(_SEAL)
-    # either will do: a damaged seal is no missing one
-    if _END.unpack(end) != (b"PK\x05\x06", _SEAL) and not mark.startswith(_MARK):
-        return False
-    if mark != _MARK + digest(path, size=size - _SEAL).encode():
-        raise ValueError(f"{path} is damaged: its content does not have the checksum it was given")
-    return True
+            damaged = archive.testzip()
+    except Exception as error:  # a damaged zip file raises almost anything
+        raise ValueError(f"{path} cannot be read: it is damaged ({error})") from error
+    if damaged is not None:
+        raise ValueError(f"{path} is damaged: {damaged} does not match its checksum")

@@ -12,7 +12,6 @@ from predcnn.registry import BACKBONES
 from predcnn.weights.files import (
     check_keys,
     existing_file,
-    no_larger_than,
     read_pickle,
     strip_prefixes,
 )
@@ -82,8 +81,7 @@ def load_backbone(
             f"{path} is built from {name!r}, which is no backbone of this package or timm: say "
             "trusted=True (on the command line trusted=true) to import what it names"
         )
-    with no_larger_than(state, config, path):
-        backbone = create_backbone(**config)
+    backbone = create_backbone(**config)
     expected = {key: value.shape for key, value in backbone.state_dict().items()}
     check_keys(f"{path} does not fit the {name} it describes", state, expected)
     backbone.load_state_dict(state)

@@ -16,7 +16,6 @@ from predcnn.predictors.create import create_predictor
 from predcnn.weights.files import (
     check_keys,
     existing_file,
-    no_larger_than,
     read_pickle,
     read_safetensors,
     strip_prefixes,
@@ -131,8 +130,7 @@ def load_predictor(
     config = dict(about["config"])
     if not trusted:
         _check_imported(path, config)
-    with no_larger_than(state, config, path):
-        predictor = create_predictor(config.pop("name"), **config)
+    predictor = create_predictor(config.pop("name"), **config)
     if about.get("merged", False):
         predictor.merge()
     _fill(predictor, f"{path} does not fit the {about['config']['name']} it describes", state)

@@ -1,18 +1,18 @@
-"""How a Trainer writes and reads checkpoints: whole, with a checksum, executing nothing."""
+"""Writing checkpoints atomically and verified, reading them without running code."""
 
 from pathlib import Path
 
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
-from predcnn.files import replacing, seal
+from predcnn.files import check_zip, replacing
 from predcnn.weights.files import read_pickle
 
 
 class SealedCheckpointIO(TorchCheckpointIO):
-    """Checkpoints are written beside their place, verified, sealed and renamed.
+    """Writes checkpoints to a temporary file, verifies and renames it.
 
-    Lightning's own goes through a copy in memory and a file in the system's temporary folder.
+    Lightning's own class uses a copy in memory and a file in the system's temporary folder.
     """
 
     def save_checkpoint(
@@ -25,7 +25,7 @@ class SealedCheckpointIO(TorchCheckpointIO):
             except RuntimeError as error:  # what torch makes of a failed write
                 text = str(error).split("\n", 1)[0]
                 raise OSError(f"{path} cannot be written, is the disk full? ({text})") from error
-            seal(temporary)
+            check_zip(temporary)
 
     def load_checkpoint(
         self,

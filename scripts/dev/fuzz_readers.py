@@ -30,7 +30,6 @@ from predcnn.data.generated.moving_mnist import MovingMNIST
 from predcnn.data.images.pictures import read_image
 from predcnn.data.sources.cifar import read_batch, read_npz
 from predcnn.data.sources.idx import parse_idx, unpack
-from predcnn.files import seal
 from predcnn.leaderboard.records import read
 from predcnn.weights.files import read_pickle, read_safetensors
 
@@ -66,7 +65,6 @@ def _weights(folder: Path, suffix: str) -> bytes:
     else:
         state = {f"predictor.{key}": value for key, value in net.state_dict().items()}
         torch.save({"state_dict": state, "predcnn": {"config": net.config}}, path)
-        seal(path)
     return path.read_bytes()
 
 

@@ -35,7 +35,7 @@ def test_nothing_changes_unless_everything_fits():
     state["head.wight"] = state.pop("head.weight")
     state["norm.bias"] = torch.zeros(3)
     before = {key: value.clone() for key, value in net.state_dict().items()}
-    with pytest.raises(KeyMismatchError, match="near the missing head") as caught:
+    with pytest.raises(KeyMismatchError, match="closest missing: head") as caught:
         predcnn.load_official_weights(net, state)
     assert caught.value.misshaped == [("norm.bias", (3,), (32,))]
     assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())

@@ -12,7 +12,6 @@ import torch
 from safetensors.torch import save_file
 
 import predcnn
-from predcnn.files import seal
 from predcnn.predictors.checkpoint import read_description
 from tests.hostile.harness import Payload, refused
 
@@ -61,10 +60,6 @@ CONTENTS = {
     "three numbers of a shape": (lambda c: changed(c, in_shape=[2, 1, 8]), "four positive"),
     "a negative shape": (lambda c: changed(c, in_shape=[2, 1, -8, 8]), "four positive"),
     "a shape of text": (lambda c: changed(c, in_shape="2188"), "four positive"),
-    "a width of a petabyte": (lambda c: changed(c, hid_S=2**40), "."),
-    "a depth of a billion": (lambda c: changed(c, N_T=10**9), "no network has a size of"),
-    "a depth of thousands": (lambda c: changed(c, N_T=90_000), "far larger than its"),
-    "a width of gigabytes": (lambda c: changed(c, hid_T=20_000), "far larger than its"),
     "another file": (lambda c: changed(c, translator_weights="/etc/passwd"), "names another file"),
     "a negative width": (lambda c: changed(c, hid_T=-4), "."),
     "a depth of zero": (lambda c: changed(c, N_T=0), "at least 2"),
@@ -92,7 +87,8 @@ def cut(data: bytes) -> bytes:
 
 
 def flip(data: bytes) -> bytes:
-    return data[: len(data) // 2] + bytes([data[len(data) // 2] ^ 1]) + data[len(data) // 2 + 1 :]
+    place = data.index(b"in_shape")  # not in the padding between tensors
+    return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
 
 
 BYTES = {
@@ -102,7 +98,6 @@ BYTES = {
     "cut": (cut, "is damaged"),
     "a bit flipped": (flip, "is damaged"),
     "the end only": (lambda data: data[-200:], "is damaged"),
-    "another seal": (lambda data: data[:-1] + b"z", "is damaged"),
     "a plain pickle": (lambda data: pickle.dumps([1, 2]), "cannot be read"),
 }
 
@@ -112,7 +107,6 @@ BYTES = {
 def test_bytes_of_a_checkpoint(tmp_path, content, damage, says, reader):
     path = tmp_path / "damaged.ckpt"
     torch.save(content, path)
-    seal(path)
     path.write_bytes(damage(path.read_bytes()))
     refused(lambda: reader(path), says, tmp_path)
 
@@ -234,14 +228,14 @@ def test_safetensors_of_a_wrong_type_or_size(tmp_path, predictor):
 
 
 PLACES = {
-    "missing": ("none.ckpt", "nearest there: .*good.ckpt"),
+    "missing": ("none.ckpt", "closest there: .*good.ckpt"),
     "a folder": ("folder", "is a folder"),
     "a folder that is missing": ("nowhere/good.ckpt", "there is no folder"),
     "a link to itself": ("loop.ckpt", "loop.ckpt"),
     "a link to nothing": ("dangling.ckpt", "dangling.ckpt"),
     "a name that is too long": ("x" * 300 + ".ckpt", "x"),
     "a path that is too long": ("/".join(["x" * 200] * 30), "x"),
-    "a name of another alphabet": ("ünïcödé.ckpt", "nearest there"),
+    "a name of another alphabet": ("ünïcödé.ckpt", "closest there"),
     "nothing": ("", "is a folder"),
     "a NUL byte": ("a\0b.ckpt", "null|no file"),
 }

@@ -138,7 +138,7 @@ OTHERS = {
 @pytest.mark.parametrize(("command", "words", "says"), rows(OTHERS))
 def test_other_commands(tmp_path, monkeypatch, best, command, words, says):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("predcnn.data.sources.known_files.urllib.request.urlopen", _no_network)
+    monkeypatch.setattr("urllib.request.urlopen", _no_network)
     (tmp_path / "file.ckpt").write_text("text")
     before = {p.name: p.stat().st_mtime for p in best.parent.parent.iterdir()}
     argv = [f"{command}.py", *(word.format(best=best) for word in words)]

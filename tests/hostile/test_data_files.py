@@ -66,12 +66,6 @@ def test_packed_idx(tmp_path, content, says):
     refused(lambda: MNIST.load(tmp_path, with_test=False, verify=False), says, tmp_path)
 
 
-def test_a_packed_file_that_fills_the_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr("predcnn.data.sources.idx._LIMIT", 1 << 20)
-    (tmp_path / f"{NAME}.gz").write_bytes(gzip.compress(bytes(1 << 24)))
-    refused(lambda: MNIST.load(tmp_path, with_test=False, verify=False), "unpacks to", tmp_path)
-
-
 @pytest.mark.parametrize("size", [(65, 28), (28, 65), (1000, 1000)], ids=str)
 def test_pictures_larger_than_the_canvas(tmp_path, size):
     for part in ("train", "t10k"):
@@ -105,7 +99,6 @@ BATCHES = {
     "a name of builtins": (b"cbuiltins\neval\n(S'1'\ntR.", "asks for builtins.eval"),
     "a dotted name": (b"\x80\x04\x8c\x05numpy\x8c\x0dndarray.dump_\x93.", "asks for numpy"),
     "another encoding": (b"c_codecs\nencode\n(S'a'\nS'hex'\ntR.", "asks for the encoding"),
-    "a memo of gigabytes": (b"\x80\x02}r\xff\xff\xff\x28.", "asks for a memo"),
     "a length of 2 GiB": (b"\x80\x02B\xff\xff\xff\x7fabc.", "no CIFAR-10 Python batch"),
     "a negative length": (b"\x80\x02T\xff\xff\xff\xffabc.", "no CIFAR-10 Python batch"),
 }
@@ -151,14 +144,14 @@ def npy(shape: str, descr: str = "'|u1'", data: bytes = b"", version: bytes = b"
 IMAGES, SPLIT = np.zeros((3, 32, 32, 3), np.uint8), np.array([0, 0, 1])
 GOOD = archive(images=IMAGES, split=SPLIT)
 ARCHIVES = {
-    "empty": (b"", "is damaged or lacks"),
-    "text": (b"no archive", "is damaged or lacks"),
-    "cut": (GOOD[:-200], "is damaged or lacks"),
-    "a flipped bit": (GOOD[:300] + b"\x40" + GOOD[301:], "is damaged or lacks"),
-    "no members": (archive(), "is damaged or lacks"),
-    "images only": (archive(images=IMAGES), "is damaged or lacks"),
-    "split only": (archive(split=SPLIT), "is damaged or lacks"),
-    "one array": (npy("(3,)", data=b"abc"), "is damaged or lacks"),
+    "empty": (b"", "no .npy|lacks"),
+    "text": (b"no archive", "no .npy|lacks"),
+    "cut": (GOOD[:-200], "no .npy|lacks"),
+    "a flipped bit": (GOOD[:300] + b"\x40" + GOOD[301:], "no .npy|lacks"),
+    "no members": (archive(), "no .npy|lacks"),
+    "images only": (archive(images=IMAGES), "no .npy|lacks"),
+    "split only": (archive(split=SPLIT), "no .npy|lacks"),
+    "one array": (npy("(3,)", data=b"abc"), "no .npy|lacks"),
     "floats": (archive(images=IMAGES.astype(float), split=SPLIT), "expected uint8"),
     "grey": (archive(images=IMAGES[..., 0], split=SPLIT), "expected uint8"),
     "channels first": (archive(images=IMAGES.swapaxes(1, 3)[:, :, :9], split=SPLIT), "expected"),
@@ -166,13 +159,16 @@ ARCHIVES = {
     "split is a number": (archive(images=IMAGES, split=np.array(3)), "expected|lacks"),
     "all training": (archive(images=IMAGES, split=SPLIT * 0), "must mark"),
     "no images": (archive(images=IMAGES[:0], split=SPLIT[:0]), "must mark"),
-    "an array of 8 TiB": (member(npy("(8796093022208,)")), "is damaged or lacks"),
-    "a shape that overflows": (member(npy("(9223372036854775807, 9)")), "is damaged or lacks"),
-    "a negative shape": (member(npy("(-1,)")), "is damaged or lacks"),
-    "a shape of code": (member(npy("__import__('os').getpid()")), "is damaged or lacks"),
-    "an unknown type": (member(npy("(1,)", "'|z9'")), "is damaged or lacks"),
-    "an endless header": (member(npy("(" * 500)), "is damaged or lacks"),
-    "no header": (member(b"\x93NUMPY"), "is damaged or lacks"),
+    "an array of 8 TiB": (member(npy("(8796093022208,)")), "no .npy|lacks"),
+    "a shape that overflows": (
+        member(npy("(9223372036854775807, 9)")),
+        "no .npy|lacks",
+    ),
+    "a negative shape": (member(npy("(-1,)")), "no .npy|lacks"),
+    "a shape of code": (member(npy("__import__('os').getpid()")), "no .npy|lacks"),
+    "an unknown type": (member(npy("(1,)", "'|z9'")), "no .npy|lacks"),
+    "an endless header": (member(npy("(" * 500)), "no .npy|lacks"),
+    "no header": (member(b"\x93NUMPY"), "no .npy|lacks"),
     "members that are no arrays": (member(b"hello"), "expected uint8"),
 }
 
@@ -188,7 +184,7 @@ def test_a_malicious_npz_is_not_executed(tmp_path):
     path = tmp_path / "cifar10.npz"
     objects = np.array([Payload(tmp_path)], dtype=object)
     path.write_bytes(archive(images=objects, split=objects))
-    refused(lambda: read_npz(path), "is damaged or lacks", tmp_path)
+    refused(lambda: read_npz(path), "no .npy|lacks", tmp_path)
 
 
 TEST = MovingMNIST.published

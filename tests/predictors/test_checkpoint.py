@@ -60,7 +60,7 @@ def test_lightning_checkpoint(prefix, past, tmp_path):
 def test_a_run_directory_stands_for_its_best_checkpoint(tmp_path):
     (tmp_path / "run" / "checkpoints").mkdir(parents=True)
     torch.save(lightning(make()), tmp_path / "run" / "checkpoints" / "last.ckpt")
-    with pytest.raises(FileNotFoundError, match=r"best\.ckpt; nearest there: last\.ckpt"):
+    with pytest.raises(FileNotFoundError, match=r"best\.ckpt; closest there: last\.ckpt"):
         predcnn.load_predictor(tmp_path / "run")
     torch.save(lightning(make(hid_T=32)), tmp_path / "run" / "checkpoints" / "best.ckpt")
     assert predcnn.load_predictor(tmp_path / "run").config["hid_T"] == 32
@@ -86,7 +86,7 @@ def test_saving_is_all_or_nothing(tmp_path, monkeypatch):
 
 def test_missing_and_damaged_files(tmp_path):
     torch.save(lightning(make()), tmp_path / "best.ckpt")
-    with pytest.raises(FileNotFoundError, match=r"nearest there: best\.ckpt"):
+    with pytest.raises(FileNotFoundError, match=r"closest there: best\.ckpt"):
         predcnn.load_predictor(tmp_path / "bst.ckpt")
     content = (tmp_path / "best.ckpt").read_bytes()
     (tmp_path / "cut.ckpt").write_bytes(content[:5000])

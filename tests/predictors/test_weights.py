@@ -114,7 +114,7 @@ def test_everything_wrong_is_reported_at_once(case):
     assert error.missing == [gone]
     assert error.unexpected == [gone + "s"]
     assert error.misshaped == [(odd, (*shape, 2), shape)]
-    assert f"{gone}s (near the missing {gone})" in str(error)
+    assert f"{gone}s (closest missing: {gone})" in str(error)
     assert f"{odd} is {(*shape, 2)}, expected {shape}" in str(error)
     after = predictor.state_dict()
     assert all(torch.equal(before[key], after[key]) for key in before)
@@ -153,7 +153,7 @@ def test_bad_files(tmp_path):
         (tmp_path / name).write_bytes(data)
         with pytest.raises(ValueError, match=rf"{name} cannot be read: it is damaged"):
             predcnn.load_openstl_weights(swin(), tmp_path / name)
-    with pytest.raises(FileNotFoundError, match=r"nearest there: .*good\.pth"):
+    with pytest.raises(FileNotFoundError, match=r"closest there: .*good\.pth"):
         predcnn.load_openstl_weights(swin(), tmp_path / "god.pth")
     with pytest.raises(FileNotFoundError, match="no folder"):
         predcnn.load_openstl_weights(swin(), tmp_path / "nowhere" / "good.pth")

@@ -8,7 +8,7 @@ import numpy as np
 
 from predcnn.data.clips.scenes import Survey
 from predcnn.data.clips.sources import Clip, ClipError
-from predcnn.data.sources.known_files import UNREADABLE
+from predcnn.data.sources.known_files import load_arrays
 
 CHUNK = 64 << 16  # numbers of an array looked at together
 
@@ -104,10 +104,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
 def _loaded(path: Path, _changed: int) -> dict[str, np.ndarray]:
     """Read an .npz; map an .npy."""
     try:
-        content = np.load(path, mmap_mode="r", allow_pickle=False)
-        if isinstance(content, np.ndarray):
-            return {"": content}
-        with content:
-            return {key: np.asarray(content[key]) for key in content.files}
-    except UNREADABLE as error:
+        content = load_arrays(path)
+    except ValueError as error:
         raise ClipError(f"is damaged, truncated or no array of numbers: {error}") from error
+    return content if isinstance(content, dict) else {"": content}

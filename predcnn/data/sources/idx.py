@@ -24,7 +24,6 @@ from predcnn.data.sources.known_files import (
 
 _MAGIC = 0x0803  # unsigned bytes, three dimensions
 _HEADER = 16  # bytes
-_LIMIT = 1 << 30  # bytes an unpacked IDX file may have
 
 
 @dataclass(frozen=True)
@@ -116,12 +115,9 @@ def unpack(path: Path) -> bytes:
     opener = gzip.open if path.suffix == ".gz" else open
     try:
         with opener(path, "rb") as file:
-            content = file.read(_LIMIT + 1)
+            return file.read()
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(f"{path} is truncated or damaged ({error}); fetch it again") from error
-    if len(content) > _LIMIT:
-        raise ValueError(f"{path} unpacks to more than {_LIMIT:,} bytes: no image file of MNIST's")
-    return content
 
 
 def parse_idx(content: bytes, path: Path) -> np.ndarray:

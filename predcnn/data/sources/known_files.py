@@ -1,34 +1,19 @@
-"""Where data files lie, how they are verified, and how they are fetched.
+"""Published data files: names, checksums, reports and downloads.
 
 Checksums and mirrors of MNIST, Fashion-MNIST, CIFAR-10 and Moving MNIST are those of torchvision;
 the MD5s of unpacked IDX files were computed from copies whose images were compared with others.
 """
 
-import hashlib
 import http.client
 import logging
-import struct
-import tokenize
-import urllib.request
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from predcnn.files import CHUNK, digest, replacing
-
-UNREADABLE = (
-    ValueError, TypeError, KeyError, OSError, EOFError, MemoryError, OverflowError, SyntaxError,
-    NotImplementedError, RuntimeError, struct.error, tokenize.TokenError, zipfile.BadZipFile,
-    zlib.error,
-)  # fmt: skip
-"""What numpy raises for a damaged .npy or .npz file."""
+from predcnn.files import digest, replacing
 
 log = logging.getLogger(__name__)
-
-TIMEOUT = 30  # seconds without an answer from a mirror
 
 
 @dataclass(frozen=True)
@@ -52,12 +37,12 @@ class KnownFile:
 
 @dataclass(frozen=True)
 class FileReport:
-    """What is known about one file after looking for it.
+    """Status of one data file.
 
     Args:
         path: where it is, or where it belongs.
         status: "present", "downloaded" or "missing".
-        verified: what it was held against, e.g. "MD5 of the published file"; "" when nothing.
+        verified: what it was compared with, e.g. "MD5 of the published file"; "" when nothing.
         sha256: of the file on disk; "" when missing.
         size: bytes on disk; 0 when missing.
     """
@@ -79,13 +64,13 @@ class FileReport:
 
 @dataclass(frozen=True)
 class ImageArchive:
-    """Pictures to build sequences from.
+    """Images to build sequences from.
 
     Args:
         origin: where they come from, for tables and captions, e.g. "mnist (datasets/mnist, IDX)".
         train: uint8 (N, h, w) or (N, h, w, 3).
-        test: the same for the test pictures; None: not loaded.
-        val: pictures set apart for validation; None: they are cut from ``train`` when needed.
+        test: the test images; None: not loaded.
+        val: images for validation; None: they are taken from ``train`` when needed.
     """
 
     origin: str
@@ -95,7 +80,7 @@ class ImageArchive:
 
 
 def altered(path: Path, found: str, expected: str, hint: str = "") -> ValueError:
-    """The error for a file whose MD5 is not the published one."""
+    """Return the error for a file whose MD5 is not the published one."""
     return ValueError(
         f"{path} is not the published file: its content has MD5 {found}, expected {expected}; "
         f"{hint}delete it to fetch it again, or set data.verify=false if you mean this file"
@@ -103,31 +88,30 @@ def altered(path: Path, found: str, expected: str, hint: str = "") -> ValueError
 
 
 def report(path: Path, status: str, verified: str) -> FileReport:
-    """The report of a file that is there, with its SHA-256."""
+    """Return the report of an existing file, with its SHA-256."""
     return FileReport(path, status, verified, digest(path), path.stat().st_size)
 
 
 def fetch(target: Path, urls: list[str], md5: str) -> None:
-    """Download ``target`` from the first mirror that delivers it, complete or not at all.
-
-    The bytes are compared with ``md5`` before they get the name.
+    """Download ``target`` from the first mirror that works, and verify it before the rename.
 
     Raises:
         ConnectionError: no mirror could be reached, or none delivered the published bytes.
         PermissionError: the folder cannot be written.
     """
+    from torchvision.datasets.utils import download_url  # imported here: it costs a second
+
     failures = []
     for url in urls:
         try:
             with replacing(target) as temporary:
-                found = _copy(url, temporary)
-                if found != md5:
-                    raise OSError(f"MD5 {found}, expected {md5}")
+                download_url(url, temporary.parent, temporary.name, md5)
             return
         except PermissionError:
             raise
-        except (OSError, http.client.HTTPException) as error:  # URLError, timeouts are OSErrors
-            failures.append(f"{url} ({error})")
+        # RuntimeError: another MD5; URLError and timeouts are OSErrors
+        except (OSError, RuntimeError, http.client.HTTPException) as error:
+            failures.append(f"{url} ({error}, expected MD5 {md5})")
     raise ConnectionError(
         f"could not download {target.name}: {'; '.join(failures)}; "
         f"without a network put the file at {target} by hand"
@@ -135,7 +119,7 @@ def fetch(target: Path, urls: list[str], md5: str) -> None:
 
 
 def fetch_all(folder: Path, files: tuple[KnownFile, ...], mirrors: tuple[str, ...]) -> set[Path]:
-    """Fetch those of ``files`` that ``folder`` lacks, packed as the mirrors have them."""
+    """Download the files missing in ``folder``, packed as the mirrors have them."""
     fetched = set()
     for known in files:
         packed = known.packed or known.name
@@ -148,10 +132,21 @@ def fetch_all(folder: Path, files: tuple[KnownFile, ...], mirrors: tuple[str, ..
     return fetched
 
 
-def _copy(url: str, path: Path) -> str:
-    state = hashlib.md5(usedforsecurity=False)
-    with path.open("wb") as file, urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
-        while piece := answer.read(CHUNK):
-            state.update(piece)
-            file.write(piece)
-    return state.hexdigest()
+def load_arrays(path: Path) -> np.ndarray | dict[str, np.ndarray]:
+    """Return the array of an .npy file, memory-mapped, or all arrays of an .npz file by name.
+
+    Raises:
+        ValueError: damaged, truncated, or holding Python objects.
+    """
+    try:
+        content = np.load(path, mmap_mode="r", allow_pickle=False)
+        if isinstance(content, np.ndarray):
+            return content
+        with content:
+            return {name: np.asarray(content[name]) for name in content.files}
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # a damaged file raises almost anything
+        raise ValueError(
+            f"{path} is damaged, truncated or no .npy file or .npz archive: {error}"
+        ) from error

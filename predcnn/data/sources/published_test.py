@@ -13,7 +13,8 @@ from torch import Tensor
 from predcnn.data.draws import stream_key
 from predcnn.data.generated.noise import disturb
 from predcnn.data.sequences import SequenceDataset
-from predcnn.data.sources.known_files import CHUNK, UNREADABLE, FileReport, altered, fetch, report
+from predcnn.data.sources.known_files import FileReport, altered, fetch, load_arrays, report
+from predcnn.files import digest
 
 
 @dataclass(frozen=True)
@@ -61,10 +62,7 @@ class PublishedTest:
         Raises:
             ValueError: the file is truncated, or not of the published shape and type.
         """
-        try:
-            frames = np.load(path, mmap_mode="r", allow_pickle=False)
-        except UNREADABLE as error:
-            raise ValueError(f"{path} is truncated or no .npy file: {error}") from error
+        frames = load_arrays(path)
         if not isinstance(frames, np.ndarray):
             raise ValueError(f"{path} is no .npy file but an archive of several")
         fits = frames.ndim == len(self.shape) and all(
@@ -78,15 +76,10 @@ class PublishedTest:
         return frames
 
     def checksum(self, path: Path, verify: bool) -> str:
-        """SHA-256 of the whole file; ValueError when its MD5 is not the published one."""
-        sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
-        with path.open("rb") as file:
-            while piece := file.read(CHUNK):
-                sha256.update(piece)
-                md5.update(piece)
-        if verify and self.md5 and md5.hexdigest() != self.md5:
-            raise altered(path, md5.hexdigest(), self.md5)
-        return sha256.hexdigest()
+        """Return the SHA-256; raise ValueError if the MD5 is not the published one."""
+        if verify and self.md5 and (found := digest(path, "md5")) != self.md5:
+            raise altered(path, found, self.md5)
+        return digest(path)
 
 
 class PublishedSequences(SequenceDataset):
