@@ -3,6 +3,7 @@
 import datetime
 import math
 import shutil
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -75,21 +76,24 @@ def _clips(bench: Bench, board: Board) -> dict[str, list[np.ndarray]]:
         clips.setdefault("truth", gallery.clip(frames["past"], frames["truth"]))
         clips[row.name] = gallery.clip(frames["past"], frames["prediction"])
     if missing:
-        say(f"no stored prediction of {', '.join(missing)}, so the gallery does not show it")
+        say(f"no valid file of predictions, so the gallery omits: {', '.join(missing)}")
     return clips
 
 
 def _stored(bench: Bench, row: EntryRow) -> dict[str, np.ndarray] | None:
-    """Read past, truth and prediction of a row; None if there is no file of them."""
+    """Read past, truth and prediction of a row; None if there is no valid file of them."""
     path = bench.output / row.finished[0]["files"].get("sequence", "none")
-    if not path.is_file():
+    if not zipfile.is_zipfile(path):
         return None
-    with np.load(path) as file:
-        frames = {key: file[key] for key in ("past", "truth", "prediction") if key in file.files}
-    whole = len(frames) == 3 and frames["truth"].shape == frames["prediction"].shape
+    try:
+        with np.load(path) as file:
+            frames = {key: file[key] for key in ("past", "truth", "prediction")}
+    except (KeyError, ValueError, zipfile.BadZipFile):
+        return None
+    valid = frames["truth"].shape == frames["prediction"].shape
     for part in frames.values():
-        whole &= part.dtype == np.uint8 and part.ndim == 4 and part.shape[1] in (1, 3)
-    return frames if whole else None
+        valid &= part.dtype == np.uint8 and part.ndim == 4 and part.shape[1] in (1, 3)
+    return frames if valid else None
 
 
 def record_references(bench: Bench, entries: Sequence[Entry]) -> None:

@@ -127,7 +127,7 @@ class Table:
 
     def markdown(self) -> str:
         """Render as Markdown; the best of a column is bold, the second best underlined."""
-        head = [self.first, *(column.heading for column in self.columns)]
+        head = [self.first, *(escaped(column.heading) for column in self.columns)]
         lines = [_line(head), _line(["---"] + ["---:"] * len(self.columns))]
         for row, cells in self.cells():
             name = escaped(row.name)
