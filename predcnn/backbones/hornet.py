@@ -40,12 +40,8 @@ SPECTRA = (None, None, (14, 8), (7, 4))
 class HorNet(StagedBackbone):
     """HorNet, images (B, in_chans, H, W) -> logits (B, num_classes).
 
-    Args:
-        num_classes: classes; 0 for the pooled features.
-        in_chans: channels of the images.
-        drop_path_rate: of the last block; linear over the depth.
+    Args (others: see `StagedBackbone`):
         dims: channels of each stage, divisible by 2 ** (order - 1).
-        depths: blocks of each stage.
         orders: of the interactions in each stage.
         scale: of the depthwise features.
         global_filters: per stage the spectrum (rows, columns) of a global filter, or None for the

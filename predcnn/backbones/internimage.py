@@ -7,6 +7,7 @@ CVPR 2024, https://arxiv.org/abs/2401.06197 (sec. 3.3). Compared with the publis
 operator with its reading in plain PyTorch.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
@@ -26,20 +27,23 @@ from predcnn.ops.norm import LayerNorm2d
 from predcnn.ops.reparam import ConvBN
 
 POST_NORM = {"post_norm": True, "layer_scale": 1e-5}
+GROUP = 16  # channels of a group in all published sizes
 HEAD_RATIO = 1.5
 
 
+def _sizes(width: int, depths: tuple[int, ...], **options: object) -> dict[str, object]:
+    """A preset whose stages double the width and the number of groups."""
+    groups = doubling(width // GROUP)
+    return {"dims": doubling(width), "depths": depths, "groups": groups, **options}
+
+
 class DeformableNet(StagedBackbone):
-    """What both families share: stem, downsampling, the norms between stages, the head.
+    """The common parts of both families: stem, downsampling, norms between stages, head.
 
     Args:
-        block: (stage, index in the stage, drop_path) -> block.
-        dims: channels of each stage.
-        depths: blocks of each stage.
-        num_classes: classes; 0 for the pooled features.
-        in_chans: channels of the images.
-        drop_path_rate: of the last block; linear over the depth.
-        groups: channel groups of the sampling in each stage, which ``block`` reads.
+        block: (channels, *, drop_path, groups) -> block.
+        dims, depths, num_classes, in_chans, drop_path_rate: see `StagedBackbone`.
+        groups: channel groups of the sampling in each stage.
         stage_norm: whether a layer norm closes every stage.
     """
 
@@ -59,7 +63,7 @@ class DeformableNet(StagedBackbone):
 
     def __init__(
         self,
-        block: Callable[[int, int, float], nn.Module],
+        block: Callable[..., nn.Module],
         dims: Sequence[int],
         depths: Sequence[int],
         *,
@@ -73,7 +77,7 @@ class DeformableNet(StagedBackbone):
             dims,
             depths,
             drop_path_rate,
-            block=block,
+            block=lambda i, j, rate: block(dims[i], drop_path=rate, groups=groups[i]),
             down=lambda dim, out: conv_norm(dim, out, bias=False),
             norm=LayerNorm2d if stage_norm else lambda dim: nn.Identity(),
             per_stage={"groups": groups},
@@ -85,35 +89,16 @@ class DeformableNet(StagedBackbone):
 
 
 @presets(
-    internimage_t={"dims": doubling(64), "depths": (4, 4, 18, 4), "groups": doubling(4)},
-    internimage_s={"dims": doubling(80), "depths": (4, 4, 21, 4), "groups": doubling(5)}
-    | POST_NORM,
-    internimage_b={"dims": doubling(112), "depths": (4, 4, 21, 4), "groups": doubling(7)}
-    | POST_NORM,
-    internimage_l={
-        "dims": doubling(160),
-        "depths": (5, 5, 22, 5),
-        "groups": doubling(10),
-        "offset_scale": 2.0,
-    }
-    | POST_NORM,
-    internimage_xl={
-        "dims": doubling(192),
-        "depths": (5, 5, 24, 5),
-        "groups": doubling(12),
-        "offset_scale": 2.0,
-    }
-    | POST_NORM,
+    internimage_t=_sizes(64, (4, 4, 18, 4)),
+    internimage_s=_sizes(80, (4, 4, 21, 4), **POST_NORM),
+    internimage_b=_sizes(112, (4, 4, 21, 4), **POST_NORM),
+    internimage_l=_sizes(160, (5, 5, 22, 5), offset_scale=2.0, **POST_NORM),
+    internimage_xl=_sizes(192, (5, 5, 24, 5), offset_scale=2.0, **POST_NORM),
 )
 class InternImage(DeformableNet):
     """InternImage, images (B, in_chans, H, W) -> logits (B, num_classes).
 
-    Args:
-        num_classes: classes; 0 for the pooled features.
-        in_chans: channels of the images.
-        drop_path_rate: of the last block; linear over the depth.
-        dims: channels of each stage.
-        depths: blocks of each stage.
+    Args (others: see `StagedBackbone`):
         groups: channel groups of the sampling in each stage.
         offset_scale: factor on taps and offsets.
         post_norm: normalise the branches' results, not their inputs.
@@ -139,18 +124,17 @@ class InternImage(DeformableNet):
         dw_kernel_size: int = 3,
         remove_center: bool = False,
     ) -> None:
+        block = functools.partial(
+            DCNv3Block,
+            offset_scale=offset_scale,
+            post_norm=post_norm,
+            layer_scale=layer_scale,
+            center_feature_scale=center_feature_scale,
+            dw_kernel_size=dw_kernel_size,
+            remove_center=remove_center,
+        )
         super().__init__(
-            lambda i, j, rate: DCNv3Block(
-                dims[i],
-                drop_path=rate,
-                groups=groups[i],
-                offset_scale=offset_scale,
-                post_norm=post_norm,
-                layer_scale=layer_scale,
-                center_feature_scale=center_feature_scale,
-                dw_kernel_size=dw_kernel_size,
-                remove_center=remove_center,
-            ),
+            block,
             dims,
             depths,
             num_classes=num_classes,
@@ -162,48 +146,24 @@ class InternImage(DeformableNet):
 
 
 @presets(
-    flashinternimage_t={"dims": doubling(64), "depths": (4, 4, 18, 4), "groups": doubling(4)},
-    flashinternimage_s={
-        "dims": doubling(80),
-        "depths": (4, 4, 21, 4),
-        "groups": doubling(5),
-        "dw_kernel_size": 3,
-    }
-    | POST_NORM,
-    flashinternimage_b={
-        "dims": doubling(112),
-        "depths": (4, 4, 21, 4),
-        "groups": doubling(7),
-        "dw_kernel_size": 3,
-        "offset_scale": 0.5,
-    }
-    | POST_NORM,
-    flashinternimage_l={
-        "dims": doubling(160),
-        "depths": (5, 5, 22, 5),
-        "groups": doubling(10),
-        "dw_kernel_size": 3,
-        "offset_scale": 2.0,
-        "bias": True,
-    }
-    | POST_NORM,
+    flashinternimage_t=_sizes(64, (4, 4, 18, 4)),
+    flashinternimage_s=_sizes(80, (4, 4, 21, 4), dw_kernel_size=3, **POST_NORM),
+    flashinternimage_b=_sizes(112, (4, 4, 21, 4), dw_kernel_size=3, offset_scale=0.5, **POST_NORM),
+    flashinternimage_l=_sizes(
+        160, (5, 5, 22, 5), dw_kernel_size=3, offset_scale=2.0, bias=True, **POST_NORM
+    ),
 )
 class FlashInternImage(DeformableNet):
     """FlashInternImage, images (B, in_chans, H, W) -> logits (B, num_classes).
 
-    Args:
-        num_classes: classes; 0 for the pooled features.
-        in_chans: channels of the images.
-        drop_path_rate: of the last block; linear over the depth.
-        dims: channels of each stage.
-        depths: blocks of each stage.
+    Args (others: see `StagedBackbone`):
         groups: channel groups of the sampling in each stage.
         offset_scale: factor on taps and offsets.
         post_norm: normalise the branches' results, not their inputs.
         layer_scale: initial factor of the residual branches; None for none.
         dw_kernel_size: of a depthwise convolution before offsets and weights; None for none.
         remove_center: leave out the middle tap.
-        bias: biases of the output projections and of the perceptrons' second layers.
+        bias: biases of the output projections and of the MLPs' second layers.
     """
 
     def __init__(
@@ -222,18 +182,17 @@ class FlashInternImage(DeformableNet):
         remove_center: bool = False,
         bias: bool = False,
     ) -> None:
+        block = functools.partial(
+            DCNv4Block,
+            offset_scale=offset_scale,
+            post_norm=post_norm,
+            layer_scale=layer_scale,
+            dw_kernel_size=dw_kernel_size,
+            remove_center=remove_center,
+            bias=bias,
+        )
         super().__init__(
-            lambda i, j, rate: DCNv4Block(
-                dims[i],
-                drop_path=rate,
-                groups=groups[i],
-                offset_scale=offset_scale,
-                post_norm=post_norm,
-                layer_scale=layer_scale,
-                dw_kernel_size=dw_kernel_size,
-                remove_center=remove_center,
-                bias=bias,
-            ),
+            block,
             dims,
             depths,
             num_classes=num_classes,

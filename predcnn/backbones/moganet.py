@@ -26,12 +26,8 @@ from predcnn.ops.init import init_fan_out
 class MogaNet(StagedBackbone):
     """MogaNet, images (B, in_chans, H, W) -> logits (B, num_classes).
 
-    Args:
-        num_classes: classes; 0 for the pooled features.
-        in_chans: channels of the images.
-        drop_path_rate: of the last block; linear over the depth.
+    Args (others: see `StagedBackbone`):
         dims: channels of each stage, divisible by 8.
-        depths: blocks of each stage.
         mlp_ratios: hidden channels of the feed-forward parts of each stage, in units of its width.
         layer_scale: initial factor of the residual branches and of the decompositions.
     """

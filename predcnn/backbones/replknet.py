@@ -1,4 +1,4 @@
-"""RepLKNet: stages of 31 x 31 depthwise blocks that alternate with convolutional perceptrons.
+"""RepLKNet: stages of 31 x 31 depthwise blocks that alternate with convolutional MLPs.
 
 Ding et al., "Scaling Up Your Kernels to 31x31: Revisiting Large Kernel Design in CNNs", CVPR 2022,
 https://arxiv.org/abs/2203.06717 (fig. 4, table 5). Compared with the published code.
@@ -52,16 +52,12 @@ def _transition(dim: int, out: int) -> nn.Sequential:
 class RepLKNet(StagedBackbone):
     """RepLKNet, images (B, in_chans, H, W) -> logits (B, num_classes).
 
-    Args:
-        num_classes: classes; 0 for the pooled features.
-        in_chans: channels of the images.
-        drop_path_rate: of the last block; linear over the depth.
-        dims: channels of each stage.
-        depths: blocks of each stage, each a large kernel and a perceptron.
+    Args (others: see `StagedBackbone`):
+        depths: blocks of each stage, each a large kernel and a MLP.
         large_kernel_sizes: of each stage, odd.
         small_kernel: of the parallel kernel, odd; None for none.
         dw_ratio: channels of the depthwise part, in units of the stage's.
-        mlp_ratio: hidden channels of the perceptrons, in units of the stage's.
+        mlp_ratio: hidden channels of the MLPs, in units of the stage's.
     """
 
     published_keys: ClassVar[dict[str, str]] = {

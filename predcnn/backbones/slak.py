@@ -32,12 +32,8 @@ from predcnn.ops.init import init_trunc_normal
 class SLaK(StagedBackbone):
     """SLaK, images (B, in_chans, H, W) -> logits (B, num_classes).
 
-    Args:
-        num_classes: classes; 0 for the pooled features.
-        in_chans: channels of the images.
-        drop_path_rate: of the last block; linear over the depth.
+    Args (others: see `StagedBackbone`):
         dims: channels of each stage before they are widened.
-        depths: blocks of each stage.
         width_factor: of all ``dims``.
         large_kernel_sizes: long side of the strips in each stage, odd.
         band: short side of the strips, odd.

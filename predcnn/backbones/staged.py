@@ -145,8 +145,13 @@ class ClassifierHead(nn.Module):
 class StagedBackbone(nn.Module):
     """Images (B, in_chans, H, W) -> logits (B, num_classes); any H and W from about 32 up.
 
-    A family is a subclass whose constructor takes ``(*, num_classes, in_chans, drop_path_rate,
-    <named options>)`` and is registered by `presets`. It declares
+    A family is a subclass that `presets` registers. Its constructor takes its own named options and
+
+    - ``num_classes``: classes; 0 for the pooled features. ``in_chans``: channels of the images.
+    - ``drop_path_rate``: of the last block; linear over the depth.
+    - ``dims``, ``depths``: channels and number of blocks of each stage.
+
+    It declares
 
     - ``published_keys``: {our name or prefix: the authors'}, where ``{i}`` stands for a stage's
       number from 0, ``{n}`` for that from 1 and ``{p}`` for that of the stage before. Blocks say

@@ -1,12 +1,13 @@
-"""Every network of timm behind the name ``timm/<name>``, with errors that name the nearest."""
+"""Every network of timm behind ``timm/<name>``, with errors that suggest the closest name."""
 
-import difflib
 import inspect
 import re
 import sys
 
 import timm
 from torch import nn
+
+from predcnn.checks import hint
 
 PREFIX = "timm/"
 
@@ -18,9 +19,8 @@ def create_timm(name: str, **options: object) -> nn.Module:
         KeyError: unknown name. TypeError: an option that the network does not take.
     """
     if not timm.is_model(name.partition(".")[0]):
-        near = difflib.get_close_matches(name, timm.list_models(), n=3)
-        hint = f"did you mean {', '.join(PREFIX + other for other in near)}? " if near else ""
-        raise KeyError(f"no backbone {PREFIX + name!r}; {hint}timm {timm.__version__} has no such")
+        near = hint(name, timm.list_models(), PREFIX)
+        raise KeyError(f"no backbone {PREFIX + name!r}; {near}timm {timm.__version__} has no such")
     if not options.get("drop_path_rate"):
         options.pop("drop_path_rate", None)
     try:
@@ -33,13 +33,11 @@ def create_timm(name: str, **options: object) -> nn.Module:
 
 
 def _no_option(name: str, cls: str, option: str) -> str:
-    """What to say about an option that timm's class of that name does not take."""
+    """The message for an option that timm's class of that name does not take."""
     module = sys.modules[timm.models.model_entrypoint(name.partition(".")[0]).__module__]
     accepted = []
     if hasattr(module, cls):
         parameters = inspect.signature(getattr(module, cls)).parameters.values()
         accepted = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD]
-    near = difflib.get_close_matches(option, accepted, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    listed = f" accepted: {', '.join(accepted)}" if accepted else ""
-    return f"{PREFIX + name} has no option {option!r}{hint or ';'}{listed}"
+    listed = f"accepted: {', '.join(accepted)}" if accepted else ""
+    return f"{PREFIX + name} has no option {option!r}; {hint(option, accepted)}{listed}"

@@ -47,12 +47,7 @@ def _apart(dim: int, out: int, stride: int = 2) -> nn.Module:
 class UniFormer(StagedBackbone):
     """UniFormer for images, (B, in_chans, H, W) -> logits (B, num_classes).
 
-    Args:
-        num_classes: classes; 0 for the pooled features.
-        in_chans: channels of the images.
-        drop_path_rate: of the last block; linear over the depth.
-        dims: channels of each stage.
-        depths: blocks of each stage.
+    Args (others: see `StagedBackbone`):
         head_dim: channels of one head of the self-attention.
         overlap: stem and downsampling by strided 3 x 3 convolutions.
         layer_scale: initial factor of both branches of the self-attention blocks; None for none.

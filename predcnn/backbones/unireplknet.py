@@ -41,12 +41,7 @@ EVERY_THIRD = ((3,), (13,), (13, 3, 3), (13,))
 class UniRepLKNet(StagedBackbone):
     """UniRepLKNet, images (B, in_chans, H, W) -> logits (B, num_classes).
 
-    Args:
-        num_classes: classes; 0 for the pooled features.
-        in_chans: channels of the images.
-        drop_path_rate: of the last block; linear over the depth.
-        dims: channels of each stage.
-        depths: blocks of each stage.
+    Args (others: see `StagedBackbone`):
         kernel_sizes: per stage the kernels of its blocks, or a shorter pattern that repeats; 3 is a
             plain convolution, 13 has dilated branches.
         layer_scale: initial factor of the residual branches.

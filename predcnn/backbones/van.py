@@ -25,12 +25,7 @@ from predcnn.ops.norm import LayerNorm2d
 class VAN(StagedBackbone):
     """VAN, images (B, in_chans, H, W) -> logits (B, num_classes).
 
-    Args:
-        num_classes: classes; 0 for the pooled features.
-        in_chans: channels of the images.
-        drop_path_rate: of the last block; linear over the depth.
-        dims: channels of each stage.
-        depths: blocks of each stage.
+    Args (others: see `StagedBackbone`):
         mlp_ratios: hidden channels of the feed-forward parts of each stage, in units of its width.
         layer_scale: initial factor of the residual branches.
     """

@@ -2,13 +2,13 @@
 
 Liu et al., "VMamba: Visual State Space Model", NeurIPS 2024, https://arxiv.org/abs/2401.10166
 (fig. 3; the networks with few, cheap scans, "s1l8" and "s1l20" in the published code), and its
-first version (v1, fig. 3: gated, no perceptron). Compared with the published code.
+first version (v1, fig. 3: gated, no MLP). Compared with the published code.
 """
 
 from collections.abc import Sequence
 from typing import ClassVar
 
-import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -33,7 +33,7 @@ SHARED_KEYS = {
 
 
 class _VMamba(StagedBackbone):
-    """What both forms share."""
+    """The common part of both forms."""
 
     def no_weight_decay(self) -> set[str]:
         """Names of the parameters that the published optimizers never decay."""
@@ -49,16 +49,11 @@ class _VMamba(StagedBackbone):
 class VMamba(_VMamba):
     """VMamba, images (B, in_chans, H, W) -> logits (B, num_classes).
 
-    Args:
-        num_classes: classes; 0 for the pooled features.
-        in_chans: channels of the images.
-        drop_path_rate: of the last block; linear over the depth.
-        dims: channels of each stage.
-        depths: blocks of each stage.
+    Args (others: see `StagedBackbone`):
         ssm_ratio: inner channels of the scan, in units of the stage's: 1, or 2 with fewer blocks
             (the published "s2l5" is ``ssm_ratio=2, depths=(2, 2, 5, 2)``).
         state: size N of the state of each channel.
-        mlp_ratio: hidden channels of the perceptrons, in units of the stage's.
+        mlp_ratio: hidden channels of the MLPs, in units of the stage's.
     """
 
     published_keys: ClassVar[dict[str, str]] = SHARED_KEYS | {
@@ -109,9 +104,9 @@ class PatchMerging(nn.Module):
         init_trunc_normal(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = functional.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2)).permute(0, 2, 3, 1)
-        rows = (x[:, i::2, j::2] for j in (0, 1) for i in (0, 1))
-        return self.reduction(self.norm(torch.cat(list(rows), dim=-1))).permute(0, 3, 1, 2)
+        x = functional.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))
+        squares = rearrange(x, "b c (h p1) (w p2) -> b h w (p2 p1 c)", p1=2, p2=2)
+        return rearrange(self.reduction(self.norm(squares)), "b h w c -> b c h w")
 
 
 @presets(
@@ -122,12 +117,7 @@ class PatchMerging(nn.Module):
 class VMambaV0(_VMamba):
     """The first VMamba, images (B, in_chans, H, W) -> logits (B, num_classes).
 
-    Args:
-        num_classes: classes; 0 for the pooled features.
-        in_chans: channels of the images.
-        drop_path_rate: of the last block; linear over the depth.
-        dims: channels of each stage.
-        depths: blocks of each stage.
+    Args (others: see `StagedBackbone`):
         ssm_ratio: inner channels of the scan, in units of the stage's.
         state: size N of the state of each channel.
     """

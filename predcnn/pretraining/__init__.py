@@ -4,6 +4,6 @@ Importing this room registers its methods: (backbone, image size) -> a `MaskedIm
 """
 
 from predcnn.pretraining import a2mim, fcmae, simmim, spark
-from predcnn.pretraining.create import create_method
+from predcnn.pretraining.method import create_method
 
 __all__ = ["a2mim", "create_method", "fcmae", "simmim", "spark"]

@@ -21,11 +21,8 @@ KEPT = 1e-6
 class A2MIM(MaskedImageModel):
     """Images and mask -> L1 of the hidden pixels and focal frequency loss; any backbone.
 
-    Args:
-        backbone: see `MaskedImageModel`, as the next three.
-        image_size: see there.
-        cell: see there; a multiple of the stride where the token enters.
-        ratio: see there.
+    Args (others: see `MaskedImageModel`):
+        cell: a multiple of the stride where the token enters.
         layer: stage whose entrance takes the token, from 0; None: the last one, 0 for networks of
             one stride.
         focal: weigh an error by its size (published for ResNet-50).

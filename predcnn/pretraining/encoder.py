@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
 STEMS = ("stem", "patch_embed", "maxpool")
@@ -122,14 +123,15 @@ class Encoder(nn.Module):
         """Within it, the map (B, C, H, W) that enters a stage becomes ``change(map)``."""
         is_last_axis = getattr(self.backbone, "output_fmt", "NCHW") == "NHWC"
 
-        def changed(module: nn.Module, inputs: tuple, x: Tensor) -> Tensor:
+        def replaced(module: nn.Module, inputs: tuple, x: Tensor) -> Tensor:
             if x.ndim == 3:
                 return _of_tokens(x, change)
             if is_last_axis:
-                return change(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+                changed = change(rearrange(x, "b h w c -> b c h w"))
+                return rearrange(changed, "b c h w -> b h w c")
             return change(x)
 
-        handle = self.entrance(stage).register_forward_hook(changed)
+        handle = self.entrance(stage).register_forward_hook(replaced)
         try:
             yield
         finally:
@@ -144,5 +146,5 @@ def _of_tokens(x: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
             f"{x.shape[1]} tokens make no square map (a class token among them?): let the mask "
             "enter at layer=0"
         )
-    whole = change(x.transpose(1, 2).unflatten(2, (side, side)))
-    return whole.flatten(2).transpose(1, 2)
+    changed = change(rearrange(x, "b (h w) c -> b c h w", h=side))
+    return rearrange(changed, "b c h w -> b (h w) c")

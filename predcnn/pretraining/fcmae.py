@@ -7,8 +7,7 @@ https://arxiv.org/abs/2301.00808 (sec. 3.1). Decoder and loss compared with the 
 from torch import Tensor, nn
 
 from predcnn.pretraining.decoders import BlockDecoder
-from predcnn.pretraining.losses import cell_statistics, masked_mse
-from predcnn.pretraining.method import Reconstruction, SparseImageModel, restore_cells
+from predcnn.pretraining.method import Reconstruction, SparseImageModel
 from predcnn.registry import PRETRAINING
 
 
@@ -20,11 +19,7 @@ class FCMAE(SparseImageModel):
     the visible pixels of each image, as fine-tuning does; the published sparse code takes those of
     the whole batch.
 
-    Args:
-        backbone: see `SparseImageModel`, as the next three.
-        image_size: see there.
-        cell: see there.
-        ratio: see there.
+    Args (others: see `MaskedImageModel`):
         width: channels of the decoder.
         depth: blocks of the decoder.
         normalise: the target of a cell is (pixels - mean) / deviation.
@@ -50,8 +45,4 @@ class FCMAE(SparseImageModel):
 
     def forward(self, images: Tensor, mask: Tensor) -> Reconstruction:
         pixels = self.decoder(self.sparse_maps(images, mask)[-1], mask)
-        if not self.normalise:
-            return Reconstruction(masked_mse(pixels, images, mask), {}, pixels)
-        mean, scale = cell_statistics(images, self.cell)
-        loss = masked_mse(pixels, (images - mean) / scale, mask)
-        return Reconstruction(loss, {}, restore_cells(pixels, images, self.cell))
+        return self.reconstruct(pixels, images, mask, self.normalise)

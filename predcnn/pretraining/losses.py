@@ -7,6 +7,7 @@ All images are (B, C, H, W), all masks (B, h, w) with True where a cell is hidde
 """
 
 import torch
+from einops import rearrange, repeat
 from torch import Tensor
 
 from predcnn.pretraining.masks import at_size
@@ -36,13 +37,13 @@ def cell_statistics(images: Tensor, cell: int) -> tuple[Tensor, Tensor]:
 
     The deviation is sqrt(var + 1e-6) of the unbiased variance.
     """
-    batch, channels, height, width = images.shape
-    cells = images.reshape(batch, channels, height // cell, cell, width // cell, cell)
-    var, mean = torch.var_mean(cells, dim=(1, 3, 5), keepdim=True)
-    shape = (batch, 1, height, width)
-    whole = (batch, 1, height // cell, cell, width // cell, cell)
-    mean, scale = (part[:, :1].expand(whole) for part in (mean, (var + 1e-6).sqrt()))
-    return mean.reshape(shape), scale.reshape(shape)
+    cells = rearrange(images, "b c (h p1) (w p2) -> b h w (c p1 p2)", p1=cell, p2=cell)
+    var, mean = torch.var_mean(cells, dim=-1)
+    mean, scale = (
+        repeat(part, "b h w -> b 1 (h p1) (w p2)", p1=cell, p2=cell)
+        for part in (mean, (var + 1e-6).sqrt())
+    )
+    return mean, scale
 
 
 def frequency_loss(pred: Tensor, target: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 import math
 
 import torch
+from einops import repeat
 from torch import Tensor
 
 
@@ -61,4 +62,4 @@ def at_size(mask: Tensor, size: tuple[int, int]) -> Tensor:
             f"a map of {size[0]}x{size[1]} does not resolve a mask of {mask.shape[1]}x"
             f"{mask.shape[2]} cells: make the cells larger, a multiple of the map's stride"
         )
-    return mask[:, None].repeat_interleave(rows, dim=2).repeat_interleave(columns, dim=3)
+    return repeat(mask, "b h w -> b 1 (h p1) (w p2)", p1=rows, p2=columns)

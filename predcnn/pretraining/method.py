@@ -1,4 +1,4 @@
-"""What every masked image model is: images and a mask in, a loss and a reconstruction out."""
+"""The base of all masked image models: images and a mask in, a loss and a reconstruction out."""
 
 from collections.abc import Mapping
 from typing import ClassVar, NamedTuple
@@ -6,11 +6,13 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from predcnn.blocks.protocol import check_options
 from predcnn.pretraining.decoders import MaskToken
 from predcnn.pretraining.encoder import Encoder
-from predcnn.pretraining.losses import cell_statistics
+from predcnn.pretraining.losses import cell_statistics, masked_mse
 from predcnn.pretraining.masks import MaskGenerator, at_size
 from predcnn.pretraining.sparse import SparseContext
+from predcnn.registry import PRETRAINING
 
 
 class Reconstruction(NamedTuple):
@@ -113,13 +115,41 @@ class SparseImageModel(MaskedImageModel):
             maps = self.encoder(images)
         return [context.hide(x) for x in maps]
 
+    def reconstruct(
+        self, pixels: Tensor, images: Tensor, mask: Tensor, normalise: bool = True
+    ) -> Reconstruction:
+        """Mean squared error of hidden pixels; ``normalise``: ``pixels`` are (x - mean) / deviation
+        of their cell, and the reconstruction undoes that with the true mean and deviation.
+        """
+        if not normalise:
+            return Reconstruction(masked_mse(pixels, images, mask), {}, pixels)
+        mean, scale = cell_statistics(images, self.cell)
+        loss = masked_mse(pixels, (images - mean) / scale, mask)
+        return Reconstruction(loss, {}, pixels * scale + mean)
+
 
 def fill(images: Tensor, pixels: Tensor, mask: Tensor) -> Tensor:
     """``images`` with their hidden pixels taken from ``pixels``; all (B, C, H, W)."""
     return torch.where(at_size(mask, images.shape[2:]), pixels, images)
 
 
-def restore_cells(pixels: Tensor, images: Tensor, cell: int) -> Tensor:
-    """Undo the normalisation of cells: with the true mean and deviation of every cell."""
-    mean, scale = cell_statistics(images, cell)
-    return pixels * scale + mean
+def create_method(
+    name: str, backbone: nn.Module, image_size: int, **options: object
+) -> MaskedImageModel:
+    """A masked image model around a backbone, whose classifier is cut off.
+
+    Args:
+        name: "simmim", "a2mim", "spark", "fcmae", or the dotted path of a class of your own.
+        backbone: one of `predcnn.create_backbone`.
+        image_size: side of the images in pixels.
+        options: cell, ratio and the method's own options; see its class.
+
+    Raises:
+        KeyError: unknown name. TypeError: unknown option. ValueError: a backbone that the method
+        cannot train, or sizes that do not fit.
+    """
+    cls = PRETRAINING[name]
+    if not issubclass(cls, MaskedImageModel):
+        raise TypeError(f"{name} is no pre-training method: it is no MaskedImageModel")
+    check_options(name, cls, options, implied=("backbone", "image_size"))
+    return cls(backbone, image_size, **options)

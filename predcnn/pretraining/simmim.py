@@ -16,11 +16,8 @@ from predcnn.registry import PRETRAINING
 class SimMIM(MaskedImageModel):
     """Images and mask -> L1 of the hidden pixels; any backbone.
 
-    Args:
-        backbone: see `MaskedImageModel`, as the next three.
-        image_size: see there.
-        cell: see there; a multiple of the stride of the stem.
-        ratio: see there.
+    Args (others: see `MaskedImageModel`):
+        cell: a multiple of the stride of the stem.
     """
 
     def __init__(

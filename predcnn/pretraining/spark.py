@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from predcnn.ops.norm import LayerNorm2d
 from predcnn.pretraining.decoders import Densify, LightDecoder
-from predcnn.pretraining.losses import cell_statistics, masked_mse
-from predcnn.pretraining.method import Reconstruction, SparseImageModel, restore_cells
+from predcnn.pretraining.method import Reconstruction, SparseImageModel
 from predcnn.pretraining.sparse import SparseContext
 from predcnn.registry import PRETRAINING
 
@@ -25,11 +24,7 @@ class SparK(SparseImageModel):
 
     For backbones of convolutions whose maps halve from stage to stage.
 
-    Args:
-        backbone: see `SparseImageModel`, as the next three.
-        image_size: see there.
-        cell: see there.
-        ratio: see there.
+    Args (others: see `MaskedImageModel`):
         width: channels of the decoder at the coarsest map, halved with every doubling of the size.
         norm: of the maps before the decoder, "bn" (published for ResNet) or "ln" (ConvNeXt); None:
             "bn" where the backbone has batch norms, else "ln".
@@ -69,7 +64,4 @@ class SparK(SparseImageModel):
         with SparseContext(mask):
             maps = [norm(x) for norm, x in zip(self.norms, maps, strict=True)]
         dense = [bridge(x, mask) for bridge, x in zip(self.bridges, maps, strict=True)]
-        pixels = self.decoder(dense)
-        mean, scale = cell_statistics(images, self.cell)
-        loss = masked_mse(pixels, (images - mean) / scale, mask)
-        return Reconstruction(loss, {}, restore_cells(pixels, images, self.cell))
+        return self.reconstruct(self.decoder(dense), images, mask)

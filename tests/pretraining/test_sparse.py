@@ -14,7 +14,10 @@ from predcnn import blocks  # noqa: F401  registers them
 from predcnn.pretraining.sparse import SparseContext
 from predcnn.registry import BLOCKS
 
-MIXING = {"dcnv3", "dcnv4", "mamba", "mlpmixer", "s4d", "swin", "uniformer", "vit", "vmamba"}
+MIXING = {
+    *("dcnv3", "dcnv4", "gatedtransformer", "mamba", "mlpmixer", "s4d", "swin", "uniformer"),
+    *("vit", "vmamba"),
+}
 """Blocks that look at pixels in another way than by convolutions and means."""
 POOLING = {"poolformer"}
 """Blocks whose windows count hidden pixels as zeros."""
