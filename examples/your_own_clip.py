@@ -9,9 +9,9 @@ from pathlib import Path
 
 from hydra import compose, initialize_config_module
 
-from predcnn.app.pictures import read_history
 from predcnn.app.predict import predict
 from predcnn.app.train import train
+from predcnn.training.csv_logger import read_history
 
 clip, *words = sys.argv[1:] or [Path(__file__).resolve().parent / "data/carphone_pristine.mp4"]
 run, data_words = Path("runs/your_own_clip"), [word for word in words if word.startswith("data.")]

@@ -1,6 +1,6 @@
 """Look into networks: ``python scripts/analyze.py kind=erf model=moganet_xtiny``."""
 
-from predcnn.app.cli import analyze
+from predcnn.app.cli import run
 
 if __name__ == "__main__":
-    analyze()
+    run("analyze")

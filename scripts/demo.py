@@ -1,6 +1,6 @@
 """Try checkpoints in the browser: ``python scripts/demo.py``."""
 
-from predcnn.app.cli import demo
+from predcnn.app.cli import run
 
 if __name__ == "__main__":
-    demo()
+    run("demo")

@@ -1,6 +1,6 @@
 """Checkpoints for other runtimes: ``python scripts/export.py ckpt_path=… format=onnx``."""
 
-from predcnn.app.cli import export
+from predcnn.app.cli import run
 
 if __name__ == "__main__":
-    export()
+    run("export")

@@ -1,6 +1,6 @@
 """Turn a published checkpoint into ours: ``python scripts/import_weights.py weights=…``."""
 
-from predcnn.app.cli import import_weights
+from predcnn.app.cli import run
 
 if __name__ == "__main__":
-    import_weights()
+    run("import_weights")

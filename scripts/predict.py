@@ -1,6 +1,6 @@
 """Draw predictions of checkpoints: ``python scripts/predict.py ckpt_path=…``."""
 
-from predcnn.app.cli import predict
+from predcnn.app.cli import run
 
 if __name__ == "__main__":
-    predict()
+    run("predict")

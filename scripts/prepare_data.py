@@ -1,6 +1,6 @@
 """Look for, fetch and verify data files: ``python scripts/prepare_data.py data=moving_mnist``."""
 
-from predcnn.app.cli import prepare_data
+from predcnn.app.cli import run
 
 if __name__ == "__main__":
-    prepare_data()
+    run("prepare_data")

@@ -1,6 +1,6 @@
 """Train an image classifier and test it once: ``… backbone=moganet_tiny data.root=imagenet``."""
 
-from predcnn.app.cli import train_backbone
+from predcnn.app.cli import run
 
 if __name__ == "__main__":
-    train_backbone()
+    run("train_backbone")

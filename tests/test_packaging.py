@@ -28,10 +28,10 @@ def test_a_wheel_trains_from_any_folder(tmp_path):
     subprocess.run([*pip, "install", "--no-deps", "--target", installed, wheel], check=True)
     code = (
         f"import sys; sys.path.insert(0, {str(installed)!r})\n"
-        "sys.argv = ['predcnn-train', 'translator=vit', 'trainer.max_steps=1',\n"
+        "sys.argv = ['train.py', 'translator=vit', 'trainer.max_steps=1',\n"
         "            'data.test_sequences=2', 'data.height=32', 'hydra.run.dir=run']\n"
         "import predcnn; assert predcnn.__file__.startswith(sys.path[0])\n"
-        "from predcnn.app.cli import train; train()\n"
+        "from predcnn.app.cli import run; run('train')\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True

@@ -1,8 +1,7 @@
-"""The C allocator on a CPU: keep the memory of a training step instead of returning it every step.
+"""Keep freed memory of training steps in the process (glibc).
 
-A training step allocates and frees hundreds of megabytes. glibc maps every large buffer afresh and
-unmaps it on release, so each step pays for its page faults again; higher thresholds keep the pages
-with the process.
+A training step on a CPU allocates and frees hundreds of megabytes. glibc maps every large buffer
+anew and unmaps it on release, so each step pays for its page faults again.
 """
 
 import ctypes
@@ -14,7 +13,7 @@ MIB = 1 << 20
 
 
 def keep_memory() -> bool:
-    """Raise glibc's thresholds so that large buffers are reused; False where there is no glibc."""
+    """Raise glibc's thresholds so that large buffers are reused; return False without glibc."""
     if not sys.platform.startswith("linux"):
         return False
     libc = ctypes.CDLL(None)

@@ -1,4 +1,4 @@
-"""From a composed configuration to the objects of a run."""
+"""Build the objects of a run from its composed configuration."""
 
 from pathlib import Path
 
@@ -20,44 +20,49 @@ from predcnn.predictors.checkpoint import start_from_predictor
 from predcnn.training.callbacks import Checkpoint, ProgressBar
 from predcnn.training.checkpoint_io import SealedCheckpointIO
 from predcnn.training.csv_logger import CSVLogger
+from predcnn.training.masked_frames import MaskedVideo
+from predcnn.training.module import TrainingModule
 from predcnn.training.prediction import VideoPrediction
 from predcnn.training.unrolled import UnrolledLoss
 
 
 def check_choices(cfg: DictConfig) -> None:
-    """Refuse ``translator=[a,b]``: Hydra merges the files and would quietly keep the last block."""
+    """Refuse ``translator=[a,b]``: Hydra merges the files and silently keeps the last block."""
     if "translator" not in cfg or not HydraConfig.initialized():
         return
     hydra = HydraConfig.get()
     if "translator" not in hydra.runtime.choices:  # Hydra records single choices only
-        words = [word for word in hydra.overrides.task if word.startswith("translator=")]
-        given = words[-1] if words else f"translator={list(cfg.translator)}"
+        given = [text for text in hydra.overrides.task if text.startswith("translator=")]
+        last = given[-1] if given else f"translator={list(cfg.translator)}"
         raise ValueError(
-            f"{given} would merge several translator files into one; a stack of different blocks "
-            f"is translator=stack 'translator.blocks={given.removeprefix('translator=')}'"
+            f"{last} would merge several translator files into one; a stack of different blocks "
+            f"is translator=stack 'translator.blocks={last.removeprefix('translator=')}'"
         )
 
 
-def build_module(cfg: DictConfig, datamodule: SequenceDataModule) -> VideoPrediction:
-    """The predictor of ``cfg.model.net`` in its LightningModule, with what its checkpoints say."""
+def build_module(cfg: DictConfig, datamodule: SequenceDataModule) -> TrainingModule:
+    """Build the predictor of ``cfg.model.net`` and the module that trains it."""
     predictor, objective = build_predictor(cfg), instantiate(cfg.objective)
+    shared = {
+        "optimizer": instantiate(cfg.optimizer),
+        "scheduler": instantiate(cfg.scheduler),
+        "run": description(cfg, datamodule),
+        "seed": cfg.seed,
+    }
+    if not isinstance(objective, nn.Module):  # masked_frames: a network around the predictor
+        return MaskedVideo(objective(predictor), predictor.config, **shared)
     if isinstance(objective, UnrolledLoss) and not hasattr(predictor, "unroll"):
         raise ValueError(f"{cfg.name} has no steps to unroll: its objective is mse, l1, ssim, …")
+    if hasattr(predictor, "fit"):  # mean_frame is fitted without steps
+        predictor.fit(datamodule.train_dataloader())
     lpips = cfg.lpips_weights and {"lpips": {"backbone_weights": cfg.lpips_weights}}
     return VideoPrediction(
-        predictor,
-        objective=objective,
-        optimizer=instantiate(cfg.optimizer),
-        scheduler=instantiate(cfg.scheduler),
-        metrics=list(cfg.metrics),
-        metric_options=lpips,
-        run=description(cfg, datamodule),
-        seed=cfg.seed,
+        predictor, objective, metrics=list(cfg.metrics), metric_options=lpips, **shared
     )
 
 
 def build_predictor(cfg: DictConfig) -> nn.Module:
-    """The predictor of ``cfg.model.net`` as it starts: weights, memory, layout, compilation."""
+    """Build the predictor of ``cfg.model.net``: weights, memory, layout, compilation."""
     predictor = instantiate(cfg.model.net)
     if cfg.compile and hasattr(predictor, "unroll"):
         raise ValueError(
@@ -67,24 +72,20 @@ def build_predictor(cfg: DictConfig) -> nn.Module:
         start_from_predictor(predictor, cfg.weights)
         say(f"{cfg.name} starts from {cfg.weights}")
     if cfg.recompute:
-        _recompute(predictor, cfg)
-    lay_out(cfg, predictor)
+        translator = getattr(predictor, "translator", None)
+        if not hasattr(translator, "recompute"):
+            raise ValueError(f"recompute=true needs a stack of blocks, which {cfg.name} has not")
+        if cfg.compile:
+            raise ValueError(
+                "recompute=true and compile=true exclude each other: torch.compile decides"
+            )
+        translator.recompute = True
+    set_layout(cfg, predictor)
     return predictor
 
 
-def _recompute(predictor: nn.Module, cfg: DictConfig) -> None:
-    translator = getattr(predictor, "translator", None)
-    if not hasattr(translator, "recompute"):
-        raise ValueError(f"recompute=true is for a stack of blocks, which {cfg.name} has not")
-    if cfg.compile:
-        raise ValueError(
-            "recompute=true and compile=true exclude each other: torch.compile decides"
-        )
-    translator.recompute = True
-
-
-def lay_out(cfg: DictConfig, network: nn.Module) -> None:
-    """The memory format and the compilation that ``cfg`` asks for, in place."""
+def set_layout(cfg: DictConfig, network: nn.Module) -> None:
+    """Apply ``channels_last`` and ``compile`` in place."""
     if cfg.channels_last:
         network.to(memory_format=torch.channels_last)
     if cfg.compile:
@@ -92,7 +93,7 @@ def lay_out(cfg: DictConfig, network: nn.Module) -> None:
 
 
 def description(cfg: DictConfig, datamodule: SplitDataModule) -> dict:
-    """What checkpoints say of their run: its settings, and fingerprints of them and of the data."""
+    """Return the settings of the run and fingerprints of them and of the data, for checkpoints."""
     settings = plain(cfg)
     settings["data"]["root"] = str(Path(settings["data"]["root"]).resolve())
     return {
@@ -103,7 +104,7 @@ def description(cfg: DictConfig, datamodule: SplitDataModule) -> dict:
 
 
 def build_trainer(cfg: DictConfig, run_dir: Path) -> pl.Trainer:
-    """The Trainer of ``cfg.trainer`` with the callbacks and loggers of their groups."""
+    """Build the Trainer of ``cfg.trainer`` with the callbacks and loggers of their groups."""
     callbacks = [instantiate(part) for part in cfg.callbacks.values() if part is not None]
     if not cfg.trainer.enable_progress_bar:
         callbacks = [part for part in callbacks if not isinstance(part, ProgressBar)]
@@ -115,7 +116,6 @@ def build_trainer(cfg: DictConfig, run_dir: Path) -> pl.Trainer:
     if not any(isinstance(part, CSVLogger) for part in loggers):
         loggers.insert(0, CSVLogger(run_dir))
     _check_numbers(cfg)
-    root = cfg.trainer.default_root_dir or str(run_dir)
     plugins = instantiate(cfg.trainer.plugins) or []
     plugins = [*(plugins if isinstance(plugins, list | ListConfig) else [plugins])]
     trainer = instantiate(
@@ -123,14 +123,14 @@ def build_trainer(cfg: DictConfig, run_dir: Path) -> pl.Trainer:
         callbacks=callbacks,
         logger=loggers,
         plugins=[*plugins, SealedCheckpointIO()],
-        default_root_dir=root,
+        default_root_dir=cfg.trainer.default_root_dir or str(run_dir),
     )
     _check_launcher(cfg, trainer)
     return trainer
 
 
 def _check_numbers(cfg: DictConfig) -> None:
-    """Refuse words where Lightning and torch would compare them with numbers, and say which."""
+    """Refuse text where Lightning and torch would compare it with numbers."""
     for key in ("max_epochs", "min_epochs", "max_steps", "min_steps"):
         if cfg.trainer[key] is not None and type(cfg.trainer[key]) is not int:
             raise ValueError(f"trainer.{key} is a whole number, not {cfg.trainer[key]!r}")
@@ -139,7 +139,7 @@ def _check_numbers(cfg: DictConfig) -> None:
 
 
 def _check_launcher(cfg: DictConfig, trainer: pl.Trainer) -> None:
-    """Refuse a sweep of runs that would each start the whole sweep again in their processes."""
+    """Refuse a sweep whose runs would each start the whole sweep again in their processes."""
     sweeps = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
     starts = getattr(trainer.strategy, "cluster_environment", None)
     if sweeps and trainer.world_size > 1 and not starts.creates_processes_externally:
@@ -163,7 +163,7 @@ def _logger(name: str, part: DictConfig) -> pl.loggers.Logger:
 
 
 def describe_device(trainer: pl.Trainer) -> str:
-    """What the run computes on, in words."""
+    """Return number and kind of devices, and the precision."""
     device = trainer.strategy.root_device
     count = f"{trainer.world_size} × " if trainer.world_size > 1 else ""
     return f"{count}{device.type}, precision {trainer.precision}"

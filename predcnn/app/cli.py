@@ -1,6 +1,6 @@
-"""Console commands: compose the configuration, call one function, say errors in one sentence.
+"""The command ``predcnn``, same as the scripts: compose a configuration, call one function.
 
-Nothing heavy is imported before the configuration stands, so that ``--help`` answers at once.
+Nothing heavy is imported before the configuration is composed, so ``--help`` answers at once.
 ``HYDRA_FULL_ERROR=1`` shows tracebacks.
 """
 
@@ -9,7 +9,7 @@ import importlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import hydra
@@ -18,31 +18,104 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from predcnn.app.errors import expected, explain
+from predcnn.checks import unknown
 from predcnn.training.interruption import Interrupted
 
+COMMANDS = {
+    "train": "train a predictor, test it once, draw its predictions",
+    "evaluate": "recompute results.json from a checkpoint",
+    "predict": "continue a video, or draw test sequences",
+    "benchmark": "train, test and compare several models; render the leaderboard",
+    "export": "convert a checkpoint to ONNX, OpenVINO or torch.export",
+    "demo": "open a page in the browser that predicts",
+    "analyze": "receptive fields, interactions, Grad-CAM, channels, shape bias",
+    "prepare_data": "find, fetch and verify the files of a data set",
+    "import_weights": "convert a published checkpoint",
+    "train_backbone": "train an image classifier",
+    "pretrain_backbone": "pre-train a backbone by masked image modelling",
+}
+"""What each command does; ``predcnn.app.NAME.NAME`` is called with ``configs/NAME.yaml``."""
+SPELLINGS = {"analyze": {"model": "models"}}
+"""Overrides that Hydra would take for a config group: {given: meant}."""
 AGAIN = {
     "train": "; the same command with resume=true continues",
     "train_backbone": "; the same command with resume=true continues",
     "pretrain_backbone": "; the same command with resume=true continues",
     "benchmark": "; the same command continues",
 }
-"""What is said of an interrupted command."""
+"""Hints printed when a command is interrupted."""
 TRACEBACKS = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
 
 class CommandError(Exception):
-    """A command failed and has said why; an Exception, so that a sweep does its other jobs."""
+    """An error with its one-sentence message; an Exception, so a sweep goes on with its jobs."""
+
+
+def main() -> None:
+    """Run ``predcnn COMMAND OVERRIDES``."""
+    name = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if name in ("--help", "-h"):
+        width = max(map(len, COMMANDS))
+        print("usage: predcnn COMMAND [OVERRIDES]\n")
+        print("\n".join(f"  {command:{width}}  {text}" for command, text in COMMANDS.items()))
+        print("\npredcnn COMMAND --help lists the settings of a command.")
+    elif name in COMMANDS:
+        run(name, typed=list(sys.argv))
+    else:
+        sys.exit(f"error: {unknown('command', name, COMMANDS)}")
+
+
+def run(name: str, typed: list[str] | None = None) -> None:
+    """Run a command on the overrides in ``sys.argv``.
+
+    Args:
+        name: one of `COMMANDS`.
+        typed: the command line of ``predcnn COMMAND OVERRIDES``; None: ``sys.argv`` of a script.
+    """
+    users = os.environ.get("HYDRA_FULL_ERROR")
+    argv = [sys.argv[0], *typed[2:]] if typed else list(sys.argv)
+    typed = typed or argv
+
+    def job(cfg: DictConfig) -> float | None:
+        sys.argv = typed  # Lightning starts further processes with it
+        try:
+            with _environment(users), _one_sentence(name), _no_empty_folder():
+                missing = OmegaConf.missing_keys(cfg)
+                if missing:
+                    key = min(missing)
+                    raise ValueError(f"{key} has no default: give {key}=…")
+                return getattr(importlib.import_module(f"predcnn.app.{name}"), name)(cfg)
+        except CommandError as error:
+            if HydraConfig.get().mode != RunMode.MULTIRUN:
+                sys.exit(f"error: {error}")
+            # Hydra goes on with the other jobs and shows the first error only.
+            print(f"error: job {HydraConfig.get().job.num}: {error}", file=sys.stderr)
+            raise
+
+    sys.argv = [argv[0], *(_respelled(name, text) for text in argv[1:])]
+    entry = hydra.main(version_base="1.3", config_path="pkg://predcnn.configs", config_name=name)
+    try:
+        with _one_sentence(name), _environment("1"):
+            entry(job)()
+    except CommandError as error:
+        sys.exit(f"error: {error}")
+
+
+def _respelled(name: str, text: str) -> str:
+    key, equals, value = text.partition("=")
+    return f"{SPELLINGS.get(name, {}).get(key, key)}{equals}{value}"
 
 
 @contextlib.contextmanager
-def _said_in_one_sentence(name: str) -> Iterator[None]:
+def _one_sentence(name: str) -> Iterator[None]:
+    """Turn errors into a `CommandError` of one sentence, and interrupts into an exit code."""
     try:
         yield
     except Interrupted as stop:
         if os.environ.get("LOCAL_RANK", "0") != "0":
-            sys.exit(0)  # whoever started this process would kill the others for a failure
+            sys.exit(0)  # a failure would make the launcher kill the other processes
         print(f"{stop}{AGAIN.get(name, '')}", file=sys.stderr)
-        sys.exit(128 + stop.signal)  # what a shell reports of a process that a signal ended
+        sys.exit(128 + stop.signal)  # the exit code of a process that a signal ended
     except KeyboardInterrupt:
         print(f"stopped{AGAIN.get(name, '')}", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
@@ -54,7 +127,7 @@ def _said_in_one_sentence(name: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _no_empty_folder() -> Iterator[None]:
-    """Take back the run directory of a job that failed before it wrote anything."""
+    """Remove the run directory of a job that failed before it wrote anything."""
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
         yield
@@ -65,7 +138,7 @@ def _no_empty_folder() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _environment(value: str | None) -> Iterator[None]:
-    """HYDRA_FULL_ERROR as ``value``: with "1" Hydra raises instead of printing and leaving."""
+    """Set HYDRA_FULL_ERROR: with "1" Hydra raises instead of printing and exiting."""
     before = os.environ.pop("HYDRA_FULL_ERROR", None)
     try:
         if value is not None:
@@ -75,55 +148,3 @@ def _environment(value: str | None) -> Iterator[None]:
         os.environ.pop("HYDRA_FULL_ERROR", None)
         if before is not None:
             os.environ["HYDRA_FULL_ERROR"] = before
-
-
-def _command(name: str, **spellings: str) -> Callable[[], None]:
-    """A command; ``spellings`` {said: meant} are for words that Hydra takes for a group."""
-    users = os.environ.get("HYDRA_FULL_ERROR")
-
-    def job(cfg: DictConfig) -> float | None:
-        try:
-            with _environment(users), _said_in_one_sentence(name), _no_empty_folder():
-                missing = OmegaConf.missing_keys(cfg)
-                if missing:
-                    word = min(missing)
-                    raise ValueError(f"{word} has no default: say {word}=…")
-                module = importlib.import_module(f"predcnn.app.{name}")
-                return getattr(module, name)(cfg)
-        except CommandError as error:
-            if HydraConfig.get().mode != RunMode.MULTIRUN:
-                sys.exit(f"error: {error}")
-            # Hydra goes on with the other jobs and shows the first error only.
-            print(f"error: job {HydraConfig.get().job.num}: {error}", file=sys.stderr)
-            raise
-
-    def command() -> None:
-        for i, word in enumerate(sys.argv):
-            said, _, value = word.partition("=")
-            if i and said in spellings:
-                sys.argv[i] = f"{spellings[said]}={value}"
-        entry = hydra.main(
-            version_base="1.3", config_path="pkg://predcnn.configs", config_name=name
-        )
-        try:
-            with _said_in_one_sentence(name), _environment("1"):
-                entry(job)()
-        except CommandError as error:
-            sys.exit(f"error: {error}")
-
-    command.__doc__ = f"Console command of ``predcnn.app.{name}``."
-    command.__name__ = name
-    return command
-
-
-train = _command("train")
-train_backbone = _command("train_backbone")
-pretrain_backbone = _command("pretrain_backbone")
-evaluate = _command("evaluate")
-predict = _command("predict")
-prepare_data = _command("prepare_data")
-import_weights = _command("import_weights")
-benchmark = _command("benchmark")
-analyze = _command("analyze", model="models")
-export = _command("export")
-demo = _command("demo")

@@ -1,4 +1,4 @@
-"""What a run says on the terminal, and what it keeps to itself."""
+"""Output on the terminal: one line at a time, from the first process only."""
 
 import logging
 import warnings
@@ -9,15 +9,15 @@ CHATTY = ("lightning.pytorch", "lightning.fabric")
 
 
 def quiet_libraries() -> None:
-    """Keep Lightning's tips, device listings and one deprecation from between our lines."""
+    """Silence Lightning's tips and device listings, and two warnings."""
     for name in CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=r".*treespec, LeafSpec.*")
-    # Zero workers are measured to be enough on a CPU; the hint costs attention only.
+    # Without workers loading is fast enough on a CPU (measured).
     warnings.filterwarnings("ignore", message=r".*does not have many workers.*")
 
 
 @rank_zero_only
 def say(text: str) -> None:
-    """One line on the terminal, from the first process only."""
+    """Print one line, from the first process only."""
     print(text, flush=True)

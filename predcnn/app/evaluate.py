@@ -1,64 +1,112 @@
-"""results.json from a checkpoint alone."""
+"""Recompute results.json from a checkpoint alone."""
 
 import time
 from pathlib import Path
 
 import lightning.pytorch as pl
+import torch
 from omegaconf import DictConfig
 
 from predcnn.app.build import describe_device
-from predcnn.app.classifier import CLASSIFICATION
 from predcnn.app.console import quiet_libraries, say
 from predcnn.app.provenance import command
-from predcnn.app.results import collect, write_results
-from predcnn.app.saved_run import run_folder, task_name
-from predcnn.app.video import VIDEO
+from predcnn.app.results import collect
+from predcnn.app.saved_run import (
+    data_of,
+    given_values,
+    images_of,
+    load_run,
+    run_folder,
+    task_name,
+)
+from predcnn.app.summary import print_results
+from predcnn.backbones.checkpoint import load_backbone, read_classifier
+from predcnn.checks import unknown
+from predcnn.data.datamodule import SplitDataModule
+from predcnn.files import write_json
+from predcnn.metrics import METRICS
+from predcnn.predictors.checkpoint import weights_file
+from predcnn.training.classification import ImageClassification
+from predcnn.training.module import TrainingModule
+from predcnn.training.prediction import VideoPrediction
 
-TASKS = {task.name: task for task in (VIDEO, CLASSIFICATION)}
+Opened = tuple[TrainingModule, SplitDataModule, dict]
 
 
 def evaluate(cfg: DictConfig) -> float:
-    """Test a checkpoint as its run did, or on what ``data.…`` says; returns its first metric.
+    """Test a checkpoint as its run did, or on the data of ``data.…``; return its first metric.
 
-    Writes into ``output`` (default: the run directory): results.json where this repeats what the
-    run itself measured, else a file whose name says what differs.
+    Writes into ``output`` (default: the run directory): results.json where this repeats the run's
+    own test, otherwise a file named after the differences.
     """
     quiet_libraries()
-    task = TASKS[task_name(cfg.ckpt_path, TASKS)]
-    saved = task.reopen(cfg)
-    module, datamodule = saved.module, saved.datamodule
+    path = str(weights_file(cfg.ckpt_path))
+    module, datamodule, checkpoint = OPEN[task_name(path, OPEN)](path, cfg)
+    settings = module.run_description
     loaders = {"test": datamodule.test_dataloader, "val": datamodule.val_dataloader}
     if cfg.split not in loaders:
-        raise ValueError(f"split={cfg.split!r}; accepted: test, val")
-    precision = saved.settings.get("trainer", {}).get("precision", "32-true")
+        raise ValueError(unknown("split", cfg.split, loaders))
     trainer = pl.Trainer(
-        accelerator=cfg.accelerator, devices=1, precision=precision, logger=False,
-        enable_checkpointing=False, enable_model_summary=False, use_distributed_sampler=False,
-    )  # fmt: skip
+        accelerator=cfg.accelerator,
+        devices=1,
+        precision=settings.get("trainer", {}).get("precision", "32-true"),
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
     started = time.perf_counter()
     trainer.test(module, dataloaders=loaders[cfg.split](), verbose=False)
-    run = {
-        "name": saved.settings["name"],
-        "seed": saved.settings["seed"],
+    about = {
+        "name": settings["name"],
+        "seed": settings["seed"],
         "command": command(),
-        "config_fingerprint": saved.settings.get("config_fingerprint"),
+        "config_fingerprint": settings.get("config_fingerprint"),
         "device": describe_device(trainer),
         "timing": {"test_s": time.perf_counter() - started},
     }
-    checkpoint = {"file": Path(cfg.ckpt_path).name, "step": saved.step, "epoch": saved.epoch}
-    results = collect(task, module, datamodule, cfg.split, checkpoint, run)
-    folder = Path(cfg.output) if cfg.output else run_folder(cfg.ckpt_path)
-    path = write_results(folder, results, _file_name(cfg))
-    task.show(results)
-    say(f"written: {path}")
-    return results["metrics"].get(task.metric, float("nan"))
+    results = collect(module, datamodule, cfg.split, checkpoint, about)
+    target = (Path(cfg.output) if cfg.output else run_folder(path)) / _file_name(path, cfg)
+    write_json(target, results)
+    print_results(results)
+    say(f"written: {target}")
+    return results["metrics"].get(module.metric, float("nan"))
 
 
-def _file_name(cfg: DictConfig) -> str:
-    """results.json for the test of the best weights on the run's own data."""
-    stem = Path(cfg.ckpt_path).stem
-    changed = sorted(key for key, value in cfg.data.items() if value is not None)
+def _open_predictor(path: str, cfg: DictConfig) -> Opened:
+    saved = load_run(path, cfg.trusted)
+    datamodule = data_of(saved, cfg.data, cfg.trusted)
+    metrics = list(cfg.metrics or saved.settings["metrics"])
+    foreign = [name for name in metrics if name not in METRICS]
+    if foreign and not cfg.metrics:  # a checkpoint must not choose modules to import
+        raise ValueError(f"the checkpoint asks for metrics {foreign}; give metrics=[…]")
+    weights = cfg.lpips_weights or saved.settings["lpips_weights"]
+    lpips = {"lpips": {"backbone_weights": weights}} if weights and "lpips" in metrics else None
+    module = VideoPrediction(
+        saved.predictor, metrics=metrics, metric_options=lpips, run=saved.settings
+    )
+    checkpoint = {"file": Path(path).name, "step": saved.step, "epoch": saved.epoch}
+    return module, datamodule, checkpoint
+
+
+def _open_classifier(path: str, cfg: DictConfig) -> Opened:
+    if cfg.metrics or cfg.lpips_weights:
+        raise ValueError("metrics and lpips_weights are for predictors; this is a classifier")
+    about, _ = read_classifier(path)
+    backbone, settings = load_backbone(path, trusted=cfg.trusted), about["run"]
+    if settings.get("channels_last"):  # another layout rounds differently
+        backbone.to(memory_format=torch.channels_last)
+    module = ImageClassification(backbone, about["config"], run=settings)
+    checkpoint = {"file": Path(path).name, "step": about["step"], "epoch": about["epoch"]}
+    return module, images_of(settings, cfg.data), checkpoint
+
+
+OPEN = {VideoPrediction.task: _open_predictor, ImageClassification.task: _open_classifier}
+
+
+def _file_name(path: str, cfg: DictConfig) -> str:
+    """Return results.json for the test of the best weights on the run's own data."""
+    stem, changed = Path(path).stem, sorted(given_values(cfg.data))
     if stem == "best" and cfg.split == "test" and not changed:
         return "results.json"
-    words = [stem, cfg.split, *(f"{key}-changed" for key in changed)]
-    return f"results_{'_'.join(words)}.json"
+    return f"results_{'_'.join([stem, cfg.split, *(f'{key}-changed' for key in changed)])}.json"

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
-from predcnn.app.files import write_json
-from predcnn.app.pictures import WRITERS
 from predcnn.data.options import nearest
-from predcnn.files import replacing
+from predcnn.files import replacing, write_json
+from predcnn.training.run_pictures import WRITERS
 from predcnn.visual import comparison_frames, plot_curves, write_strip
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""A published checkpoint becomes ours."""
+"""Convert a published checkpoint to a .safetensors file of this package."""
 
 from pathlib import Path
 

@@ -6,8 +6,8 @@ from omegaconf import DictConfig
 
 from predcnn.app.forecast import forecast
 from predcnn.app.forecast_files import FPS
-from predcnn.app.pictures import draw_sequences
 from predcnn.app.saved_run import data_of, distinct_names, load_run, run_folder
+from predcnn.training.run_pictures import draw_sequences
 
 
 def predict(cfg: DictConfig) -> None:

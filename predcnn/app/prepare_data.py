@@ -1,11 +1,11 @@
-"""Look for, fetch and verify the files of a data set."""
+"""Find, fetch and verify the files of a data set."""
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 
 def prepare_data(cfg: DictConfig) -> None:
-    """Report every file of ``cfg.data``: where it was found, whether it is what it should be."""
+    """Print for every file of ``cfg.data`` where it was found and whether its checksum is right."""
     datamodule = instantiate(cfg.data)
     for report in datamodule.family.prepare():
         print(report)

@@ -1,4 +1,4 @@
-"""Where a number comes from: versions, commit, command, and the fingerprint of a configuration."""
+"""Provenance of a result: versions, commit, command, and the fingerprint of a configuration."""
 
 import hashlib
 import importlib.metadata
@@ -11,59 +11,47 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 PACKAGES = (
-    "predcnn",
-    "torch",
-    "torchvision",
-    "lightning",
-    "torchmetrics",
-    "numpy",
-    "hydra-core",
-    "timm",
-)
+    "predcnn", "torch", "torchvision", "lightning", "torchmetrics", "numpy", "hydra-core", "timm",
+)  # fmt: skip
 NOT_THE_EXPERIMENT = ("ckpt_path", "resume", "run_dir", "logger")
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, the platform and the packages that decide a result."""
+    """Return versions of Python, the platform and the packages that affect results."""
     found = {"python": platform.python_version(), "platform": platform.platform()}
-    for package in PACKAGES:
-        found[package] = importlib.metadata.version(package)
-    return found
+    return found | {package: importlib.metadata.version(package) for package in PACKAGES}
 
 
 def git_state() -> dict[str, str | bool] | None:
-    """Commit of this checkout and whether it was changed since; None for an installed package."""
+    """Return commit and whether files changed since; None for an installed package."""
     here = Path(__file__).resolve().parent
 
-    def git(*words: str) -> str | None:
+    def git(*arguments: str) -> str | None:
         try:
-            # a run that is killed while git reads must not leave a lock in the user's checkout
-            command = ["git", "--no-optional-locks", "-C", here, *words]
+            # a run killed while git reads must not leave a lock in the user's checkout
+            command = ["git", "--no-optional-locks", "-C", here, *arguments]
             done = subprocess.run(command, capture_output=True, text=True)
-        except FileNotFoundError:  # no git on this machine
+        except FileNotFoundError:  # git is not installed
             return None
         return done.stdout.strip() if done.returncode == 0 else None
 
     tracked = git("ls-files", "--error-unmatch", __file__)
     commit = git("rev-parse", "HEAD") if tracked else None
-    return (
-        None
-        if commit is None
-        else {"commit": commit, "changed": bool(git("status", "--porcelain"))}
-    )
+    changed = bool(commit and git("status", "--porcelain"))
+    return {"commit": commit, "changed": changed} if commit else None
 
 
 def command() -> str:
-    """The command line of this process, as typed but for quotes."""
+    """Return the command line of this process, as typed except for quotes."""
     return " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
 
 
 def plain(cfg: DictConfig) -> dict:
-    """The configuration as plain values, every reference resolved."""
+    """Return the configuration as plain values, interpolations resolved."""
     return OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
 
 
 def fingerprint(cfg: DictConfig) -> str:
-    """Identity of an experiment: all settings but where it is written and whether it resumes."""
+    """Return a hash of all settings except where the run is written and whether it resumes."""
     settings = {k: v for k, v in plain(cfg).items() if k not in NOT_THE_EXPERIMENT}
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()

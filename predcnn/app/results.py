@@ -1,45 +1,33 @@
-"""results.json: every number of a run with what one needs to believe it.
+"""The content of results.json: metrics, and the facts needed to reproduce them.
 
 Schema 1, keys: ``schema, name, task, model, params, params_published, macs, macs_published, data
 {name, source, protocol, fingerprint, sequences or images, split}, checkpoint {file, step, epoch},
 metrics {name: value}, definitions {name: sentence}, seed, command, config_fingerprint, device,
-versions, git, timing``. Predictions of video add ``per_frame {name: [one value per lead time]}``
-and ``copy_last {the same two}``. Values that are infinite (the PSNR of identical frames) are null.
+versions, git, timing``. Video prediction adds ``per_frame {name: [one value per lead time]}`` and
+``copy_last {the same two}``. Infinite values (the PSNR of identical frames) are null.
 """
 
 import math
-from collections.abc import Sequence
-from pathlib import Path
 
-import lightning.pytorch as pl
-
-from predcnn.app.files import write_json
 from predcnn.app.provenance import git_state, versions
-from predcnn.app.task import Task
 from predcnn.costs import profile
 from predcnn.data.datamodule import SplitDataModule
 from predcnn.data.splits import SPLITS
+from predcnn.metrics.collection import split_values  # noqa: F401  moved; importers follow
+from predcnn.training.module import TrainingModule
 
-SUFFIX = "_per_frame"
 
-
-def finite(value: float | list[float]) -> float | list | None:
-    """Numbers as JSON knows them: what is infinite or no number becomes None."""
+def finite(value: object) -> object:
+    """Replace numbers that JSON does not have (infinity, NaN) by None, at any depth."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list):
         return [finite(item) for item in value]
-    return value if math.isfinite(value) else None
-
-
-def split_values(values: dict[str, float | list[float]], names: Sequence[str]) -> dict[str, dict]:
-    """Scalars and curves of one evaluation, apart, in the order of ``names``."""
-    return {
-        "metrics": {name: finite(values[name]) for name in names},
-        "per_frame": {name: finite(values[name + SUFFIX]) for name in names},
-    }
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def data_record(datamodule: SplitDataModule, split: str) -> dict:
-    """What results.json says of the data, ``split`` being the one that was evaluated."""
+    """Return the entry ``data`` of results.json for an evaluation of ``split``."""
     return {
         "name": datamodule.family.name,
         "source": datamodule.source,
@@ -51,28 +39,22 @@ def data_record(datamodule: SplitDataModule, split: str) -> dict:
 
 
 def collect(
-    task: Task,
-    module: pl.LightningModule,
-    datamodule: SplitDataModule,
-    split: str,
-    checkpoint: dict,
-    run: dict,
+    module: TrainingModule, datamodule: SplitDataModule, split: str, checkpoint: dict, about: dict
 ) -> dict:
-    """All of results.json.
+    """Return the content of results.json.
 
     Args:
-        task: what the module does.
         module: after ``trainer.test``.
-        datamodule: the data that were tested, ``split`` of them.
-        split: "test" or "val".
-        checkpoint: file, step and epoch of the evaluated weights.
-        run: name, seed, command, config_fingerprint, device, timing.
+        datamodule: the tested data.
+        split: the tested split, "test" or "val".
+        checkpoint: file, step and epoch of the tested weights.
+        about: name, seed, command, config_fingerprint, device, timing.
     """
     costs = profile(module.network, datamodule.in_shape)
     return {
         "schema": 1,
-        "name": run["name"],
-        "task": task.name,
+        "name": about["name"],
+        "task": module.task,
         "model": module.config,
         "params": costs.params,
         "params_published": costs.params_published,
@@ -80,19 +62,12 @@ def collect(
         "macs_published": costs.macs_published,
         "data": data_record(datamodule, split),
         "checkpoint": checkpoint,
-        **task.measured(module),
-        "seed": run["seed"],
-        "command": run["command"],
-        "config_fingerprint": run["config_fingerprint"],
-        "device": run["device"],
+        **finite(module.results()),
+        "seed": about["seed"],
+        "command": about["command"],
+        "config_fingerprint": about["config_fingerprint"],
+        "device": about["device"],
         "versions": versions(),
         "git": git_state(),
-        "timing": run["timing"],
+        "timing": about["timing"],
     }
-
-
-def write_results(folder: Path, results: dict, name: str = "results.json") -> Path:
-    """Write the results into ``folder``; returns their path."""
-    path = folder / name
-    write_json(path, results)
-    return path

@@ -1,4 +1,4 @@
-"""A finished run read back from one checkpoint."""
+"""Read a finished run back from one of its checkpoints."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,22 +8,22 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
+from predcnn.data import ImageDataModule, create_image_datamodule
 from predcnn.data.datamodule import (
     SETS,
     SequenceDataModule,
     SplitDataModule,
     create_datamodule,
 )
-from predcnn.metrics import METRICS
-from predcnn.predictors.checkpoint import KEY, load_predictor, read_description
-from predcnn.weights.files import existing_file, read_pickle
+from predcnn.predictors.checkpoint import KEY, load_predictor, read_description, weights_file
+from predcnn.weights.files import read_pickle
 
 HYDRA_KEYS = ("_target_", "_convert_")
 
 
 @dataclass(frozen=True)
 class SavedRun:
-    """A predictor in eval mode, the settings it was trained with, and when it was saved."""
+    """A predictor in eval mode, the settings of its run, and the step and epoch of the weights."""
 
     predictor: nn.Module
     settings: Mapping
@@ -32,105 +32,110 @@ class SavedRun:
 
 
 def load_run(path: str, trusted: bool = False) -> SavedRun:
-    """Predictor and settings of a run's .ckpt, or of an imported .safetensors.
+    """Load predictor and settings from a run directory, its .ckpt, or an imported .safetensors.
 
     Args:
-        path: the file.
-        trusted: import what the file names, see `predcnn.load_predictor`.
+        path: the directory or file.
+        trusted: import the modules that the file names, see `predcnn.load_predictor`.
 
     Raises:
-        ValueError: the file holds weights but not where they come from: data settings are unknown.
+        ValueError: the file has weights but no data settings.
     """
     predictor = load_predictor(path, trusted=trusted)
     about = read_description(path)
     if "run" not in about:
         raise ValueError(
-            f"{path} holds weights without the run they come from; evaluate a .ckpt of a run or a "
-            "file of scripts/import_weights.py, or load it with predcnn.load_predictor"
+            f"{path} has weights but no settings of a run; evaluate a .ckpt of a run or a file of "
+            "scripts/import_weights.py, or load it with predcnn.load_predictor"
         )
-    if about["run"].get("channels_last"):  # another layout rounds otherwise
+    if about["run"].get("channels_last"):  # another layout rounds differently
         predictor.to(memory_format=torch.channels_last)
     return SavedRun(predictor, about["run"], int(about["step"]), int(about["epoch"]))
 
 
-def saved_metrics(run: SavedRun) -> list[str]:
-    """The metrics of a run, those of this package only: a file names no module to import."""
-    foreign = [name for name in run.settings["metrics"] if name not in METRICS]
-    if foreign:
-        raise ValueError(f"the checkpoint asks for metrics {foreign}; say yours with metrics=[…]")
-    return list(run.settings["metrics"])
-
-
 def data_of(run: SavedRun, changes: DictConfig | None, trusted: bool = False) -> SequenceDataModule:
-    """The data of a run with the non-null ``changes`` of the command line.
+    """Return the data of a run with the non-null ``changes`` of the command line.
 
-    A checkpoint comes from anywhere: it chooses among the data sets of this package and their
-    options, and nothing it names is looked up otherwise.
+    A checkpoint may come from anywhere, so it chooses among the data sets of this package and their
+    options only.
 
     Raises:
-        ValueError: another data set, or other data than the run had without a word that says so.
+        ValueError: a foreign data set, or the data differ from the run's without such a change.
     """
-    said = said_of(changes)
-    options = data_options(run.settings, said)
+    given = given_values(changes)
+    options = _options(run.settings, given)
     name = options.pop("name")
-    if name not in SETS and "name" not in said and not trusted:
+    if name not in SETS and "name" not in given and not trusted:
         raise ValueError(
             f"the checkpoint was trained on {name!r}, which is no data set of this package "
-            f"({', '.join(SETS.names())}); say data.name=… or trusted=true"
+            f"({', '.join(SETS.names())}); give data.name=… or trusted=true"
         )
     options.pop("in_shape", None)  # follows from the others
-    return unchanged(create_datamodule(name, **options), run.settings, said)
+    return _same_data(create_datamodule(name, **options), run.settings, given)
 
 
-def said_of(changes: DictConfig | None) -> dict:
-    """The non-null words of the command line about the data."""
-    said = {} if changes is None else OmegaConf.to_container(changes)
-    return {key: value for key, value in said.items() if value is not None}
+def images_of(settings: Mapping, changes: DictConfig | None) -> ImageDataModule:
+    """Return the images of a classifier's run; otherwise as `data_of`."""
+    given = given_values(changes)
+    datamodule = create_image_datamodule(**_options(settings, given))
+    if datamodule.classes != settings["classes"]:
+        raise ValueError(
+            f"{datamodule.source} has {len(datamodule.classes)} classes, the checkpoint "
+            f"{len(settings['classes'])}: the same class names are needed"
+        )
+    return _same_data(datamodule, settings, given)
 
 
-def data_options(settings: Mapping, said: Mapping) -> dict:
-    """The data options of a run with what was ``said`` on the command line."""
-    return {k: v for k, v in dict(settings["data"]).items() if k not in HYDRA_KEYS} | dict(said)
+def given_values(changes: DictConfig | None) -> dict:
+    """Return the data options given on the command line: those that are not null."""
+    given = {} if changes is None else OmegaConf.to_container(changes)
+    return {key: value for key, value in given.items() if value is not None}
 
 
-def unchanged(datamodule: SplitDataModule, settings: Mapping, said: Mapping) -> SplitDataModule:
-    """``datamodule`` if it has the data of the run, or others were ``said``; else ValueError."""
+def _options(settings: Mapping, given: Mapping) -> dict:
+    return {k: v for k, v in dict(settings["data"]).items() if k not in HYDRA_KEYS} | dict(given)
+
+
+def _same_data(datamodule: SplitDataModule, settings: Mapping, given: Mapping) -> SplitDataModule:
     then = settings.get("data_fingerprint")
-    if then is not None and not said and datamodule.fingerprint != then:
+    if then is not None and not given and datamodule.fingerprint != then:
         raise ValueError(
             f"the data are not those of the run ({datamodule.source}; fingerprint "
-            f"{datamodule.fingerprint[:12]}, the run had {then[:12]}): restore the files, or say "
-            "what you want with data.root=…, data.source=…"
+            f"{datamodule.fingerprint[:12]}, the run had {then[:12]}): restore the files, or "
+            "choose others with data.root=…, data.source=…"
         )
     return datamodule
 
 
 def task_name(path: str, tasks: Sequence[str]) -> str:
-    """What the network of a checkpoint was trained for, one of ``tasks``; video if it says nothing.
+    """Return the task of a checkpoint, one of ``tasks``; the first one if it records none.
 
     Raises:
-        FileNotFoundError, ValueError: no such file, or damaged.
+        FileNotFoundError, ValueError: no such file, damaged, or of another task.
     """
-    file = existing_file(path)
+    file = weights_file(path)
     content = read_pickle(file) if file.suffix != ".safetensors" else None
     about = content.get(KEY) if isinstance(content, Mapping) else None
     name = about.get("task") if isinstance(about, Mapping) else None
     if name is not None and name not in tasks:
         raise ValueError(
-            f"{path} is a checkpoint of {name}, whose run measured it; evaluated are those of "
+            f"{path} is a checkpoint of {name}, measured by its own run; accepted are those of "
             f"{', '.join(tasks)}"
         )
     return name or next(iter(tasks))
 
 
 def run_folder(path: str) -> Path:
-    """The run directory of a checkpoint; of a file anywhere else, the folder it lies in."""
-    parent = Path(path).resolve().parent
+    """Return the run directory of a checkpoint; elsewhere, the folder that contains the file."""
+    path = Path(path).resolve()
+    if path.is_dir():
+        return path
+    parent = path.parent
     return parent.parent if parent.name == "checkpoints" else parent
 
 
 def distinct_names(labels: list[str], paths: list[str]) -> list[str]:
-    """Labels; where two are equal, with the run directory and the file, where needed a number."""
+    """Make labels unique by appending the run directory, the file or a number."""
     if len(set(labels)) == len(labels):
         return labels
     places = [f"{run_folder(path).name}/{Path(path).stem}" for path in paths]

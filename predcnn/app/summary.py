@@ -1,4 +1,6 @@
-"""The tables a run prints at its start and, where its results are plain numbers, at its end."""
+"""The tables that a run prints at its start and at its end."""
+
+from pathlib import Path
 
 import lightning.pytorch as pl
 from lightning.pytorch.utilities import rank_zero_only
@@ -6,24 +8,20 @@ from rich.console import Console
 from rich.table import Table
 
 from predcnn.app.build import describe_device
-from predcnn.app.task import Task
 from predcnn.costs import profile
 from predcnn.data.datamodule import SplitDataModule
+from predcnn.training.module import TrainingModule
 
 
 @rank_zero_only
 def print_start(
-    task: Task,
-    module: pl.LightningModule,
-    datamodule: SplitDataModule,
-    trainer: pl.Trainer,
-    run_dir: str,
+    module: TrainingModule, datamodule: SplitDataModule, trainer: pl.Trainer, run_dir: Path
 ) -> None:
-    """What is trained, on what data, where: so that a wrong run is noticed in its first second."""
+    """Print model, data and device, so that a wrong choice is noticed before the first step."""
     costs = profile(module.network, datamodule.in_shape)
     table = Table(title="predcnn", show_header=False, title_justify="left")
     rows = {
-        **task.describe(module),
+        **module.describe(),
         "parameters": f"{costs.params:,}",
         "multiply–adds": f"{costs.macs / 1e9:.3f} G {datamodule.one}",
         **datamodule.description,
@@ -33,22 +31,28 @@ def print_start(
     for key, value in rows.items():
         table.add_row(key, str(value))
     Console().print(table)
-    taken = getattr(module.network, "taken_weights", None)
-    if taken is not None:
-        print(taken)
+    loaded = getattr(module.network, "taken_weights", None)
+    if loaded is not None:
+        print(loaded)
 
 
-def show_metrics(results: dict) -> None:
-    """The test metrics of results.json, and on what data."""
+def print_results(results: dict) -> None:
+    """Print the metrics of results.json, next to the copy-last baseline where there is one."""
     data = results["data"]
     unit = "images" if "images" in data else "sequences"
+    protocol = data["protocol"] if unit == "images" else f"protocol {data['protocol']}"
     print(
         f"{results['name']} · {data['name']} {data['split']}, "
-        f"{data[unit][data['split']]:,} {unit} · {data['protocol']} · {data['source']}"
+        f"{data[unit][data['split']]:,} {unit} · {protocol} · {data['source']}"
     )
+    columns = {"this run": results["metrics"]}
+    if "copy_last" in results:
+        columns["copy last"] = results["copy_last"]["metrics"]
     table = Table()
     table.add_column("metric")
-    table.add_column("this run", justify="right")
-    for name, value in results["metrics"].items():
-        table.add_row(name, "inf" if value is None else f"{value:.4f}")
+    for title in columns:
+        table.add_column(title, justify="right")
+    for name in results["metrics"]:
+        values = [values[name] for values in columns.values()]
+        table.add_row(name, *("inf" if value is None else f"{value:.4f}" for value in values))
     Console().print(table)

@@ -13,7 +13,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parent.parent
 HASHED = (
     "registry.py", "native", "ops", "blocks", "translators", "predictors", "data", "metrics",
-    "training", "app/train.py", "app/video.py", "app/build.py", "app/allocator.py",
+    "training", "app/train.py", "app/build.py", "app/allocator.py",
 )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 TRAIN = (
     "-c",
-    "import sys; sys.argv[0] = 'predcnn-train'; from predcnn.app.cli import train; train()",
+    "import sys; sys.argv[:1] = ['predcnn', 'train']; from predcnn.app.cli import main; main()",
 )
 MEASURE = ("-m", "predcnn.leaderboard.measure")
 

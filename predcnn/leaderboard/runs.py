@@ -118,7 +118,7 @@ def _run(bench: Bench, entry: Entry, folder: Path, device: str | None) -> dict:
     return {
         **_about(bench, entry),
         "status": "finished",
-        "command": " ".join(["predcnn-train", *overrides]),
+        "command": " ".join(["predcnn", "train", *overrides]),
         **_read(run_dir),
         "training_memory": peak and {"bytes": peak, "of": "the process, resident"},
         "plan": plan,

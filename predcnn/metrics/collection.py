@@ -28,6 +28,17 @@ def definitions(names: Iterable[str]) -> dict[str, str]:
     return {name: metric_class(name).definition for name in names}
 
 
+def split_values(
+    values: Mapping[str, float | list[float]], names: Iterable[str]
+) -> dict[str, dict[str, float | list[float]]]:
+    """Split the computed values of metrics and their curves into ``metrics`` and ``per_frame``."""
+    names = list(names)
+    return {
+        "metrics": {name: values[name] for name in names},
+        "per_frame": {name: values[name + PER_FRAME] for name in names},
+    }
+
+
 def video_metrics(
     names: Iterable[str] = ("mse", "mae", "ssim", "psnr"),
     options: Mapping[str, Mapping[str, object]] | None = None,

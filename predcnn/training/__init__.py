@@ -1,1 +1,1 @@
-"""Training of any predictor: the LightningModule, objectives, schedules and callbacks."""
+"""Lightning modules, objectives, schedules and callbacks of every training."""

@@ -1,17 +1,19 @@
-"""The LightningModule of every image classifier: mixed images, metrics, optimizer and schedule."""
+"""Training of image classifiers: mixed images, accuracy."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
-import lightning.pytorch as pl
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+from torch.optim import Optimizer
 from torchmetrics import MeanMetric
 
 from predcnn.backbones.checkpoint import TASK
+from predcnn.data import ImageDataModule
 from predcnn.data.streams import borrowed_randomness, seed_process
-from predcnn.training.optim import scheduled
-from predcnn.training.streams import step_key
+from predcnn.training.module import TrainingModule
+from predcnn.training.optim import layered_optimizer
+from predcnn.training.run_pictures import draw_losses
 
 TOP = {"top1": 1, "top5": 5}
 DEFINITIONS = {
@@ -21,49 +23,47 @@ DEFINITIONS = {
 }
 
 
-class ImageClassification(pl.LightningModule):
+class ImageClassification(TrainingModule):
     """Train and evaluate a backbone on batches (images (B, 3, H, W), labels (B,)).
 
-    Training logs ``train/loss``; validation ``val/top1``, ``val/top5`` (with more than five
-    classes) and ``val/loss``; a test leaves the same in ``test_results``.
+    Measures ``top1``, ``top5`` (with more than five classes) and ``loss``.
 
     Args:
         model: images -> logits (B, classes).
-        config: what `predcnn.create_backbone` needs to build ``model`` again, kept in every
-            checkpoint.
-        loss: (logits, labels (B,) or shares of classes (B, classes)) -> scalar.
-        optimizer: network -> optimizer, see `predcnn.training.optim.layered_optimizer`.
-        scheduler: (optimizer, total_steps=n) -> schedule, stepped per optimiser step.
+        config: arguments of `predcnn.create_backbone` that rebuild ``model``.
+        loss: (logits, labels (B,) or shares of classes (B, classes)) -> scalar; None, as the next
+            two, to test only.
+        optimizer: parameter groups -> optimizer.
+        scheduler: (optimizer, total_steps=n) -> schedule.
+        layer_decay: see `predcnn.training.optim.layered_optimizer`.
         mix: (images, labels) -> (images, shares of classes): `timm.data.Mixup`, or None.
-        run: plain values that describe the run, kept in every checkpoint.
-        seed: of mixing and of what the network itself draws; every batch has a stream of its own.
+        run: plain values that describe the run.
+        seed: of mixing and of what the network draws.
     """
+
+    task = TASK
+    metric = "top1"
 
     def __init__(
         self,
         model: nn.Module,
         config: Mapping[str, object],
-        loss: nn.Module,
-        optimizer: Callable,
-        scheduler: Callable,
+        loss: nn.Module | None = None,
+        optimizer: Callable | None = None,
+        scheduler: Callable | None = None,
+        layer_decay: float | None = None,
         mix: Callable | None = None,
         run: Mapping | None = None,
         seed: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(optimizer, scheduler, run, seed)
         self.model = model
         self.config = dict(config)
         self.loss = loss
-        self.make_optimizer = optimizer
-        self.make_scheduler = scheduler
+        self.layer_decay = layer_decay
         self.mix = mix
-        self.run_description = dict(run or {})
-        self.seed = seed
         names = [name for name, k in TOP.items() if k == 1 or k < self.classes]
         self.metric_names = (*names, "loss")
-        self.test_results: dict[str, float] = {}
-        # Not submodules: a checkpoint holds weights.
-        self._meters: dict[str, dict[str, MeanMetric]] = {}
 
     @property
     def network(self) -> nn.Module:
@@ -75,21 +75,20 @@ class ImageClassification(pl.LightningModule):
         """Number of logits."""
         return self.config["num_classes"]
 
-    def on_train_batch_start(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        torch.manual_seed(self._key())
-
-    def _key(self) -> int:
-        return step_key(self.seed, self.global_rank, self.trainer.fit_loop.total_batch_idx)
+    def build_optimizer(self) -> Optimizer:
+        return layered_optimizer(
+            self.model, optimizer=self.make_optimizer, layer_decay=self.layer_decay
+        )
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         images, targets = batch
         if self.mix is not None:
             with borrowed_randomness():
-                seed_process(self._key())
+                seed_process(self.stream())
                 images, targets = self.mix(images, targets)
         loss = self.loss(self._logits(images), targets)
-        rates = [group["lr"] for group in self.trainer.optimizers[0].param_groups]
-        self.log_dict({"train/loss": loss.detach(), "train/lr": max(rates)})
+        self.log("train/loss", loss.detach())
+        self.log_rate()
         return loss
 
     def _logits(self, images: Tensor) -> Tensor:
@@ -101,50 +100,29 @@ class ImageClassification(pl.LightningModule):
             )
         return logits
 
-    def on_validation_epoch_start(self) -> None:
-        self._start("val")
+    def new_meters(self, split: str) -> dict[str, MeanMetric]:
+        return {name: MeanMetric() for name in self.metric_names}
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        self._measure("val", batch)
-
-    def on_validation_epoch_end(self) -> None:
-        self._finish("val")
-
-    def on_test_epoch_start(self) -> None:
-        self._start("test")
-
-    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        self._measure("test", batch)
-
-    def on_test_epoch_end(self) -> None:
-        self.test_results = self._finish("test")
-
-    def _start(self, split: str) -> None:
-        if split not in self._meters:
-            self._meters[split] = {name: MeanMetric() for name in self.metric_names}
-        for meter in self._meters[split].values():
-            meter.to(self.device).reset()
-
-    def _measure(self, split: str, batch: tuple[Tensor, Tensor]) -> None:
+    def measure(self, meters: Mapping, batch: tuple[Tensor, Tensor], index: int) -> None:
         images, labels = batch
         logits = self._logits(images).float()
-        for name, meter in self._meters[split].items():
-            if name in TOP:
-                best = logits.topk(TOP[name]).indices
-                meter.update(100.0 * (best == labels[:, None]).any(1))
-            else:
-                meter.update(cross_entropy(logits, labels, reduction="none"))
+        meters["loss"].update(cross_entropy(logits, labels, reduction="none"))
+        for name in self.metric_names[:-1]:
+            best = logits.topk(TOP[name]).indices
+            meters[name].update(100.0 * (best == labels[:, None]).any(1))
 
-    def _finish(self, split: str) -> dict[str, float]:
-        """The mean of each metric over all images of all ranks, logged."""
-        values = {name: float(meter.compute()) for name, meter in self._meters[split].items()}
-        self.log_dict({f"{split}/{name}": v for name, v in values.items()}, sync_dist=True)
-        # four decimals tell single images of a million apart; the rest is float32's
-        return {name: round(v, 4) if name in TOP else v for name, v in values.items()}
+    def describe(self) -> dict[str, str]:
+        return {"backbone": self.config["name"]}
 
-    def configure_optimizers(self) -> dict:
-        return scheduled(self.make_optimizer(self.model), self.make_scheduler, self.trainer)
+    def results(self) -> dict[str, dict]:
+        """Return accuracies in percent, and the loss."""
+        # four decimals distinguish single images of a million; the rest is float32 rounding
+        values = {
+            name: round(self.test_results[name], 4) if name in TOP else self.test_results[name]
+            for name in self.metric_names
+        }
+        return {"metrics": values, "definitions": {name: DEFINITIONS[name] for name in values}}
 
-    def on_save_checkpoint(self, checkpoint: dict) -> None:
-        about = {"task": TASK, "config": self.config, "run": self.run_description}
-        checkpoint["predcnn"] = about
+    def draw(self, run_dir: Path, datamodule: ImageDataModule, results: dict) -> None:
+        """Draw the losses by step."""
+        draw_losses(run_dir)

@@ -1,7 +1,7 @@
 """metrics.csv of a run: one row per logged step, kept through a resume.
 
-Values whose name starts with ``timing/`` go to timing.csv, so that metrics.csv of two equal runs is
-equal.
+Values whose name starts with ``timing/`` go to timing.csv, so that equal runs write equal
+metrics.csv.
 """
 
 import csv
@@ -18,7 +18,7 @@ TIMING = "timing/"
 
 
 class _Table:
-    """A CSV file whose columns may grow; rows are appended, a new column rewrites the file."""
+    """A CSV file to which rows are appended; a new column rewrites the file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -27,17 +27,11 @@ class _Table:
             with path.open(newline="") as file:
                 self.columns = next(csv.reader(file), self.columns)
 
-    def rows(self) -> list[dict[str, str]]:
-        if not self.path.exists():
-            return []
-        with self.path.open(newline="") as file:
-            return list(csv.DictReader(file))
-
     def append(self, row: dict[str, float | int]) -> None:
         new = sorted(set(row) - set(self.columns))
         if new or not self.path.exists():
             self.columns += new
-            self._write([*self.rows(), row])
+            self._write([*_rows(self.path), row])
             return
         with self.path.open("a", newline="") as file:
             csv.DictWriter(file, self.columns).writerow(row)
@@ -45,8 +39,11 @@ class _Table:
     def truncate(self, step: int) -> None:
         """Drop the rows from ``step`` on: a resumed run writes them again."""
         if self.path.exists():
-            kept = [row for row in self.rows() if _complete(row) and int(row["step"]) < step]
-            self._write(kept)
+            # a power failure may have cut the last row
+            complete = [row for row in _rows(self.path) if None not in row.values()]
+            self._write(
+                [row for row in complete if row["step"].isdigit() and int(row["step"]) < step]
+            )
 
     def _write(self, rows: list[dict]) -> None:
         with replacing(self.path) as temporary, temporary.open("w", newline="") as file:
@@ -55,17 +52,35 @@ class _Table:
             writer.writerows(rows)
 
 
-def _complete(row: dict[str, str]) -> bool:
-    """Whether a row was written to its end: a machine that lost its power may have cut the last."""
+def _is_complete(row: dict[str, str]) -> bool:
+    """Return whether a row is complete: a power failure may have cut the last one."""
     return None not in row.values() and row["step"].isdigit()
 
 
-class CSVLogger(Logger):
-    """Write what is logged to ``save_dir``/metrics.csv and ``save_dir``/timing.csv.
+def _rows(path: Path) -> list[dict[str, str]]:
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
 
-    Rows carry the index of their optimiser step, from 0, and appear as soon as they are logged, so
-    that a run can be watched; a run that resumes after n steps keeps the rows of those n and
-    appends.
+
+def read_history(path: Path) -> dict[str, tuple[list[int], list[float]]]:
+    """Read steps and values of every column of metrics.csv; no file gives no columns."""
+    history: dict[str, tuple[list[int], list[float]]] = {}
+    for row in _rows(path):
+        for name, value in row.items():
+            if value and name not in ("epoch", "step"):
+                steps, values = history.setdefault(name, ([], []))
+                steps.append(int(row["step"]))
+                values.append(float(value))
+    return history
+
+
+class CSVLogger(Logger):
+    """Write logged values to ``save_dir``/metrics.csv and ``save_dir``/timing.csv.
+
+    Rows have the index of their optimizer step, from 0, and are written immediately. A run resumed
+    after n steps keeps the rows of those n and appends.
 
     Args:
         save_dir: the run directory.
@@ -100,7 +115,7 @@ class CSVLogger(Logger):
 
     @rank_zero_only
     def log_hyperparams(self, params: object, *args: object) -> None:
-        """Nothing: config.yaml beside the file holds the whole configuration."""
+        """Do nothing: config.yaml holds the complete configuration."""
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
@@ -113,21 +128,6 @@ class CSVLogger(Logger):
 
     @rank_zero_only
     def resume_at(self, step: int) -> None:
-        """Drop what an interrupted run logged after its checkpoint of ``step`` finished steps."""
+        """Drop the rows that an interrupted run logged after its checkpoint of ``step`` steps."""
         for stem in ("metrics", "timing"):
             self._table(stem).truncate(step)
-
-
-def read_history(path: Path) -> dict[str, tuple[list[int], list[float]]]:
-    """Steps and values of every column of metrics.csv."""
-    history: dict[str, tuple[list[int], list[float]]] = {}
-    if not path.exists():
-        return history
-    with path.open(newline="") as file:
-        for row in csv.DictReader(file):
-            for name, value in row.items():
-                if value and name not in ("epoch", "step"):
-                    steps, values = history.setdefault(name, ([], []))
-                    steps.append(int(row["step"]))
-                    values.append(float(value))
-    return history

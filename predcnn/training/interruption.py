@@ -1,14 +1,18 @@
-"""Stopping a training at a moment that it can be continued from."""
+"""Stop a training on a signal, at a moment from which it can be continued."""
 
 import os
 import signal
 import subprocess
 import sys
 import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lightning.pytorch import Trainer
 
 
 class Interrupted(BaseException):
-    """A training stopped because a signal asked for it, after its state was saved.
+    """A signal stopped the training, after its state was saved.
 
     Attributes:
         signal: the signal.
@@ -20,12 +24,12 @@ class Interrupted(BaseException):
 
 
 class StopSignals:
-    """Ctrl-C, SIGTERM and a cluster's requeue signal as a wish, read between two steps.
+    """Record Ctrl-C, SIGTERM and a cluster's requeue signal; the training reads it between steps.
 
-    A second Ctrl-C is a KeyboardInterrupt, wherever the training is.
+    A second Ctrl-C raises KeyboardInterrupt immediately.
 
     Attributes:
-        received: the first signal that came; None: none.
+        received: the first signal received, or None.
     """
 
     def __init__(self) -> None:
@@ -33,9 +37,9 @@ class StopSignals:
         self._before: dict[signal.Signals, object] = {}
 
     def watch(self, *others: signal.Signals) -> None:
-        """Listen to SIGINT, SIGTERM and ``others``; only a main thread can.
+        """Handle SIGINT, SIGTERM and ``others``, if this is the main thread.
 
-        Ctrl-C stays without effect where it had none: on a process that a shell started with ``&``.
+        An ignored Ctrl-C stays ignored, as in a process that a shell started with ``&``.
         """
         self.received = None
         if threading.current_thread() is not threading.main_thread():
@@ -45,7 +49,7 @@ class StopSignals:
                 self._before[number] = signal.signal(number, self._note)
 
     def release(self) -> None:
-        """Give the signals back to whoever had them."""
+        """Restore the previous handlers."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before = {}
@@ -57,9 +61,24 @@ class StopSignals:
             return
         self.received = signal.Signals(number)
         again = "; Ctrl-C again stops at once" if number == signal.SIGINT else ""
-        # not print: the signal may have come in the middle of one
+        # not print: the signal may have interrupted one
         text = f"\n{self.received.name}: saving after this step or validation{again}\n"
         os.write(sys.__stderr__.fileno(), text.encode())
+
+
+def requeue_signal(trainer: "Trainer") -> signal.Signals | None:
+    """Return the signal on which SLURM wants its job requeued; None outside SLURM."""
+    # imported here: the command line imports this file for --help
+    from lightning.fabric.plugins.environments import SLURMEnvironment
+
+    from predcnn.native.private import cluster_environment
+
+    environment = cluster_environment(trainer)
+    if environment is None and SLURMEnvironment.detect():
+        environment = SLURMEnvironment()
+    if isinstance(environment, SLURMEnvironment) and environment.auto_requeue:
+        return environment.requeue_signal
+    return None
 
 
 def requeue_slurm_job() -> None:
@@ -75,5 +94,5 @@ def requeue_slurm_job() -> None:
 
 
 def requeued() -> bool:
-    """Whether SLURM has started this job before."""
+    """Return whether SLURM has started this job before."""
     return int(os.environ.get("SLURM_RESTART_COUNT") or 0) > 0

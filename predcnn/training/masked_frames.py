@@ -1,16 +1,14 @@
-"""The LightningModule that lets a predictor fill in hidden cells of its past."""
+"""Pre-training of predictors: fill in hidden cells of the past."""
+
+from pathlib import Path
 
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
-from predcnn.data import to_float
+from predcnn.data import SequenceDataModule, to_float
+from predcnn.predictors.checkpoint import save_predictor
 from predcnn.training.masked_images import MaskedImages
-from predcnn.training.optim import scheduled
-
-TASK = "masked_frames"
-DEFINITIONS = {
-    "loss": "squared error of the hidden pixels of past frames, mean over pixels; says nothing of "
-    "prediction"
-}
+from predcnn.training.prediction import VideoPrediction
 
 
 class MaskedVideo(MaskedImages):
@@ -19,18 +17,29 @@ class MaskedVideo(MaskedImages):
     Its method is a `predcnn.pretraining.masked_frames.MaskedFrames`.
     """
 
-    task = TASK
+    task = "masked_frames"
+    definition = (
+        "squared error of the hidden pixels of past frames, mean over pixels; says nothing of "
+        "prediction"
+    )
+    describe = VideoPrediction.describe
 
     @property
     def network(self) -> nn.Module:
-        """The predictor that is wanted in the end."""
+        """The predictor."""
         return self.method.predictor
 
     def inputs(self, batch: Tensor) -> Tensor:
-        """The past of a batch, in [0, 1]."""
+        """Return the past of a batch, in [0, 1]."""
         return to_float(batch)[:, : self.method.frames]
 
-    def configure_optimizers(self) -> dict:
-        """One group of parameters, as prediction has it."""
-        optimizer = self.make_optimizer(self.method.parameters())
-        return scheduled(optimizer, self.make_scheduler, self.trainer)
+    def build_optimizer(self) -> Optimizer:
+        return self.make_optimizer(self.method.parameters())
+
+    def draw(self, run_dir: Path, datamodule: SequenceDataModule, results: dict) -> None:
+        """Write reconstructions.png (a test sequence), curves.png and predictor.safetensors."""
+        past = self.inputs(datamodule.split("test").batch(0, [0]))
+        title = f"{results['name']}: past frames of a test sequence"
+        self._draw_columns(run_dir, past, lambda frames: frames.clamp(0, 1), title)
+        path = save_predictor(self.network, run_dir / "predictor.safetensors", self.run_description)
+        print(f"pre-trained predictor, for train.py weights=…: {path}", flush=True)

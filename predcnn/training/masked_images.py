@@ -1,45 +1,45 @@
-"""The LightningModule of masked image models: masks by stream, losses, optimizer and schedule."""
+"""Training of masked image models: masks by stream, losses, weights for fine-tuning."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
-import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torchmetrics import MeanMetric
 
-from predcnn.pretraining.method import MaskedImageModel, Reconstruction
-from predcnn.training.optim import layered_optimizer, scheduled
-from predcnn.training.streams import step_key
+from predcnn.backbones.pretrained import save_pretrained
+from predcnn.data import ImageDataModule
+from predcnn.pretraining.masks import at_size
+from predcnn.pretraining.method import MaskedImageModel, Reconstruction, fill
+from predcnn.training.module import TrainingModule, step_key
+from predcnn.training.optim import layered_optimizer
+from predcnn.training.run_pictures import draw_losses
+from predcnn.visual import write_grid
 
-TASK = "masked_images"
-DEFINITIONS = {
-    "loss": "what the method minimises on hidden pixels, mean over images; compares runs of one "
-    "method with equal masks and targets, never two methods"
-}
 EVALUATION = 2**31
 """Stream of the masks of validation and test: the same in every epoch and run."""
+DRAWN = 9  # test images
 
 
-class MaskedImages(pl.LightningModule):
-    """Train a masked image model on batches (images (B, 3, S, S), labels), which stay unread.
-
-    Training logs ``train/loss`` and its parts, validation ``val/loss``; a test leaves
-    ``test_results``. Every training batch draws its masks from a stream of its own, so that a
-    resumed run hides what it would have hidden.
+class MaskedImages(TrainingModule):
+    """Train a masked image model on batches (images (B, 3, S, S), labels); labels are not used.
 
     Args:
         method: (images, masks) -> `Reconstruction`.
-        config: plain values that say what ``method`` is, kept in every checkpoint.
+        config: plain values that describe ``method``, saved in every checkpoint.
         optimizer: parameter groups -> optimizer.
-        scheduler: (optimizer, total_steps=n) -> schedule, stepped per optimiser step.
+        scheduler: (optimizer, total_steps=n) -> schedule.
         token_lr: learning rate of the mask tokens, as a share of the others'.
-        run: plain values that describe the run, kept in every checkpoint.
-        seed: of the masks and of what the network itself draws.
+        run: plain values that describe the run.
+        seed: of the masks and of what the network draws.
     """
 
-    metric_names = ("loss",)
-    task = TASK
+    task = "masked_images"
+    definition = (
+        "what the method minimises on hidden pixels, mean over images; compares runs of one "
+        "method with equal masks and targets, never two methods"
+    )
 
     def __init__(
         self,
@@ -51,88 +51,89 @@ class MaskedImages(pl.LightningModule):
         run: Mapping | None = None,
         seed: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(optimizer, scheduler, run, seed)
         self.method = method
         self.config = dict(config)
-        self.make_optimizer = optimizer
-        self.make_scheduler = scheduler
         self.token_lr = token_lr
-        self.run_description = dict(run or {})
-        self.seed = seed
-        self.test_results: dict[str, float] = {}
-        self._meters: dict[str, MeanMetric] = {}
 
     @property
     def network(self) -> nn.Module:
-        """The backbone that is wanted in the end."""
+        """The backbone."""
         return self.method.backbone
 
+    def build_optimizer(self) -> Optimizer:
+        optimizer = layered_optimizer(self.method, optimizer=self.make_optimizer)
+        if self.token_lr != 1:
+            slow_down(optimizer, self.method.tokens(), self.token_lr)
+        return optimizer
+
     def inputs(self, batch: tuple[Tensor, Tensor]) -> Tensor:
-        """What of a batch is masked and reconstructed."""
+        """Return the part of a batch that is masked and reconstructed."""
         return batch[0]
 
     def masks(self, batch: int, key: int) -> Tensor:
-        """Masks of a batch from a stream, on this module's device."""
+        """Draw masks of a batch from a stream, on this module's device."""
         generator = torch.Generator().manual_seed(key)
         return self.method.masks(batch, generator).to(self.device)
 
     def reconstruct(self, images: Tensor, index: int) -> tuple[Reconstruction, Tensor]:
-        """Evaluation batch ``index`` and its masks, without anything being learned."""
+        """Reconstruct evaluation batch ``index``; return the result and the masks."""
         mask = self.masks(len(images), step_key(EVALUATION, self.global_rank, index))
         return self.method(images, mask), mask
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         images = self.inputs(batch)
-        key = step_key(self.seed, self.global_rank, self.trainer.fit_loop.total_batch_idx)
-        torch.manual_seed(key)
-        found = self.method(images, self.masks(len(images), key))
+        found = self.method(images, self.masks(len(images), self.stream()))
         parts = {"loss": found.loss, **found.terms}
-        rates = [group["lr"] for group in self.trainer.optimizers[0].param_groups]
         self.log_dict({f"train/{name}": value.detach() for name, value in parts.items()})
-        self.log("train/lr", max(rates))
+        self.log_rate()
         return found.loss
 
-    def on_validation_epoch_start(self) -> None:
-        self._start("val")
+    def new_meters(self, split: str) -> dict[str, MeanMetric]:
+        return {"loss": MeanMetric()}
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        self._measure("val", batch, batch_idx)
-
-    def on_validation_epoch_end(self) -> None:
-        self._finish("val")
-
-    def on_test_epoch_start(self) -> None:
-        self._start("test")
-
-    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        self._measure("test", batch, batch_idx)
-
-    def on_test_epoch_end(self) -> None:
-        self.test_results = self._finish("test")
-
-    def _start(self, split: str) -> None:
-        self._meters.setdefault(split, MeanMetric()).to(self.device).reset()
-
-    def _measure(self, split: str, batch: tuple[Tensor, Tensor], index: int) -> None:
+    def measure(self, meters: Mapping, batch: tuple[Tensor, Tensor], index: int) -> None:
         images = self.inputs(batch)
         found, _ = self.reconstruct(images, index)
-        self._meters[split].update(found.loss, weight=len(images))
+        meters["loss"].update(found.loss, weight=len(images))
 
-    def _finish(self, split: str) -> dict[str, float]:
-        loss = float(self._meters[split].compute())
-        # the meter reduced over ranks; logging the same value on each keeps Lightning quiet
-        self.log(f"{split}/loss", loss, sync_dist=True)
-        return {"loss": loss}
+    def describe(self) -> dict[str, str]:
+        return {"method": self.config["method"]["name"], "backbone": self.config["name"]}
 
-    def configure_optimizers(self) -> dict:
-        optimizer = layered_optimizer(self.method, optimizer=self.make_optimizer)
-        if self.token_lr != 1:
-            slow_down(optimizer, self.method.tokens(), self.token_lr)
-        return scheduled(optimizer, self.make_scheduler, self.trainer)
+    def results(self) -> dict[str, dict]:
+        return {"metrics": dict(self.test_results), "definitions": {"loss": self.definition}}
 
-    def on_save_checkpoint(self, checkpoint: dict) -> None:
-        about = {"task": self.task, "config": self.config, "run": self.run_description}
-        checkpoint["predcnn"] = about
+    def draw(self, run_dir: Path, datamodule: ImageDataModule, results: dict) -> None:
+        """Write reconstructions.png, curves.png and backbone.safetensors."""
+        dataset = datamodule.split("test")
+        images, _ = dataset.batch(0, range(min(DRAWN, len(dataset))))
+        options = datamodule.family.options
+        mean, std = (torch.tensor(v).view(-1, 1, 1) for v in (options.mean, options.std))
+        title = f"{results['name']}: test images"
+        self._draw_columns(run_dir, images, lambda x: (x * std + mean).clamp(0, 1), title)
+        about = {
+            "backbone": self.config["name"],
+            "method": self.config["method"]["name"],
+            "config": self.config,
+            "checkpoint": results["checkpoint"],
+        }
+        path = save_pretrained(self.network, run_dir / "backbone.safetensors", about)
+        print(f"pre-trained backbone, for train_backbone.py weights=…: {path}", flush=True)
+
+    def _draw_columns(self, run_dir: Path, images: Tensor, shown: Callable, title: str) -> None:
+        """Draw original | masked (hidden cells in grey) | reconstruction, and the losses."""
+        self.to("cpu").eval()
+        with torch.inference_mode():
+            found, mask = self.reconstruct(images, 0)
+        images = images.reshape(-1, *images.shape[-3:])  # of video, the frames
+        original = shown(images)
+        columns = {
+            "original": original,
+            "masked": torch.where(at_size(mask, images.shape[2:]), 0.5, original),
+            "reconstruction": shown(fill(images, found.pixels, mask)),
+        }
+        write_grid(run_dir / "reconstructions.png", columns, title)
+        draw_losses(run_dir)
 
 
 def slow_down(optimizer: Optimizer, parameters: list[nn.Parameter], factor: float) -> None:

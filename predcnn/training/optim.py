@@ -1,7 +1,7 @@
-"""Learning-rate schedules over the true number of optimiser steps, and groups of parameters.
+"""Learning-rate schedules over the true number of optimizer steps, and parameter groups.
 
-Every schedule is called as ``schedule(optimizer, total_steps=n)`` and stepped once per optimiser
-step; ``torch.optim.lr_scheduler.OneCycleLR``, the published one, fits as it is.
+Every schedule is called as ``schedule(optimizer, total_steps=n)`` and stepped once per optimizer
+step; ``torch.optim.lr_scheduler.OneCycleLR``, the published one, has this signature.
 """
 
 import math
@@ -32,7 +32,7 @@ def cosine_schedule(
 
     Args:
         optimizer: its learning rates are the peak.
-        total_steps: optimiser steps of the whole run.
+        total_steps: optimizer steps of the run.
         warmup: share of the steps that rise.
         cooldown: share of the steps at the end that stay at the last learning rate.
         start_factor: where the rise begins, as a factor of the peak.
@@ -64,33 +64,12 @@ def _share(name: str, value: float | str) -> float:
 
 
 def constant_schedule(optimizer: Optimizer, *, total_steps: int) -> LambdaLR:
-    """Leave the learning rate alone; ``total_steps`` is accepted because every schedule gets it."""
-    del total_steps
+    """Keep the learning rate; ``total_steps`` is accepted as by every schedule."""
     return LambdaLR(optimizer, lambda step: 1.0)
 
 
-def scheduled(optimizer: Optimizer, schedule: Callable, trainer: "Trainer") -> dict:
-    """What ``configure_optimizers`` returns: the schedule steps once per optimiser step.
-
-    Raises:
-        ValueError: the number of steps is not known.
-    """
-    steps = trainer.estimated_stepping_batches
-    if steps == float("inf"):
-        raise ValueError(
-            "the schedule needs the number of steps: set trainer.max_epochs or "
-            "trainer.max_steps (trainer.max_time alone gives none)"
-        )
-    scheduler = schedule(optimizer, total_steps=int(steps))
-    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
-
-
 def check_length(trainer: "Trainer") -> None:
-    """Refuse a restored schedule that ends before this run does.
-
-    Raises:
-        ValueError: its remaining steps are fewer than the run's.
-    """
+    """Raise ValueError if a restored schedule has fewer steps than this run."""
     wanted = trainer.estimated_stepping_batches
     for schedule in (config.scheduler for config in trainer.lr_scheduler_configs):
         steps = getattr(schedule, "total_steps", wanted)
@@ -105,11 +84,11 @@ def check_length(trainer: "Trainer") -> None:
 def layered_optimizer(
     network: nn.Module, *, optimizer: Callable, layer_decay: float | None = None
 ) -> Optimizer:
-    """An optimizer with weight decay for matrices and kernels only, and rates that fall by layer.
+    """Build an optimizer with weight decay for matrices and kernels only, and layer-wise rates.
 
     Args:
-        network: its parameters. Biases, norms and other vectors, and what its
-            ``no_weight_decay()`` names, have weight decay 0; the others the optimizer's.
+        network: biases, norms and other vectors, and the names of its ``no_weight_decay()``, get
+            weight decay 0; the other parameters the optimizer's.
         optimizer: parameter groups -> optimizer.
         layer_decay: the learning rate falls by this factor from each layer to the one before it;
             layers are those of the network's ``group_matcher``. None: one rate for all.

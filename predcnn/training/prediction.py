@@ -1,69 +1,67 @@
-"""The LightningModule of every predictor: steps, metrics, optimizer and schedule."""
+"""Training of every predictor: steps, metrics, baseline."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
-import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
 from torchmetrics import MeanMetric, MetricCollection
 
-from predcnn.data import to_float
-from predcnn.metrics import video_metrics
-from predcnn.training.optim import scheduled
+from predcnn.data import SequenceDataModule, to_float
+from predcnn.metrics import definitions, video_metrics
+from predcnn.metrics.collection import PER_FRAME, split_values
+from predcnn.training.module import TrainingModule
+from predcnn.training.run_pictures import draw_curves, draw_sequences
 from predcnn.training.sampling import Progress
-from predcnn.training.streams import step_key
+
+COPY_LAST = "copy_last/"  # prefix of the baseline's metrics
+DRAWN = 4  # test sequences
 
 
-class VideoPrediction(pl.LightningModule):
+class VideoPrediction(TrainingModule):
     """Train and evaluate a predictor on batches of frames (B, T_in + T_out, C, H, W).
 
-    Batches are uint8 (0..255) or float in [0, 1]; the conversion happens on the device. Validation
-    logs ``val/<metric>``; a test leaves ``test_results``: metrics, their values per lead time, and
-    the same of repeating the last frame, the zero line of every table.
+    Batches are uint8 (0..255) or float in [0, 1]; the conversion happens on the device. A test
+    measures the metrics, their values per lead time, and both for repeating the last frame, the
+    baseline of every table.
 
     Args:
         predictor: past (B, T_in, C, H, W) -> future (B, T_out, C, H, W).
-        objective: see ``predcnn.training.objectives``. One that is ``stepwise(predictor)`` gets an
-            optimizer step per ``windows(frames)``, on gradients that add up over the batch.
+        objective: see ``predcnn.training.objectives``; None to test only. An objective that is
+            ``stepwise(predictor)`` takes an optimizer step per item of ``windows(frames)``, on
+            gradients that add up over the batch.
         optimizer: parameters -> optimizer.
-        scheduler: (optimizer, total_steps=n) -> schedule, stepped per optimiser step.
+        scheduler: (optimizer, total_steps=n) -> schedule.
         metrics: names of ``predcnn.metrics``.
         metric_options: options of single metrics, ``{"lpips": {"backbone_weights": path}}``.
-        run: plain values that describe the run, kept in every checkpoint.
-        seed: of what the network itself draws in training (stochastic depth). Every batch draws
-            from a stream of its own, so that a resumed run draws what it would have drawn.
+        run: plain values that describe the run.
+        seed: of the random numbers drawn in training steps.
     """
+
+    task = "prediction"
+    metric = "mse"
 
     def __init__(
         self,
         predictor: nn.Module,
-        objective: nn.Module,
-        optimizer: Callable,
-        scheduler: Callable,
+        objective: nn.Module | None = None,
+        optimizer: Callable | None = None,
+        scheduler: Callable | None = None,
         metrics: Sequence[str] = ("mse", "mae", "ssim", "psnr"),
         metric_options: Mapping[str, Mapping] | None = None,
         run: Mapping | None = None,
         seed: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(optimizer, scheduler, run, seed)
         self.predictor = predictor
         self.objective = objective
-        self.make_optimizer = optimizer
-        self.make_scheduler = scheduler
         self.metric_names = tuple(metrics)
         self.metric_options = dict(metric_options or {})
-        video_metrics(
-            self.metric_names, self.metric_options
-        )  # a wrong name shows now, not after an epoch
-        self.run_description = dict(run or {})
-        self.seed = seed
+        # reports a wrong name now, not after an epoch
+        video_metrics(self.metric_names, self.metric_options)
         self.frames_in = predictor.in_shape[0]
-        self.test_results: dict = {}
-        self._total_steps: int | None = None
         stepwise = getattr(objective, "stepwise", None)
         self.automatic_optimization = stepwise is None or not stepwise(predictor)
-        # Not submodules: LPIPS carries a network that must not enter the checkpoints.
-        self._meters: dict[str, MetricCollection | MeanMetric] = {}
 
     @property
     def network(self) -> nn.Module:
@@ -72,23 +70,11 @@ class VideoPrediction(pl.LightningModule):
 
     @property
     def config(self) -> dict:
-        """What `predcnn.create_predictor` needs to build the predictor again."""
+        """Arguments of `predcnn.create_predictor` that rebuild the predictor."""
         return self.predictor.config
 
-    def _start_meters(self, *names: str) -> None:
-        curves = [f"{name}_per_frame" for name in self.metric_names]
-        for name in names:
-            if name not in self._meters:
-                wanted = self.metric_names if name == "val" else (*self.metric_names, *curves)
-                self._meters[name] = video_metrics(wanted, options=self.metric_options)
-            self._meters[name].to(self.device).reset()
-
-    def on_train_batch_start(self, batch: Tensor, batch_idx: int) -> None:
-        index = self.trainer.fit_loop.total_batch_idx
-        torch.manual_seed(step_key(self.seed, self.global_rank, index))
-
     def _frames(self, batch: Tensor, where: str) -> Tensor:
-        """The batch as floats in [0, 1]; a batch that is not says where it came."""
+        """Return the batch as floats in [0, 1]; an error says where the batch occurred."""
         try:
             return to_float(batch)
         except ValueError as error:
@@ -101,7 +87,7 @@ class VideoPrediction(pl.LightningModule):
             self.current_epoch,
             rank=self.global_rank,
             ranks=self.trainer.world_size,
-            total=self._total_steps,
+            total=self.total_steps,
         )
         if self.automatic_optimization:
             parts = self.objective(self.predictor, frames, self.frames_in, progress)
@@ -109,11 +95,11 @@ class VideoPrediction(pl.LightningModule):
             parts = self._optimise_windows(frames, progress)
         shown = {f"train/{name}": value.detach() for name, value in parts.items()}
         self.log_dict(shown, sync_dist=True)
-        self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"])
+        self.log_rate()
         return parts["loss"]
 
     def _optimise_windows(self, frames: Tensor, progress: Progress) -> dict[str, Tensor]:
-        """An optimizer step per window of a batch; returns the mean of their terms."""
+        """Take an optimizer step per window of a batch; return the mean of their terms."""
         optimizer = self.optimizers()
         optimizer.zero_grad()
         windows, found = self.objective.windows(frames), []
@@ -122,53 +108,50 @@ class VideoPrediction(pl.LightningModule):
             self.manual_backward(parts["loss"])
             found.append({name: value.detach() for name, value in parts.items()})
             if len(found) < len(windows):
-                # past the trainer's count: schedules, logs and resume count batches
+                # not counted by the trainer: schedules, logs and resume count batches
                 self.trainer.strategy.optimizer_step(optimizer.optimizer, lambda: None)
         optimizer.step()
         self.lr_schedulers().step()
         return {name: torch.stack([parts[name] for parts in found]).mean() for name in found[0]}
 
-    def on_validation_epoch_start(self) -> None:
-        self._start_meters("val")
-        # Lightning's own mean is wrong where ranks have different numbers of sequences.
-        self._meters["val/loss"] = MeanMetric().to(self.device)
+    def new_meters(self, split: str) -> dict[str, MeanMetric | MetricCollection]:
+        if split == "val":
+            # Lightning's own mean is wrong where ranks have different numbers of sequences.
+            metrics = video_metrics(self.metric_names, self.metric_options)
+            return {"loss": MeanMetric(), "metrics": metrics}
+        names = (*self.metric_names, *(name + PER_FRAME for name in self.metric_names))
+        metrics = video_metrics(names, self.metric_options)
+        return {"metrics": metrics, "copy_last": metrics.clone(prefix=COPY_LAST)}
 
-    def validation_step(self, batch: Tensor, batch_idx: int) -> None:
-        frames = self._frames(batch, f"validation batch {batch_idx}")
+    def measure(self, meters: Mapping, batch: Tensor, index: int) -> None:
+        frames = self._frames(batch, f"evaluation batch {index}")
         past, future = frames[:, : self.frames_in], frames[:, self.frames_in :]
         pred = self.predictor(past)
-        loss = self.objective.frame_loss(pred, future)["loss"]
-        self._meters["val/loss"].update(loss, len(frames))
-        self._meters["val"].update(pred, future)
+        meters["metrics"].update(pred, future)
+        if "loss" in meters:
+            loss = self.objective.frame_loss(pred, future)["loss"]
+            meters["loss"].update(loss, len(frames))
+        if "copy_last" in meters:
+            meters["copy_last"].update(past[:, -1:].expand_as(future), future)
 
-    def on_validation_epoch_end(self) -> None:
-        values = {"loss": self._meters["val/loss"].compute(), **self._meters["val"].compute()}
-        self.log_dict({f"val/{name}": value for name, value in values.items()}, sync_dist=True)
+    def describe(self) -> dict[str, str]:
+        return {"model": self.config["name"], "translator": str(self.config.get("translator", "–"))}
 
-    def on_test_epoch_start(self) -> None:
-        self._start_meters("test", "copy_last")
+    def results(self) -> dict[str, dict]:
+        """Return the metrics of the predictor and of the baseline, per frame too."""
+        found = self.test_results
+        baseline = {k.removeprefix(COPY_LAST): v for k, v in found.items() if COPY_LAST in k}
+        return {
+            **split_values(found, self.metric_names),
+            "copy_last": split_values(baseline, self.metric_names),
+            "definitions": definitions(self.metric_names),
+        }
 
-    def test_step(self, batch: Tensor, batch_idx: int) -> None:
-        frames = self._frames(batch, f"test batch {batch_idx}")
-        past, future = frames[:, : self.frames_in], frames[:, self.frames_in :]
-        self._meters["test"].update(self.predictor(past), future)
-        self._meters["copy_last"].update(past[:, -1:].expand_as(future), future)
-
-    def on_test_epoch_end(self) -> None:
-        for name in ("test", "copy_last"):
-            values = self._meters[name].compute()
-            self.test_results[name] = {key: value.cpu().tolist() for key, value in values.items()}
-        scalars = self.test_results["test"]
-        self.log_dict(
-            {f"test/{name}": torch.tensor(scalars[name]) for name in self.metric_names},
-            sync_dist=True,
-        )
-
-    def configure_optimizers(self) -> dict:
-        optimizer = self.make_optimizer(self.predictor.parameters())
-        configured = scheduled(optimizer, self.make_scheduler, self.trainer)
-        self._total_steps = int(self.trainer.estimated_stepping_batches)
-        return configured
-
-    def on_save_checkpoint(self, checkpoint: dict) -> None:
-        checkpoint["predcnn"] = {"config": self.predictor.config, "run": self.run_description}
+    def draw(self, run_dir: Path, datamodule: SequenceDataModule, results: dict) -> None:
+        """Draw the first test sequences and the curves of the run."""
+        test_set = datamodule.split("test")
+        title = f"{results['data']['name']} test ({results['data']['source']})"
+        predictors = {results["name"]: self.predictor.to("cpu")}
+        indices = range(min(DRAWN, len(test_set)))
+        draw_sequences(run_dir / "predictions", test_set, predictors, indices, title=title)
+        draw_curves(run_dir, results)

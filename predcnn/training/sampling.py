@@ -1,13 +1,13 @@
-"""When training feeds a recurrent predictor the true frame: scheduled sampling and relatives.
+"""Scheduled sampling: when a recurrent predictor is fed the true frame in training.
 
 A schedule is called as ``schedule(progress, batch, frames_in, steps)`` and returns ``use_truth``
-(batch, steps) for `unroll`: a pure function of the seed and the progress, so that a resumed run
-draws what it would have drawn.
+(batch, steps) for `unroll`. It is a pure function of the seed and the progress, so a resumed run
+draws the same values.
 
 Bengio et al., "Scheduled Sampling for Sequence Prediction with Recurrent Neural Networks", 2015,
 https://arxiv.org/abs/1506.03099; Wang et al., "PredRNN", 2022, https://arxiv.org/abs/2103.09504
 (sec. 3.5: reverse scheduled sampling). Lengths and rates are OpenSTL's; a length below 1 is a share
-of the run, so that a schedule fits a run of any length.
+of the run.
 """
 
 import math
@@ -19,7 +19,7 @@ from torch import Tensor
 
 
 class Progress(NamedTuple):
-    """Where a training is: finished optimiser steps, epoch, who of how many asks, steps in all."""
+    """Position in a training: finished optimizer steps, epoch, rank, ranks, steps in total."""
 
     step: int
     epoch: int = 0
@@ -32,10 +32,10 @@ class ScheduledSampling:
     """True past, then truth with a probability that falls linearly from 1 to 0.
 
     Args:
-        steps: optimiser steps, or share of the run, until only predictions are fed; published
+        steps: optimizer steps, or share of the run, until only predictions are fed; published
             50,000.
-        decays: False keeps the probability at 1 until ``steps`` and drops it to 0 there: what the
-            published training of MAU does, because it never stores the decayed value.
+        decays: False keeps the probability at 1 until ``steps`` and drops it to 0 there, as the
+            reference code of MAU does, which never stores the decayed value.
         seed: of the draws.
     """
 
@@ -43,7 +43,7 @@ class ScheduledSampling:
         self.steps, self.decays, self.seed = _positive("steps", steps), decays, seed
 
     def probability(self, progress: Progress) -> float:
-        """Of feeding the truth where a prediction could be fed."""
+        """Return the probability of feeding the truth where a prediction could be fed."""
         steps = _length(self.steps, progress)
         if progress.step >= steps:
             return 0.0
@@ -57,10 +57,10 @@ class ScheduledSampling:
 
 
 class ReverseScheduledSampling:
-    """PredRNN-V2: the past becomes certain while the future becomes the model's own.
+    """PredRNN-V2: truth becomes certain in the past and disappears from the future.
 
     Args:
-        steps: length of the schedule in optimiser steps or as a share of the run, published 50,000:
+        steps: length of the schedule in optimizer steps or as a share of the run, published 50,000:
             constant to its half, then the probability of truth in the past approaches 1
             exponentially (scale ``steps`` / 10) and in the future falls linearly to 0.
         seed: of the draws.
@@ -70,7 +70,7 @@ class ReverseScheduledSampling:
         self.steps, self.seed = _positive("steps", steps), seed
 
     def probabilities(self, progress: Progress) -> tuple[float, float]:
-        """Of feeding the truth in the past and in the future."""
+        """Return the probabilities of feeding the truth in the past and in the future."""
         steps = _length(self.steps, progress)
         half = steps / 2
         if progress.step < half:
@@ -89,12 +89,12 @@ class ReverseScheduledSampling:
 
 
 class TeacherCoin:
-    """PhyDNet: one coin for a whole batch decides whether its future is fed with truth.
+    """PhyDNet: one draw per batch decides whether its future is fed with truth.
 
     Args:
         decay: fall of the probability of truth per epoch, from 1; published 0.003.
-        steps: optimiser steps, or share of the run, in which it falls to 0 instead.
-        seed: of the coins.
+        steps: optimizer steps, or share of the run, in which it falls to 0 instead.
+        seed: of the draws.
     """
 
     def __init__(self, decay: float = 0.003, steps: float | None = None, seed: int = 0) -> None:
@@ -104,7 +104,7 @@ class TeacherCoin:
         self.decay, self.seed = decay, seed
 
     def probability(self, progress: Progress) -> float:
-        """Of feeding the truth."""
+        """Return the probability of feeding the truth."""
         gone = self.decay * progress.epoch
         if self.steps is not None:
             gone = progress.step / _length(self.steps, progress)
@@ -124,15 +124,8 @@ class AlwaysTruth:
         return torch.ones(batch, steps, dtype=torch.bool)
 
 
-class NeverTruth:
-    """The true past, then only predictions: training as it is tested."""
-
-    def __call__(self, progress: Progress, batch: int, frames_in: int, steps: int) -> Tensor:
-        return (torch.arange(steps) < frames_in).expand(batch, steps).clone()
-
-
 def _draws(seed: int, progress: Progress, shape: tuple[int, ...]) -> np.ndarray | float:
-    """Uniform draws; the ranks together draw what one process draws for all their sequences."""
+    """Draw uniform numbers; all ranks together draw what one process draws for all sequences."""
     draws = np.random.default_rng([seed, 0, progress.step])
     if not shape:
         return draws.random()
@@ -144,13 +137,13 @@ def _draws(seed: int, progress: Progress, shape: tuple[int, ...]) -> np.ndarray 
 def _positive(name: str, value: float) -> float:
     if value <= 0 or (value >= 1 and value != int(value)):
         raise ValueError(
-            f"{name} is a number of optimiser steps, or below 1 a share of the run, got {value}"
+            f"{name} is a number of optimizer steps, or below 1 a share of the run, got {value}"
         )
     return value
 
 
 def _length(steps: float, progress: Progress) -> float:
-    """``steps`` in optimiser steps."""
+    """Return ``steps`` in optimizer steps."""
     if steps >= 1:
         return steps
     if progress.total is None:

@@ -14,7 +14,6 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -51,17 +50,17 @@ MASKED = (
     "callbacks.sparse_mask.update_every=5",
 )  # fmt: skip
 KINDS = {
-    "SimVP": (cli.train, (*SIMVP, *VIDEO)),
-    "ConvLSTM, scheduled sampling": (cli.train, (*RECURRENT, *VIDEO)),
-    "classifier": (cli.train_backbone, (*MIXED, *IMAGES)),
-    "pre-training": (cli.pretrain_backbone, (*MASKED, *IMAGES)),
+    "SimVP": ("train", (*SIMVP, *VIDEO)),
+    "ConvLSTM, scheduled sampling": ("train", (*RECURRENT, *VIDEO)),
+    "classifier": ("train_backbone", (*MIXED, *IMAGES)),
+    "pre-training": ("pretrain_backbone", (*MASKED, *IMAGES)),
 }
 SETTINGS = {
     f"{name}, {workers} workers": (command, (*words, f"data.num_workers={workers}"))
     for name, (command, words) in KINDS.items()
     for workers in (0, 2)
 }
-Setting = tuple[Callable[[], None], tuple[str, ...]]
+Setting = tuple[str, tuple[str, ...]]
 
 
 def write_images(folder: Path) -> None:
@@ -86,10 +85,10 @@ def start(folder: Path, setting: Setting, *more: str) -> int:
     for stream in (1, 2):
         os.dup2(log, stream)
     os.chdir(folder)
-    sys.argv = [command.__name__, *words, *more]
+    sys.argv = [command, *words, *more]
     code = 0
     try:
-        command()
+        cli.run(command)
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else 1 if stop.code else 0
         print(stop.code or "", flush=True)

@@ -131,7 +131,7 @@ def test_wrong_words_get_one_sentence(tmp_path, monkeypatch, words, message):
     argv = ["analyze.py", "size=64", "count=1", *words, "output=out"]
     monkeypatch.setattr(sys, "argv", argv)
     with pytest.raises(SystemExit) as stop:
-        cli.analyze()
+        cli.run("analyze")
     assert message in str(stop.value.code)
     assert "Traceback" not in stop.value.code
 

@@ -25,7 +25,7 @@ def said(monkeypatch, tmp_path):
         argv = [f"{command}.py", *words, f"hydra.run.dir={tmp_path}/run"]
         monkeypatch.setattr(sys, "argv", argv)
         with pytest.raises(SystemExit) as stop:
-            getattr(cli, command)()
+            cli.run(command)
         assert isinstance(stop.value.code, str), stop.value.code
         assert leaves or not (tmp_path / "run").exists(), "something was left behind"
         return stop.value.code
@@ -165,8 +165,8 @@ def test_help_needs_no_heavy_package(tmp_path):
     heavy = "'lightning', 'torchmetrics', 'timm', 'torch'"
     code = (
         "import sys; sys.argv = ['train.py', '--help']\n"
-        "from predcnn.app.cli import train\n"
-        "try: train()\nexcept SystemExit: pass\n"
+        "from predcnn.app.cli import run\n"
+        "try: run('train')\nexcept SystemExit: pass\n"
         f"print('HEAVY', [m for m in ({heavy}) if m in sys.modules])"
     )
     done = subprocess.run(

@@ -169,7 +169,7 @@ def refused(checkpoint, monkeypatch, tmp_path):
         argv = ["predict.py", f"ckpt_path={checkpoint}", "output=made", *words]
         monkeypatch.setattr(sys, "argv", argv)
         with pytest.raises(SystemExit) as stop:
-            cli.predict()
+            cli.run("predict")
         assert set(tmp_path.rglob("*")) <= before, "something was left behind"
         return stop.value.code
 

@@ -13,8 +13,9 @@ import torch.multiprocessing as mp
 from hydra import compose, initialize_config_module
 from hydra.utils import instantiate
 
-from predcnn.app import cli, video
+from predcnn.app import cli
 from predcnn.app import train as app
+from predcnn.training import prediction
 
 # validation and test sets that two processes cannot halve; float32 sums in another order
 DATA = ("data.train_sequences=12", "data.val_sequences=3", "data.test_sequences=5")
@@ -39,7 +40,7 @@ def one_of_two(rank: int, cfg, port: int) -> None:
     from lightning.pytorch.utilities import rank_zero_only
 
     rank_zero_only.rank = rank  # read from the environment when Lightning was imported
-    video.draw_sequences = video.draw_curves = lambda *args, **options: None
+    prediction.draw_sequences = prediction.draw_curves = lambda *args, **options: None
     app.train(cfg)
     torch.distributed.destroy_process_group()
 
@@ -58,8 +59,8 @@ def read(run: Path) -> tuple[dict, dict, list[dict]]:
 
 @pytest.mark.parametrize("name", [pytest.param("simvp", marks=pytest.mark.slow), "recurrent"])
 def test_two_processes_equal_one_with_the_doubled_batch(tiny_cfg, tmp_path, monkeypatch, name):
-    monkeypatch.setattr(video, "draw_sequences", lambda *args, **options: None)
-    monkeypatch.setattr(video, "draw_curves", lambda *args, **options: None)
+    monkeypatch.setattr(prediction, "draw_sequences", lambda *args, **options: None)
+    monkeypatch.setattr(prediction, "draw_curves", lambda *args, **options: None)
     words = (*SETTINGS[name], *DATA, "trainer.max_epochs=2", "optimizer=sgd", "optimizer.lr=0.002")
     app.train(tiny_cfg(*words, "data.batch_size=4", run_dir=tmp_path / "one"))
     two = tiny_cfg(*words, "trainer=ddp", "trainer.devices=2", run_dir=tmp_path / "two")
@@ -89,7 +90,7 @@ def test_a_sweep_does_not_start_processes_that_start_the_sweep(tmp_path, monkeyp
     words = ["-m", "seed=1", "trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu"]
     monkeypatch.setattr(sys, "argv", ["train.py", *words, "data.source=embedded"])
     with pytest.raises(SystemExit) as stop:
-        cli.train()
+        cli.run("train")
     assert "hydra/launcher=submitit_slurm" in str(stop.value.code)
     assert "start 2" in str(stop.value.code)
 

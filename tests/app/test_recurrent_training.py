@@ -5,7 +5,7 @@ import json
 import pytest
 
 from predcnn.app import train as app
-from predcnn.app import video
+from predcnn.training import prediction
 from tests.app.interruption import assert_same, final_state, train_and_kill
 from tests.predictors.recurrent_cases import options_of, recurrent_names
 
@@ -32,8 +32,8 @@ def tiny_words(name: str) -> list[str]:
 @pytest.fixture
 def _no_pictures(monkeypatch) -> None:
     """Pictures take longer than these networks, and test_train.py looks at them."""
-    monkeypatch.setattr(video, "draw_sequences", lambda *args, **options: None)
-    monkeypatch.setattr(video, "draw_curves", lambda *args, **options: None)
+    monkeypatch.setattr(prediction, "draw_sequences", lambda *args, **options: None)
+    monkeypatch.setattr(prediction, "draw_curves", lambda *args, **options: None)
 
 
 @pytest.mark.usefixtures("_no_pictures")

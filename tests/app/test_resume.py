@@ -12,10 +12,11 @@ import lightning.pytorch as pl
 import pytest
 import torch
 
-from predcnn.app import cli, video
+from predcnn.app import cli
 from predcnn.app import train as app
-from predcnn.app.files import only_writer
 from predcnn.app.train import train
+from predcnn.files import only_writer
+from predcnn.training import prediction
 from predcnn.training.interruption import Interrupted, StopSignals
 from tests.app.interruption import assert_same, final_state, train_and_kill
 from tests.data.writers import write_mnist
@@ -27,8 +28,8 @@ RUN = (*NET, "data.train_sequences=8", "trainer.max_epochs=3")  # 4 steps an epo
 @pytest.fixture(autouse=True)
 def _no_pictures(monkeypatch) -> None:
     """Pictures take longer than these networks, and test_train.py looks at them."""
-    monkeypatch.setattr(video, "draw_sequences", lambda *args, **options: None)
-    monkeypatch.setattr(video, "draw_curves", lambda *args, **options: None)
+    monkeypatch.setattr(prediction, "draw_sequences", lambda *args, **options: None)
+    monkeypatch.setattr(prediction, "draw_curves", lambda *args, **options: None)
 
 
 @pytest.fixture(autouse=True)
@@ -253,7 +254,7 @@ def test_the_command_says_how_to_continue(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(app, "train", stops)
     monkeypatch.setattr(sys, "argv", ["train.py", "hydra.run.dir=run"])
     with pytest.raises(SystemExit) as left:
-        cli.train()
+        cli.run("train")
     assert left.value.code == 128 + signal.SIGTERM
     said = "stopped by SIGTERM after step 3, saved in last.ckpt; the same command with resume=true"
     assert said in capsys.readouterr().err

@@ -144,7 +144,7 @@ def test_other_commands(tmp_path, monkeypatch, best, command, words, says):
     argv = [f"{command}.py", *(word.format(best=best) for word in words)]
     monkeypatch.setattr(sys, "argv", argv)
     with within(), pytest.raises(SystemExit) as stop:
-        getattr(cli, command)()
+        cli.run(command)
     text = str(stop.value.code)
     assert text.startswith("error: ")
     assert re.search(says, text), text
@@ -172,7 +172,7 @@ def test_a_checkpoint_chooses_no_metric_to_import(best, tmp_path, monkeypatch):
     torch.save(saved, tmp_path / "evil.ckpt")
     monkeypatch.setattr(sys, "argv", ["evaluate.py", f"ckpt_path={tmp_path}/evil.ckpt"])
     with pytest.raises(SystemExit) as stop:
-        cli.evaluate()
+        cli.run("evaluate")
     assert "asks for metrics" in str(stop.value.code)
     assert "antigravity" not in sys.modules
 

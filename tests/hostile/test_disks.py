@@ -10,9 +10,8 @@ import pytest
 import torch
 
 import predcnn
-from predcnn.app.files import check_writable, write_json
 from predcnn.app.train import train
-from predcnn.files import replacing
+from predcnn.files import check_writable, replacing, write_json
 from predcnn.visual import write_gif
 from tests.hostile.harness import listing, refused
 from tests.hostile.test_api import SHAPE, TINY

@@ -51,7 +51,7 @@ def run(
     return {
         **about(name, seed, kind),
         "status": "finished",
-        "command": f"predcnn-train translator={name} seed={seed}",
+        "command": f"predcnn train translator={name} seed={seed}",
         "results": {
             **results(mse),
             "params": params,

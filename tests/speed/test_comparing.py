@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from predcnn.app.files import write_json
+from predcnn.files import write_json
 from scripts.dev.speed import GROUPS, comparing, report
 from scripts.dev.speed.comparing import Comparison, How, largest_error
 

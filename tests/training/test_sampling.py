@@ -7,7 +7,6 @@ import torch
 
 from predcnn.training.sampling import (
     AlwaysTruth,
-    NeverTruth,
     Progress,
     ReverseScheduledSampling,
     ScheduledSampling,
@@ -19,7 +18,6 @@ SCHEDULES = [
     ReverseScheduledSampling(),
     TeacherCoin(),
     AlwaysTruth(),
-    NeverTruth(),
 ]
 
 

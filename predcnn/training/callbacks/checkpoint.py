@@ -1,4 +1,4 @@
-"""checkpoints/best.ckpt by validation, checkpoints/last.ckpt for the resume and the one before."""
+"""checkpoints/best.ckpt by validation, checkpoints/last.ckpt and the state before it for resume."""
 
 import math
 import os
@@ -7,12 +7,15 @@ import time
 from pathlib import Path
 
 import lightning.pytorch as pl
-from lightning.fabric.plugins.environments import SLURMEnvironment
 from lightning.pytorch.callbacks import Checkpoint as LightningCheckpoint
 
 from predcnn.files import remove_leftovers
-from predcnn.native.private import cluster_environment
-from predcnn.training.interruption import Interrupted, StopSignals, requeue_slurm_job
+from predcnn.training.interruption import (
+    Interrupted,
+    StopSignals,
+    requeue_signal,
+    requeue_slurm_job,
+)
 from predcnn.training.optim import check_length
 
 BEST, LAST, PREVIOUS, NEXT = "best.ckpt", "last.ckpt", "previous.ckpt", "next.ckpt"
@@ -21,16 +24,15 @@ BEST, LAST, PREVIOUS, NEXT = "best.ckpt", "last.ckpt", "previous.ckpt", "next.ck
 class Checkpoint(LightningCheckpoint):
     """Keep the best weights by validation, the newest state of the run and the state before it.
 
-    A run that is killed while it writes leaves the checkpoint before it. States are saved after a
-    validation, after an epoch without one, and between two steps, where all of the last step is
-    logged and a resume repeats nothing: see `on_between_steps`. Ctrl-C, SIGTERM and SLURM's requeue
-    signal end the training with `Interrupted` at the next such moment.
+    A run killed while it writes leaves the previous checkpoint. States are saved after a
+    validation, after an epoch without one, and between two steps, where the last step is logged
+    completely and a resume repeats nothing: see `on_between_steps`. Ctrl-C, SIGTERM and SLURM's
+    requeue signal end the training with `Interrupted` at the next such moment.
 
     Args:
         dirpath: the folder; None means ``checkpoints`` in the run directory (the trainer's root).
-        monitor: logged quantity that decides; the smaller (``mode="min"``) or larger ("max"), the
-            better.
-        mode: "min" or "max".
+        monitor: logged value that decides which weights are best.
+        mode: "min" or "max": which value is better.
         every_minutes: also save last.ckpt when this much time has passed since the last save.
     """
 
@@ -54,27 +56,18 @@ class Checkpoint(LightningCheckpoint):
         self._saved_at = time.monotonic()
         self._saved_step = -1
 
-    @property
-    def best_path(self) -> Path:
-        return self._folder / BEST
+    def best_file(self, trainer: pl.Trainer) -> Path:
+        """Return the path of the best checkpoint."""
+        return self._folder(trainer) / BEST
 
-    @property
-    def last_path(self) -> Path:
-        return self._folder / LAST
-
-    @property
-    def _folder(self) -> Path:
+    def _folder(self, trainer: pl.Trainer) -> Path:
         if self.dirpath is None:
-            raise RuntimeError("the checkpoint folder is known once the trainer has started")
+            root = trainer.strategy.broadcast(trainer.default_root_dir)
+            self.dirpath = Path(root) / "checkpoints"
         return self.dirpath
 
-    def place(self, trainer: pl.Trainer) -> Path:
-        """The folder of the checkpoints."""
-        root = trainer.strategy.broadcast(trainer.default_root_dir)
-        return self.dirpath or Path(root) / "checkpoints"
-
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        self.dirpath = self.place(trainer)
+        self._folder(trainer)
         if stage == "fit" and hasattr(pl_module, "metric_names"):
             known = ["val/loss", *(f"val/{name}" for name in pl_module.metric_names)]
             if self.monitor not in known:
@@ -84,15 +77,16 @@ class Checkpoint(LightningCheckpoint):
                 )
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if not self.best_path.exists():  # continued elsewhere: an old score would win without file
+        # continued in another directory: the old score would win without a file
+        if not self.best_file(trainer).exists():
             self.best_score, self.best_step = math.inf, 0
         if trainer.is_global_zero:
-            remove_leftovers(self._folder)
+            remove_leftovers(self.dirpath)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         check_length(trainer)
         # Lightning's own handlers save in the middle of a step or not at all.
-        requeue = _requeue_signal(trainer)
+        requeue = requeue_signal(trainer)
         self.signals.watch(*([] if requeue is None else [requeue]))
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -104,16 +98,15 @@ class Checkpoint(LightningCheckpoint):
         score = float(trainer.callback_metrics[self.monitor]) * self.sign
         if score < self.best_score:
             self.best_score, self.best_step = score, trainer.global_step
-            trainer.save_checkpoint(self.best_path)
+            trainer.save_checkpoint(self.best_file(trainer))
         self.save_last(trainer)
-        if self._asked_to_stop(trainer):
-            self._stop(trainer)
+        self._stop_if_asked(trainer)
 
     def on_between_steps(self, trainer: pl.Trainer) -> None:
-        """Save or stop if it is time; called by the data module when it hands over the next batch.
+        """Save or stop if it is time; the data module calls this before it moves the next batch.
 
         Not before the first batch of an epoch or after a validation, where Lightning would validate
-        once more, and not while gradients add up. Several processes agree every
+        again, and not while gradients accumulate. Several processes agree every
         ``trainer.log_every_n_steps`` batches.
         """
         batches = trainer.fit_loop.epoch_loop.batch_progress
@@ -125,9 +118,7 @@ class Checkpoint(LightningCheckpoint):
             return
         if trainer.world_size > 1 and done % max(1, trainer.log_every_n_steps):
             return
-        if self._asked_to_stop(trainer):
-            self.save_last(trainer)
-            self._stop(trainer)
+        self._stop_if_asked(trainer, save=True)
         waited = time.monotonic() - self._saved_at >= 60 * self.every_minutes
         if trainer.strategy.broadcast(waited):
             self.save_last(trainer)
@@ -135,37 +126,37 @@ class Checkpoint(LightningCheckpoint):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._saved_step != trainer.global_step:  # an epoch without a validation
             self.save_last(trainer)
-            if self._asked_to_stop(trainer):
-                self._stop(trainer)
+            self._stop_if_asked(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._saved_step != trainer.global_step:  # ended between two validations
             self.save_last(trainer)
-        if not self.best_path.exists():
-            trainer.save_checkpoint(self.best_path)
+        if not self.best_file(trainer).exists():
+            trainer.save_checkpoint(self.best_file(trainer))
 
     def save_last(self, trainer: pl.Trainer) -> None:
         """Save the state of the run; the one before stays as previous.ckpt."""
-        new = self._folder / NEXT
-        trainer.save_checkpoint(new)
+        folder = self._folder(trainer)
+        trainer.save_checkpoint(folder / NEXT)
         if trainer.is_global_zero:
-            if self.last_path.exists():
-                os.replace(self.last_path, self._folder / PREVIOUS)
-            os.replace(new, self.last_path)
+            if (folder / LAST).exists():
+                os.replace(folder / LAST, folder / PREVIOUS)
+            os.replace(folder / NEXT, folder / LAST)
         trainer.strategy.barrier()
         self._saved_at = time.monotonic()
         self._saved_step = trainer.global_step
 
-    def _asked_to_stop(self, trainer: pl.Trainer) -> bool:
-        received = self.signals.received is not None
-        return bool(trainer.strategy.reduce_boolean_decision(received, all=False))
-
-    def _stop(self, trainer: pl.Trainer) -> None:
-        # another process may have been asked
-        number = self.signals.received or signal.SIGTERM
-        if number == _requeue_signal(trainer) and trainer.is_global_zero:
+    def _stop_if_asked(self, trainer: pl.Trainer, save: bool = False) -> None:
+        received = self.signals.received
+        if not trainer.strategy.reduce_boolean_decision(received is not None, all=False):
+            return
+        if save:
+            self.save_last(trainer)
+        number = received or signal.SIGTERM  # another process may have received it
+        if number == requeue_signal(trainer) and trainer.is_global_zero:
             requeue_slurm_job()
-        raise Interrupted(number, f"after step {trainer.global_step}, saved in {self.last_path}")
+        place = self._folder(trainer) / LAST
+        raise Interrupted(number, f"after step {trainer.global_step}, saved in {place}")
 
     def state_dict(self) -> dict[str, float | int]:
         return {"best_score": self.best_score, "best_step": self.best_step}
@@ -173,10 +164,3 @@ class Checkpoint(LightningCheckpoint):
     def load_state_dict(self, state_dict: dict[str, float | int]) -> None:
         self.best_score = float(state_dict["best_score"])
         self.best_step = int(state_dict["best_step"])
-
-
-def _requeue_signal(trainer: pl.Trainer) -> signal.Signals | None:
-    environment = cluster_environment(trainer)
-    if isinstance(environment, SLURMEnvironment) and environment.auto_requeue:
-        return environment.requeue_signal
-    return None

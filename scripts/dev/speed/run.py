@@ -18,10 +18,10 @@ import torch
 
 from predcnn import native
 from predcnn.app.allocator import keep_memory
-from predcnn.app.files import check_writable, write_json, write_text
 from predcnn.app.provenance import command, git_state, versions
 from predcnn.checks import unknown, whole_number
 from predcnn.costs import describe_device
+from predcnn.files import check_writable, write_json, write_text
 from scripts.dev.speed import ALONE, GROUPS
 from scripts.dev.speed.comparing import CLOCKS, How, gemm_peak
 from scripts.dev.speed.report import as_json, as_markdown, geometric_mean, line

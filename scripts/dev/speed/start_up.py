@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from scripts.dev.speed.comparing import How, Row, row_of
 
 _COMMANDS = {
-    "help": [sys.executable, "-c", "from predcnn.app.cli import train; train()", "--help"],
+    "help": [sys.executable, "-c", "from predcnn.app.cli import run; run('train')", "--help"],
     "import": [sys.executable, "-c", "import predcnn"],
 }
 

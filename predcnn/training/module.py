@@ -1,0 +1,155 @@
+"""The LightningModule behind every training: optimizer, schedule, seeding, meters, checkpoints."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torchmetrics import Metric, MetricCollection
+
+from predcnn.data.datamodule import SplitDataModule
+
+
+class TrainingModule(pl.LightningModule):
+    """Base of `VideoPrediction`, `ImageClassification` and `MaskedImages`.
+
+    Training logs ``train/loss``, validation ``val/<name>`` for every scalar of `new_meters`; a test
+    leaves the values of all meters in ``test_results``. Every training batch draws its random
+    numbers from a stream of its own, so a resumed run draws the same numbers.
+
+    Subclasses define ``network``, ``config``, ``training_step`` and the methods that raise
+    NotImplementedError here.
+
+    Args:
+        optimizer: parameters -> optimizer; None to test only.
+        scheduler: (optimizer, total_steps=n) -> schedule, stepped per optimizer step; None as well.
+        run: plain values that describe the run, saved in every checkpoint.
+        seed: of the random numbers drawn in training steps.
+    """
+
+    task: str  # name in results.json and in checkpoints
+    metric = "loss"  # the test metric that a run returns
+    metric_names: tuple[str, ...] = ("loss",)
+    config: Mapping[str, object]  # plain values that rebuild the network
+
+    def __init__(
+        self,
+        optimizer: Callable | None = None,
+        scheduler: Callable | None = None,
+        run: Mapping | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.make_optimizer = optimizer
+        self.make_scheduler = scheduler
+        self.run_description = dict(run or {})
+        self.seed = seed
+        self.total_steps: int | None = None
+        self.test_results: dict[str, float | list[float]] = {}
+        # Not submodules: LPIPS contains a network that must not enter the checkpoints.
+        self._meters: dict[str, dict[str, Metric | MetricCollection]] = {}
+
+    @property
+    def network(self) -> nn.Module:
+        """The network that the run is for."""
+        raise NotImplementedError
+
+    def build_optimizer(self) -> Optimizer:
+        """Create the optimizer, by default with one group of parameters."""
+        return self.make_optimizer(self.network.parameters())
+
+    def new_meters(self, split: str) -> dict[str, Metric | MetricCollection]:
+        """Create the meters of a split, "val" or "test"."""
+        raise NotImplementedError
+
+    def measure(self, meters: Mapping, batch: object, index: int) -> None:
+        """Update the meters with evaluation batch ``index``."""
+        raise NotImplementedError
+
+    def describe(self) -> dict[str, str]:
+        """Return rows for the table printed at the start, label -> text."""
+        raise NotImplementedError
+
+    def results(self) -> dict[str, dict]:
+        """Return ``metrics``, ``definitions`` and more for results.json, after a test."""
+        raise NotImplementedError
+
+    def draw(self, run_dir: Path, datamodule: SplitDataModule, results: dict) -> None:
+        """Write the images and weight files of a finished run into its directory."""
+        raise NotImplementedError
+
+    def stream(self) -> int:
+        """Return the seed of the current training batch."""
+        return step_key(self.seed, self.global_rank, self.trainer.fit_loop.total_batch_idx)
+
+    def on_train_batch_start(self, batch: object, batch_idx: int) -> None:
+        torch.manual_seed(self.stream())
+
+    def log_rate(self) -> None:
+        """Log the learning rate, the largest where parameter groups differ."""
+        groups = self.trainer.optimizers[0].param_groups
+        self.log("train/lr", max(group["lr"] for group in groups))
+
+    def on_validation_epoch_start(self) -> None:
+        self._start("val")
+
+    def validation_step(self, batch: object, batch_idx: int) -> None:
+        self.measure(self._meters["val"], batch, batch_idx)
+
+    def on_validation_epoch_end(self) -> None:
+        values = {f"val/{name}": value for name, value in self._compute("val").items()}
+        self.log_dict(values, sync_dist=True)  # equal on all ranks; silences a warning
+
+    def on_test_epoch_start(self) -> None:
+        self._start("test")
+
+    def test_step(self, batch: object, batch_idx: int) -> None:
+        self.measure(self._meters["test"], batch, batch_idx)
+
+    def on_test_epoch_end(self) -> None:
+        self.test_results = {k: value.cpu().tolist() for k, value in self._compute("test").items()}
+        values = {f"test/{name}": self.test_results[name] for name in self.metric_names}
+        self.log_dict(values, sync_dist=True)
+
+    def _start(self, split: str) -> None:
+        if split not in self._meters:
+            self._meters[split] = self.new_meters(split)
+        for meter in self._meters[split].values():
+            meter.to(self.device).reset()
+
+    def _compute(self, split: str) -> dict[str, Tensor]:
+        """Return the value of every meter over all samples of all ranks."""
+        values: dict[str, Tensor] = {}
+        for name, meter in self._meters[split].items():
+            value = meter.compute()
+            values |= value if isinstance(value, dict) else {name: value}
+        return values
+
+    def configure_optimizers(self) -> dict:
+        """Build optimizer and schedule over the true number of steps.
+
+        Raises:
+            ValueError: the number of steps is unknown.
+        """
+        optimizer, steps = self.build_optimizer(), self.trainer.estimated_stepping_batches
+        if steps == float("inf"):
+            raise ValueError(
+                "the schedule needs the number of steps: set trainer.max_epochs or "
+                "trainer.max_steps (trainer.max_time alone gives none)"
+            )
+        self.total_steps = int(steps)
+        schedule = self.make_scheduler(optimizer, total_steps=self.total_steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict) -> None:
+        about = {"task": self.task, "config": self.config, "run": self.run_description}
+        checkpoint["predcnn"] = about
+
+
+def step_key(seed: int, rank: int, step: int) -> int:
+    """Return 64 bits that seed batch ``step`` of a process."""
+    stream = np.random.SeedSequence([seed, rank, step])
+    return int(stream.generate_state(1, np.uint64)[0])
