@@ -12,6 +12,7 @@ from predcnn.native.choice import (
     describe,
     kernels_for,
     kernels_in_graph,
+    kernels_of,
     plain,
     plain_wanted,
 )

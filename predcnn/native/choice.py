@@ -104,14 +104,23 @@ def kernels_for(
     return None if isinstance(library, str) else _typed(library, types[dtype])
 
 
-def kernels_in_graph(x: Tensor) -> bool:
+def kernels_of(dtype: torch.dtype) -> Kernels:
+    """Return the kernels inside an operator that `kernels_for` or `kernels_in_graph` allowed."""
+    library = load()
+    if isinstance(library, str):
+        raise RuntimeError(f"this graph needs predcnn's compiled kernels: {library}")
+    return _typed(library, FLOATS[dtype])
+
+
+def kernels_in_graph(x: Tensor, *, gradients: bool = False) -> bool:
     """Return whether the graph that ``torch.compile`` traces may hold a kernel as one operator.
 
-    Only for float maps on a CPU without gradients, and not in an exported graph.
+    Only for float tensors on a CPU, not in an exported graph, and with gradients only if the
+    operator has ``gradients``.
     """
     if not torch.compiler.is_compiling() or torch.compiler.is_exporting() or plain_wanted():
         return False
-    if torch.is_grad_enabled() or torch.is_autocast_enabled("cpu"):
+    if (torch.is_grad_enabled() and not gradients) or torch.is_autocast_enabled("cpu"):
         return False
     return x.device.type == "cpu" and x.dtype in FLOATS and _there_are_kernels()
 

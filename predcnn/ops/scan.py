@@ -1,4 +1,4 @@
-"""Selective scan of state space models with interchangeable back ends; cross-scans of 2D maps.
+"""Selective scan of state space models with interchangeable back ends; cross-scans of maps.
 
 Gu and Dao, "Mamba: Linear-Time Sequence Modeling with Selective State Spaces", 2023, section 3;
 cross-scan: Liu et al., "VMamba: Visual State Space Model", NeurIPS 2024, section 4.2.
@@ -13,14 +13,16 @@ from torch.nn import functional
 
 from predcnn.native import plain_wanted
 from predcnn.ops.precision import without_autocast
-from predcnn.ops.scan_lean import lean_scan
+from predcnn.ops.scan_compiled import compiled_scan
 from predcnn.ops.scan_parallel import doubling_scan, parallel_scan, textbook_scan
 
 DIRECTIONS = ("row", "column", "row_reversed", "column_reversed")
 """Orders in which a map is read; the default of VMamba's cross-scan, in its order."""
 
+# compiled: CPUs; parallel: GPUs and graphs of torch.compile; doubling: exported graphs;
+# textbook: the reference implementation
 _CORES: dict[str, Callable[..., tuple[Tensor, Tensor]]] = {
-    "lean": lean_scan,
+    "compiled": compiled_scan,
     "parallel": parallel_scan,
     "doubling": doubling_scan,
     "textbook": textbook_scan,
@@ -33,17 +35,17 @@ def _has_mamba_ssm() -> bool:
 
 
 def choose_backend(device: torch.device) -> str:
-    """The fastest back end: the loop on CPUs, mamba-ssm's kernel on CUDA if installed.
+    """Return the fastest back end: the compiled one on CPUs, mamba-ssm's on CUDA if installed.
 
-    A graph for other runtimes is made of plain operators, and of few.
+    An exported graph gets a few out-of-place operators that every runtime has.
     """
     if plain_wanted():
         return "textbook"
     if torch.compiler.is_exporting():
         return "doubling"
     if device.type == "cpu":
-        return "lean"
-    # the kernel is a hole in a compiled graph; the parallel scan is part of it
+        return "compiled"
+    # mamba-ssm would break a compiled graph; the parallel scan becomes part of it
     if device.type == "cuda" and not torch.compiler.is_compiling() and _has_mamba_ssm():
         return "mamba_ssm"
     return "parallel"
@@ -62,9 +64,10 @@ def selective_scan(
     return_last_state: bool = False,
     backend: str | None = None,
 ) -> Tensor | tuple[Tensor, Tensor]:
-    """y_l = C_l h_l + D u_l with h_l = exp(delta_l A) h_{l-1} + delta_l B_l u_l, times SiLU(z_l).
+    """Scan: y_l = C_l h_l + D u_l with h_l = exp(delta_l A) h_{l-1} + delta_l B_l u_l.
 
-    Computed in float32 (float64 for float64) whatever the inputs and autocast are.
+    The result is multiplied by SiLU(z_l). Computed in float32 (float64 for float64) whatever the
+    inputs and autocast are.
 
     Args:
         u: (batch, channels, L).
@@ -77,7 +80,7 @@ def selective_scan(
         delta_bias: (channels,) added to delta.
         delta_softplus: pass delta (with its bias) through softplus.
         return_last_state: return also h_L, (batch, channels, N).
-        backend: "lean", "parallel", "doubling", "mamba_ssm" or "textbook"; None chooses by device.
+        backend: one of `BACKENDS`; None for the fastest, see `choose_backend`.
 
     Returns:
         (batch, channels, L) in the dtype of u; with the last state if asked.
@@ -139,7 +142,7 @@ def _scan_with(
     delta_bias: Tensor | None,
     delta_softplus: bool,
 ) -> tuple[Tensor, Tensor]:
-    """Bring everything into the time-major layout of the cores and back."""
+    """Call ``core`` in its time-major layout and convert the results back."""
     wide = torch.promote_types(u.dtype, torch.float32)
     (batch, channels, length), groups = u.shape, B.shape[1]
     delta = delta.to(wide)

@@ -1,13 +1,21 @@
-"""The selective scan by compiled kernels: states kept at every 16th step, the others recomputed.
+"""The selective scan for CPUs by compiled kernels, the fastest back end there.
 
-Layout as in ``predcnn.ops.scan_lean``, whose function this replaces where kernels are there.
+The forward pass keeps the state at every 16th step, the backward pass computes the others again.
+Recurrence, per sample, group, state n and channel d:  h_l = exp(delta_l A) h_{l-1} + x_l B_l and
+y_l = sum_n C_l h_l  (Gu and Dao, "Mamba: Linear-Time Sequence Modeling with Selective State
+Spaces", 2023, equation 2 with the zero-order hold of A).
+
+Tensors are time-major with the channels innermost: delta, x, y (L, B, G, D); A (G, N, D); B, C
+(L, B, G, N); states (B, G, N, D). Both directions are operators of ``torch.library``:
+torch.compile puts each into the graph as one node.
 """
 
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import FunctionCtx
 
-from predcnn.native import Kernels
+from predcnn.native import kernels_for, kernels_in_graph, kernels_of
+from predcnn.ops.scan_parallel import parallel_scan
 
 CHUNK = 16
 """Steps between kept states, as in the kernel."""
@@ -15,42 +23,98 @@ SLAB = 64
 """Channels of one work item of the backward pass."""
 
 
-class CompiledScan(torch.autograd.Function):
-    """(y (L, B, G, D), last state (B, G, N, D)) from contiguous delta, x, A, B, C."""
+def compiled_scan(
+    delta: Tensor, x: Tensor, A: Tensor, B: Tensor, C: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Scan contiguous tensors: (y (L, B, G, D), last state (B, G, N, D)).
 
-    @staticmethod
-    def forward(
-        ctx: FunctionCtx,
-        delta: Tensor,
-        x: Tensor,
-        A: Tensor,
-        B: Tensor,
-        C: Tensor,
-        kernels: Kernels,
-    ) -> tuple[Tensor, Tensor]:
-        length, batch, groups, channels = x.shape
-        states = A.shape[1]
-        y, last = torch.empty_like(x), x.new_empty(batch, groups, states, channels)
-        kept = None
-        if any(ctx.needs_input_grad):
-            kept = x.new_empty(-(-length // CHUNK), *last.shape)
-        ctx.sizes, ctx.kernels = (length, batch, groups, states, channels), kernels
-        kernels("scan", delta, x, A, B, C, y, last, kept, *ctx.sizes)
-        ctx.save_for_backward(delta, x, A, B, C, kept)
-        return y, last
+    Without kernels for these tensors it is `parallel_scan`.
+    """
+    inputs = (delta, x, A, B, C)
+    if kernels_for(*inputs) is None and not kernels_in_graph(x, gradients=True):
+        return parallel_scan(*inputs)
+    keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)
+    y, last, _ = scan_op(*inputs, keep)
+    return y, last
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: FunctionCtx, grad_y: Tensor, grad_last: Tensor) -> tuple[Tensor | None, ...]:
-        inputs, kept = ctx.saved_tensors[:5], ctx.saved_tensors[5]
-        delta, x, A, B, C = inputs
-        slabs = -(-x.shape[3] // SLAB)
-        grad_delta, grad_x = torch.empty_like(delta), torch.empty_like(x)
-        grad_A = A.new_empty(x.shape[1], *A.shape)  # of every sample
-        grad_B, grad_C = B.new_zeros(slabs, *B.shape), C.new_zeros(slabs, *C.shape)
-        ctx.kernels(
-            "scan_backward",
-            *(grad_y.contiguous(), grad_last.contiguous(), *inputs, kept),
-            *(grad_delta, grad_x, grad_A, grad_B, grad_C, *ctx.sizes, slabs),
-        )
-        return grad_delta, grad_x, grad_A.sum(0), grad_B.sum(0), grad_C.sum(0), None
+
+def _sizes(x: Tensor, A: Tensor) -> tuple[int, int, int, int, int]:
+    length, batch, groups, channels = x.shape
+    return length, batch, groups, A.shape[1], channels
+
+
+def _results(x: Tensor, A: Tensor, keep: bool) -> tuple[Tensor, Tensor, Tensor]:
+    length, *state = _sizes(x, A)
+    kept = x.new_empty(-(-length // CHUNK) if keep else 0, *state)
+    return torch.empty_like(x), x.new_empty(state), kept
+
+
+@torch.library.custom_op("predcnn::scan", mutates_args=())
+def scan_op(
+    delta: Tensor, x: Tensor, A: Tensor, B: Tensor, C: Tensor, keep: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Compute (y, last state, states at every `CHUNK`-th step, empty unless ``keep``)."""
+    y, last, kept = _results(x, A, keep)
+    sizes = _sizes(x, A)
+    kernels_of(x.dtype)("scan", delta, x, A, B, C, y, last, kept if keep else None, *sizes)
+    return y, last, kept
+
+
+@scan_op.register_fake
+def _(
+    delta: Tensor, x: Tensor, A: Tensor, B: Tensor, C: Tensor, keep: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    return _results(x, A, keep)
+
+
+@torch.library.custom_op("predcnn::scan_backward", mutates_args=())
+def scan_backward_op(
+    grad_y: Tensor,
+    grad_last: Tensor,
+    delta: Tensor,
+    x: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    kept: Tensor,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Compute the gradients of delta, x, A, B, C from those of y and of the last state."""
+    slabs = -(-x.shape[3] // SLAB)
+    grad_delta, grad_x = torch.empty_like(delta), torch.empty_like(x)
+    grad_A = A.new_empty(x.shape[1], *A.shape)  # of every sample
+    grad_B, grad_C = B.new_zeros(slabs, *B.shape), C.new_zeros(slabs, *C.shape)
+    kernels_of(x.dtype)(
+        "scan_backward",
+        *(grad_y.contiguous(), grad_last.contiguous(), delta, x, A, B, C, kept),
+        *(grad_delta, grad_x, grad_A, grad_B, grad_C, *_sizes(x, A), slabs),
+    )
+    return grad_delta, grad_x, grad_A.sum(0), grad_B.sum(0), grad_C.sum(0)
+
+
+@scan_backward_op.register_fake
+def _(
+    grad_y: Tensor,
+    grad_last: Tensor,
+    delta: Tensor,
+    x: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    kept: Tensor,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    empty = torch.empty_like
+    return empty(delta), empty(x), empty(A), empty(B), empty(C)
+
+
+def _setup_context(ctx: FunctionCtx, inputs: tuple, output: tuple) -> None:
+    ctx.save_for_backward(*inputs[:5], output[2])
+    ctx.mark_non_differentiable(output[2])
+
+
+def _backward(
+    ctx: FunctionCtx, grad_y: Tensor, grad_last: Tensor, _: Tensor
+) -> tuple[Tensor | None, ...]:
+    return (*scan_backward_op(grad_y, grad_last, *ctx.saved_tensors), None)
+
+
+scan_op.register_autograd(_backward, setup_context=_setup_context)

@@ -2,7 +2,8 @@
 
 Blelloch, "Prefix Sums and Their Applications", 1990; the pairs compose as
 (a2, x2) o (a1, x1) = (a2 a1, a2 x1 + x2). No logarithms of cumulative sums, which overflow for
-strong decay. Layout as in ``predcnn.ops.scan_lean``.
+strong decay. Layout as in ``predcnn.ops.scan_compiled``. For GPUs,
+for graphs of torch.compile, and for CPUs without kernels.
 """
 
 import torch
@@ -46,7 +47,7 @@ class LinearScan(torch.autograd.Function):
 def parallel_scan(
     delta: Tensor, x: Tensor, A: Tensor, B: Tensor, C: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """(y (L, B, G, D), last state (B, G, N, D)); holds factors and states of all L steps."""
+    """Return (y (L, B, G, D), last state (B, G, N, D)); holds factors and states of all steps."""
     a = torch.exp(delta.unsqueeze(-2) * A)  # (L, B, G, N, D)
     states = LinearScan.apply(a, x.unsqueeze(-2) * B.unsqueeze(-1))
     return torch.matmul(C.unsqueeze(-2), states).squeeze(-2), states[-1]
@@ -55,9 +56,9 @@ def parallel_scan(
 def doubling_scan(
     delta: Tensor, x: Tensor, A: Tensor, B: Tensor, C: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The same out of place, in log2(L) rounds over all steps: more sums, a handful of operators.
+    """Scan out of place in log2(L) rounds over all steps: more additions, but few operators.
 
-    Hillis and Steele, "Data Parallel Algorithms", CACM 1986; for exported graphs.
+    Hillis and Steele, "Data Parallel Algorithms", CACM 1986. For exported graphs.
     """
     factors = torch.exp(delta.unsqueeze(-2) * A)  # (L, B, G, N, D)
     states, reach = x.unsqueeze(-2) * B.unsqueeze(-1), 1
@@ -73,10 +74,10 @@ def doubling_scan(
 def textbook_scan(
     delta: Tensor, x: Tensor, A: Tensor, B: Tensor, C: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The recurrence as published reference code writes it, with plain autograd.
+    """Scan step by step, as the published reference code does.
 
-    Never chosen: here to be measured against. Each step indexes the tensor of all factors, and the
-    backward pass of each index fills a gradient of that whole size.
+    The reference implementation of tests and `predcnn.ops.plain`, also for higher derivatives.
+    It is slow: the backward pass of each step's indexing fills a gradient of all steps.
     """
     factors = torch.exp(torch.einsum("lbgd,gnd->bgdln", delta, A))
     inputs = torch.einsum("lbgd,lbgn->bgdln", x, B)

@@ -1,7 +1,7 @@
-"""Linear time-invariant state space models: HiPPO matrices and the diagonal S4D convolution.
+"""Diagonal linear time-invariant state space models (S4D) as long convolutions.
 
-Gu et al., "HiPPO: Recurrent Memory with Optimal Polynomial Projections", NeurIPS 2020; Gu et al.,
-"On the Parameterization and Initialization of Diagonal State Space Models", NeurIPS 2022.
+Gu et al., "On the Parameterization and Initialization of Diagonal State Space Models", NeurIPS
+2022.
 """
 
 import math
@@ -13,28 +13,8 @@ from torch.nn import functional
 from predcnn.ops.precision import widened, without_autocast
 
 
-def hippo_legs(order: int, *, balanced: bool = True) -> tuple[Tensor, Tensor]:
-    """State matrix A (N, N) and input vector B (N,) of HiPPO-LegS, x' = A x + B u, in float64.
-
-    Args:
-        order: N, number of Legendre coefficients.
-        balanced: True for A_nk = -sqrt((2n+1)(2k+1)) below the diagonal and -(n+1) on it, with
-            B_n = sqrt(2n+1), as S4 uses it; False for A_nk = -(-1)^(n-k) (2k+1) and -(n+1), with
-            B_n = (-1)^n: the same system in another scaling of the coefficients.
-    """
-    if order < 1:
-        raise ValueError(f"a HiPPO matrix has order 1 or more, not {order}")
-    n = torch.arange(order, dtype=torch.float64)
-    norm = torch.sqrt(2 * n + 1)
-    A = -(torch.tril(torch.outer(norm, norm), -1) + torch.diag(n + 1))
-    if balanced:
-        return A, norm
-    basis = (-1.0) ** n / norm
-    return basis[:, None] * A / basis, basis * norm
-
-
 class S4DKernel(nn.Module):
-    """The convolution kernels of diagonal state space models, length -> (channels, length).
+    """Convolution kernels of diagonal state space models, length -> (channels, length).
 
     K_l = 2 Re sum_n C_n (exp(dt A_n) - 1) / A_n exp(l dt A_n), zero-order hold.
 
@@ -86,7 +66,7 @@ class LongConv1d(nn.Module):
         return torch.fft.irfft(spectrum, n=2 * length)[..., :length]
 
     def true_macs(self, x: tuple[int, ...], kernel: tuple[int, ...]) -> int:
-        """Of the sum as it is written: the FFT needs fewer."""
+        """Count the sum over all lags; the FFT needs fewer."""
         length = x[-1]
         lags = length * length if kernel[-1] > length else length * (length + 1) // 2
         return math.prod(x[:-1]) * lags
@@ -113,7 +93,7 @@ class S4D(nn.Module):
         return self.output_linear(functional.gelu(self.convolve(x).to(x.dtype)))
 
     def convolve(self, x: Tensor) -> Tensor:
-        """The state space model alone, with its skip D, in float32: (B, C, L) -> (B, C, L)."""
+        """Apply the state space model with its skip D in float32: (B, C, L) -> (B, C, L)."""
         length = x.shape[-1]
         with without_autocast(x):
             x = widened(x)

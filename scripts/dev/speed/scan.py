@@ -33,7 +33,7 @@ def scan_and_gradients(tensors: list[Tensor], backend: str | None) -> list[Tenso
 def cases(wanted: Callable[[str], bool]) -> Iterator[Comparison]:
     """Forward and backward at batch 4, 1,024 channels, 16 states, 256 steps; textbook is plain."""
     tensors = inputs()
-    for backend in ("lean", "parallel"):
+    for backend in ("compiled", "parallel"):
         if wanted(backend):
             yield Comparison(
                 f"{backend} scan, forward + backward",
