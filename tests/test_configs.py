@@ -46,6 +46,7 @@ PUBLISHED_RECURRENT_LR = {
     "phydnet": (1e-3, 1e-4, 5e-4),
     "prednet": (1e-4, 1e-3, 1e-4),
     "dmvfn": (1e-4, 1e-4, 1e-4),
+    "vmrnn": (5e-5, 5e-5, 5e-5),
 }
 DATA = ("moving_mnist", "mmnist_cifar", "moving_fmnist")
 
@@ -140,6 +141,13 @@ def test_scale_published_is_the_published_recipe(translator, data):
     assert dict(cfg.objective.terms) == expected
     assert cfg.trainer.gradient_clip_val is None
     assert cfg.ema is None
+
+
+@pytest.mark.parametrize("model", sorted(stems("experiment/published")))
+def test_published_experiments_name_their_model(model):
+    cfg = composed(f"experiment=published/{model}")
+    assert (cfg.model.label, cfg.scale.name) == (model, "published")
+    OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
 
 
 @pytest.mark.parametrize("data", DATA)

@@ -16,4 +16,5 @@ from predcnn.predictors import (
     predrnnv2,
     simvp,
     swinlstm,
+    vmrnn,
 )

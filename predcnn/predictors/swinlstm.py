@@ -219,8 +219,8 @@ class SwinLSTM(RecurrentPredictor):
         self.patch_size, self.size_multiple = patch_size, patch_size * 2**layers
         self.check_size(self.in_shape[2:])
         levels, C, dim = range(layers), self.in_shape[1], embed_dim
-        down = _rising(drop_path, depths_downsample)
-        up = [rates[::-1] for rates in _rising(drop_path, depths_upsample)]
+        down = rising(drop_path, depths_downsample)
+        up = [rates[::-1] for rates in rising(drop_path, depths_upsample)]
 
         def cell(level: int, heads: int, rates: Sequence[float]) -> SwinLSTMCell:
             window = min(window_size, min(self.in_shape[2:]) // patch_size // 2**level)
@@ -262,8 +262,8 @@ class SwinLSTM(RecurrentPredictor):
         return torch.sigmoid(over_time(self.readout, rearrange(x, "s b h w c -> s b c h w")))
 
 
-def _rising(largest: float, depths: Sequence[int]) -> list[list[float]]:
-    """Probabilities from 0 to ``largest`` over all blocks, cut into layers."""
+def rising(largest: float, depths: Sequence[int]) -> list[list[float]]:
+    """Return probabilities from 0 to ``largest`` over all blocks, cut into layers."""
     blocks = sum(depths)
     rates = [largest * i / max(blocks - 1, 1) for i in range(blocks)]
     starts = [sum(depths[:i]) for i in range(len(depths))]

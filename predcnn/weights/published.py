@@ -6,7 +6,7 @@ A class whose parameter names differ from the published ones declares, all names
   Blocks are spelled alike in OpenSTL and in the authors' own repositories.
 - ``openstl_ndim``: {our name: number of axes of the published tensor}, where only axes of length 1
   differ (a linear layer against a 1x1 convolution, a channel vector against (1, C, 1, 1)).
-- ``openstl_aliases``: {other published spelling: published name}, both accepted when loading.
+- ``openstl_aliases``: {other published name or prefix: published one}, both accepted when loading.
 - ``openstl_repeats``: {published prefix: our prefix}, tensors published a second time.
 - ``unused_openstl_keys``: published names or prefixes that nothing computes with; skipped.
 """
@@ -37,7 +37,7 @@ class KeyMap:
         names: our key -> published key.
         shapes: our key -> published shape.
         repeats: published key -> our key, for tensors published a second time.
-        aliases: other published spelling -> published key.
+        aliases: other published name or prefix -> published one.
         unused: published names or prefixes to skip.
     """
 
@@ -171,7 +171,10 @@ def _known(state: Mapping[str, Tensor], keys: KeyMap) -> Iterator[tuple[str, Ten
     """The tensors under the published names, without what is unused."""
     known = set(keys.names.values())
     for key, value in state.items():
-        key = keys.aliases.get(key, key)
+        for other, name in keys.aliases.items():
+            if _starts(key, other):
+                key = name + key.removeprefix(other)
+                break
         skipped = key in keys.repeats or any(_starts(key, name) for name in keys.unused)
         if key in known or not skipped:
             yield key, value

@@ -23,7 +23,12 @@ TINY = {
     "scale": (4, 2, 1),
 }
 # other forms of the same predictors, tested where the option exists
-FORMS = ({"layer_norm": True}, {"cell_mode": "residual", "model_mode": "recall"})
+FORMS = (
+    {"layer_norm": True},
+    {"cell_mode": "residual", "model_mode": "recall"},
+    {"depths": (2, 1), "patch_size": 4, "embed_dim": 16},
+    {"depths": 2, "embed_dim": 8},
+)
 SIZE = (16, 32)
 
 

@@ -22,7 +22,8 @@ CLOSE = {"rtol": 1e-4, "atol": 2e-6}
 
 
 def test_all_published_recurrent_models_are_there() -> None:
-    wanted = "convlstm dmvfn e3dlstm mau mim phydnet prednet predrnn predrnnpp predrnnv2 swinlstm"
+    wanted = "convlstm dmvfn e3dlstm mau mim phydnet prednet predrnn predrnnpp predrnnv2 swinlstm "
+    wanted += "vmrnn"
     assert set(wanted.split()) <= set(recurrent_names())
 
 

@@ -18,6 +18,7 @@ STEPS: dict[str, Callable[[nn.Module], Step]] = {
     "phydnet": stepwise_nets.phydnet,
     "mau": stepwise_nets.mau,
     "swinlstm": stepwise_nets.swinlstm,
+    "vmrnn": stepwise_nets.vmrnn,
     "prednet": stepwise_nets.prednet,
     "dmvfn": stepwise_nets.dmvfn,
 }

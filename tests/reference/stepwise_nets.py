@@ -144,6 +144,35 @@ def swinlstm(net: nn.Module) -> Step:
     return step
 
 
+def vmrnn(net: nn.Module) -> Step:
+    """VMRNN-B and -D."""
+    states: list[tuple[Tensor, Tensor]] = []
+
+    def block(part: nn.Module, x: Tensor, other: Tensor | None = None) -> Tensor:
+        y = part.norm(x)
+        if other is not None:
+            y = part.fuse(torch.cat((y, part.norm(other)), -1))
+        return x + part.op(y)
+
+    def step(x: Tensor) -> Tensor:
+        x, resize = net.embed(x), (*net.shrink, *net.grow)
+        for k, cell in enumerate((*net.down, *net.up)):
+            if len(states) == k:
+                states.append((torch.zeros_like(x), torch.zeros_like(x)))
+            h, c = states[k]
+            o = block(cell.blocks[0], x, h)
+            for part in cell.blocks[1:]:
+                o = block(part, o)
+            forget = torch.sigmoid(o)
+            c = forget * (c + torch.tanh(o))
+            h = forget * torch.tanh(c)
+            states[k] = (h, c)
+            x = resize[k](h)
+        return torch.sigmoid(net.readout(net.inflate(x.permute(0, 3, 1, 2))))
+
+    return step
+
+
 def prednet(net: nn.Module) -> Step:
     """PredNet; each gate is a convolution of its own."""
     r: list[Tensor] = []

@@ -22,6 +22,12 @@ SMALL: dict[str, dict] = {
         "num_heads": (2,),
         "embed_dim": 16,
     },
+    "vmrnn": {
+        "depths_downsample": (1,),
+        "depths_upsample": (1,),
+        "patch_size": 4,
+        "embed_dim": 16,
+    },
     "prednet": {"stack_sizes": (1, 8, 16, 32)},
     "dmvfn": {"num_features": (40, 40, 40, 20, 20, 20, 12, 12, 12)},
 }
