@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from predcnn.files import replacing
@@ -86,7 +85,8 @@ def save_predictor(
     """Write weights and configuration to a .safetensors file, completely or not at all.
 
     Returns the path; creates its folder if needed. ``run`` is plain data about the origin of the
-    weights, returned by `read_description`. ``half`` stores float16; loading gives float32 again.
+    weights, returned by `read_description`. ``half`` stores kernels and matrices as
+    float16; loading gives float32 again.
 
     Raises:
         ValueError: another suffix. OSError: the file cannot be written.
@@ -101,12 +101,11 @@ def save_predictor(
     state = {key: value.detach().cpu().clone() for key, value in predictor.state_dict().items()}
     state = {key: value.contiguous() for key, value in state.items()}
     if half:
-        state = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
+        # vectors stay: running variances exceed float16's range
+        state = {key: value.half() if value.ndim > 1 else value for key, value in state.items()}
+    content = save(state, metadata={KEY: json.dumps(about)})
     with replacing(path) as temporary:
-        try:
-            save_file(state, temporary, metadata={KEY: json.dumps(about)})
-        except SafetensorError as error:
-            raise OSError(f"{path} cannot be written: {error}") from error
+        temporary.write_bytes(content)
     return path
 
 

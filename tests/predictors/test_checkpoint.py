@@ -71,12 +71,12 @@ def test_saving_is_all_or_nothing(tmp_path, monkeypatch):
     path = predcnn.save_predictor(make(), tmp_path / "model.safetensors")
     before = path.read_bytes()
 
-    def breaks(state, part, metadata):
-        part.write_bytes(b"half")
+    def breaks(part, content):
+        part.write_text("half")
         raise OSError("disk full")
 
-    monkeypatch.setattr(checkpoint, "save_file", breaks)
-    with pytest.raises(OSError, match="disk full"):
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="disk full"):
+        patch.setattr(type(path), "write_bytes", breaks)
         predcnn.save_predictor(make(), path)
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["model.safetensors"]

@@ -1,9 +1,15 @@
 """The weights that ship with the package."""
 
+import json
+
 import pytest
+import torch
 
 import predcnn
+from predcnn.data import create_datamodule, to_float
+from predcnn.metrics import video_metrics
 from predcnn.weights import pretrained
+from predcnn.weights.pretrained import pretrained_file
 
 
 def test_an_unknown_name_suggests_the_closest(monkeypatch, tmp_path):
@@ -14,3 +20,27 @@ def test_an_unknown_name_suggests_the_closest(monkeypatch, tmp_path):
     assert predcnn.load_predictor("pretrained/copy_last_blobs").config == predictor.config
     with pytest.raises(FileNotFoundError, match="did you mean pretrained/copy_last_blobs"):
         predcnn.load_predictor("pretrained/copy_last_blob")
+
+
+@pytest.mark.parametrize("name", predcnn.list_pretrained())
+def test_shipped_weights_have_the_recorded_error(name):
+    results = json.loads((pretrained_file(name).parent / "results.json").read_text())
+    settings = predcnn.predictors.checkpoint.read_description(name)["run"]["data"]
+    options = {k: v for k, v in settings.items() if k not in ("name", "in_shape")}
+    data = create_datamodule(settings["name"], **options)
+    assert data.fingerprint == results["data"]["fingerprint"]
+    found, test, meter = predcnn.load_predictor(name), data.split("test"), video_metrics(("mse",))
+    frames_in = found.in_shape[0]
+    with torch.inference_mode():
+        for first in range(0, len(test), 20):
+            frames = to_float(test.batch(0, list(range(first, first + 20))))
+            meter.update(found(frames[:, :frames_in]), frames[:, frames_in:])
+    assert float(meter.compute()["mse"]) == pytest.approx(results["metrics"]["mse"], rel=1e-3)
+    assert results["metrics"]["mse"] < results["copy_last"]["metrics"]["mse"]
+
+
+def test_shipped_weights_are_small():
+    sizes = [pretrained_file(name).stat().st_size for name in predcnn.list_pretrained()]
+    assert sizes
+    assert max(sizes) <= 1_000_000
+    assert sum(sizes) <= 6_000_000
