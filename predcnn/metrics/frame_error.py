@@ -8,17 +8,17 @@ Tan et al., "OpenSTL", 2023, https://arxiv.org/abs/2306.11249
 import torch
 from torch import Tensor
 
-from predcnn.metrics.streaming import METRICS, FrameMetric
+from predcnn.metrics.streaming import METRICS, FrameMetric, widened
 
 
 def squared_error(pred: Tensor, target: Tensor) -> Tensor:
-    """Sum over C, H, W of (pred - target)^2: (B, T, C, H, W) twice -> (B, T) float64."""
-    return (pred.double() - target.double()).square().sum((2, 3, 4))
+    """Sum over C, H, W of (pred - target)^2: (B, T, C, H, W) twice -> (B, T)."""
+    return (widened(pred) - widened(target)).square().sum((2, 3, 4))
 
 
 def absolute_error(pred: Tensor, target: Tensor) -> Tensor:
-    """Sum over C, H, W of |pred - target|: (B, T, C, H, W) twice -> (B, T) float64."""
-    return (pred.double() - target.double()).abs().sum((2, 3, 4))
+    """Sum over C, H, W of |pred - target|: (B, T, C, H, W) twice -> (B, T)."""
+    return (widened(pred) - widened(target)).abs().sum((2, 3, 4))
 
 
 @METRICS.register("mse")

@@ -13,7 +13,7 @@ from pickle import UnpicklingError
 import torch
 from torch import Tensor, nn
 
-from predcnn.metrics.streaming import METRICS, FrameMetric
+from predcnn.metrics.streaming import METRICS, FrameMetric, widened
 
 CACHED_NAME = "alexnet-owt-7be5be79.pth"
 """The file name under which torchvision caches its ImageNet AlexNet."""
@@ -89,7 +89,7 @@ def build_network(path: Path) -> nn.Module:
 
 
 def perceptual_distance(network: nn.Module, pred: Tensor, target: Tensor) -> Tensor:
-    """LPIPS of frames in [0, 1], (B, T, C, H, W) twice -> (B, T) float64; C is 1 or 3.
+    """LPIPS of frames in [0, 1], (B, T, C, H, W) twice -> (B, T); C is 1 or 3.
 
     Values go in as [-1, 1], grey frames as three equal channels; nothing is clipped.
 
@@ -113,7 +113,7 @@ def perceptual_distance(network: nn.Module, pred: Tensor, target: Tensor) -> Ten
         network(2 * a.expand(-1, 3, -1, -1) - 1, 2 * b.expand(-1, 3, -1, -1) - 1).flatten()
         for a, b in pairs
     ]
-    return torch.cat(distances).double().view(batch, time)
+    return widened(torch.cat(distances)).view(batch, time)
 
 
 @METRICS.register("lpips")

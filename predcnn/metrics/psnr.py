@@ -7,15 +7,15 @@ error (Jensen), so the two must not be compared.
 import torch
 from torch import Tensor
 
-from predcnn.metrics.streaming import METRICS, FrameMetric
+from predcnn.metrics.streaming import METRICS, FrameMetric, widened
 
 
 def peak_signal_to_noise(pred: Tensor, target: Tensor) -> Tensor:
     """10 log10(1 / mean over C, H, W of (clip(pred, 0, 1) - target)^2), in dB.
 
-    (B, T, C, H, W) twice -> (B, T) float64. Only ``pred`` is clipped. Identical frames give +inf.
+    (B, T, C, H, W) twice -> (B, T). Only ``pred`` is clipped. Identical frames give +inf.
     """
-    error = pred.double().clamp(0, 1) - target.double()
+    error = widened(pred).clamp(0, 1) - widened(target)
     return -10 * torch.log10(error.square().mean((2, 3, 4)))
 
 

@@ -1,8 +1,10 @@
-"""What every video metric shares: one number per frame, summed as it streams, by lead time.
+"""The base of all video metrics: one number per frame, summed over batches by lead time.
 
-The design is torchmetrics': a pure function of two batches, and a class that only keeps sums and
-says how ranks add up. Memory is constant: two vectors of ``MAX_FRAMES`` entries, however many
-sequences are scored.
+A pure function scores two batches; the class keeps the sums and adds them up over ranks. Memory is
+constant, however many sequences are scored. CPUs compute in float64. Accelerators compute in
+float32 (consumer GPUs are slow in float64, Apple's have none) and never wait for the host during
+an epoch: their sums carry the rounding error of each addition along and are added up in float64 on
+the host in ``compute``.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,13 +23,20 @@ MAX_FRAMES = 4096
 """Longest horizon a metric can score. A fixed length lets a rank without any batch still reduce."""
 
 
+def widened(frames: Tensor) -> Tensor:
+    """The precision that errors are computed in: float64 on CPUs, at least float32 elsewhere."""
+    if frames.device.type == "cpu":
+        return frames.double()
+    return frames.to(torch.promote_types(frames.dtype, torch.float32))
+
+
 def check_videos(pred: Tensor, target: Tensor) -> None:
-    """Raise unless both are floating point (B, T, C, H, W) tensors of one shape and all finite.
+    """Raise unless both are floating point (B, T, C, H, W) tensors of one shape.
 
     Raises:
         TypeError: integers (frames in 0..255 must be divided by 255 first).
         ValueError: another number of axes, different shapes, no frames, more than ``MAX_FRAMES``
-            frames, NaN or Inf.
+            frames.
     """
     for name, frames in (("pred", pred), ("target", target)):
         if not frames.is_floating_point():
@@ -44,8 +53,6 @@ def check_videos(pred: Tensor, target: Tensor) -> None:
         )
     if pred.shape[1] > MAX_FRAMES:
         raise ValueError(f"{pred.shape[1]} frames per sequence; at most {MAX_FRAMES} are scored")
-    for name, frames in (("pred", pred), ("target", target)):
-        check_finite(name, frames)
 
 
 def check_finite(name: str, frames: Tensor) -> None:
@@ -68,8 +75,8 @@ class FrameMetric(Metric):
 
     A subclass says what that number is in ``frame_values`` and states its facts as attributes.
     ``update(pred, target)`` takes two (B, T, C, H, W) float tensors, ``compute()`` gives a scalar
-    or, with ``per_frame``, a (T,) tensor, in float64. T must be the same in every update.
-    Sums and counts are float64 and int64 states that ranks add up exactly.
+    or, with ``per_frame``, a (T,) tensor, in float64 on the CPU. T must be the same in every
+    update. Frames that are not finite raise in ``update`` on a CPU and in ``compute`` elsewhere.
 
     Args:
         per_frame: give the curve over lead times instead of its mean.
@@ -86,17 +93,21 @@ class FrameMetric(Metric):
     """Metrics with the same key keep the same sums, so a collection updates them once."""
 
     total: Tensor
+    rest: Tensor
     count: Tensor
+    bad: Tensor
 
     def __init__(self, *, per_frame: bool = False) -> None:
         super().__init__()
         self.per_frame = per_frame
         self._frames: int | None = None
-        self.add_state("total", torch.zeros(MAX_FRAMES, dtype=torch.float64), "sum")
+        self.add_state("total", torch.zeros(MAX_FRAMES, dtype=torch.float64), _sum_of_ranks)
+        self.add_state("rest", torch.zeros(MAX_FRAMES, dtype=torch.float64), _sum_of_ranks)
         self.add_state("count", torch.zeros(MAX_FRAMES, dtype=torch.int64), "sum")
+        self.add_state("bad", torch.zeros(2, dtype=torch.int64), "sum")  # of pred and target
 
     def frame_values(self, pred: Tensor, target: Tensor) -> Tensor:
-        """(B, T, C, H, W) twice -> one number per frame, (B, T) float64."""
+        """(B, T, C, H, W) twice -> one number per frame, (B, T), in the precision of `widened`."""
         raise NotImplementedError(f"{type(self).__name__} does not define frame_values")
 
     def finish(self, mean: Tensor) -> Tensor:
@@ -107,7 +118,8 @@ class FrameMetric(Metric):
         """Add a batch: pred and target (B, T, C, H, W), pred unclipped, target in [0, 1].
 
         Raises:
-            TypeError, ValueError: see ``check_videos``; also when T differs from earlier batches.
+            TypeError, ValueError: see ``check_videos``; also when T differs from earlier batches
+                or, on a CPU, when frames are not finite.
         """
         check_videos(pred, target)
         frames = pred.shape[1]
@@ -117,26 +129,47 @@ class FrameMetric(Metric):
                 "call reset() or use another metric for another horizon"
             )
         self._frames = frames
-        if pred.device.type == "mps":  # has no float64; see _apply
-            pred, target = pred.cpu(), target.cpu()
+        if pred.device.type == "cpu":
+            check_finite("pred", pred)
+            check_finite("target", target)
+        else:  # reading the verdict now would wait for the device
+            bad = [torch.isfinite(part).logical_not().sum() for part in (pred, target)]
+            self.bad = self.bad + torch.stack(bad)
         with torch.no_grad():
             values = self.frame_values(pred, target)
         count = self.count.new_full((frames,), len(values))
         beyond = (0, MAX_FRAMES - frames)
         # Not in place: a state made under inference_mode could not be changed outside of it.
-        self.total = self.total + nn.functional.pad(values.sum(0), beyond)
+        self._add(nn.functional.pad(values.sum(0), beyond))
         self.count = self.count + nn.functional.pad(count, beyond)
+
+    def _add(self, values: Tensor) -> None:
+        """Add to ``total``; ``rest`` collects the rounding errors of float32 (Knuth's TwoSum)."""
+        total = self.total + values
+        if total.dtype != torch.float64:
+            added = total - self.total
+            lost = (self.total - (total - added)) + (values - added)
+            self.rest = self.rest + lost.nan_to_num(nan=0, posinf=0, neginf=0)  # total may be inf
+        self.total = total
 
     def compute(self) -> Tensor:
         """The mean so far: scalar, or (T,) with ``per_frame``; on every rank the same.
 
         Raises:
-            ValueError: no frames yet, or ranks that scored different numbers of frames.
+            ValueError: no frames yet, frames that were not finite, or ranks that scored different
+                numbers of frames.
         """
-        frames = int(self.count.count_nonzero())
+        total, rest, count = (state.cpu() for state in (self.total, self.rest, self.count))
+        for name, bad in zip(("pred", "target"), self.bad.tolist(), strict=True):
+            if bad:
+                raise ValueError(
+                    f"{bad} values of {name} were NaN or Inf; a score of them would mean nothing"
+                )
+        frames = int(count.count_nonzero())
         if frames == 0:
             raise ValueError(f"{type(self).__name__} has seen no frames yet: call update first")
-        total, count = self.total[:frames], self.count[:frames]
+        total = total[:frames].double() + rest[:frames].double()
+        count = count[:frames]
         if int(count.min()) != int(count.max()):
             raise ValueError(
                 f"sequences of different lengths were scored ({count.tolist()} sequences per lead "
@@ -150,7 +183,15 @@ class FrameMetric(Metric):
         self._frames = None
 
     def _apply(self, fn: Callable, exclude_state: Sequence[str] = "") -> nn.Module:
-        # Apple's GPU has no float64: the sums stay on the CPU there.
-        if fn(torch.zeros(1)).device.type == "mps":
-            return self
-        return super()._apply(fn, exclude_state)
+        if fn(torch.zeros(1)).device.type == "cpu":
+            return super()._apply(fn, exclude_state)
+        self.rest = self.rest + (self.total - self.total.float()).nan_to_num(nan=0)
+        return super()._apply(
+            lambda state: fn(state.float() if state.dtype == torch.float64 else state),
+            exclude_state,
+        )
+
+
+def _sum_of_ranks(states: Tensor) -> Tensor:
+    """(ranks, N) -> (N,) float64 on the host."""
+    return states.cpu().double().sum(0)

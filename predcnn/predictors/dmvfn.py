@@ -215,7 +215,9 @@ class DMVFN(RecurrentPredictor):
             firsts, seconds = firsts[-1:], seconds[-1:]
         steps, first, second = len(seconds), firsts.flatten(0, 1), seconds.flatten(0, 1)
         if not (self.training or state.collect):
-            return self._predict_sparse(first, second).unflatten(0, (steps, -1))
+            # an accelerator would have to tell the host which samples use a block
+            predict = self._predict_sparse if first.is_cpu else self._predict_dense
+            return predict(first, second).unflatten(0, (steps, -1))
         stages = self._predict_stages(first, second).unflatten(0, (steps, -1))
         if state.collect:
             state.stages.append(stages)
@@ -268,6 +270,19 @@ class DMVFN(RecurrentPredictor):
             mask = motion.mask.index_add(0, chosen, d_mask.to(motion.mask.dtype))
             motion = _moved(first, second, flow, mask)
         return motion.merged()
+
+    def _predict_dense(self, first: Tensor, second: Tensor) -> Tensor:
+        """The same (N, C, H, W): every block is computed and masked, nothing read by the host."""
+        routes = self.routes(first, second) > 0.5
+        if self.compat == "openstl":
+            routes = routes[:1].expand_as(routes)
+        motion = _no_motion(first, second)
+        for i, block in enumerate(self.stu):
+            d_flow, d_mask = block(_seen(first, second, motion), motion.flow)
+            use = routes[:, i, None, None, None].to(d_flow.dtype)
+            motion = _moved(first, second, motion.flow + d_flow * use, motion.mask + d_mask * use)
+        merged = motion.merged()
+        return torch.where(routes.any(), merged, first) if self.compat == "openstl" else merged
 
 
 def _no_motion(first: Tensor, second: Tensor) -> Motion:

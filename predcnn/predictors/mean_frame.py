@@ -1,4 +1,4 @@
-"""The second zero line: the future looks like the average training frame, whatever the past."""
+"""The constant baseline: every future frame is the average training frame."""
 
 from collections.abc import Iterable
 
@@ -33,6 +33,9 @@ class MeanFrame(Predictor):
     ) -> None:
         super().__init__(in_shape, frames_out, compat=compat)
         self.register_buffer("mean", torch.full(self.in_shape[1:], float("nan")))
+        # known on the host: reading the buffer in forward would wait for a GPU
+        self._known = False
+        self.register_load_state_dict_post_hook(_look_at_mean)
 
     @torch.no_grad()
     def fit(self, frames: Iterable[Tensor]) -> "MeanFrame":
@@ -55,15 +58,21 @@ class MeanFrame(Predictor):
         if count == 0:
             raise ValueError("mean_frame cannot be fitted to no frames")
         self.mean.copy_(total / count)
+        self._known = True
         return self
 
     def forward(self, past: Tensor) -> Tensor:
         self.check_past(past)
-        if bool(self.mean.isnan().any()):
-            raise ValueError("mean_frame knows no mean yet: call fit(frames) or load a checkpoint")
+        if not self._known:
+            raise ValueError("mean_frame has no mean yet: call fit(frames) or load a checkpoint")
         if tuple(past.shape[-2:]) != self.in_shape[2:]:
             raise ValueError(
                 f"mean_frame was built for {self.in_shape[2]}x{self.in_shape[3]} pixels, "
                 f"given {past.shape[-2]}x{past.shape[-1]}"
             )
         return self.mean.to(past.dtype).expand(past.shape[0], self.frames_out, -1, -1, -1).clone()
+
+
+def _look_at_mean(predictor: MeanFrame, keys: object) -> None:
+    """Note whether the loaded mean is one: checkpoints of unfitted predictors hold NaN."""
+    predictor._known = not bool(predictor.mean.isnan().any())

@@ -101,6 +101,8 @@ class TrainingModule(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         values = {f"val/{name}": value for name, value in self._compute("val").items()}
+        if self.device.type != "cpu":  # metrics are float64 on the host, which NCCL cannot reduce
+            values = {k: v.to(self.device, torch.float32) for k, v in values.items()}
         self.log_dict(values, sync_dist=True)  # equal on all ranks; silences a warning
 
     def on_test_epoch_start(self) -> None:
