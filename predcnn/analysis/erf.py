@@ -68,7 +68,7 @@ def log_contribution(field: Tensor) -> Tensor:
 def high_contribution_area(
     field: Tensor, thresholds: Sequence[float] = THRESHOLDS
 ) -> dict[float, float | None]:
-    """Share of the picture that the smallest odd square around its centre takes to reach a sum.
+    """Share of the image that the smallest odd square around its centre takes to reach a sum.
 
     The published table takes `log_contribution` of the field, and no square below 3x3. Its
     logarithm depends on the scale of the gradients: networks whose outputs differ in scale compare
@@ -79,7 +79,7 @@ def high_contribution_area(
         thresholds: shares of the field's total that the square has to exceed.
 
     Returns:
-        threshold -> area of the square / (H W); None where no square within the picture exceeds it.
+        threshold -> area of the square / (H W); None where no square within the image exceeds it.
     """
     height, width = field.shape
     row, column = height // 2, width // 2

@@ -27,7 +27,7 @@ def grad_cam(subject: Subject, x: Tensor, target: Tensor) -> Tensor:
 
     A map's channels are weighted by the spatial mean of their gradients, summed, cut at 0, enlarged
     bilinearly and stretched so that the n maps of one sample and output span 0 to 1 together. A
-    picture has n = 1; of a predictor's encoder, n is the number of past frames.
+    image has n = 1; of a predictor's encoder, n is the number of past frames.
 
     Args:
         subject: the network; ``subject.seen_layer`` is explained.

@@ -30,10 +30,10 @@ class Settings:
     """What is sampled.
 
     Args:
-        grid: players per side: the picture is cut into grid x grid patches.
-        pairs: pairs of players per picture.
+        grid: players per side: the image is cut into grid x grid patches.
+        pairs: pairs of players per image.
         contexts: contexts per pair and order.
-        images: pictures, or sequences.
+        images: number of images or sequences.
         ratios: orders m in units of grid² - 2.
     """
 
@@ -106,7 +106,7 @@ def measure_interactions(
         x: entered clips (N, T, C, H, W).
         target: as `Subject.target` gives it.
         settings: what is sampled; ``settings.images`` is not read, x is taken whole.
-        seed: of pairs and contexts; picture n draws from a stream of its own.
+        seed: of pairs and contexts; image n draws from a stream of its own.
         batch_size: clips per forward pass.
     """
     players = settings.grid**2

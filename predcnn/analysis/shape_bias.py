@@ -2,7 +2,7 @@
 
 Geirhos et al., "ImageNet-trained CNNs are biased towards texture; increasing shape bias improves
 accuracy and robustness", ICLR 2019, https://arxiv.org/abs/1811.12231. The mean probability as the
-category's score is what its authors recommend since. The 1,280 pictures are theirs
+category's score is what its authors recommend since. The 1,280 images are theirs
 (github.com/rgeirhos/texture-vs-shape, stimuli/style-transfer-preprocessed-512) and not shipped.
 """
 
@@ -60,7 +60,7 @@ in github.com/bethgelab/model-vs-human, ``helper/human_categories.py``."""
 
 @dataclass(frozen=True)
 class Stimulus:
-    """A picture and the categories of its shape and of its texture."""
+    """An image and the categories of its shape and of its texture."""
 
     path: Path
     shape: str
@@ -68,12 +68,12 @@ class Stimulus:
 
 
 def find_stimuli(folder: str | Path) -> list[Stimulus]:
-    """The pictures below ``folder`` whose names end in <shape><n>-<texture><n>, sorted.
+    """The images below ``folder`` whose names end in <shape><n>-<texture><n>, sorted.
 
-    Pictures whose shape and texture are the same category are left out.
+    Images whose shape and texture are the same category are left out.
 
     Raises:
-        FileNotFoundError: no such folder, or no such picture in it.
+        FileNotFoundError: no such folder, or no such image in it.
     """
     folder = Path(folder).expanduser()
     found = []
@@ -83,7 +83,7 @@ def find_stimuli(folder: str | Path) -> list[Stimulus]:
             found.append(Stimulus(path, *match.groups()))
     if not found:
         raise FileNotFoundError(
-            f"{folder} holds no cue-conflict pictures such as cat/cat7-elephant3.png; they are "
+            f"{folder} holds no cue-conflict images such as cat/cat7-elephant3.png; they are "
             "published in github.com/rgeirhos/texture-vs-shape under stimuli/"
         )
     return found
@@ -103,7 +103,7 @@ def category_of(logits: Tensor) -> list[str]:
 
 
 def shape_bias(stimuli: Sequence[Stimulus], decisions: Iterable[str]) -> Table:
-    """Counts and shape bias of all pictures ("all") and of those of every shape.
+    """Counts and shape bias of all images ("all") and of those of every shape.
 
     Returns:
         name -> {"pictures", "shape" and "texture" decisions, "shape_bias": shape / (shape +

@@ -1,6 +1,6 @@
 """The one interface through which every tool sees a network, and the maps inside it.
 
-Pictures and past frames have one form: clips (B, T, C, H, W) in [0, 1], where a picture is a clip
+Images and past frames have one form: clips (B, T, C, H, W) in [0, 1], where an image is a clip
 of one frame. A network has L outputs: a classifier one, a predictor one per chosen lead time.
 """
 

@@ -23,6 +23,7 @@ from predcnn.backbones.create import create_backbone
 from predcnn.backbones.timm_models import PREFIX
 from predcnn.checks import unknown
 from predcnn.files import check_writable, write_json
+from predcnn.predictors.checkpoint import weights_file
 
 CHECKPOINTS = (".ckpt", ".safetensors")
 TASKS = ("prediction", TASK)
@@ -118,11 +119,12 @@ def _open(
     name: str, weights: str | None, cfg: DictConfig
 ) -> tuple[torch.nn.Module, str, str, SavedRun | None]:
     """A network, its label, the origin of its weights, and its run if it is a predictor."""
-    if Path(name).suffix not in CHECKPOINTS:
+    if Path(name).suffix not in CHECKPOINTS and not Path(name).is_dir():
         net = create_backbone(name, weights=weights).to(cfg.device)
         return net, name.removeprefix(PREFIX), weights or "untrained", None
     if weights is not None:
         raise ValueError(f"{name} has its own weights; weights= is for names of backbones")
+    name = str(weights_file(name))  # a run directory stands for its best checkpoint
     if task_name(name, TASKS) == TASK:
         net = load_backbone(name, device=cfg.device, trusted=cfg.trusted)
         return net, str(read_classifier(name)[0]["config"]["name"]), name, None

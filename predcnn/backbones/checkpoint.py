@@ -37,7 +37,7 @@ def check_config(config: Mapping[str, object]) -> None:
 
 
 def read_classifier(path: str | Path) -> tuple[Mapping[str, object], dict[str, Tensor]]:
-    """What a checkpoint of ``scripts/train_backbone.py`` says, and the weights of its backbone.
+    """Read the description and the weights from a checkpoint of ``scripts/train_backbone.py``.
 
     Returns {"config", "run", "step", "epoch"} and a state dict.
 

@@ -38,7 +38,7 @@ def to_timm_names(state: Mapping[str, Tensor], backbone: nn.Module) -> dict[str,
 
     Args:
         state: with the names of EfficientNet-PyTorch.
-        backbone: timm's network, which says how many blocks a stage has.
+        backbone: timm's network, for the number of blocks of each stage.
     """
     places = [f"{i}.{j}" for i, stage in enumerate(backbone.blocks) for j in range(len(stage))]
     named = {}

@@ -41,7 +41,7 @@ def save_pretrained(backbone: nn.Module, path: str | Path, about: Mapping[str, o
     Args:
         backbone: after ``prune_intermediate_layers(prune_head=True)``.
         path: the file, replaced at once when it is complete.
-        about: plain values that are kept beside the weights: "method", "backbone", ...
+        about: plain values stored with the weights: "method", "backbone", ...
     """
     path = Path(path)
     state = {k: v.detach().cpu().clone().contiguous() for k, v in backbone.state_dict().items()}
@@ -51,7 +51,7 @@ def save_pretrained(backbone: nn.Module, path: str | Path, about: Mapping[str, o
 
 
 def read_pretrained(path: object) -> dict[str, object] | None:
-    """What a file of `save_pretrained` says of itself; None for whatever else it is."""
+    """Return the description in a file of `save_pretrained`; None for any other file."""
     if not isinstance(path, str | Path) or Path(path).suffix != ".safetensors":
         return None
     metadata, _ = read_safetensors(existing_file(path))

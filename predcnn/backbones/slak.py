@@ -37,7 +37,7 @@ class SLaK(StagedBackbone):
         width_factor: of all ``dims``.
         large_kernel_sizes: long side of the strips in each stage, odd.
         band: short side of the strips, odd.
-        small_kernel: side of the square kernel beside them, odd; None for none.
+        small_kernel: side of the parallel square kernel, odd; None for none.
         layer_scale: initial factor of the residual branches.
     """
 

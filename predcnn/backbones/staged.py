@@ -1,7 +1,7 @@
 """The one skeleton of all hierarchical image networks: stem, stages, pooling, classifier.
 
-A family says what its stem, its blocks, its downsampling and its norms are, and how the published
-checkpoints name them; everything else, the feature interface of timm included, stands here.
+A family defines its stem, blocks, downsampling and norms, and their names in published checkpoints;
+everything else, the feature interface of timm included, is here.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -286,7 +286,7 @@ class StagedBackbone(nn.Module):
     def merge(self) -> "StagedBackbone":
         """Fold normalisation and parallel branches for inference, in place; returns itself.
 
-        ``savings`` says what the network no longer has.
+        ``savings`` lists the parts that were folded.
         """
         self.savings = merge_parts(self)
         self.merged = True

@@ -39,7 +39,7 @@ def layer_error_loss(layer_errors: Tensor, weight_mode: str = "L_0") -> Tensor:
 
 @dataclass
 class PredNetState:
-    """What passes from step to step, per layer unless said otherwise.
+    """State from step to step, one value per layer unless noted.
 
     Attributes:
         r: hidden states R.

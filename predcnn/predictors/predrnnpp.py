@@ -75,7 +75,7 @@ class CausalLSTMCell(nn.Module):
         return torch.tanh(o) * torch.tanh(self.conv_last(torch.cat([c, m], dim=1))), c, m
 
     def _memory(self, steering: Tensor, m: Tensor) -> tuple[Tensor, Tensor]:
-        """The new memory from i', g', f' of input and cell; what they say of o."""
+        """The new memory from i', g', f' of input and cell, and their part of o."""
         i, g, f, o = steering.chunk(4, dim=1)
         i_m, f_m, kept = self.conv_m(m).chunk(3, dim=1)
         new = torch.sigmoid(i + i_m) * torch.tanh(g)

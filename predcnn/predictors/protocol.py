@@ -58,7 +58,7 @@ class Predictor(Publishing, nn.Module):
         config: plain dict {"name", "in_shape", "frames_out", "compat", options...} (sequences as
             tuples) that `predcnn.create_predictor` accepts back.
         merged: whether `merge` was called.
-        savings: what it saved, None before.
+        savings: the parts `merge` folded, None before.
         taken_weights: what the translator received from a backbone's checkpoint, printable; None
             where nothing was asked for.
 
@@ -140,7 +140,7 @@ class Predictor(Publishing, nn.Module):
 
         Calls ``merge_()`` of every part that has one, inner parts first, and switches to eval mode:
         the outputs there stay the same up to rounding, training from here is meaningless.
-        ``savings`` says what the predictor no longer has.
+        ``savings`` lists the parts that were folded.
         """
         self.savings = merge_parts(self)
         self.merged = True

@@ -1,4 +1,4 @@
-"""Running a recurrent network over frames: past alone, or with the truth fed where it is wanted."""
+"""Recurrent networks over frames: on the past alone, or with true frames fed at chosen steps."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -58,11 +58,11 @@ class RecurrentPredictor(Predictor):
         return predictions.transpose(0, 1)
 
     def feed_back(self, prediction: Tensor, state: object) -> Tensor:
-        """What a step is fed for lack of the true frame: the ``prediction`` of it, (B, C, H, W)."""
+        """The input of a step without a true frame: the ``prediction`` of it, (B, C, H, W)."""
         return prediction
 
     def extras(self, state: object, frames: Tensor, predictions: Tensor) -> dict[str, Tensor]:
-        """What the published loss needs beside the predictions (B, T_all - 1, C, H, W)."""
+        """Values that the published loss needs besides the predictions (B, T_all - 1, C, H, W)."""
         return {}
 
     def forward(self, past: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from predcnn.pretraining.method import MaskedImageModel, Reconstruction
 from predcnn.registry import PRETRAINING
 
 KEPT = 1e-6
-"""Share of a hidden feature that stays beside the token, at the start."""
+"""Initial share of a hidden feature that is added to the token."""
 
 
 @PRETRAINING.register("a2mim")

@@ -50,7 +50,7 @@ class MaskedFrames(nn.Module):
         self.frames = frames
 
     def masks(self, batch: int, generator: torch.Generator | None = None) -> Tensor:
-        """Masks of all frames of ``batch`` films, (batch * T, h, w), True where hidden."""
+        """Masks of all frames of ``batch`` clips, (batch * T, h, w), True where hidden."""
         return self.generator(batch * self.frames, generator)
 
     def tokens(self) -> list[nn.Parameter]:

@@ -66,14 +66,14 @@ class MaskedImageModel(nn.Module):
         return [parameter for part in parts for parameter in part.parameters()]
 
     def no_weight_decay(self) -> set[str]:
-        """Names of the parameters without weight decay: tokens, and what the backbone says."""
+        """Names of the parameters without weight decay: tokens, and those of the backbone."""
         own = getattr(self.backbone, "no_weight_decay", set)()
         tokens = {id(parameter) for parameter in self.tokens()}
         names = {name for name, value in self.named_parameters() if id(value) in tokens}
         return names | {f"encoder.backbone.{name}" for name in own}
 
     def forward(self, images: Tensor, mask: Tensor) -> Reconstruction:
-        raise NotImplementedError(f"{type(self).__name__} does not say how it reconstructs")
+        raise NotImplementedError(f"{type(self).__name__} does not define forward(images, mask)")
 
     def check_token_map(self, side: int, where: str) -> None:
         """ValueError unless the pixels of a map of this side lie within single cells."""

@@ -136,6 +136,13 @@ def test_wrong_words_get_one_sentence(tmp_path, monkeypatch, words, message):
     assert "Traceback" not in stop.value.code
 
 
+def test_a_run_directory_stands_for_its_best_checkpoint(tmp_path, trained):
+    checkpoint = trained.removeprefix("models=[").split(",")[0]
+    run = checkpoint.removesuffix("/checkpoints/best.ckpt")
+    found = analysed(tmp_path, "kind=channels", f"models={run}", "leads=[10]")
+    assert found["models"]["simvp_van"]["weights"] == checkpoint
+
+
 def test_image_networks_and_predictors_do_not_share_a_figure(tmp_path, trained):
     mixed = trained.replace("models=[", "models=[van_b0,")
     with pytest.raises(ValueError, match="not both"):
