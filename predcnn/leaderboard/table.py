@@ -111,14 +111,15 @@ class Table:
         """Render for a terminal of ``width`` characters; the last columns give way."""
         lines = [(_label(row), cells) for row, cells in self.cells()]
         name = max(len(text) for text in (self.first, *(label for label, _ in lines)))
-        used, shown = min(name, width // 3) + 4, 0
+        name = min(name, width // 3)
+        used, shown = name + 4, 0
         for i, column in enumerate(self.columns):
             used += max(len(t) for t in (column.heading, *(c[i].text for _, c in lines))) + 3
             shown = i + 1 if used <= width else shown
         hidden = [column.title for column in self.columns[shown:]]
         caption = f"too narrow for: {', '.join(hidden)}" if hidden else None
         table = RichTable(title=Text(self.title), title_justify="left", caption=caption)
-        table.add_column(self.first, no_wrap=True, overflow="ellipsis")
+        table.add_column(self.first, no_wrap=True, overflow="ellipsis", max_width=name)
         for column in self.columns[:shown]:
             table.add_column(column.heading, justify="right", no_wrap=True)
         for label, cells in lines:

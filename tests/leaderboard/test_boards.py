@@ -11,6 +11,7 @@ from predcnn.leaderboard.boards import boards
 from predcnn.leaderboard.columns import as_csv, columns_of, markdown, table_of
 from predcnn.leaderboard.page import page
 from predcnn.leaderboard.protocol import protocol
+from predcnn.leaderboard.render import show
 from predcnn.leaderboard.table import ranks
 from tests.leaderboard.made_records import a_board, failure, run
 
@@ -137,3 +138,26 @@ def test_a_note_stands_in_the_protocol_once_and_at_each_of_its_entries():
     (board,) = boards(rows)
     assert protocol(board)[-1] == f"2 of {len(board.runs)} runs: trained elsewhere, 1 < 2."
     assert page([board], {}, "").count('<p class="note">trained elsewhere, 1 &lt; 2</p>') == 2
+
+
+@pytest.mark.parametrize("width", [40, 80, 120, 400])
+def test_the_terminal_table_fits_its_width(width):
+    (board,) = boards([*a_board(), run("a_model_with_a_very_long_name_" * 3, 111.0)])
+    console = Console(width=width, file=io.StringIO(), record=True)
+    console.print(table_of(board).terminal(width))
+    lines = console.export_text().rstrip("\n").split("\n")
+    assert max(map(len, lines)) <= width
+    text = " ".join(lines)
+    assert "MSE ↓" in text
+    assert "102.00 ± 2.83" in text
+    assert ("too narrow for:" in text) == (width < 400)
+    assert "seeds" in text
+
+
+def test_the_printed_table_is_as_wide_as_the_terminal(monkeypatch, capsys):
+    (board,) = boards(a_board())
+    for width in (60, 160):
+        monkeypatch.setenv("COLUMNS", str(width))
+        show(table_of(board))
+        lines = capsys.readouterr().out.split("\n")
+        assert width - 30 < max(map(len, lines)) <= width
