@@ -10,6 +10,7 @@ _HOMES = {
     "create_block": "blocks.protocol",
     "create_predictor": "predictors.create",
     "export_openstl_state_dict": "predictors.weights",
+    "forecast": "forecasting",
     "list_backbones": "backbones.create",
     "list_blocks": "blocks.protocol",
     "list_datasets": "data",
@@ -25,7 +26,17 @@ _HOMES = {
     "save_pretrained": "predictors.hub",
 }
 _PACKAGES = (
-    *("analysis", "backbones", "blocks", "costs", "data", "metrics", "native", "ops"),
+    *(
+        "analysis",
+        "backbones",
+        "blocks",
+        "costs",
+        "data",
+        "forecasting",
+        "metrics",
+        "native",
+        "ops",
+    ),
     *("predictors", "pretraining", "registry", "training", "translators", "visual"),
 )
 

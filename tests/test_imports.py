@@ -28,6 +28,7 @@ PLAIN = {
     "translators",
     "predictors",
     "pretraining",
+    "forecasting",
     "metrics",
     "costs",
     "visual",

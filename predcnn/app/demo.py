@@ -1,27 +1,32 @@
-"""A page to try checkpoints on: choose, upload or draw, see truth, prediction and error curve."""
+"""A web page to try checkpoints on a test sequence, an uploaded clip or a drawn digit."""
 
 import base64
+import dataclasses
 import functools
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from predcnn.app.console import say
-from predcnn.app.demo_inputs import EXAMPLE, SOURCES, material
-from predcnn.app.forecast import errors_of
-from predcnn.app.saved_run import SavedRun, load_run
-from predcnn.predictors.protocol import Predictor
-from predcnn.visual import comparison_frames, plot_curves, write_gif
+from predcnn.app.saved_run import SavedRun, data_of, load_run
+from predcnn.data import create_datamodule, to_float
+from predcnn.forecasting import Forecast, forecast, forecast_clips
+from predcnn.forecasting.drawn_digits import drawn_digit, moving_digits
+from predcnn.forecasting.result import describe_errors
+from predcnn.predictors.create import create_predictor
+from predcnn.visual import plot_curves
 
 if TYPE_CHECKING:
     import gradio
 
-COPY_LAST = "copy last (the zero line)"
-FILM = '<img alt="{alt}" src="data:image/{kind};base64,{data}" style="width:100%">'
+COPY_LAST = "copy last (the baseline)"
+EXAMPLE, DRAWING, CLIP = "a test sequence", "my drawing", "my clip"
+SOURCES = [EXAMPLE, DRAWING, CLIP]
+IMAGE = '<img alt="{alt}" src="data:image/{kind};base64,{data}" style="width:100%">'
 
 
 def demo(cfg: DictConfig) -> None:
@@ -45,8 +50,7 @@ def build_page(cfg: DictConfig) -> "gradio.Blocks":
 
     def answer(name: str, *given: object) -> Sequence[str]:
         try:
-            past, truth, net = material(checkpoints[name], *given)
-            return show(net.to(cfg.device), past, truth, int(given[-1]), name)
+            return show(predicted(checkpoints[name], *given, device=cfg.device), name)
         except (ValueError, OSError, TypeError) as error:
             raise gr.Error(str(error)) from error
 
@@ -56,7 +60,9 @@ def build_page(cfg: DictConfig) -> "gradio.Blocks":
             with gr.Column(scale=1):
                 given = [
                     gr.Dropdown(list(checkpoints), label="checkpoint"),
-                    gr.Radio(list(SOURCES), value=EXAMPLE, label="predict", elem_id="source"),
+                    gr.Radio(
+                        [EXAMPLE, DRAWING, CLIP], value=EXAMPLE, label="predict", elem_id="source"
+                    ),
                     gr.Number(0, precision=0, minimum=0, label="test sequence"),
                     gr.File(label="a video, GIF or array", type="filepath", elem_id="clip"),
                     gr.Sketchpad(label="a digit, to bounce around", elem_id="drawing"),
@@ -64,13 +70,13 @@ def build_page(cfg: DictConfig) -> "gradio.Blocks":
                 ]
                 button = gr.Button("Predict", variant="primary", elem_id="predict")
             with gr.Column(scale=2):
-                shown = [gr.HTML(elem_id="film"), gr.Markdown(), gr.HTML(elem_id="curve")]
+                shown = [gr.HTML(elem_id="animation"), gr.Markdown(), gr.HTML(elem_id="curve")]
         button.click(answer, given, shown)
     return page
 
 
 def _checkpoints(cfg: DictConfig) -> dict[str, "functools.partial[SavedRun] | None"]:
-    """What the page calls a checkpoint -> what loads it, copy-last (None) at the end."""
+    """Return what loads each checkpoint of the page, copy-last (None) at the end."""
     if cfg.ckpt_path is None:
         paths = sorted(Path(cfg.runs).glob("**/checkpoints/best.ckpt"))
     else:
@@ -84,33 +90,71 @@ def _checkpoints(cfg: DictConfig) -> dict[str, "functools.partial[SavedRun] | No
     return {**found, COPY_LAST: None}
 
 
-def show(
-    net: Predictor, past: Tensor, truth: Tensor | None, horizon: int, name: str
-) -> Sequence[str]:
-    """Film, one sentence and error curves as HTML, Markdown, HTML."""
-    device = next((tensor.device for tensor in net.state_dict().values()), "cpu")
-    future = net.predict(past[None].to(device), horizon=horizon)[0].cpu()
+def predicted(
+    load: Callable[[], SavedRun] | None,
+    source: str,
+    number: int,
+    clip: str | None,
+    drawing: Mapping | None,
+    horizon: int,
+    *,
+    device: str = "cpu",
+) -> Forecast:
+    """Predict a test sequence, an uploaded clip or a drawn digit.
+
+    Args:
+        load: gives the chosen checkpoint; None: repeat the last frame.
+        source: `EXAMPLE`, `DRAWING` or `CLIP`.
+        number: of the test sequence, or the seed of a drawn digit's way.
+        clip: path of the uploaded file.
+        drawing: see `predcnn.forecasting.drawn_digits.drawn_digit`.
+        horizon: frames to predict.
+        device: where the predictor runs.
+
+    Raises:
+        ValueError: nothing uploaded or drawn, no such sequence, a clip that cannot be used.
+    """
+    run = None if load is None else load()
+    net = run.predictor if run else create_predictor("copy_last", in_shape=(10, 1, 64, 64)).eval()
+    net.to(device)
+    if source == CLIP:
+        if clip is None:
+            raise ValueError("upload a clip first")
+        found = forecast_clips(net, [clip], horizon=horizon, size="model")[0]
+        return found.trial or found
+    if source == DRAWING:
+        frames = moving_digits(drawn_digit(drawing), net.in_shape, horizon, seed=number)
+    else:
+        frames = _test_sequence(run, number, horizon)
+    return forecast(net, frames, horizon=horizon, start=net.in_shape[0])
+
+
+def _test_sequence(run: SavedRun | None, number: int, horizon: int) -> Tensor:
+    if run is None:
+        data = create_datamodule("moving_mnist", source="embedded", frames_out=horizon)
+    else:
+        data = data_of(run, OmegaConf.create({"frames_out": horizon}))
+    split = data.split("test")
+    if not 0 <= number < len(split):
+        raise ValueError(f"there is no test sequence {number}, only 0..{len(split) - 1}")
+    return to_float(split.batch(0, [number]))[0]
+
+
+def show(found: Forecast, name: str) -> Sequence[str]:
+    """Return an animation, one sentence and error curves as HTML, Markdown, HTML."""
     label = Path(name).parent.parent.name or name
-    pages = comparison_frames(past, truth, {label: future}, caption="")
     with tempfile.TemporaryDirectory() as folder:
-        write_gif(Path(folder) / "film.gif", pages, fps=5)
-        film = _embedded(Path(folder) / "film.gif", "input, truth, prediction and error")
-        if truth is None:
-            return film, "What comes next is not known: no error.", ""
-        errors = errors_of(past, truth, future)
-        lines = {label: errors["prediction"], "copy last": errors["copy_last"]}
-        curve = Path(folder) / "curve.png"
+        path = Path(folder, "comparison.gif")
+        dataclasses.replace(found, name=label).save(path, view="comparison", fps=5)
+        animation = _embedded(path, "input, truth, prediction and error")
+        if found.truth is None:
+            return animation, "What comes next is not known: no error.", ""
+        lines = {label: found.metrics["prediction"], "copy last": found.metrics["copy_last"]}
+        curve = Path(folder, "curve.png")
         plot_curves(curve, {}, {key: value["per_frame"] for key, value in lines.items()})
-        drawn = _embedded(curve, "error by lead time")
-    ours, copy = (errors[key]["metrics"] for key in ("prediction", "copy_last"))
-    words = (f"{key} {_number(ours[key])} (copy last {_number(copy[key])})" for key in ours)
-    return film, ", ".join(words), drawn
+        return animation, describe_errors(found.metrics, digits=3), _embedded(curve, "error curve")
 
 
 def _embedded(path: Path, alt: str) -> str:
     data = base64.b64encode(path.read_bytes()).decode()
-    return FILM.format(alt=alt, kind=path.suffix.removeprefix("."), data=data)
-
-
-def _number(value: float | None) -> str:
-    return "∞" if value is None else f"{value:.3f}"
+    return IMAGE.format(alt=alt, kind=path.suffix.removeprefix("."), data=data)

@@ -1,21 +1,67 @@
-"""Pictures of what checkpoints predict: of their own test sequences, or of your clips."""
+"""Predictions of checkpoints, drawn: of your clips, or of their own test sequences."""
 
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from predcnn.app.forecast import forecast
-from predcnn.app.forecast_files import FPS
+from predcnn.app.console import say
 from predcnn.app.saved_run import data_of, distinct_names, load_run, run_folder
+from predcnn.forecasting.output import check_view, plan_files, write_forecasts
+from predcnn.forecasting.predicting import forecast_clips, frame_step
+from predcnn.forecasting.result import FPS, describe_errors
+from predcnn.predictors.checkpoint import load_described
 from predcnn.training.run_pictures import draw_sequences
+from predcnn.visual import CODECS
 
 
 def predict(cfg: DictConfig) -> None:
-    """Continue ``input``, see `forecast`; without one draw sequences of the checkpoint's data."""
+    """Continue the clips of ``input``; without one draw sequences of the checkpoint's data."""
     if cfg.input is None:
         draw_predictions(cfg)
     else:
-        forecast(cfg)
+        predict_clips(cfg)
+
+
+def predict_clips(cfg: DictConfig) -> list[Path]:
+    """Predict ``horizon`` frames of every ``input`` and write them to ``output``.
+
+    Where a clip is long enough, the same is done ``horizon`` frames earlier and compared with the
+    frames that came, as is repeating the last frame.
+    """
+    if isinstance(cfg.ckpt_path, ListConfig):
+        raise ValueError("input= is predicted by one checkpoint, not by a list of them")
+    folder = run_folder(cfg.ckpt_path) / "predictions"
+    check_view(cfg.view)
+    plan_files(cfg.output, folder, [""], list(cfg.formats))  # a wrong ending shows at once
+    predictor, about = load_described(cfg.ckpt_path, device=cfg.device, trusted=cfg.trusted)
+    options = OmegaConf.to_container(cfg)
+    found = forecast_clips(
+        predictor,
+        [cfg.input] if isinstance(cfg.input, str) else list(cfg.input),
+        horizon=cfg.horizon,
+        start=cfg.start,
+        step=frame_step(about) if cfg.frame_step is None else cfg.frame_step,
+        size=options["size"],
+        fit=cfg.fit,
+        raw_shape=options["raw_shape"],
+        batch_size=cfg.batch_size,
+        report=say,
+    )
+    files = plan_files(cfg.output, folder, [item.name for item in found], list(cfg.formats))
+    for item in found:
+        known = item if item.truth is not None else item.trial
+        if known is not None:
+            errors = describe_errors(known.metrics)
+            say(f"{item.name}: against the {len(known.truth)} frames that came: {errors}")
+    written = write_forecasts(found, files, cfg.view, cfg.fps)
+    say("written: " + ", ".join(map(described, written)))
+    return written
+
+
+def described(path: Path) -> str:
+    """Return a path with the codec of a video."""
+    codec = CODECS.get(path.suffix.lower())
+    return f"{path} ({codec})" if codec else str(path)
 
 
 def draw_predictions(cfg: DictConfig) -> None:
@@ -50,4 +96,4 @@ def draw_predictions(cfg: DictConfig) -> None:
         title=title,
         fps=FPS if cfg.fps is None else cfg.fps,
     )
-    print(f"{len(written)} pictures in {folder}")
+    print(f"{len(written)} files in {folder}")

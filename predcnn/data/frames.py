@@ -1,37 +1,69 @@
 """The one conversion from stored frames to the float frames every model and metric sees."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from predcnn.native import BYTES, kernels_for
 
+ROUNDING = 1e-3
+"""How far given frames may leave [0, 1]: half precision and resizing round by less."""
 
-def to_float(frames: Tensor) -> Tensor:
-    """Frames of any shape -> float32 in [0, 1], on the same device.
+
+def to_float(
+    frames: Tensor, *, rounding: float = 0.0, dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """Convert frames of any shape to floats in [0, 1], on the same device.
 
     Args:
         frames: uint8 in 0..255, divided by 255; or floating point, which must be finite and lie in
             [0, 1].
+        rounding: how far floats may leave [0, 1].
+        dtype: of the result.
 
     Raises:
         ValueError: float frames that are not finite or leave [0, 1].
         TypeError: any other type of number.
     """
     if frames.dtype == torch.uint8:
-        return _divided(frames)
+        return _divided(frames).to(dtype)
     if not frames.is_floating_point():
         raise TypeError(f"frames are uint8 or floating point, not {frames.dtype}")
     if frames.numel() == 0:
-        return frames.to(torch.float32)
+        return frames.to(dtype)
     low, high = torch.aminmax(frames)
     if not (torch.isfinite(low) and torch.isfinite(high)):
         raise ValueError("float frames must be finite: there is a NaN or an Inf in the batch")
-    if low < 0 or high > 1:
+    if low < -rounding or high > 1 + rounding:
         raise ValueError(
             f"float frames must lie in [0, 1], these span {low:.4g} to {high:.4g}; "
             "divide 0..255 by 255 or hand over uint8"
         )
-    return frames.to(torch.float32)
+    return frames.to(dtype)
+
+
+def as_batch(frames: Tensor | np.ndarray, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Convert frames that a user gives to floats (B, T, C, H, W) in [0, 1].
+
+    Args:
+        frames: (T, C, H, W), a batch of one, or (B, T, C, H, W); an array or a tensor, uint8 in
+            0..255 or floating point in [0, 1] up to rounding.
+        dtype: of the result.
+
+    Raises:
+        TypeError: no array of such numbers. ValueError: other axes, or see `to_float`.
+    """
+    if isinstance(frames, np.ndarray) and frames.dtype.kind in "uif":
+        frames = torch.from_numpy(np.ascontiguousarray(frames))
+    if not isinstance(frames, Tensor):
+        kind = getattr(frames, "dtype", type(frames).__name__)
+        raise TypeError(f"frames are a tensor or an array of numbers, not {kind}")
+    if frames.ndim not in (4, 5):
+        raise ValueError(
+            f"frames are (T, C, H, W) or (B, T, C, H, W), not {frames.ndim}-D {tuple(frames.shape)}"
+        )
+    batch = frames if frames.ndim == 5 else frames[None]
+    return to_float(batch, rounding=ROUNDING, dtype=dtype)
 
 
 def _divided(frames: Tensor) -> Tensor:

@@ -124,6 +124,16 @@ def load_predictor(
         cannot be reached. ValueError: unreadable, not a checkpoint of ours, or weights of another
         architecture.
     """
+    return load_described(path, device=device, trusted=trusted)[0]
+
+
+def load_described(
+    path: str | Path, *, device: str | torch.device = "cpu", trusted: bool = False
+) -> tuple[nn.Module, dict[str, object]]:
+    """Load a predictor as `load_predictor` does, and return what `read_description` does with it.
+
+    The file is read once.
+    """
     path = weights_file(path)
     about, state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_ckpt(path)
     config = dict(about["config"])
@@ -133,7 +143,7 @@ def load_predictor(
     if about.get("merged", False):
         predictor.merge()
     _fill(predictor, f"{path} does not fit the {about['config']['name']} it describes", state)
-    return predictor.to(device).eval()
+    return predictor.to(device).eval(), {"step": 0, "epoch": 0, **about}
 
 
 def start_from_predictor(predictor: nn.Module, path: str | Path) -> None:
@@ -186,16 +196,19 @@ def read_description(path: str | Path) -> dict[str, object]:
     if path.suffix == ".safetensors":
         return {"step": 0, "epoch": 0, **_read_safetensors(path)[0]}
     content = read_pickle(path)
-    known = content if isinstance(content, Mapping) else {}
-    about = _checked(path, known.get(KEY))
-    return {**about, "step": known.get("global_step", 0), "epoch": known.get("epoch", 0)}
+    return _description(path, content if isinstance(content, Mapping) else {})
+
+
+def _description(path: Path, content: Mapping) -> dict[str, object]:
+    about = _checked(path, content.get(KEY))
+    return {**about, "step": content.get("global_step", 0), "epoch": content.get("epoch", 0)}
 
 
 def _read_ckpt(path: Path) -> tuple[Mapping[str, object], dict[str, Tensor]]:
     content = read_pickle(path)
     if not isinstance(content, Mapping):
         raise ValueError(f"{path} is no checkpoint: it holds a {type(content).__name__}")
-    about = _checked(path, content.get(KEY))
+    about = _description(path, content)
     state = content.get("state_dict")
     if not isinstance(state, Mapping) or not all(isinstance(key, str) for key in state):
         raise ValueError(f"{path} is a damaged checkpoint: it has no state_dict")

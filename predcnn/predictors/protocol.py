@@ -4,9 +4,11 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from predcnn.data.frames import as_batch
 from predcnn.ops.fold import Savings, merge_parts
 from predcnn.predictors.hub import Publishing
 from predcnn.predictors.rollout import roll_out
@@ -112,16 +114,26 @@ class Predictor(Publishing, nn.Module):
         return roll_out(self, past, horizon)
 
     @torch.no_grad()
-    def predict(self, frames: Tensor, horizon: int | None = None) -> Tensor:
-        """The next ``horizon`` frames, by default ``frames_out``: (B, T, ...) -> (B, horizon, ...).
+    def predict(self, frames: Tensor | np.ndarray, horizon: int | None = None) -> Tensor:
+        """Predict the next ``horizon`` frames, by default ``frames_out``: (B, horizon, C, H, W).
 
         Any frame size and any horizon; runs in eval mode without gradients and leaves every
-        module's mode as it was. ``frames`` must lie on this predictor's device.
+        module's mode as it was.
+
+        Args:
+            frames: the past (B, T, C, H, W), or (T, C, H, W) as a batch of one; a tensor or an
+                array, uint8 or floating point in [0, 1]. It is converted to the type and moved to
+                the device of this predictor.
+            horizon: number of frames, at least 1.
 
         Raises:
-            ValueError: wrong number of axes, frames or channels, or horizon < 1.
-            TypeError: frames are not floats.
+            ValueError: wrong number of axes, frames or channels, NaN, values outside [0, 1], or
+                horizon < 1.
+            TypeError: frames are no numbers, or integers other than uint8.
         """
+        weight = next(self.parameters(), None)
+        frames = as_batch(frames, torch.float32 if weight is None else weight.dtype)
+        frames = frames if weight is None else frames.to(weight.device)
         self.check_past(frames)
         horizon = check_frames_out(horizon, self.frames_out)
         modes = [(module, module.training) for module in self.modules()]

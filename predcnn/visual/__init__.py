@@ -6,9 +6,10 @@ from predcnn.visual.grid import write_grid
 from predcnn.visual.lines import plot_lines
 from predcnn.visual.panels import Panel, plot_panels
 from predcnn.visual.strip import write_strip
-from predcnn.visual.video import WRITERS, write_gif, write_video
+from predcnn.visual.video import CODECS, WRITERS, write_gif, write_video
 
 __all__ = [
+    "CODECS",
     "WRITERS",
     "Panel",
     "comparison_frames",

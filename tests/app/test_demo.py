@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from predcnn.app.demo import build_page, show
-from predcnn.app.demo_inputs import CLIP, DRAWING, EXAMPLE, drawn_digit, material, moving_digits
+from predcnn.app.demo import CLIP, DRAWING, EXAMPLE, build_page, predicted, show
 from predcnn.app.saved_run import load_run
 from predcnn.app.train import train
+from predcnn.forecasting.drawn_digits import drawn_digit, moving_digits
 from tests.app.test_train import command_cfg
 from tests.data.film import CARPHONE, moving_square
 
@@ -42,7 +42,7 @@ def test_a_drawn_digit_bounces_whole():
     assert not torch.equal(frames[0], frames[1])
 
 
-def test_every_source_gives_a_film_and_a_curve(tiny_cfg, tmp_path):
+def test_every_source_gives_an_animation_and_a_curve(tiny_cfg, tmp_path):
     train(tiny_cfg(*NET))
     run = load_run(str(tmp_path / "run/checkpoints/best.ckpt"))
     np.save(tmp_path / "short.npy", moving_square(12))
@@ -53,17 +53,18 @@ def test_every_source_gives_a_film_and_a_curve(tiny_cfg, tmp_path):
         (CLIP, str(tmp_path / "short.npy"), None, False),
     ]
     for source, clip, drawn, known in cases:
-        past, truth, net = material(lambda: run, source, 1, clip, drawn, 12)
-        assert past.shape == (10, 1, 32, 32)
-        assert (truth is not None) == known
-        film, words, curve = show(net, past, truth, 12, "runs/some/checkpoints/best.ckpt")
-        assert "data:image/gif;base64," in film
+        found = predicted(lambda: run, source, 1, clip, drawn, 12)
+        assert found.past.shape == (10, 1, 32, 32)
+        assert found.prediction.shape == (12, 1, 32, 32)
+        assert (found.truth is not None) == known
+        animation, errors, curve = show(found, "runs/some/checkpoints/best.ckpt")
+        assert "data:image/gif;base64," in animation
         assert ("data:image/png;base64," in curve) == known
-        assert ("copy last" in words) == known
-    for words, message in (((EXAMPLE, 99, None, None), "no test sequence 99"),
+        assert ("copy last" in errors) == known
+    for given, message in (((EXAMPLE, 99, None, None), "no test sequence 99"),
                            ((CLIP, 0, None, None), "upload a clip first")):  # fmt: skip
         with pytest.raises(ValueError, match=message):
-            material(lambda: run, *words, 12)
+            predicted(lambda: run, *given, 12)
 
 
 def test_a_page_of_no_checkpoint_is_refused(tmp_path):
@@ -84,12 +85,12 @@ def test_the_page_in_a_browser(tiny_cfg, tmp_path, browser, monkeypatch):
     _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
     try:
         browser.get(address)
-        seen = _film(browser, By, None)
+        seen = _animation(browser, By, None)
         clip = browser.find_element(By.CSS_SELECTOR, "#clip input[type=file]")
         clip.send_keys(str(CARPHONE))
         _until(lambda: "carphone" in browser.find_element(By.ID, "clip").text)
         browser.find_elements(By.CSS_SELECTOR, "#source label")[2].click()
-        other = _film(browser, By, seen)
+        other = _animation(browser, By, seen)
         assert other != seen
         picture = tmp_path / "page.png"
         assert browser.save_screenshot(str(picture))
@@ -98,12 +99,12 @@ def test_the_page_in_a_browser(tiny_cfg, tmp_path, browser, monkeypatch):
         page.close()
 
 
-def _film(browser, by, before):
+def _animation(browser, by, before):
     _until(lambda: browser.find_elements(by.ID, "predict"))
     browser.find_element(by.ID, "predict").click()
 
     def shown() -> str | None:
-        found = browser.find_elements(by.CSS_SELECTOR, "#film img")
+        found = browser.find_elements(by.CSS_SELECTOR, "#animation img")
         source = found[0].get_attribute("src") if found else None
         return source if source and source != before else None
 

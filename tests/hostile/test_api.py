@@ -92,12 +92,12 @@ def predictor():
 
 
 FRAMES = {
-    "four axes": (torch.rand(2, 1, 8, 8), None, "frames are"),
+    "three axes": (torch.rand(2, 8, 8), None, "frames are"),
     "six axes": (torch.rand(1, 1, 2, 1, 8, 8), None, "frames are"),
     "three frames": (torch.rand(1, 3, 1, 8, 8), None, "built for 2 frames"),
     "colour": (torch.rand(1, 2, 3, 8, 8), None, "of 1 channels"),
     "channels last": (torch.rand(1, 2, 8, 8, 1), None, "of 1 channels"),
-    "bytes": (torch.zeros(1, 2, 1, 8, 8, dtype=torch.uint8), None, "divide bytes by 255"),
+    "whole numbers": (torch.zeros(1, 2, 1, 8, 8, dtype=torch.long), None, "frames are uint8"),
     "no horizon": (torch.rand(1, 2, 1, 8, 8), 0, "positive integer"),
     "a negative horizon": (torch.rand(1, 2, 1, 8, 8), -3, "positive integer"),
     "half a horizon": (torch.rand(1, 2, 1, 8, 8), 2.5, "positive integer"),

@@ -93,8 +93,8 @@ def test_predict_leaves_no_trace():
     predictor.predict(past)
     assert predictor.norm.training
     assert predictor.modes == [False, False]
-    with pytest.raises(ValueError, match="not 4-D"):
-        predictor.predict(past[0])
+    with pytest.raises(ValueError, match="not 3-D"):
+        predictor.predict(past[0, 0])
     assert predictor.norm.training
 
 
@@ -116,7 +116,7 @@ def test_wrong_horizons(horizon):
 @pytest.mark.parametrize(
     ("shape", "words"),
     [
-        ((3, 1, 4, 4), "not 4-D"),
+        ((1, 4, 4), "not 3-D"),
         ((2, 4, 1, 4, 4), "built for 3 frames of 1 channels, given 4 frames of 1"),
         ((2, 3, 2, 4, 4), "given 3 frames of 2 channels"),
     ],
@@ -129,7 +129,7 @@ def test_wrong_shapes(shape, words):
 
 def test_wrong_types():
     with pytest.raises(TypeError, match="divide bytes by 255"):
-        Fading((3, 1, 4, 4)).predict(torch.ones(2, 3, 1, 4, 4, dtype=torch.uint8))
+        Fading((3, 1, 4, 4)).check_past(torch.ones(2, 3, 1, 4, 4, dtype=torch.uint8))
     assert check_compat("x", "openstl") == "openstl"
     with pytest.raises(ValueError, match="not 'old'"):
         check_compat("x", "old")

@@ -77,7 +77,7 @@ def test_every_kind_of_input_gives_the_same_prediction(checkpoint, tmp_path, mon
     np.testing.assert_array_equal(arrays(tmp_path / "c.npz")["prediction"], found["prediction"])
 
 
-def test_a_film_of_the_future_and_a_trial_on_the_past(checkpoint, tmp_path, capsys):
+def test_a_video_of_the_future_and_a_trial_on_the_past(checkpoint, tmp_path, capsys):
     write_video(tmp_path / "clip.avi", moving_square(20))
     run(checkpoint, tmp_path / "clip.avi", tmp_path / "future.mp4", "horizon=6")
     film = index_clips(tmp_path / "future.mp4").clips[0]
@@ -90,10 +90,11 @@ def test_a_film_of_the_future_and_a_trial_on_the_past(checkpoint, tmp_path, caps
     assert errors["copy_last"]["metrics"]["mse"] == pytest.approx(copy, rel=2e-2)
     assert (tmp_path / "future_trial.png").stat().st_size > 500
     assert (tmp_path / "future_trial_lead_times.png").stat().st_size > 500
-    said = capsys.readouterr().out
-    assert "frames 16..19 of 20, 32x24 as they are (trained on 16x16" in said
-    assert "-> 6 frames, fed back beyond its own reach of 3" in said
-    assert "against the 6 frames that came: mse" in said
+    printed = capsys.readouterr().out
+    assert "frames 16..19 of 20, 32x24 as they are (trained on 16x16" in printed
+    assert "-> 6 frames, fed back beyond its own reach of 3" in printed
+    assert "against the 6 frames that came: mse" in printed
+    assert "future.mp4 (h264)" in printed
 
 
 def _decoded(path: Path) -> np.ndarray:
@@ -203,7 +204,9 @@ def test_what_cannot_be_predicted_is_one_sentence(refused, tmp_path, monkeypatch
     for words, message in cases.items():
         assert message in refused(*words), words
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"12345")))
-    assert "5 bytes, no whole number of frames" in refused("input=-", "raw_shape=[2,2,1]")
+    assert "5 bytes, no multiple of the 4 bytes of a frame" in refused(
+        "input=-", "raw_shape=[2,2,1]"
+    )
 
 
 def test_a_mixed_folder_names_what_it_leaves_out(checkpoint, tmp_path, capsys):

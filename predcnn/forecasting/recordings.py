@@ -1,19 +1,19 @@
-"""What a forecast continues: clips from disk, or raw frames on standard input."""
+"""The known frames that a forecast continues: clips on disk, or raw frames on standard input."""
 
 import re
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from predcnn.checks import unknown
 from predcnn.data import to_float
-from predcnn.data.clips.decoding import read_frames, scan
+from predcnn.data.clips.decoding import read_end
 from predcnn.data.clips.sources import Clip, ClipError, find_sources
-from predcnn.data.options import nearest
 from predcnn.data.shaping import FITS, in_range, shaped_frames
 
 STDIN = "-"
@@ -21,32 +21,44 @@ SIZES = ("native", "model")
 
 
 @dataclass(frozen=True)
+class Window:
+    """Where in each clip the frames lie that forecasts and their trials need.
+
+    Args:
+        length: how many frames at most.
+        stop: the frame after the last one; None: the end of the clip.
+    """
+
+    length: int
+    stop: int | None = None
+
+
+@dataclass(frozen=True)
 class Recording:
-    """Known frames of one clip, read when they are asked for.
+    """Known frames of one clip.
 
     Args:
         name: for messages and file names.
-        clip: what is known about it.
-        folder: where ``clip.source`` starts; None: ``stored`` holds the frames.
-        stored: (T, H, W, C) as they came.
+        clip: its description.
+        first: index of the first frame that is held.
+        stored: the held frames (n, H, W, C) as they are stored.
     """
 
     name: str
     clip: Clip
-    folder: Path | None = None
-    stored: np.ndarray | None = None
+    first: int
+    stored: np.ndarray
 
     def frames(self, times: Sequence[int], shape: "FrameShape") -> Tensor:
-        """The frames at ascending ``times``, float32 (T, C, H, W) in [0, 1]."""
-        known = self.stored is not None
-        stored = self.stored[list(times)] if known else read_frames(self.folder, self.clip, times)
-        values = in_range(stored, self.clip.white, self.clip.in_bytes)
+        """Return the frames at ``times``, float32 (T, C, H, W) in [0, 1]."""
+        held = self.stored[[time - self.first for time in times]]
+        values = in_range(held, self.clip.white, self.clip.in_bytes)
         return to_float(torch.from_numpy(shape.applied(values)))
 
 
 @dataclass(frozen=True)
 class FrameShape:
-    """What frames are made into before a predictor sees them.
+    """The shape that frames get before a predictor sees them.
 
     Args:
         channels: of the predictor.
@@ -60,10 +72,12 @@ class FrameShape:
 
     @classmethod
     def of(cls, size: object, fit: str, in_shape: Sequence[int]) -> "FrameShape":
-        """From the words ``size`` (native, model or [height, width]) and ``fit``."""
-        nearest("fit", fit, FITS)
+        """Build from the options ``size`` (native, model or [height, width]) and ``fit``."""
+        if fit not in FITS:
+            raise ValueError(unknown("fit", fit, FITS))
         if isinstance(size, str):
-            nearest("size", size, SIZES)
+            if size not in SIZES:
+                raise ValueError(unknown("size", size, (*SIZES, "[height,width]")))
             return cls(in_shape[1], None if size == "native" else tuple(in_shape[2:]), fit)
         numbers = list(size) if isinstance(size, Sequence) else [size]
         if len(numbers) != 2 or not all(isinstance(n, int) and n > 0 for n in numbers):
@@ -71,50 +85,59 @@ class FrameShape:
         return cls(in_shape[1], tuple(numbers), fit)
 
     def applied(self, frames: np.ndarray) -> np.ndarray:
-        """(T, H, W, C) -> (T, channels, *size)."""
+        """Reshape frames: (T, H, W, C) -> (T, channels, *size)."""
         return np.ascontiguousarray(shaped_frames(frames, self.channels, self.size, self.fit))
 
     def describe(self, clip: Clip, in_shape: Sequence[int]) -> str:
-        """What happens to the frames of a clip, in words."""
+        """Return what happens to the frames of a clip, for a printed line."""
         height, width = self.size or (clip.height, clip.width)
-        words = [f"{clip.width}x{clip.height}"]
+        parts = [f"{clip.width}x{clip.height}"]
         if self.size is None:
-            words.append("as they are")
+            parts.append("as they are")
             if (height, width) != tuple(in_shape[2:]):
-                words.append(f"(trained on {in_shape[3]}x{in_shape[2]}; size=model scales to that)")
+                parts.append(f"(trained on {in_shape[3]}x{in_shape[2]}; size=model scales to that)")
         elif (height, width) != (clip.height, clip.width):
-            words.append(f"-> {width}x{height} (fit={self.fit})")
+            parts.append(f"-> {width}x{height} (fit={self.fit})")
         if clip.channels != self.channels:
-            words.append("in grey" if self.channels == 1 else "grey as RGB")
-        return " ".join(words)
+            parts.append("in grey" if self.channels == 1 else "grey as RGB")
+        return " ".join(parts)
 
 
 def open_recordings(
-    given: Sequence[str], raw_shape: Sequence[int] | None
-) -> tuple[list[Recording], dict[str, str]]:
-    """Recordings of paths or "-", and what under a given folder cannot be used, with the reason.
+    given: Sequence[str | Path], window: Window, raw_shape: Sequence[int] | None = None
+) -> tuple[list[Recording], Mapping[str, str]]:
+    """Decode the frames of every clip in files and folders, once.
+
+    Args:
+        given: paths, or "-": raw frames of bytes on standard input.
+        window: the frames to keep.
+        raw_shape: (height, width, channels) of those on standard input.
+
+    Returns:
+        The recordings, and the unusable clips of folders with the reason.
 
     Raises:
         FileNotFoundError, ValueError: no such path, nothing usable, or a given file is damaged.
     """
-    found, problems = [], {}
-    for word in given:
-        if word == STDIN:
-            found.append(_standard_input(raw_shape))
+    found: list[Recording] = []
+    problems = {}
+    for place in given:
+        if place == STDIN:
+            found.append(_standard_input(raw_shape, window))
             continue
-        root = Path(word).expanduser()
+        root = Path(place).expanduser()
         folder = root if root.is_dir() else root.parent
         sources = find_sources(root)
         for source in sources:
             name = source.path.relative_to(folder).as_posix()
             try:
-                clips = scan(source, name)
+                clips = read_end(source, name, window.length, window.stop)
             except ClipError as error:
                 if len(sources) == 1:
                     raise ValueError(f"{source.path} {error}") from error
                 problems[name] = str(error)
                 continue
-            found += [Recording(_label(clip, root), clip, folder) for clip in clips]
+            found += [Recording(_label(clip, root), clip, *held) for clip, *held in clips]
     if not found:
         reasons = "; ".join(f"{name} {reason}" for name, reason in problems.items())
         raise ValueError(f"nothing to predict from: {reasons}")
@@ -129,18 +152,16 @@ def _label(clip: Clip, root: Path) -> str:
 
 
 def _numbered(found: list[Recording]) -> list[Recording]:
-    """The same recordings, equal names told apart by a number."""
+    """Tell equal names apart by a number."""
     names = [recording.name for recording in found]
     return [
-        Recording(
-            f"{r.name}_{i}" if names.count(r.name) > 1 else r.name, r.clip, r.folder, r.stored
-        )
+        replace(r, name=f"{r.name}_{i}") if names.count(r.name) > 1 else r
         for i, r in enumerate(found)
     ]
 
 
-def _standard_input(raw_shape: Sequence[int] | None) -> Recording:
-    """Frames of bytes, one after the other, as `ffmpeg -f rawvideo -pix_fmt rgb24` writes them."""
+def _standard_input(raw_shape: Sequence[int] | None, window: Window) -> Recording:
+    """Read frames of bytes, as `ffmpeg -f rawvideo -pix_fmt rgb24` writes them."""
     shape = tuple(raw_shape or ())
     if len(shape) != 3 or not all(isinstance(n, int) and n > 0 for n in shape):
         raise ValueError(
@@ -151,10 +172,10 @@ def _standard_input(raw_shape: Sequence[int] | None) -> Recording:
     size = shape[0] * shape[1] * shape[2]
     if not data.size or data.size % size:
         raise ValueError(
-            f"standard input held {data.size:,} bytes, no whole number of frames of {size:,} "
-            f"(raw_shape={list(shape)})"
+            f"standard input held {data.size:,} bytes, no multiple of the {size:,} bytes of a "
+            f"frame (raw_shape={list(shape)})"
         )
     frames = data.reshape(-1, *shape)
-    return Recording(
-        "stdin", Clip("stdin", STDIN, "raw", *frames.shape, 255.0, "uint8"), stored=frames
-    )
+    first = max(0, min(window.stop or len(frames), len(frames)) - window.length)
+    clip = Clip("stdin", STDIN, "raw", *frames.shape, 255.0, "uint8")
+    return Recording("stdin", clip, first, frames[first:])

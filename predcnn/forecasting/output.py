@@ -1,0 +1,90 @@
+"""Where forecasts are written, and the files of their trials."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from predcnn.checks import unknown
+from predcnn.files import write_json
+from predcnn.forecasting.result import FORMATS, VIEWS, Forecast, write_arrays
+from predcnn.visual import plot_curves
+
+SHARED = ("npz",)
+"""Endings of files that hold several clips."""
+
+
+def plan_files(
+    output: str | None, folder: Path, names: Sequence[str], formats: Sequence[str]
+) -> dict[str, list[Path]]:
+    """Return the files that each clip goes to.
+
+    Args:
+        output: a file, a folder, or None: ``folder``.
+        folder: the default place.
+        names: of the clips, all different.
+        formats: endings of the files in a folder.
+
+    Raises:
+        ValueError: an unknown ending, or several clips for one video or strip.
+    """
+    path = folder if output is None else Path(output).expanduser()
+    if not path.suffix or path.is_dir():
+        for ending in formats:
+            if ending not in FORMATS:
+                raise ValueError(unknown("format", ending, FORMATS))
+        return {name: [path / f"{name}.{ending}" for ending in formats] for name in names}
+    ending = path.suffix.removeprefix(".").lower()
+    if ending not in FORMATS:
+        raise ValueError(unknown("ending of output", ending, FORMATS))
+    if len(names) > 1 and ending not in SHARED:
+        raise ValueError(
+            f"{len(names)} clips do not fit into one file {path.name}: give a folder, "
+            f"output=folder formats=[{ending}], or an .npz"
+        )
+    return {name: [path] for name in names}
+
+
+def write_forecasts(
+    forecasts: Sequence[Forecast], files: dict[str, list[Path]], view: str, fps: float | None
+) -> list[Path]:
+    """Write every forecast, and the strip, errors (JSON) and error curves of every trial."""
+    written: list[Path] = []
+    shared: dict[Path, list[Forecast]] = {}
+    for item in forecasts:
+        known = item if item.truth is not None else item.trial
+        for path in files[item.name]:
+            if path.suffix.lower() == ".npz":
+                shared.setdefault(path, []).append(item)
+            else:
+                shown = known if view == "comparison" and known is not None else item
+                written.append(shown.save(path, view=view, fps=fps))
+        first = files[item.name][0]
+        several = len(forecasts) > 1 and first.stem != item.name
+        stem = f"{first.stem}_{item.name}" if several else first.stem
+        if known is not None:
+            written += _write_trial(first.with_name(f"{stem}_trial"), item.name, known)
+    for path, items in shared.items():
+        write_arrays(path, items)
+        written.append(path)
+    return written
+
+
+def check_view(view: str) -> None:
+    """Raise ValueError for an unknown view before anything is predicted."""
+    if view not in VIEWS:
+        raise ValueError(unknown("view", view, VIEWS))
+
+
+def _write_trial(stem: Path, name: str, trial: Forecast) -> list[Path]:
+    strip, errors, curves = (
+        stem.with_name(stem.name + ending) for ending in (".png", ".json", "_lead_times.png")
+    )
+    metrics = trial.metrics
+    write_json(errors, {"name": name, **metrics})
+    lines = {
+        "prediction": metrics["prediction"]["per_frame"],
+        "copy last": metrics["copy_last"]["per_frame"],
+    }
+    plot_curves(curves, {}, lines)
+    if trial.past.shape[-3] not in (1, 3):  # such frames cannot be drawn
+        return [errors, curves]
+    return [trial.save(strip, view="comparison"), errors, curves]

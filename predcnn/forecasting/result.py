@@ -1,0 +1,174 @@
+"""A prediction with what is known about it: past, truth, errors; and its files."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from predcnn.checks import unknown
+from predcnn.files import replacing
+from predcnn.metrics import video_metrics
+from predcnn.metrics.ssim import WINDOW
+from predcnn.visual import WRITERS, comparison_frames, write_strip
+
+METRICS = ("mse", "mae", "ssim", "psnr")
+FORMATS = (*WRITERS, "png", "npz", "npy")
+VIEWS = ("frames", "comparison")
+FPS = 5.0  # of clips without a frame rate
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Predicted frames with the frames before them and, where known, those that came.
+
+    All frames are float32 in the value range [0, 1] (predictions unclipped), (T, C, H, W), or
+    (B, T, C, H, W) if a batch was given.
+
+    Args:
+        name: for captions and file names.
+        past: the frames that the predictor saw.
+        prediction: the predicted frames.
+        truth: the frames that followed ``past``, at most as many as predicted; None if unknown.
+        fps: frames per second of the clip; None if unknown.
+        trial: the same prediction made earlier in the clip, where the truth is known; None if
+            ``truth`` is known or the clip is too short.
+    """
+
+    name: str
+    past: Tensor
+    prediction: Tensor
+    truth: Tensor | None = None
+    fps: float | None = None
+    trial: "Forecast | None" = None
+
+    @cached_property
+    def metrics(self) -> dict[str, dict] | None:
+        """Errors of the prediction and of repeating the last frame; None without ``truth``.
+
+        {"prediction", "copy_last"} -> {"metrics": {name: value}, "per_frame": {name: [value per
+        lead time]}}. MSE and MAE are sums over a frame; ``mse_per_pixel`` is MSE divided by the
+        number of values in a frame. Infinite values (PSNR of identical frames) are None.
+        """
+        if self.truth is None:
+            return None
+        count = self.truth.shape[-4]
+        copies = self.past[..., -1:, :, :, :].expand_as(self.truth)
+        return {
+            "prediction": errors_of(self.prediction[..., :count, :, :, :], self.truth),
+            "copy_last": errors_of(copies, self.truth),
+        }
+
+    def to_numpy(self) -> np.ndarray:
+        """Return the predicted frames as an array, float32, unclipped."""
+        return self.prediction.numpy()
+
+    def save(self, path: str | Path, *, view: str = "frames", fps: float | None = None) -> Path:
+        """Write the forecast to a file; returns its path.
+
+        Args:
+            path: .mp4 (H.264), .webm (VP9) or .gif: a video; .png: a strip of input, truth and
+                prediction; .npz: arrays past, prediction, names and, where known, truth;
+                .npy: the prediction.
+            view: what a video shows: "frames", the predicted ones, or "comparison": input, truth,
+                prediction and error.
+            fps: frames per second; None: those of the clip, else 5.
+
+        Raises:
+            ValueError: another ending or view, or a batch of several clips for a video or strip.
+        """
+        path = Path(path).expanduser()
+        ending = path.suffix.removeprefix(".").lower()
+        if ending not in FORMATS:
+            raise ValueError(unknown("ending of output", ending, FORMATS))
+        if view not in VIEWS:
+            raise ValueError(unknown("view", view, VIEWS))
+        if ending == "npz":
+            write_arrays(path, [self])
+        elif ending == "npy":
+            with replacing(path) as temporary:
+                np.save(temporary, self.to_numpy())
+        else:
+            self._draw(path, ending, view, fps)
+        return path
+
+    def _draw(self, path: Path, ending: str, view: str, fps: float | None) -> None:
+        past, prediction, truth = map(self._single, (self.past, self.prediction, self.truth))
+        if truth is not None:
+            prediction = prediction[: len(truth)] if view == "comparison" else prediction
+            truth = truth if len(truth) == len(prediction) else None
+        if ending == "png":
+            write_strip(path, past, truth, {"prediction": prediction}, caption=self.name)
+            return
+        pages = prediction
+        if view == "comparison":
+            pages = comparison_frames(past, truth, {"prediction": prediction}, caption=self.name)
+        if fps is None:  # a clip may state more frames a second than a writer takes
+            fps = min(100.0, self.fps or FPS)
+        WRITERS[ending](path, pages, fps=fps)
+
+    def _single(self, frames: Tensor | None) -> Tensor | None:
+        """Return the frames (T, C, H, W) of the only clip."""
+        if frames is None or frames.ndim == 4:
+            return frames
+        if len(frames) > 1:
+            raise ValueError(
+                f"a batch of {len(frames)} clips is no single video: save it as .npz or .npy, or "
+                "forecast one clip, frames[i]"
+            )
+        return frames[0]
+
+
+def errors_of(prediction: Tensor, truth: Tensor) -> dict[str, dict]:
+    """Compute the metrics of frames (T, C, H, W) or (B, T, C, H, W), in total and per lead time.
+
+    SSIM is left out for frames smaller than its window.
+    """
+    if truth.ndim == 4:
+        prediction, truth = prediction[None], truth[None]
+    names = [name for name in METRICS if name != "ssim" or min(truth.shape[-2:]) >= WINDOW]
+    meters = video_metrics([*names, *(f"{name}_per_frame" for name in names)])
+    meters.update(prediction, truth)
+    # a curve of one frame comes back as a scalar
+    values = {name: _finite(value.reshape(-1)) for name, value in meters.compute().items()}
+    totals = {name: values[name][0] for name in names}
+    totals["mse_per_pixel"] = totals["mse"] / truth[0, 0].numel()
+    return {
+        "metrics": totals,
+        "per_frame": {name: values[f"{name}_per_frame"] for name in names},
+    }
+
+
+def _finite(values: Tensor) -> list[float | None]:
+    return [value if math.isfinite(value) else None for value in values.tolist()]
+
+
+def describe_errors(metrics: Mapping[str, dict], digits: int = 4) -> str:
+    """Return "mse 12.3 (copy last 15.0), …" for a printed line."""
+    ours, copy = metrics["prediction"]["metrics"], metrics["copy_last"]["metrics"]
+
+    def number(value: float | None) -> str:
+        return "inf" if value is None else f"{value:.{digits}f}"
+
+    return ", ".join(f"{key} {number(ours[key])} (copy last {number(copy[key])})" for key in ours)
+
+
+def write_arrays(path: Path, items: list[Forecast]) -> None:
+    """Write forecasts of one shape to an .npz, float32 (N, T, C, H, W), unclipped; names (N,)."""
+    shapes = {tuple(item.prediction.shape) for item in items}
+    if len(shapes) > 1:
+        raise ValueError(
+            f"clips of different sizes do not fit into one array in {path.name}: {sorted(shapes)}; "
+            "give a folder, output=folder formats=[npz], or size=model"
+        )
+    fields = ["past", "prediction"]
+    if all(item.truth is not None for item in items):
+        fields.append("truth")
+    arrays = {name: np.stack([getattr(item, name).numpy() for item in items]) for name in fields}
+    if items[0].prediction.ndim == 5:  # a batch already
+        arrays = {name: array[0] for name, array in arrays.items()}
+    with replacing(path) as temporary:
+        np.savez_compressed(temporary, **arrays, names=np.array([item.name for item in items]))
