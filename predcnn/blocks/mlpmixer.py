@@ -1,4 +1,4 @@
-"""MLP-Mixer: perceptrons over space and over channels in turn.
+"""MLP-Mixer: alternating MLPs over space and over channels.
 
 Tolstikhin et al., "MLP-Mixer: An all-MLP Architecture for Vision", NeurIPS 2021,
 https://arxiv.org/abs/2105.01601 (fig. 1, eq. 1). Compared with the published video prediction code.
@@ -6,6 +6,7 @@ https://arxiv.org/abs/2105.01601 (fig. 1, eq. 1). Compared with the published vi
 
 from typing import ClassVar
 
+from einops import rearrange
 from torch import Tensor, nn
 
 from predcnn.blocks.protocol import check_resolution, check_size
@@ -21,10 +22,10 @@ class MixerBlock(nn.Module):
 
     Args:
         dim: channels C.
-        mlp_ratio: hidden channels of the channel perceptron, in units of ``dim``.
+        mlp_ratio: hidden channels of the channel MLP, in units of ``dim``.
         drop_path: probability of skipping a residual branch of a sample.
-        resolution: (H, W) of the input, required: the spatial perceptron has H * W inputs.
-        token_ratio: hidden units of the spatial perceptron, in units of ``dim``.
+        resolution: (H, W) of the input, required: the spatial MLP has H * W inputs.
+        token_ratio: hidden units of the spatial MLP, in units of ``dim``.
         norm_eps: of both layer norms.
     """
 
@@ -55,8 +56,8 @@ class MixerBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         check_size("mlpmixer", x, self.resolution)
-        x = x.flatten(2).transpose(1, 2)  # (B, H W, C)
+        x = rearrange(x, "b c h w -> b (h w) c")
         y = self.spatial_mlp(self.norm1(x).transpose(1, 2)).transpose(1, 2)
         x = x + self.drop_path(y)
         x = x + self.drop_path(self.channel_mlp(self.norm2(x)))
-        return x.transpose(1, 2).unflatten(2, self.resolution)
+        return rearrange(x, "b (h w) c -> b c h w", h=self.resolution[0])

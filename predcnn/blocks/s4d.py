@@ -5,6 +5,7 @@ Gu et al., "On the Parameterization and Initialization of Diagonal State Space M
 residual layer is that of the S4 repository, the feed-forward part that of the other blocks here.
 """
 
+from einops import rearrange
 from torch import Tensor, nn
 
 from predcnn.ops.drop_path import DropPath
@@ -45,9 +46,9 @@ class S4DBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[2:]
-        x = x.flatten(2).transpose(1, 2)  # (B, L, C)
+        x = rearrange(x, "b c h w -> b (h w) c")
         y = self.layer(self.norm(x).transpose(1, 2))
         x = x + self.drop_path(y.transpose(1, 2))
         if self.mlp is not None:
             x = x + self.drop_path(self.mlp(self.norm2(x)))
-        return x.transpose(1, 2).unflatten(2, (height, width))
+        return rearrange(x, "b (h w) c -> b c h w", h=height, w=width)

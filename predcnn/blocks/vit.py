@@ -1,4 +1,4 @@
-"""ViT: global self-attention over the pixels of a map, and a perceptron of each.
+"""ViT: global self-attention over the pixels of a map, and an MLP.
 
 Dosovitskiy et al., "An Image is Worth 16x16 Words", ICLR 2021, https://arxiv.org/abs/2010.11929
 (fig. 1). Compared with the published video prediction code.
@@ -6,6 +6,7 @@ Dosovitskiy et al., "An Image is Worth 16x16 Words", ICLR 2021, https://arxiv.or
 
 from typing import ClassVar
 
+from einops import rearrange
 from torch import Tensor, nn
 
 from predcnn.blocks.protocol import check_dim
@@ -22,7 +23,7 @@ class ViTBlock(nn.Module):
 
     Args:
         dim: channels C, divisible by 8 and by ``heads``.
-        mlp_ratio: hidden channels of the perceptron, in units of ``dim``.
+        mlp_ratio: hidden channels of the MLP, in units of ``dim``.
         drop_path: probability of skipping a residual branch of a sample.
         resolution: (H, W) of the input; not used, any number of tokens works.
         heads: of the attention.
@@ -56,10 +57,10 @@ class ViTBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         _, dim, height, width = x.shape
-        x = x.flatten(2).transpose(1, 2)  # (B, H W, C)
+        x = rearrange(x, "b c h w -> b (h w) c")
         y = self.norm1(x)
         if self.position:
             y = y + sincos_position_2d(dim, height, width, device=x.device).to(y.dtype)
         x = x + self.drop_path(self.attn(y))
         x = x + self.drop_path(self.mlp(self.norm2(x)))
-        return x.transpose(1, 2).unflatten(2, (height, width))
+        return rearrange(x, "b (h w) c -> b c h w", h=height, w=width)

@@ -1,6 +1,7 @@
 """Multi-head self-attention over tokens or over the pixels of a map."""
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -30,14 +31,15 @@ class MultiHeadAttention(nn.Module):
 
     def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         """Attend; ``bias`` is added to the logits and broadcasts to (B, heads, N, N)."""
-        qkv = self.qkv(x).unflatten(2, (3, self.heads, -1))
-        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, heads, N, head_dim)
+        query, key, value = rearrange(
+            self.qkv(x), "b n (qkv heads c) -> qkv b heads n c", qkv=3, heads=self.heads
+        )
         if bias is not None:
             bias = bias.to(query.dtype)
-        x = _attend(query, key, value, bias).transpose(1, 2)
+        x = rearrange(_attend(query, key, value, bias), "b heads n c -> b n heads c")
         if torch.compiler.is_exporting():  # the layout is this kernel's, other runtimes have theirs
             x = x.clone(memory_format=torch.contiguous_format)
-        return self.proj(x.flatten(2))
+        return self.proj(rearrange(x, "b n heads c -> b n (heads c)"))
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
@@ -53,14 +55,14 @@ class MapAttention(MultiHeadAttention):
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[-2:]
-        x = super().forward(x.flatten(2).transpose(1, 2))  # (B, H W, C)
-        return x.transpose(1, 2).unflatten(2, (height, width))
+        x = super().forward(rearrange(x, "b c h w -> b (h w) c"))
+        return rearrange(x, "b (h w) c -> b c h w", h=height, w=width)
 
 
 def sincos_position_2d(dim: int, height: int, width: int, *, device: torch.device) -> Tensor:
-    """Fixed positions of a grid as sines and cosines, (height * width, dim) in [-1, 1].
+    """Return positions of a grid as sines and cosines, (height * width, dim) in [-1, 1].
 
-    The first half of the channels tells the row, the second the column; ``dim`` % 4 == 0.
+    The first half of the channels encodes the row, the second the column; ``dim`` % 4 == 0.
     """
     if dim % 4:
         raise ValueError(

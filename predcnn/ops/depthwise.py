@@ -1,13 +1,14 @@
-"""Depthwise convolution that keeps the size, and every fast way to it on CPUs.
+"""Depthwise convolution that keeps the size, with fast implementations for CPUs.
 
-In this order: the compiled kernel (forward and both gradients, channels last, any kernel and
-dilation); without it, the gradient of the weights of large kernels as a correlation by FFT, 4 to 50
-times faster than ATen's and as exact; widely dilated kernels as dense ones on the phases of the
-map; and channels-last memory, in which oneDNN computes a 31x31 kernel about 30 times faster. A
-graph that is exported, to run elsewhere, holds the plain operator.
+In order of preference: the compiled kernel (forward and both gradients, channels last, any kernel
+and dilation); without it, the gradient of the weights of large kernels as a correlation by FFT, 4
+to 50 times faster than ATen's and as exact; widely dilated kernels as dense ones on the phases of
+the map; and channels-last memory, in which oneDNN computes a 31x31 kernel about 30 times faster. An
+exported graph holds the torch operator.
 """
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional
@@ -84,9 +85,9 @@ class DepthwiseConv2d(nn.Conv2d):
 
 
 def pixel_pitch(x: Tensor) -> int | None:
-    """Distance in memory of neighbouring pixels if the channels of each lie together, else None.
+    """Return the distance of neighbouring pixels in memory, None unless channels are innermost.
 
-    A slice of the channels of a channels-last map has one; so it needs no copy.
+    A slice of the channels of a channels-last map has one and therefore needs no copy.
     """
     B, C, H, W = x.shape
     pitch = x.stride(3) if W > 1 else x.stride(2) if H > 1 else x.stride(0) if B > 1 else C
@@ -96,7 +97,7 @@ def pixel_pitch(x: Tensor) -> int | None:
 
 
 def _laid_out(x: Tensor) -> tuple[Tensor, int]:
-    """The map with channels last, copied only if it is not so already, and its pitch."""
+    """Return the map with channels last, copied only if needed, and its pitch."""
     pitch = pixel_pitch(x)
     if pitch is None:
         return x.contiguous(memory_format=torch.channels_last), x.shape[1]
@@ -117,7 +118,7 @@ def _run(
 
 
 class _Compiled(torch.autograd.Function):
-    """The compiled kernel; the input's gradient is the convolution with the kernel turned round."""
+    """The compiled kernel; the input's gradient is the convolution with the flipped kernel."""
 
     @staticmethod
     def forward(
@@ -154,7 +155,7 @@ class _Compiled(torch.autograd.Function):
 
 
 class _ByFFT(torch.autograd.Function):
-    """The convolution as it is; only the gradient of the weights takes another way."""
+    """The usual convolution; the gradient of the weights is computed by FFT."""
 
     @staticmethod
     def forward(ctx: FunctionCtx, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -167,14 +168,14 @@ class _ByFFT(torch.autograd.Function):
     ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         x, weight = ctx.saved_tensors
         needs_x, needs_weight, needs_bias = ctx.needs_input_grad
-        # transposed, a convolution that keeps the size is one with the kernel turned around
+        # the transpose of a convolution that keeps the size is one with the flipped kernel
         grad_x = _convolve(grad, weight.flip(2, 3), None) if needs_x else None
         grad_weight = weight_gradient(x, grad, weight.shape[2:]) if needs_weight else None
         return grad_x, grad_weight, grad.sum((0, 2, 3)) if needs_bias else None
 
 
 def weight_gradient(x: Tensor, grad: Tensor, kernel_size: tuple[int, int]) -> Tensor:
-    """Gradient (C, 1, h, w) of a depthwise kernel from input and output gradient, by FFT.
+    """Compute the gradient (C, 1, h, w) of a depthwise kernel by FFT.
 
     Args:
         x: (B, C, H, W).
@@ -193,7 +194,7 @@ def weight_gradient(x: Tensor, grad: Tensor, kernel_size: tuple[int, int]) -> Te
 
 
 def fast_length(least: int) -> int:
-    """The smallest product of 2, 3 and 5 that is at least ``least``."""
+    """Return the smallest product of 2, 3 and 5 that is at least ``least``."""
     length = least
     while True:
         rest = length
@@ -206,18 +207,17 @@ def fast_length(least: int) -> int:
 
 
 def phased(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:
-    """A dilated depthwise convolution as a dense one of each of its dilation² phases.
+    """Compute a dilated depthwise convolution as a dense one on each of its dilation² phases.
 
     A tap meets only pixels of one phase, every ``dilation``-th row and column: the phases go into
     the batch, where the kernel is not dilated.
     """
-    batch, _, H, W = x.shape
+    H, W = x.shape[2:]
     below, right = -H % dilation, -W % dilation
     x = functional.pad(x, (0, right, 0, below))
-    x = x.unflatten(3, (-1, dilation)).unflatten(2, (-1, dilation))  # (B, C, h, d, w, d)
-    phases = x.permute(3, 5, 0, 1, 2, 4).flatten(0, 2)  # (d d B, C, h, w)
-    out = _convolve(phases, weight, bias).unflatten(0, (dilation, dilation, batch))
-    out = out.permute(2, 3, 4, 0, 5, 1).flatten(4, 5).flatten(2, 3)
+    phases = rearrange(x, "b c (h i) (w j) -> (i j b) c h w", i=dilation, j=dilation)
+    out = _convolve(phases, weight, bias)
+    out = rearrange(out, "(i j b) c h w -> b c (h i) (w j)", i=dilation, j=dilation)
     return out[..., :H, :W].contiguous(memory_format=torch.channels_last)
 
 

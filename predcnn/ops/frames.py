@@ -1,13 +1,13 @@
-"""Moving frames between the batch and the channels, in the memory layout they come in."""
+"""Move frames between the batch and the channels, in the memory layout they come in."""
 
 import torch
 from torch import Tensor
 
 
 def join_frames(x: Tensor, batch: int) -> Tensor:
-    """Frames of the batch side by side in the channels: (B T, C, H, W) -> (B, T C, H, W).
+    """Move frames from the batch into the channels: (B T, C, H, W) -> (B, T C, H, W).
 
-    Channels-last maps stay so, at the price of one copy; else it is a view.
+    Channels-last maps stay channels-last, which needs a copy; otherwise the result is a view.
     """
     if not _channels_last(x):
         return x.unflatten(0, (batch, -1)).flatten(1, 2)
@@ -16,7 +16,7 @@ def join_frames(x: Tensor, batch: int) -> Tensor:
 
 
 def split_frames(x: Tensor, frames: int) -> Tensor:
-    """The inverse of `join_frames`: (B, T C, H, W) -> (B T, C, H, W)."""
+    """Invert `join_frames`: (B, T C, H, W) -> (B T, C, H, W)."""
     if not _channels_last(x):
         return x.unflatten(1, (frames, -1)).flatten(0, 1)
     x = x.permute(0, 2, 3, 1).unflatten(3, (frames, -1))  # (B, H, W, T, C)

@@ -1,24 +1,23 @@
-"""Windows of a map: cutting, joining, distances, and which pixels may see each other."""
+"""Windows of a map: cut, join, relative positions, and masks of separated pixels."""
 
 import torch
+from einops import rearrange
 from torch import Tensor
 
 
 def partition(x: Tensor, size: int) -> Tensor:
     """Cut maps (B, H, W, C) into windows (B * H/size * W/size, size * size, C)."""
-    batch, height, width, dim = x.shape
-    x = x.view(batch, height // size, size, width // size, size, dim)
-    return x.transpose(2, 3).reshape(-1, size * size, dim)
+    return rearrange(x, "b (h y) (w x) c -> (b h w) (y x) c", y=size, x=size)
 
 
 def join(windows: Tensor, size: int, height: int, width: int) -> Tensor:
-    """The inverse of `partition`: windows back to maps (B, height, width, C)."""
-    x = windows.view(-1, height // size, width // size, size, size, windows.shape[-1])
-    return x.transpose(2, 3).reshape(-1, height, width, windows.shape[-1])
+    """Join the windows of `partition` to maps (B, height, width, C)."""
+    h, w = height // size, width // size
+    return rearrange(windows, "(b h w) (y x) c -> b (h y) (w x) c", h=h, w=w, y=size)
 
 
 def relative_position_index(size: int) -> Tensor:
-    """For every pair of a window's pixels the row of a table of (2 size - 1)^2 offsets, (N, N)."""
+    """Return for each pair of pixels its row in a table of (2 size - 1)^2 offsets, (N, N)."""
     axis = torch.arange(size)
     rows, columns = torch.meshgrid(axis, axis, indexing="ij")
     rows, columns = rows.flatten(), columns.flatten()
@@ -30,10 +29,10 @@ def relative_position_index(size: int) -> Tensor:
 def outside(
     size: tuple[int, int], window: int, shift: int, inside: tuple[int, int], device: torch.device
 ) -> Tensor:
-    """Which pixels of a window must not see each other, (windows, N, N) bool, True = apart.
+    """Mark the pairs of pixels of which one is padding, (windows, N, N) bool.
 
-    For maps of ``size`` (H, W), already rolled by -``shift``: what was outside ``inside`` (padding)
-    is apart from the rest. Windows are those of `partition`.
+    For maps of ``size`` (H, W), already rolled by -``shift``, of which ``inside`` (H, W) is not
+    padding. Windows are those of `partition`.
     """
     height, width = size
     rows = (torch.arange(height, device=device) + shift) % height >= inside[0]
@@ -42,8 +41,9 @@ def outside(
 
 
 def wrapped(size: tuple[int, int], window: int, shift: int, device: torch.device) -> Tensor:
-    """As `outside`, but apart are pixels that rolling by -``shift`` brought together from
-    opposite borders of the map.
+    """Mark the pairs that rolling by -``shift`` brought together from opposite borders.
+
+    (windows, N, N) bool, see `outside`.
     """
     height, width = size
     rows = torch.arange(height, device=device) >= height - shift
@@ -52,7 +52,7 @@ def wrapped(size: tuple[int, int], window: int, shift: int, device: torch.device
 
 
 def _differs(rows: Tensor, columns: Tensor, window: int) -> Tensor:
-    """(windows, N, N): which pairs differ in the property of their row or of their column."""
+    """Mark the pairs that differ in the property of row or column, (windows, N, N)."""
     region = 2 * rows.long()[:, None] + columns.long()[None]  # (H, W)
     region = partition(region[None, ..., None], window)[..., 0]  # (windows, N)
     return region[:, :, None] != region[:, None, :]
