@@ -1,4 +1,4 @@
-"""ConvNeXt: a 7x7 depthwise convolution and a perceptron of every pixel.
+"""ConvNeXt: a 7x7 depthwise convolution and an MLP of every pixel.
 
 Liu et al., "A ConvNet for the 2020s", CVPR 2022, https://arxiv.org/abs/2201.03545 (fig. 4).
 Compared with the published code.
@@ -22,7 +22,7 @@ class ConvNeXtBlock(nn.Module):
 
     Args:
         dim: channels C.
-        mlp_ratio: hidden channels of the perceptron, in units of ``dim``.
+        mlp_ratio: hidden channels of the MLP, in units of ``dim``.
         drop_path: probability of skipping the residual branch of a sample.
         resolution: (H, W) of the input; not used, the block is fully convolutional.
         kernel_size: of the depthwise convolution, odd.

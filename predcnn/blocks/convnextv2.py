@@ -1,4 +1,4 @@
-"""ConvNeXt V2 block: 7x7 depthwise, LayerNorm, and a feed-forward part with response competition.
+"""ConvNeXt V2 block: 7x7 depthwise, LayerNorm, and an MLP with response competition.
 
 Woo et al., "ConvNeXt V2: Co-designing and Scaling ConvNets with Masked Autoencoders", CVPR 2023,
 figure 5.
@@ -21,7 +21,7 @@ class ConvNeXtV2Block(nn.Module):
 
     Args:
         dim: channels C.
-        mlp_ratio: hidden channels of the feed-forward part, in units of ``dim``.
+        mlp_ratio: hidden channels of the MLP, in units of ``dim``.
         drop_path: probability of skipping the residual branch of a sample.
         resolution: (H, W) of the input; not used, the block is fully convolutional.
         kernel_size: of the depthwise convolution, odd.

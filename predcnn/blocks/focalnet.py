@@ -19,12 +19,12 @@ class FocalNetBlock(nn.Module):
 
     Args:
         dim: channels C.
-        mlp_ratio: hidden channels of the feed-forward part, in units of ``dim``.
+        mlp_ratio: hidden channels of the MLP, in units of ``dim``.
         drop_path: probability of skipping a residual branch of a sample.
         resolution: (H, W) of the input; not used, the block is fully convolutional.
         levels: focal levels; 2 is the paper's small receptive field, 3 its large one.
         window: kernel of the first level, odd.
-        post_norm: normalise after the modulation and the feed-forward part instead of before.
+        post_norm: normalise after the modulation and the MLP instead of before.
         layer_scale: initial scale of both residual branches; None for no scale.
     """
 

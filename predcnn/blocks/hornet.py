@@ -23,7 +23,7 @@ class HorBlock(nn.Module):
 
     Args:
         dim: channels C, divisible by 2 ** (order - 1).
-        mlp_ratio: hidden channels of the feed-forward part, in units of ``dim``.
+        mlp_ratio: hidden channels of the MLP, in units of ``dim``.
         drop_path: probability of skipping a residual branch of a sample.
         resolution: (H, W) of the input; not used, the block is fully convolutional.
         order: of the interactions; 4 everywhere in video prediction, 2 to 5 by stage on ImageNet.

@@ -47,7 +47,7 @@ class InceptionNeXtBlock(nn.Module):
 
     Args:
         dim: channels C, at least 3.
-        mlp_ratio: hidden channels of the feed-forward part, in units of ``dim``.
+        mlp_ratio: hidden channels of the MLP, in units of ``dim``.
         drop_path: probability of skipping the residual branch of a sample.
         resolution: (H, W) of the input; not used, the block is fully convolutional.
         square: side of the square kernel, odd.

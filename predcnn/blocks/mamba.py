@@ -60,11 +60,11 @@ class MambaMixer(nn.Module):
 
 @BLOCKS.register("mamba")
 class MambaBlock(nn.Module):
-    """A Mamba mixer and, beyond the paper, a feed-forward part: (B, C, H, W) -> (B, C, H, W).
+    """A Mamba mixer and, beyond the paper, an MLP: (B, C, H, W) -> (B, C, H, W).
 
     Args:
         dim: channels C.
-        mlp_ratio: hidden channels of the feed-forward part, in units of ``dim``; 0 leaves it out,
+        mlp_ratio: hidden channels of the MLP, in units of ``dim``; 0 leaves it out,
             which is the published block.
         drop_path: probability of skipping a residual branch of a sample.
         resolution: (H, W) of the input; not used.

@@ -1,4 +1,4 @@
-"""The checks that all blocks share, and making a block from its name and options."""
+"""Checks that all blocks share, and `create_block`."""
 
 import inspect
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ def check_dim(block: str, dim: int, multiple: int) -> None:
 
 
 def check_resolution(block: str, resolution: Sequence[int] | None) -> tuple[int, int]:
-    """``resolution`` as (H, W); ValueError if it is missing, for blocks that depend on it."""
+    """Return ``resolution`` as (H, W); raise ValueError if it is missing."""
     if resolution is None:
         raise ValueError(f"{block} depends on the size of its input: give resolution=(H, W)")
     height, width = resolution
@@ -57,7 +57,7 @@ def check_options(
 
 
 def check_protocol(name: str, cls: type) -> None:
-    """Raise TypeError if ``cls`` is no block: a torch module that takes dim and `STACK_OPTIONS`."""
+    """Raise TypeError unless ``cls`` is a torch module that takes dim and `STACK_OPTIONS`."""
     if not issubclass(cls, nn.Module):
         raise TypeError(f"{name} is no block: it is no torch.nn.Module")
     parameters = inspect.signature(cls).parameters
@@ -79,7 +79,7 @@ def list_blocks() -> list[str]:
 def create_block(
     name: str, dim: int, *, resolution: tuple[int, int] | None = None, **options: object
 ) -> nn.Module:
-    """A block (B, dim, H, W) -> (B, dim, H, W) by its name or its class's dotted path.
+    """Create a block (B, dim, H, W) -> (B, dim, H, W) by name or dotted path of its class.
 
     Args:
         name: see `predcnn.list_translators` (whole translators such as "incepu" are no blocks).

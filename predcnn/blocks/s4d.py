@@ -2,7 +2,7 @@
 
 Gu et al., "On the Parameterization and Initialization of Diagonal State Space Models", NeurIPS
 2022. The kernel is two-sided by default, so that every pixel sees the whole map; the pre-norm
-residual layer is that of the S4 repository, the feed-forward part that of the other blocks here.
+residual layer is that of the S4 repository, the MLP that of the other blocks here.
 """
 
 from einops import rearrange
@@ -20,7 +20,7 @@ class S4DBlock(nn.Module):
 
     Args:
         dim: channels C.
-        mlp_ratio: hidden channels of the feed-forward part, in units of ``dim``; 0 leaves it out.
+        mlp_ratio: hidden channels of the MLP, in units of ``dim``; 0 leaves it out.
         drop_path: probability of skipping a residual branch of a sample.
         resolution: (H, W) of the input; not used, the kernel is made for the length at hand.
         state: size N of the state of each channel, even.

@@ -1,7 +1,7 @@
 """SLaK block: ConvNeXt with a depthwise kernel of 51x51 and more, decomposed into two strips.
 
 Liu et al., "More ConvNets in the 2020s: Scaling up Kernels Beyond 51x51 using Sparsity", ICLR 2023,
-section 3. The sparse training procedure of the paper stands apart, in
+section 3. The sparse training procedure of the paper is in
 ``predcnn.training.callbacks.sparse_mask``; the block itself is dense.
 """
 
@@ -20,12 +20,12 @@ class SLaKBlock(nn.Module):
 
     Args:
         dim: channels C.
-        mlp_ratio: hidden channels of the feed-forward part, in units of ``dim``.
+        mlp_ratio: hidden channels of the MLP, in units of ``dim``.
         drop_path: probability of skipping the residual branch of a sample.
         resolution: (H, W) of the input; not used, the block is fully convolutional.
         kernel_size: long side of the strips, odd.
         band: short side of the strips, odd.
-        small_kernel: side of the square kernel beside them, odd; None for none.
+        small_kernel: side of the parallel square kernel, odd; None for none.
         layer_scale: initial scale of the residual branch.
     """
 

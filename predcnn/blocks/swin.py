@@ -60,7 +60,7 @@ class SwinBlock(nn.Module):
 
     Args:
         dim: channels C, divisible by 8 and by ``heads``.
-        mlp_ratio: hidden channels of the perceptron, in units of ``dim``.
+        mlp_ratio: hidden channels of the MLP, in units of ``dim``.
         drop_path: probability of skipping a residual branch of a sample.
         resolution: (H, W) of the input; only sets the default of ``window_size``.
         heads: of the attention.

@@ -35,13 +35,13 @@ def local_attention(dim: int) -> nn.Sequential:
 
 @BLOCKS.register("uniformer")
 class UniFormerBlock(nn.Module):
-    """One UniFormer block, (B, C, H, W) -> (B, C, H, W): position, relations, perceptron.
+    """One UniFormer block, (B, C, H, W) -> (B, C, H, W): position, relations, MLP.
 
     In a stack the first block is local, as is every one that changes the number of channels.
 
     Args:
         dim: channels C, divisible by 8 and by ``heads``.
-        mlp_ratio: hidden channels of the perceptron, in units of ``dim``.
+        mlp_ratio: hidden channels of the MLP, in units of ``dim``.
         drop_path: probability of skipping a residual branch of a sample.
         resolution: (H, W) of the input; not used, any size works.
         local: True for convolutions with batch norm, False for self-attention with layer norm.

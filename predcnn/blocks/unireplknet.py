@@ -48,7 +48,7 @@ class UniRepLKNetBlock(nn.Module):
 
     Args:
         dim: channels C.
-        mlp_ratio: hidden channels of the feed-forward part, in units of ``dim``.
+        mlp_ratio: hidden channels of the MLP, in units of ``dim``.
         drop_path: probability of skipping the residual branch of a sample.
         resolution: (H, W) of the input; not used, the block is fully convolutional.
         kernel_size: of the depthwise part: 3 is one plain convolution (the paper's SmaK block),

@@ -60,7 +60,7 @@ class VMambaBlock(nn.Module):
 
     Args:
         dim: channels C.
-        mlp_ratio: hidden channels of the feed-forward part, in units of ``dim``; 0 leaves it out,
+        mlp_ratio: hidden channels of the MLP, in units of ``dim``; 0 leaves it out,
             as the first version does.
         drop_path: probability of skipping a residual branch of a sample.
         resolution: (H, W) of the input; not used.

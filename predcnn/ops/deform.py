@@ -18,7 +18,7 @@ from predcnn.ops.precision import without_autocast
 def kernel_points(
     kernel_size: tuple[int, int], dilation: int, *, remove_center: bool, device: torch.device
 ) -> Tensor:
-    """Where the taps of a kernel lie relative to its centre, (P, 2) pixels as (x, y), x outermost.
+    """Return the taps of a kernel relative to its centre, (P, 2) pixels as (x, y), x outermost.
 
     Args:
         kernel_size: (height, width).
@@ -42,7 +42,7 @@ def kernel_points(
 
 
 def sampled_size(size: int, kernel_size: int, stride: int, padding: int, dilation: int) -> int:
-    """Rows (or columns) of the output of a deformable sampling."""
+    """Return the rows (or columns) of the output of a deformable sampling."""
     return (size + 2 * padding - dilation * (kernel_size - 1) - 1) // stride + 1
 
 
@@ -145,7 +145,7 @@ def _check(
 
 
 def _samples(x: Tensor, place: Tensor) -> Tensor:
-    """Bilinear samples (B G, C/G, P, H'W') of (B, H, W, C) at pixels (B, H', W', G, P, 2)."""
+    """Sample bilinearly (B G, C/G, P, H'W') of (B, H, W, C) at pixels (B, H', W', G, P, 2)."""
     batch, height, width, _ = x.shape
     groups, points = place.shape[3:5]
     # grid_sample counts from the outer edges of the map: -1 to 1
@@ -161,12 +161,12 @@ def _samples(x: Tensor, place: Tensor) -> Tensor:
 
 
 def packed_channels(groups: int, points: int) -> int:
-    """Last dimension of a packed offset_mask: 3 values a point, rounded up to a multiple of 8."""
+    """Return the size of a packed offset_mask: 3 values a point, rounded up to a multiple of 8."""
     return (3 * groups * points + 7) // 8 * 8
 
 
 def unpack_offset_mask(packed: Tensor, groups: int, points: int) -> tuple[Tensor, Tensor]:
-    """Offsets (..., groups * P * 2) and weights (..., groups * P) of DCNv4's packed layout.
+    """Unpack offsets (..., groups * P * 2) and weights (..., groups * P) of DCNv4's layout.
 
     Args:
         packed: (..., :func:`packed_channels`): per group 2P offsets, then P weights; the tail that

@@ -12,7 +12,7 @@ from predcnn.ops.depthwise import DepthwiseConv2d
 from predcnn.ops.fold import fold_norm_into_previous
 from predcnn.ops.reparam import ConvBN, absorb_
 
-# kernel -> (kernel, dilation) of the branches beside it; published for these sizes only
+# kernel -> (kernel, dilation) of the parallel branches; published for these sizes only
 DILATED_BRANCHES = {
     5: ((3, 1), (3, 2)),
     7: ((5, 1), (3, 2), (3, 3)),
@@ -30,7 +30,7 @@ def depthwise_bn(channels: int, kernel_size: int | tuple[int, int]) -> ConvBN:
 
 
 class ReparamLargeKernelConv(nn.Module):
-    """k x k depthwise + BN, plus a small kernel + BN beside it, (B, C, H, W) -> (B, C, H, W).
+    """k x k depthwise + BN, plus a parallel small kernel + BN, (B, C, H, W) -> (B, C, H, W).
 
     Args:
         channels: C.
@@ -68,7 +68,7 @@ class ReparamLargeKernelConv(nn.Module):
 
 
 class DilatedReparamConv(nn.Module):
-    """k x k depthwise + BN, plus small dilated kernels + BN beside it, (B, C, H, W) -> same.
+    """k x k depthwise + BN, plus parallel small dilated kernels + BN, (B, C, H, W) -> same.
 
     In training every branch has statistics of its own, so that each must be computed; merged they
     are one kernel.

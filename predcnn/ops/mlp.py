@@ -1,4 +1,4 @@
-"""The two-layer perceptron of every block, on maps (1x1 convolutions) or on tokens (linear)."""
+"""Two-layer MLPs of the blocks, on maps (1x1 convolutions) or on tokens (linear layers)."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from predcnn.ops.pointwise import PointwiseConv2d
 
 
 class ConvMlp(nn.Module):
-    """Perceptron of every pixel, (B, C, H, W) -> (B, out, H, W); optionally looks at neighbours.
+    """MLP of every pixel, (B, C, H, W) -> (B, out, H, W), optionally with a depthwise convolution.
 
     Args:
         dim: channels C.
@@ -43,7 +43,7 @@ class ConvMlp(nn.Module):
 
 
 class TokenMlp(nn.Module):
-    """Perceptron of the last axis, (..., C) -> (..., out).
+    """MLP over the last axis, (..., C) -> (..., out).
 
     Args:
         dim: channels C.

@@ -61,7 +61,7 @@ def _empty_result(x: Tensor, channels: int, upscale: int) -> Tensor:
 
 
 class _Compiled(torch.autograd.Function):
-    """Both directions by compiled kernels; SiLU is computed again on the way back."""
+    """Both directions by compiled kernels; SiLU is computed again in the backward pass."""
 
     @staticmethod
     def forward(

@@ -1,4 +1,4 @@
-"""Where half precision must not reach: transforms and scans that lose too much in it."""
+"""Full precision for transforms and scans that lose too much in half precision."""
 
 from contextlib import AbstractContextManager, nullcontext
 
@@ -7,12 +7,12 @@ from torch import Tensor
 
 
 def without_autocast(x: Tensor) -> AbstractContextManager:
-    """A context on the device of ``x`` in which operators run in the precision of their inputs."""
+    """Return a context that disables autocast on the device of ``x``."""
     if x.is_meta:
         return nullcontext()
     return torch.autocast(x.device.type, enabled=False)
 
 
 def widened(x: Tensor) -> Tensor:
-    """``x`` in float32, or as it is in float64."""
+    """Return ``x`` in float32, or in float64 if it is that already."""
     return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -14,7 +14,7 @@ from torch.nn import functional
 from predcnn.native import Kernels, kernels_for, kernels_in_graph
 
 FEWEST_CHANNELS = 32
-"""Narrower maps gain nothing: the tiles' way there and back costs what the products save."""
+"""Narrower maps gain nothing: transforming the tiles costs what the products save."""
 MOST_WEIGHTS = 1 << 15
 """In times out channels; from there on the transformed weights, four times as many as the taps,
 come from memory for every few tiles."""
@@ -23,7 +23,7 @@ FEWEST_TILES = 128
 
 
 class WinogradConv2d(nn.Conv2d):
-    """``nn.Conv2d`` whose 3x3 kernels take Winograd's way under ``torch.no_grad`` where it pays.
+    """``nn.Conv2d`` that uses Winograd's algorithm under ``torch.no_grad`` where it pays.
 
     It pays for channels-last float32 maps on a CPU with the compiled kernels, also inside
     ``torch.compile``, whose result is then channels-last. With gradients, in an exported graph and
@@ -57,13 +57,13 @@ class WinogradConv2d(nn.Conv2d):
 
 
 def _only_the_result_counts() -> bool:
-    """No gradients, and no graph that is to run elsewhere, perhaps for any batch."""
+    """Return whether no gradients are needed and no graph is exported."""
     leaves = torch.compiler.is_exporting() or torch.jit.is_tracing()
     return not (leaves or torch.is_grad_enabled())
 
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """The convolution without gradients, (B, C, H, W) -> (B, out, H, W) channels-last.
+    """Convolve without gradients, (B, C, H, W) -> (B, out, H, W) channels-last.
 
     By the compiled kernel if there is one for these tensors.
 

@@ -17,11 +17,11 @@ from predcnn.ops.recompute import recomputed
 from predcnn.registry import BLOCKS, TRANSLATORS
 
 IMPLIED = ("dim", "mlp_ratio", "drop_path", "resolution")
-"""What the stack gives its blocks itself."""
+"""Arguments that the stack passes to its blocks itself."""
 
 
 def drop_path_schedule(depth: int, last: float) -> list[float]:
-    """The published schedule: linear from 0.01 to ``last``, which the last block takes exactly.
+    """Return rates linear from 0.01 to ``last``, which the last block takes, as published.
 
     So stochastic depth is active in the first blocks even with ``last`` = 0.
     """
@@ -64,7 +64,7 @@ class MetaTranslator(nn.Module):
         blocks: a block's name or dotted path, or a sequence of them, one per depth or a shorter
             pattern that repeats.
         resolution: (H, W) of the latent maps.
-        mlp_ratio: hidden channels of the feed-forward parts, in units of the width.
+        mlp_ratio: hidden channels of the MLPs, in units of the width.
         drop_path: of the last block, see `drop_path_schedule`.
         options: the block's own options; for a sequence {block's name: its options}.
 
@@ -121,7 +121,7 @@ class MetaTranslator(nn.Module):
 
 
 def spread(blocks: str | Sequence[str], depth: int) -> list[str]:
-    """One block's name per depth from a name, a list of ``depth`` names or a shorter pattern."""
+    """Spread a name, a list of ``depth`` names or a shorter pattern over the blocks of a stack."""
     if not isinstance(blocks, Sequence):
         raise TypeError(f"blocks are named by a string or a list of strings, not by {blocks!r}")
     pattern = [blocks] if isinstance(blocks, str) else list(blocks)
@@ -142,7 +142,7 @@ def spread(blocks: str | Sequence[str], depth: int) -> list[str]:
 
 
 def _depth_options(cls: type, index: int, changes_width: bool) -> dict[str, object]:
-    """What a block's class declares about the ``index``-th of its kind in a stack."""
+    """Return the options that a class declares for the ``index``-th of its kind in a stack."""
     declared = getattr(cls, "depth_options", None)
     return declared(index, changes_width) if declared else {}
 
@@ -150,7 +150,7 @@ def _depth_options(cls: type, index: int, changes_width: bool) -> dict[str, obje
 def _options_by_name(
     blocks: str | Sequence[str], names: Sequence[str], options: Mapping[str, object]
 ) -> dict[str, dict[str, object]]:
-    """The own options of each block of the stack."""
+    """Return the own options of each block of the stack."""
     if isinstance(blocks, str):
         return {blocks: dict(options)}
     for key, value in options.items():

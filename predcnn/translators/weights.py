@@ -1,4 +1,4 @@
-"""Starting a translator from the blocks of a trained image network.
+"""Start a translator from the blocks of a trained image network.
 
 A backbone and a translator are built of the same blocks, so the weights of a stage fit the blocks
 of a stack of the same width: ``hid_T`` for the inner ones, T * hid_S for the first and the last.
@@ -122,7 +122,7 @@ def start_from_backbone(
 def _report(
     depth: int, stage: MetaStage, own: Mapping[str, Tensor], source: _Source | None
 ) -> BlockWeights:
-    """Which tensors of ``source`` a block can take."""
+    """Report which tensors of ``source`` a block can load."""
     tensors = source.tensors if source else {}
     taken = [key for key in own if key in tensors and same_but_ones(tensors[key], own[key].shape)]
     left = [key for key in own if key not in taken and not _counts(key)]
@@ -131,7 +131,7 @@ def _report(
 
 
 def _sources(state: Mapping[str, Tensor], block: nn.Module) -> list[_Source]:
-    """The whole blocks of this kind in a state dict, in the order of stages and depth."""
+    """Find the complete blocks of this kind in a state dict, ordered by stage and depth."""
     keys = key_map(block)
     published = {ours: theirs for ours, theirs in keys.names.items() if not _counts(ours)}
     spellings = [published, {ours: ours for ours in published}]
@@ -149,12 +149,12 @@ def _sources(state: Mapping[str, Tensor], block: nn.Module) -> list[_Source]:
 
 
 def _splits(key: str) -> list[tuple[str, str]]:
-    """Every way to read a key as a block's place, which ends in its number, and a name inside."""
+    """Split a key in every possible way into a block's numbered place and a name inside."""
     return [(key[: m.end() - 1], key[m.end() :]) for m in re.finditer(r"(?<=\.)\d+\.", key)]
 
 
 def _natural(place: str) -> list[object]:
-    """Sorts 10 after 9."""
+    """Return a sort key that puts 10 after 9."""
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", place)]
 
 
