@@ -8,22 +8,25 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from hydra.utils import instantiate
-from lightning.pytorch.callbacks import EMAWeightAveraging
 from omegaconf import DictConfig, ListConfig
 from torch import nn
 
 from predcnn.app.console import say
 from predcnn.app.provenance import fingerprint, plain
+from predcnn.checks import unknown
 from predcnn.data import SequenceDataModule
 from predcnn.data.datamodule import SplitDataModule
 from predcnn.predictors.checkpoint import start_from_predictor
 from predcnn.training.callbacks import Checkpoint, ProgressBar
+from predcnn.training.callbacks.averaging import AveragedWeights
 from predcnn.training.checkpoint_io import SealedCheckpointIO
 from predcnn.training.csv_logger import CSVLogger
 from predcnn.training.masked_frames import MaskedVideo
 from predcnn.training.module import TrainingModule
 from predcnn.training.prediction import VideoPrediction
 from predcnn.training.unrolled import UnrolledLoss
+
+MATMUL_PRECISIONS = ("highest", "high", "medium")
 
 
 def check_choices(cfg: DictConfig) -> None:
@@ -89,7 +92,7 @@ def set_layout(cfg: DictConfig, network: nn.Module) -> None:
     if cfg.channels_last:
         network.to(memory_format=torch.channels_last)
     if cfg.compile:
-        network.compile()
+        network.compile(dynamic=False)  # one graph per shape: batches have one size
 
 
 def description(cfg: DictConfig, datamodule: SplitDataModule) -> dict:
@@ -109,7 +112,7 @@ def build_trainer(cfg: DictConfig, run_dir: Path) -> pl.Trainer:
     if not cfg.trainer.enable_progress_bar:
         callbacks = [part for part in callbacks if not isinstance(part, ProgressBar)]
     if cfg.ema is not None:
-        callbacks.append(EMAWeightAveraging(decay=cfg.ema, use_buffers=True))
+        callbacks.append(AveragedWeights(decay=cfg.ema, use_buffers=True))
     if not any(isinstance(part, Checkpoint) for part in callbacks):
         raise ValueError("a run needs callbacks.checkpoint: the test uses the weights it chose")
     loggers = [_logger(name, part) for name, part in cfg.logger.items() if part is not None]
@@ -126,7 +129,21 @@ def build_trainer(cfg: DictConfig, run_dir: Path) -> pl.Trainer:
         default_root_dir=cfg.trainer.default_root_dir or str(run_dir),
     )
     _check_launcher(cfg, trainer)
+    _set_matmul_precision(cfg.get("matmul_precision"), trainer)
     return trainer
+
+
+def _set_matmul_precision(precision: str | None, trainer: pl.Trainer) -> None:
+    """Set the precision of float32 matrix products and convolutions, by default TF32 on GPUs."""
+    if precision not in (None, *MATMUL_PRECISIONS):
+        raise ValueError(unknown("matmul_precision", precision, MATMUL_PRECISIONS))
+    on_gpu = trainer.strategy.root_device.type == "cuda"
+    if precision is None and on_gpu:
+        precision = "high"
+    if precision is not None:
+        torch.set_float32_matmul_precision(precision)
+    if on_gpu:
+        torch.backends.cudnn.allow_tf32 = precision != "highest"
 
 
 def _check_numbers(cfg: DictConfig) -> None:
@@ -163,7 +180,9 @@ def _logger(name: str, part: DictConfig) -> pl.loggers.Logger:
 
 
 def describe_device(trainer: pl.Trainer) -> str:
-    """Return number and kind of devices, and the precision."""
+    """Return number and kind of devices, the precision, and that of float32 matrix products."""
     device = trainer.strategy.root_device
     count = f"{trainer.world_size} × " if trainer.world_size > 1 else ""
-    return f"{count}{device.type}, precision {trainer.precision}"
+    products = torch.get_float32_matmul_precision()
+    narrow = "" if products == "highest" else f", float32 matrix products {products}"
+    return f"{count}{device.type}, precision {trainer.precision}{narrow}"
