@@ -1,6 +1,7 @@
 """The one direction of imports, read from the source."""
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -78,6 +79,29 @@ def test_imports_point_one_way(path):
         assert room not in LEAVES | ROOTS, f"a leaf imports {name}"
         if target not in LEAVES:
             assert level(target) < level(room), f"{room} imports upward: {name}"
+
+
+def module_file(name: str) -> Path | None:
+    """The file that ``predcnn.a.b.c`` names: a module, a package, or one that holds ``c``."""
+    parts = name.split(".")[1:]
+    for end in (len(parts), len(parts) - 1):
+        place = PACKAGE.joinpath(*parts[:end])
+        for file in (place.with_suffix(".py"), place / "__init__.py"):
+            if file.is_file():
+                return file
+    return None
+
+
+def test_no_two_files_import_each_other():
+    graph = {}
+    for path in FILES:
+        names = [name for name in imports(path) if name.startswith("predcnn.")]
+        graph[path] = {module_file(name) for name in names} - {None}
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        circle = " -> ".join(str(path.relative_to(PACKAGE)) for path in error.args[1])
+        pytest.fail(f"files import each other in a circle: {circle}")
 
 
 def test_importing_the_package_imports_nothing():

@@ -1,6 +1,4 @@
-"""OpenSTL's weights into our predictors and back; how names are declared stands in
-`predcnn.weights.published`.
-"""
+"""OpenSTL's weights into our predictors and back; `predcnn.weights.published` maps the names."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,14 +30,5 @@ def load_openstl_weights(
 def export_openstl_state_dict(
     predictor: nn.Module, values: Mapping[str, Tensor] | None = None
 ) -> dict[str, Tensor]:
-    """The predictor's weights under OpenSTL's names and shapes; a pure rename and reshape.
-
-    Args:
-        predictor: an unmerged predictor.
-        values: tensors by our names to map in place of the weights, for instance gradients; may
-            lack some.
-
-    Raises:
-        ValueError: merged predictor. KeyError: a name in ``values`` that the predictor has not.
-    """
+    """Return the predictor's weights under OpenSTL's names and shapes, see `export_published`."""
     return export_published(predictor, values)
