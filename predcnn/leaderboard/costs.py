@@ -8,16 +8,8 @@ from omegaconf import DictConfig
 
 from predcnn.costs import describe_device
 from predcnn.files import only_writer, write_text
-from predcnn.leaderboard import records
+from predcnn.leaderboard import entries, records
 from predcnn.leaderboard.code_version import code_version
-from predcnn.leaderboard.entries import (
-    choices,
-    compose_run,
-    fingerprint,
-    kind_of,
-    plain,
-    train_overrides,
-)
 from predcnn.leaderboard.processes import MEASURE, EntryError, run_child, say
 from predcnn.leaderboard.published import published, source
 from predcnn.leaderboard.runs import Bench, now
@@ -116,15 +108,15 @@ def profile_all(bench: Bench, cfg: DictConfig, folder: Path) -> Table:
     The size is ``scale=published`` unless an override says another. What was measured before on
     this device with this code is not measured again.
     """
-    overrides = train_overrides(cfg)
+    overrides = entries.train_overrides(cfg)
     if not any(override.startswith("scale=") for override in overrides):
         overrides.append("scale=published")
     known = records.newest(records.read(bench.records).rows, "costs", code_version())
     rows = []
-    for choice in choices(cfg, overrides, everything=True):
+    for choice in entries.choices(cfg, overrides, everything=True):
         rows.append(costs_of(_record(bench, [*overrides, *choice], known)))
         say(f"{rows[-1].name}: {'; '.join(rows[-1].failures) or 'done'}")
-    scale = compose_run(overrides).scale.name
+    scale = entries.compose_run(overrides).scale.name
     table = costs_table(rows, f"Costs, scale {scale}, {cfg.data.name}, on {describe_device()}")
     notes = [*NOTES, f"Published: {source()}"]
     write_text(folder / "costs.md", markdown_costs(table, notes))
@@ -134,10 +126,12 @@ def profile_all(bench: Bench, cfg: DictConfig, folder: Path) -> Table:
 
 
 def _record(bench: Bench, overrides: list[str], known: dict[str, dict]) -> dict:
-    run = compose_run(overrides)
-    settings = plain(run)
-    kind, name = kind_of(run)
-    identity = fingerprint(settings["model"]["net"], list(bench.batch_sizes), describe_device())
+    run = entries.compose_run(overrides)
+    settings = entries.plain(run)
+    kind, name = entries.kind_of(run)
+    identity = entries.fingerprint(
+        settings["model"]["net"], list(bench.batch_sizes), describe_device()
+    )
     if known.get(identity, {}).get("status") == "finished":
         return known[identity]
     record = {

@@ -1,9 +1,10 @@
 """Entries of a benchmark: the runs that a command line asks for, and what identifies each."""
 
 import contextlib
+import functools
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hydra import compose, initialize_config_module
@@ -46,19 +47,15 @@ class Entry:
     code: str
 
 
-@contextlib.contextmanager
-def _configs() -> Iterator[None]:
-    """Use the configuration tree of the running command, or that of this package."""
-    if GlobalHydra.instance().is_initialized():
-        yield
-    else:
-        with initialize_config_module("predcnn.configs", version_base="1.3"):
-            yield
-
-
 def compose_run(overrides: Sequence[str]) -> DictConfig:
-    """Compose the configuration of the train command."""
-    with _configs():
+    """Compose the configuration of the train command, from the tree of the running command."""
+    running = GlobalHydra.instance().is_initialized()
+    tree = (
+        contextlib.nullcontext
+        if running
+        else functools.partial(initialize_config_module, "predcnn.configs", version_base="1.3")
+    )
+    with tree():
         return compose("train", overrides=[*overrides, "run_dir=run"])
 
 

@@ -18,20 +18,10 @@ UNITS = {"params_millions": 1e6, "flops_billions": 1e9}
 class Published:
     """One row of a published table; None where the table has no number.
 
-    Attributes:
-        data: our name of the data set.
-        label: the method as the table calls it.
-        name: our name of the translator or model, None where there is none.
-        kind: "translator" or "model".
-        epochs: length of the training.
-        params_millions: millions of parameters.
-        flops_billions: billions of multiply–adds of one sequence.
-        fps_v100: sequences per second on a V100.
-        mse: sum over the pixels of a frame, as the next one.
-        mae: see mse.
-        ssim: with data range 2: ``ssim_openstl`` here.
-        psnr: in dB.
-        table: title of the table.
+    ``data``, ``name`` and ``kind`` ("translator" or "model") are ours, ``label`` and ``table``
+    those of the publication. MSE and MAE are sums over the pixels of a frame, SSIM has data range
+    2 (our ``ssim_openstl``), FLOPs are multiply–adds of one sequence, speed is in sequences per
+    second.
     """
 
     data: str

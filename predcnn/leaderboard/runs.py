@@ -99,7 +99,7 @@ def run_entry(bench: Bench, entry: Entry, device: str | None = None) -> dict:
         except (EntryError, ValueError) as error:
             record = {**_about(bench, entry), "status": "failed", "reason": str(error)}
             record["files"] = {"log": _relative(folder / "log.txt", bench)}
-        record = _portable(record, f"{bench.output}/")
+        record = _portable(record, bench.output)
         records.append(bench.records, record)
     return record
 
@@ -139,7 +139,7 @@ def _train(run_dir: Path, overrides: list[str], log: Path, device: str | None) -
     if (run_dir / "results.json").exists():
         return None
     resume = (run_dir / "checkpoints" / "last.ckpt").exists()
-    place = [f"hydra.run.dir={run_dir}", f"resume={str(resume).lower()}"]
+    place = [f"hydra.run.dir={run_dir.as_posix()}", f"resume={str(resume).lower()}"]
     return run_child(TRAIN, [*overrides, *place], log, device)
 
 
@@ -170,7 +170,7 @@ def pace_of(bench: Bench, entry: Entry, log: Path, device: str | None) -> dict:
         return known["pace"]
     log.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="probe_", dir=log.parent) as folder:
-        place = [f"hydra.run.dir={folder}", *probe.OVERRIDES]
+        place = [f"hydra.run.dir={Path(folder).as_posix()}", *probe.OVERRIDES]
         run_child(TRAIN, [*entry.overrides, *place], log, device)
         pace = json.loads((Path(folder) / probe.FILE).read_text())
     about = {"fingerprint": entry.pace_key, "code": entry.code, "name": entry.name}
@@ -217,13 +217,10 @@ def _files(run_dir: Path, log: Path, bench: Bench) -> dict:
     return {**paths, "log": _relative(log, bench), "gifs": [_relative(p, bench) for p in gifs]}
 
 
-def _portable(value: object, folder: str) -> object:
+def _portable(record: dict, output: Path) -> dict:
     """Make the paths in a record relative to the benchmark's folder."""
-    if isinstance(value, dict):
-        return {key: _portable(part, folder) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_portable(part, folder) for part in value]
-    return value.replace(folder, "") if isinstance(value, str) else value
+    folder = json.dumps(f"{output.as_posix()}/", ensure_ascii=False)[1:-1]
+    return json.loads(json.dumps(record, ensure_ascii=False).replace(folder, ""))
 
 
 def _relative(path: Path, bench: Bench) -> str:

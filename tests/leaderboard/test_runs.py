@@ -3,11 +3,14 @@
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
+from predcnn.leaderboard import records
 from predcnn.leaderboard.processes import EntryError, run_child
-from predcnn.leaderboard.runs import _train
+from predcnn.leaderboard.runs import Bench, _portable, _train, finished
+from tests.leaderboard.made_records import failure, run
 
 OUTLIVING = """
 import sys, time
@@ -54,3 +57,26 @@ def test_a_child_reports_its_peak_memory_and_appends_to_the_log(tmp_path):
     peaks = [run_child(["-c", "print('one')"], [], log) for _ in range(2)]
     assert log.read_text().split() == ["one", "one"]
     assert all(peak is None or peak > 1_000_000 for peak in peaks)
+
+
+def test_fingerprint_and_code_decide_what_is_already_run(tmp_path):
+    bench, any_code = (Bench(tmp_path, None, (), any_code=given) for given in (False, True))
+    done = run("simvp_vit", 100.0)
+    entry = SimpleNamespace(fingerprint=done["fingerprint"], code=done["code"])
+    newer = SimpleNamespace(fingerprint=done["fingerprint"], code="d" * 64)
+    assert finished(bench, entry) is None
+    records.append(bench.records, failure("simvp_vit", "no memory"))
+    assert finished(bench, entry) is None
+    records.append(bench.records, done)
+    records.append(bench.records, {**failure("simvp_vit", "no memory"), "code": "d" * 64})
+    assert finished(bench, entry)["results"] == done["results"]
+    assert finished(bench, newer) is None
+    assert finished(any_code, newer)["results"] == done["results"]
+    assert finished(any_code, SimpleNamespace(fingerprint="other", code="d" * 64)) is None
+
+
+def test_paths_of_a_record_are_relative_to_the_benchmark(tmp_path):
+    folder = tmp_path / "a 'quoted' ünïcode"
+    record = {"command": f"run dir={folder}/entries/x", "parts": [f"{folder}/y", 1, None]}
+    expected = {"command": "run dir=entries/x", "parts": ["y", 1, None]}
+    assert _portable(record, folder) == expected
