@@ -13,9 +13,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from predcnn.data.generated.sprites import trajectories
+from predcnn.leaderboard.boards import boards
+from predcnn.leaderboard.columns import markdown
 from predcnn.leaderboard.records import append, read
 from predcnn.metrics import video_metrics
 from predcnn.registry import Registry
+from tests.leaderboard.made_records import run
 
 UNIT = st.floats(0, 1)
 ANGLE = st.floats(0, 2 * math.pi)
@@ -117,6 +120,7 @@ plain = st.recursive(
     max_leaves=6,
 )  # fmt: skip
 facts = st.dictionaries(st.text(max_size=8).filter(lambda key: key != "schema"), plain, max_size=4)
+LAST = {"kind": "reproduction", "fingerprint": "last"}
 
 
 @few
@@ -124,11 +128,28 @@ facts = st.dictionaries(st.text(max_size=8).filter(lambda key: key != "schema"),
 def test_records_come_back_whatever_a_killed_writer_left(rows, half):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "records.jsonl"
-        for row in rows:
+        valid = [{"kind": "reproduction", "fingerprint": "x", "facts": row} for row in rows]
+        for row in valid:
             append(path, row)
         with path.open("ab") as file:
             file.write(half)
-        append(path, {"kind": "last"})
+        append(path, LAST)
         found = read(path)
-    assert found.rows == [{"schema": 1, **row} for row in (*rows, {"kind": "last"})]
+    assert found.rows == [{"schema": 2, **row} for row in (*valid, LAST)]
     assert found.damaged == ([len(rows) + 1] if half.strip() else [])
+
+
+@few
+@given(facts, st.sampled_from(["run", "costs", "probe", "reference"]), st.data())
+def test_any_record_is_read_or_refused_with_a_short_reason(row, kind, data):
+    """Valid records with any part replaced, and records of anything."""
+    made = run("simvp_vit", 100.0)
+    made[data.draw(st.sampled_from(sorted(made)))] = data.draw(plain)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "records.jsonl"
+        for record in ({**row, "kind": kind}, made, LAST):
+            append(path, record)
+        found = read(path)
+    assert len(found.rows) + len(found.refused) == 3
+    assert all(len(why) < 200 for why in found.refused.values())
+    markdown(boards(found.rows))

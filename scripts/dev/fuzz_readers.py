@@ -111,7 +111,7 @@ def targets(folder: Path) -> dict[str, tuple[Reader, str, list[bytes]]]:
             [_picture(kind) for kind in ("png", "jpeg", "gif", "tiff", "bmp", "webp")],
         ),
         "video": (clip, "clip.avi", [_video(folder, "MJPG", "avi"), _video(folder, "mp4v", "mp4")]),
-        "records": (read, "records.jsonl", [b'{"schema": 1, "kind": "run", "mse": [1.5]}\n' * 3]),
+        "records": (read, "records.jsonl", [b'{"schema": 2, "kind": "run", "seed": 1}\n' * 3]),
     }  # fmt: skip
 
 

@@ -192,7 +192,7 @@ def test_classifiers(tmp_path, change, says):
     refused(lambda: predcnn.load_backbone(tmp_path / "a.ckpt"), says, tmp_path)
 
 
-GOOD = json.dumps({"schema": 1, "kind": "run", "fingerprint": "x"})
+GOOD = json.dumps({"schema": 2, "kind": "reproduction", "fingerprint": "x"})
 LINES = {
     "text": "hello",
     "half a line": GOOD[:20],
