@@ -1,6 +1,7 @@
 """The configuration tree: complete, consistent, and equal to the published recipes."""
 
 import inspect
+import re
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -195,3 +196,22 @@ def test_data_keys_are_the_published_words():
         "root source protocol download batch_size num_workers frames_in frames_out noise in_shape"
     )
     assert set(keys.split()) <= set(composed().data)
+
+
+def test_contributing_lists_the_files_of_the_default_run():
+    text = (CONFIGS.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\d+\. `([\w/.]+)`", text, re.MULTILINE)
+    assert [path for path in listed if not (CONFIGS.parent / path).is_file()] == []
+    yaml = {path.removeprefix("configs/") for path in listed if path.endswith(".yaml")}
+    assert (len(yaml), len(listed) - len(yaml)) == (9, 19)
+    with initialize_config_module("predcnn.configs", version_base="1.3"):
+        overrides = ["translator=moganet", "run_dir=run"]
+        cfg = compose("train", overrides=overrides, return_hydra_config=True)
+    choices = {
+        key.split("@")[0]: value
+        for key, value in cfg.hydra.runtime.choices.items()
+        if isinstance(value, str) and not key.startswith("hydra/")
+    }
+    silent = {"hydra", "logger", "callbacks", "local"}
+    used = {f"{group}/{name}.yaml" for group, name in choices.items() if group not in silent}
+    assert yaml == {"train.yaml", *used}

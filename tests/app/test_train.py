@@ -86,8 +86,8 @@ def test_evaluate_repeats_the_results_from_the_checkpoint_alone(tiny_cfg, tmp_pa
     train(tiny_cfg("translator=gsta", *SMALL_NET))
     before = results(tmp_path / "run")
     cfg = command_cfg(
-        "evaluate", f"ckpt_path={tmp_path}/run/checkpoints/best.ckpt", f"output={tmp_path}/again"
-    )
+        "evaluate", f"ckpt_path={tmp_path}/run", f"output={tmp_path}/again"
+    )  # a run directory stands for its best checkpoint
     evaluate(cfg)
     after = results(tmp_path / "again")
     for key in (
