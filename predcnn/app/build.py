@@ -103,6 +103,7 @@ def description(cfg: DictConfig, datamodule: SplitDataModule) -> dict:
         **settings,
         "config_fingerprint": fingerprint(cfg),
         "data_fingerprint": datamodule.fingerprint,
+        **({"data_reader": datamodule.reader} if datamodule.reader else {}),
     }
 
 

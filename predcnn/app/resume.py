@@ -7,6 +7,7 @@ from omegaconf import DictConfig
 
 from predcnn.app.console import say
 from predcnn.app.provenance import fingerprint
+from predcnn.app.saved_run import reader_change
 from predcnn.data.datamodule import SplitDataModule
 from predcnn.training.callbacks.checkpoint import LAST, PREVIOUS
 from predcnn.training.interruption import requeued
@@ -117,5 +118,6 @@ def check_state(path: Path, module: TrainingModule, datamodule: SplitDataModule)
         raise ValueError(
             f"the data changed since {path}: fingerprint {now[:12]}, the checkpoint has "
             f"{then[:12]}; restore the files and the data options, or start a new run"
+            f"{reader_change(datamodule, about.get('run', {}))}"
         )
     return content["global_step"]

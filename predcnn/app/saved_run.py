@@ -102,9 +102,20 @@ def _same_data(datamodule: SplitDataModule, settings: Mapping, given: Mapping) -
         raise ValueError(
             f"the data are not those of the run ({datamodule.source}; fingerprint "
             f"{datamodule.fingerprint[:12]}, the run had {then[:12]}): restore the files, or "
-            "choose others with data.root=…, data.source=…"
+            f"choose others with data.root=…, data.source=…{reader_change(datamodule, settings)}"
         )
     return datamodule
+
+
+def reader_change(datamodule: SplitDataModule, settings: Mapping) -> str:
+    """Return what to add to an error about other data if the run used the first reader of clips."""
+    if datamodule.reader is None or "data_reader" in settings:
+        return ""
+    return (
+        "; the run read its clips with OpenCV, this version reads them with "
+        f"{datamodule.reader.split()[0]}: continue it with the version that began it, or start a "
+        "new run"
+    )
 
 
 def task_name(path: str, tasks: Sequence[str]) -> str:

@@ -125,6 +125,11 @@ class SplitDataModule(lightning.LightningDataModule):
         joint = "".join(self.split(name).fingerprint for name in SPLITS)
         return hashlib.sha256(joint.encode()).hexdigest()
 
+    @property
+    def reader(self) -> str | None:
+        """Decoder of the frames, part of the fingerprint; None if the data have none."""
+        return getattr(self.family, "reader", None)
+
     def state_dict(self) -> dict[str, object]:
         """The position in the training stream and the fingerprint of the data, for a checkpoint.
 

@@ -62,6 +62,8 @@ def as_batch(frames: Tensor | np.ndarray, dtype: torch.dtype = torch.float32) ->
         raise ValueError(
             f"frames are (T, C, H, W) or (B, T, C, H, W), not {frames.ndim}-D {tuple(frames.shape)}"
         )
+    if frames.numel() == 0:
+        raise ValueError(f"there are no frames in an array of shape {tuple(frames.shape)}")
     batch = frames if frames.ndim == 5 else frames[None]
     return to_float(batch, rounding=ROUNDING, dtype=dtype)
 

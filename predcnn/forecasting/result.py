@@ -134,8 +134,9 @@ def errors_of(prediction: Tensor, truth: Tensor) -> dict[str, dict]:
     meters.update(prediction, truth)
     # a curve of one frame comes back as a scalar
     values = {name: _finite(value.reshape(-1)) for name, value in meters.compute().items()}
-    totals = {name: values[name][0] for name in names}
-    totals["mse_per_pixel"] = totals["mse"] / truth[0, 0].numel()
+    mse = values["mse"][0]
+    totals = {"mse": mse, "mse_per_pixel": mse / truth[0, 0].numel()}
+    totals |= {name: values[name][0] for name in names}
     return {
         "metrics": totals,
         "per_frame": {name: values[f"{name}_per_frame"] for name in names},

@@ -4,6 +4,7 @@ import hashlib
 import pickle
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -235,3 +236,24 @@ def test_a_file_that_vanishes_is_named(clips, tmp_path):
     data._cache.clear()
     with pytest.raises(ValueError, match="cannot be read as when it was indexed"):
         data.batch(0, range(len(data)))
+
+
+def test_a_run_of_the_opencv_reader_is_told_apart(clips, tmp_path):
+    from predcnn.app.build import description
+    from predcnn.app.resume import check_state
+    from tests.app.test_train import command_cfg
+
+    module = folder_of(clips)
+    cfg = command_cfg("train", "data=video_folder", f"data.root={clips}", f"run_dir={tmp_path}")
+    now = description(cfg, module)
+    assert (now["data_reader"], now["data_fingerprint"]) == ("PyAV 1", module.fingerprint)
+    old = {key: value for key, value in now.items() if key != "data_reader"}
+    network = SimpleNamespace(config={"name": "copy_last"})
+    for run, message in (
+        (old | {"data_fingerprint": "0" * 64}, "the run read its clips with OpenCV"),
+        (now | {"data_fingerprint": "0" * 64}, "or start a new run$"),
+    ):
+        about = {"config": network.config, "run": run}
+        torch.save({"predcnn": about, "loops": {}, "global_step": 1}, tmp_path / "last.ckpt")
+        with pytest.raises(ValueError, match=message):
+            check_state(tmp_path / "last.ckpt", network, module)

@@ -123,6 +123,7 @@ BAD = {
     "whole numbers": (torch.ones(5, 1, 16, 16, dtype=torch.long), TypeError, "not torch.int64"),
     "objects": (np.array([[[[None]]]]), TypeError, "array of numbers, not object"),
     "a list": ([[1.0]], TypeError, "not list"),
+    "an empty batch": (torch.rand(0, 5, 1, 16, 16), ValueError, "there are no frames"),
     "three axes": (clip(5)[:, 0], ValueError, r"\(T, C, H, W\) or \(B, T, C, H, W\), not 3-D"),
 }
 

@@ -5,6 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
+from predcnn.data.clips.decoding import READER
 from predcnn.data.clips.index import ClipIndex, index_clips
 from predcnn.data.clips.sources import Clip, ClipError
 from predcnn.data.clips.video_options import VideoFolderOptions
@@ -32,6 +33,7 @@ class VideoFolder:
     Options: ClassVar[type] = VideoFolderOptions
     name: ClassVar[str] = "video_folder"
     download: ClassVar[bool] = False
+    reader: ClassVar[str] = READER
 
     def __init__(self, options: VideoFolderOptions) -> None:
         self.options = options
