@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import lightning
 import torch
 
+import predcnn.data.arrays.array_data
 import predcnn.data.clips.video_folder
 import predcnn.data.generated.moving_mnist  # noqa: F401  both register their sets
 from predcnn.data.loader import SequenceLoader, load_batches

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from predcnn.data.draws import permutation, stream_key
 from predcnn.registry import Registry
 
 SETS = Registry("data set")
@@ -68,3 +69,25 @@ class SequenceDataset(Dataset, ABC):
                 f"sequences {array.min()}..{array.max()} asked for, there are 0..{len(self) - 1}"
             )
         return array
+
+
+def windows_in_rounds(
+    seed: int, epoch: int, indices: np.ndarray, length: int, count: int
+) -> np.ndarray:
+    """Return which of ``count`` windows the training sequences ``indices`` of an epoch are.
+
+    Training draws all windows in a new order in every round, however many make an epoch.
+
+    Args:
+        seed: of the order.
+        epoch: from 0.
+        indices: int (B,), 0..length-1.
+        length: sequences per epoch.
+        count: windows.
+    """
+    positions = int(epoch) * length + indices
+    rounds = {
+        int(r): permutation(stream_key(seed, "train", int(r)), count)
+        for r in np.unique(positions // count)
+    }
+    return np.array([rounds[p // count][p % count] for p in positions.tolist()])

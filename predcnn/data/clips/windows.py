@@ -14,8 +14,7 @@ from torch import Tensor
 from predcnn.data.clips.decoding import READER, read_frames
 from predcnn.data.clips.index import ClipIndex
 from predcnn.data.clips.sources import Clip
-from predcnn.data.draws import permutation, stream_key
-from predcnn.data.sequences import SequenceDataset
+from predcnn.data.sequences import SequenceDataset, windows_in_rounds
 from predcnn.data.shaping import in_range, shaped_frames
 
 if TYPE_CHECKING:
@@ -91,19 +90,12 @@ class WindowSequences(SequenceDataset):
     def batch(self, epoch: int, indices: Sequence[int]) -> Tensor:
         """See :meth:`SequenceDataset.batch`."""
         indices = self._checked(indices)
-        windows = indices if self.finite else self._in_rounds(epoch, indices)
+        windows = indices
+        if not self.finite:
+            seed, count = self._options.seed, len(self._windows)
+            windows = windows_in_rounds(seed, epoch, indices, self._length, count)
         frames = np.stack([self._window(*self._windows[w]) for w in windows])
         return torch.from_numpy(np.ascontiguousarray(frames))
-
-    def _in_rounds(self, epoch: int, indices: np.ndarray) -> np.ndarray:
-        """Return the windows of an epoch; every round has all of them in a new order."""
-        count = len(self._windows)
-        positions = int(epoch) * self._length + indices
-        rounds = {
-            int(r): permutation(stream_key(self._options.seed, "train", int(r)), count)
-            for r in np.unique(positions // count)
-        }
-        return np.array([rounds[p // count][p % count] for p in positions.tolist()])
 
     def _window(self, clip: int, start: int) -> np.ndarray:
         options = self._options

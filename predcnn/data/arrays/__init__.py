@@ -1,0 +1,1 @@
+"""Arrays of numbers with units: readers, layouts, sequences and scales."""

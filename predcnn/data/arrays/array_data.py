@@ -1,0 +1,201 @@
+"""Arrays of numbers with units as a data set: three splits of windows, one scale per channel."""
+
+import hashlib
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from predcnn.data.arrays.dividing import Segment, divide
+from predcnn.data.arrays.options import ArrayOptions
+from predcnn.data.arrays.recordings import Catalogue, find_recordings
+from predcnn.data.arrays.sequences import ArraySequences, without_missing
+from predcnn.data.options import nearest
+from predcnn.data.scale import Scale, fit_scale
+from predcnn.data.sequences import SETS
+from predcnn.data.sources.known_files import FileReport, report
+from predcnn.data.splits import SPLITS
+from predcnn.files import CHUNK
+
+CHUNK_FRAMES = 256  # frames read at a time while a scale is fitted
+ROUNDING = 1e-3  # floats this far outside [0, 1] are still taken as 0..1
+
+
+@SETS.register("array")
+class ArrayData:
+    """Windows (B, T, C, H, W) of arrays, float32, scaled; missing values are NaN.
+
+    Args:
+        options: the task; nothing is read before the shape, :meth:`split` or :meth:`prepare` is
+            asked for.
+    """
+
+    Options: ClassVar[type] = ArrayOptions
+    name: ClassVar[str] = "array"
+    download: ClassVar[bool] = False
+
+    def __init__(self, options: ArrayOptions) -> None:
+        self.options = options
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """What the files hold."""
+        return find_recordings(self.options)
+
+    @cached_property
+    def _divided(self) -> tuple[str, dict[str, list[Segment]]]:
+        return divide(self.catalogue.recordings, self.options)
+
+    @property
+    def in_shape(self) -> tuple[int, int, int, int]:
+        """(T_in, C, H, W)."""
+        return (self.options.frames_in, len(self.catalogue.channels), *self.catalogue.size)
+
+    @property
+    def frames_out(self) -> int:
+        """T_out."""
+        return self.options.frames_out
+
+    @property
+    def protocol(self) -> str:
+        """How the splits are made."""
+        return self._divided[0]
+
+    @property
+    def targets(self) -> list[int]:
+        """Indices of the channels that are predicted and measured."""
+        names = list(self.catalogue.channels)
+        for target in self.options.targets or ():
+            nearest("channel in data.targets", target, names)
+        return [names.index(name) for name in self.options.targets or names]
+
+    @cached_property
+    def scale(self) -> Scale:
+        """The scale of every channel: given, or fitted to the training part.
+
+        Raises:
+            ValueError: numbers whose range is not known, mixed with numbers whose range is.
+        """
+        options, catalogue = self.options, self.catalogue
+        names, units = catalogue.channels, catalogue.units
+        if options.scale is not None:
+            scale = Scale.from_dict(options.scale)
+            if len(scale.channels) != len(names):
+                raise ValueError(f"the scale is of {list(scale.channels)}, the data have {names}")
+            return scale
+        if options.range is not None:
+            return _given_range(options.range, names, units)
+        if options.normalize == "none":
+            return Scale("none", (0.0,) * len(names), (1.0,) * len(names), names, units)
+        if options.normalize is not None:
+            return fit_scale(options.normalize, self._training_frames(), names, units)
+        return self._default_scale()
+
+    def _default_scale(self) -> Scale:
+        names, units, kinds = self.catalogue.channels, self.catalogue.units, self.catalogue.kinds
+        whole = [kind for kind in kinds if kind == np.uint8 or kind.kind == "b"]
+        if len(kinds) > 1 and (whole or len({kind.kind for kind in kinds}) > 1):
+            raise ValueError(
+                f"the files mix {', '.join(map(str, kinds))}: one scale needs data.range=[low, "
+                f"high] or data.normalize=minmax"
+            )
+        if whole:
+            return _given_range((0, 255 if whole[0] == np.uint8 else 1), names, units)
+        scale = fit_scale("minmax", self._training_frames(), names, units)
+        low, high = min(scale.low), max(a + b for a, b in zip(scale.low, scale.span, strict=True))
+        if kinds[0].kind == "f" and low >= -ROUNDING and high <= 1 + ROUNDING:
+            return _given_range((0, 1), names, units)
+        return scale
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """Lines of its own for the table at the start of a run."""
+        catalogue = self.catalogue
+        lengths = [recording.frames for recording in catalogue.recordings]
+        spread = f"{min(lengths):,}" if min(lengths) == max(lengths) else (
+            f"{min(lengths):,} to {max(lengths):,}"
+        )  # fmt: skip
+        how = "given" if self.options.layout else "inferred"
+        facts = {
+            "recordings": f"{len(lengths):,} of {spread} frames",
+            "layout": f"{', '.join(catalogue.layouts)} ({how})",
+            "scale": str(self.scale),
+        }
+        if self.options.targets:
+            facts["targets"] = ", ".join(self.options.targets)
+        if catalogue.passed_over:
+            facts["not used"] = ", ".join(catalogue.passed_over)
+        return facts
+
+    @property
+    def found(self) -> dict[str, object]:
+        """Values of options that the files decide, to be kept with a run."""
+        return {"in_shape": list(self.in_shape), "scale": self.scale.as_dict()}
+
+    def prepare(self) -> list[FileReport]:
+        """Report every file and what it holds."""
+        text = "; ".join(f"{name} {fact}" for name, fact in self.facts.items())
+        reports = []
+        for path in self._files():
+            if path.is_dir():
+                size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+                reports.append(FileReport(path, "present", text, _identity(path), size))
+            else:
+                reports.append(report(path, "present", text))
+        return reports
+
+    def split(self, name: str) -> ArraySequences:
+        """Open the split "train", "val" or "test"."""
+        nearest("split", name, SPLITS)
+        protocol, segments = self._divided
+        count = len({segment.recording.name for segment in segments[name]})
+        identity = [(path.name, _identity(path)) for path in self._files()]
+        return ArraySequences(
+            self.options,
+            name,
+            segments[name],
+            self.scale,
+            self.catalogue.size,
+            source=f"{count:,} recordings of {self.options.root}",
+            protocol=protocol,
+            identity=hashlib.sha256(repr(identity).encode()).hexdigest(),
+        )
+
+    def _files(self) -> list[Path]:
+        places = (p for r in self.catalogue.recordings for part in r.parts for p in part)
+        return sorted({place.path for place in places})
+
+    def _training_frames(self) -> Iterator[np.ndarray]:
+        for segment in self._divided[1]["train"]:
+            for start in range(segment.start, segment.stop, CHUNK_FRAMES):
+                stop = min(start + CHUNK_FRAMES, segment.stop)
+                yield without_missing(segment.recording.read(start, stop), self.options.mask)
+
+
+def _given_range(bounds: object, names: tuple[str, ...], units: tuple[str, ...]) -> Scale:
+    """Return the scale of ``data.range``: [low, high], or one such pair per channel."""
+    pairs = np.array(bounds, np.float64)
+    if pairs.shape == (2,):
+        pairs = np.broadcast_to(pairs, (len(names), 2))
+    if pairs.shape != (len(names), 2) or not (pairs[:, 0] < pairs[:, 1]).all():
+        raise ValueError(
+            f"data.range is [low, high] or one such pair per channel ({len(names)}), not {bounds}"
+        )
+    low, span = pairs[:, 0].tolist(), (pairs[:, 1] - pairs[:, 0]).tolist()
+    return Scale("range", tuple(low), tuple(span), names, units)
+
+
+def _identity(path: Path) -> str:
+    """Return a hash of a file's size, first and last bytes; of a folder's, over its files."""
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    state = hashlib.sha256()
+    for file in files:
+        size = file.stat().st_size
+        state.update(f"{file.relative_to(path.parent)} {size}".encode())
+        with file.open("rb") as content:
+            state.update(content.read(CHUNK))
+            content.seek(max(size - CHUNK, 0))
+            state.update(content.read(CHUNK))
+    return state.hexdigest()

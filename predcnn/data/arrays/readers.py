@@ -1,0 +1,205 @@
+"""Arrays in .npy, .npz, HDF5, netCDF, Zarr and TIFF files, read part by part."""
+
+import functools
+import importlib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from predcnn.data.sources.known_files import load_arrays
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One array of a file.
+
+    Args:
+        name: within the file; "" for a file that holds one array.
+        data: has shape and dtype; ``data[index]`` reads that part alone.
+        dims: names of the axes; () if the file has none.
+        axes: the axes as letters of a layout, where the format gives them (TIFF).
+        units: e.g. "K"; "" if not given.
+        coords: one-dimensional coordinates by axis name.
+    """
+
+    name: str
+    data: object
+    dims: tuple[str, ...] = ()
+    axes: str = ""
+    units: str = ""
+    coords: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes of the axes."""
+        return tuple(self.data.shape)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of the numbers."""
+        return np.dtype(self.data.dtype)
+
+    def read(self, index: tuple) -> np.ndarray:
+        """Return the part at ``index``, a tuple of integers and slices."""
+        return np.asarray(self.data[index])
+
+
+def open_arrays(path: Path) -> dict[str, Stored]:
+    """Return the numeric arrays of a file by name; an open file is kept for the next call.
+
+    Raises:
+        ValueError: damaged, of an unknown kind, or without any numbers.
+        ImportError: the reader's package is missing; names the extra.
+    """
+    # per process: handles of HDF5 files do not survive a fork
+    return _opened(path, path.stat().st_mtime_ns, os.getpid())
+
+
+@functools.lru_cache(maxsize=64)
+def _opened(path: Path, _changed: int, _process: int) -> dict[str, Stored]:
+    try:
+        found = READERS[path.suffix.lower()](path)
+    except (ImportError, FileNotFoundError, PermissionError):
+        raise
+    except Exception as error:  # a damaged file raises almost anything
+        raise ValueError(
+            f"{path} cannot be read, it is damaged or of another kind: {error}"
+        ) from error
+    numbers = {array.name: array for array in found if array.dtype.kind in "buif"}
+    if not numbers:
+        raise ValueError(f"{path} holds no array of numbers")
+    return numbers
+
+
+def find_files(root: Path) -> list[Path]:
+    """Return the array files below a folder, or ``root`` itself if it is one, sorted.
+
+    Raises:
+        FileNotFoundError: nothing there.
+    """
+    if root.suffix.lower() in READERS and root.exists():
+        return [root]
+    if not root.is_dir():
+        raise FileNotFoundError(f"data.root={root} is no folder and no array file")
+    found: list[Path] = []
+    for folder, folders, names in os.walk(root):
+        stores = [name for name in folders if Path(name).suffix.lower() == ".zarr"]
+        folders[:] = [n for n in folders if n not in stores and not n.startswith(".")]
+        names = [n for n in names if not n.startswith(".")]
+        found += [Path(folder, n) for n in (*stores, *names) if Path(n).suffix.lower() in READERS]
+    if not found:
+        raise FileNotFoundError(f"no array file under {root}; accepted: {', '.join(READERS)}")
+    return sorted(found)
+
+
+def _numpy(path: Path) -> list[Stored]:
+    content = load_arrays(path)
+    if not isinstance(content, dict):
+        return [Stored("", content)]
+    return [Stored(name, array) for name, array in content.items()]
+
+
+def _hdf5(path: Path) -> list[Stored]:
+    h5py, found = _module("h5py"), []
+
+    def visit(name: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset) and item.ndim:
+            dims = tuple(dim.label for dim in item.dims)
+            found.append(
+                Stored(name, item, dims if all(dims) else (), units=_text(item.attrs.get("units")))
+            )
+
+    h5py.File(path, "r").visititems(visit)
+    return found
+
+
+def _netcdf(path: Path) -> list[Stored]:
+    xarray = _module("xarray")
+    _module("h5netcdf")
+    return _labelled(xarray.open_dataset(path, cache=False, decode_times=False))
+
+
+def _zarr(path: Path) -> list[Stored]:
+    zarr = _module("zarr")
+    store = zarr.open(str(path), mode="r")
+    if not hasattr(store, "arrays"):
+        return [Stored("", store)]
+    arrays = dict(store.arrays())
+    named = [array.metadata.to_dict().get("dimension_names") for array in arrays.values()]
+    if any(named) or any("_ARRAY_DIMENSIONS" in array.attrs for array in arrays.values()):
+        xarray = _module("xarray")
+        opened = xarray.open_zarr(path, chunks=None, decode_times=False, consolidated=False)
+        return _labelled(opened)
+    return [Stored(name, array) for name, array in sorted(arrays.items())]
+
+
+def _labelled(dataset: object) -> list[Stored]:
+    """Return the variables of an xarray dataset, with coordinates and units."""
+    coords = {name: np.asarray(c) for name, c in dataset.coords.items() if c.ndim == 1}
+    return [
+        Stored(
+            str(name),
+            variable.variable,
+            tuple(map(str, variable.dims)),
+            units=_text(variable.attrs.get("units")),
+            coords={dim: coords[dim] for dim in variable.dims if dim in coords},
+        )
+        for name, variable in dataset.data_vars.items()
+    ]
+
+
+class _Pages:
+    """The pages of a TIFF file as an array (pages, H, W) or (pages, H, W, C)."""
+
+    def __init__(self, tiff: object, shape: tuple[int, ...], dtype: np.dtype) -> None:
+        self.tiff, self.shape, self.dtype = tiff, shape, dtype
+
+    def __getitem__(self, index: tuple) -> np.ndarray:
+        first, *rest = index
+        numbers = range(self.shape[0])[first]
+        if isinstance(numbers, int):
+            return self.tiff.pages[numbers].asarray()[tuple(rest)]
+        return np.stack([self.tiff.pages[n].asarray() for n in numbers])[(slice(None), *rest)]
+
+
+_TIFF_AXES = {"Y": "H", "X": "W", "S": "C", "C": "C", "T": "T", "I": "T", "Z": "T", "Q": "T"}
+
+
+def _tiff(path: Path) -> list[Stored]:
+    """Pages are frames; a hyperstack of several axes is read with its own axes."""
+    tiff = _module("tifffile").TiffFile(path)
+    series = tiff.series[0]
+    axes = "".join(_TIFF_AXES.get(axis, "?") for axis in series.axes)
+    if len(series.pages) > 1 and axes in ("THW", "THWC"):
+        return [Stored("", _Pages(tiff, tuple(series.shape), series.dtype), axes=axes)]
+    known = "?" not in axes and len(set(axes)) == len(axes)
+    return [Stored("", series.asarray(), axes=axes if known else "")]
+
+
+def _module(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ImportError(f"this file needs {name}: pip install 'predcnn[arrays]'") from error
+
+
+def _text(value: object) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value or "")
+
+
+READERS: dict[str, Callable[[Path], list[Stored]]] = {
+    ".npy": _numpy,
+    ".npz": _numpy,
+    ".h5": _hdf5,
+    ".hdf5": _hdf5,
+    ".nc": _netcdf,
+    ".nc4": _netcdf,
+    ".zarr": _zarr,
+    ".tif": _tiff,
+    ".tiff": _tiff,
+}
+"""Readers by the suffix of a file (Zarr: of a folder)."""

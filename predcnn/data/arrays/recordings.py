@@ -1,0 +1,272 @@
+"""Which sequences array files hold: by file, by axis N, by name stem, by paired arrays."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from predcnn import checks
+from predcnn.data.arrays.layout import layout_of, read_frames, sizes
+from predcnn.data.arrays.options import ArrayOptions
+from predcnn.data.arrays.readers import Stored, find_files, open_arrays
+
+_YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
+_TRAILING = re.compile(r"[ _.-]*(\d+)$")
+
+
+@dataclass(frozen=True)
+class Place:
+    """One sequence of an array: file, name of the array, layout, index on axis N if it has one."""
+
+    path: Path
+    array: str
+    layout: str
+    row: int | None
+
+    def read(self, times: slice) -> np.ndarray:
+        """Read frames (T, C, H, W)."""
+        return read_frames(open_arrays(self.path)[self.array], self.layout, self.row, times)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Frames that follow each other in time.
+
+    Args:
+        name: file and index, for messages and splits.
+        parts: in time; the places of each are stacked as channels.
+        lengths: frames of each part.
+        number: a year or another number in the name, for ranges in ``data.split``.
+        label: the entry of ``data.split`` that names its arrays; "" if none does.
+    """
+
+    name: str
+    parts: tuple[tuple[Place, ...], ...]
+    lengths: tuple[int, ...]
+    number: int | None = None
+    label: str = ""
+
+    @property
+    def frames(self) -> int:
+        """Number of frames."""
+        return sum(self.lengths)
+
+    def read(self, start: int, stop: int, step: int = 1) -> np.ndarray:
+        """Read every ``step``-th frame of start <= t < stop, (T, C, H, W)."""
+        found, first = [], 0
+        for places, length in zip(self.parts, self.lengths, strict=True):
+            begin = max(start - first, 0)
+            begin += (start - first - begin) % step  # keep the phase across parts
+            end = min(stop - first, length)
+            if begin < end:
+                stacked = [place.read(slice(begin, end, step)) for place in places]
+                found.append(np.concatenate(stacked, axis=1))
+            first += length
+        return np.concatenate(found)
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """All recordings of a data set and what they have in common.
+
+    Args:
+        recordings: by name.
+        channels: their names.
+        units: per channel, "" where unknown.
+        size: (H, W).
+        kinds: types of the stored numbers.
+        layouts: found or given.
+        passed_over: arrays that are not used.
+        coords: of rows and columns, where the files have them: {"H": values, "W": values}.
+    """
+
+    recordings: tuple[Recording, ...]
+    channels: tuple[str, ...]
+    units: tuple[str, ...]
+    size: tuple[int, int]
+    kinds: tuple[np.dtype, ...]
+    layouts: tuple[str, ...]
+    passed_over: tuple[str, ...]
+    coords: Mapping[str, np.ndarray]
+
+
+def find_recordings(options: ArrayOptions) -> Catalogue:
+    """Open every file of ``options.root`` and list what it holds; no frame is read.
+
+    Raises:
+        FileNotFoundError: no files.
+        ValueError: arrays that do not fit together, or several that might be meant.
+    """
+    files = find_files(options.root)
+    base = options.root if options.root.is_dir() else options.root.parent
+    stacks: list[_Stack] = []
+    passed: set[str] = set()
+    partial: dict[object, dict[str, tuple[Path, Stored]]] = {}
+    for path in files:
+        arrays = open_arrays(path)
+        labels = _labels(options, arrays)
+        if labels:
+            stacks += [_Stack(path, [(path, arrays[n])], label, order)
+                       for label, names in labels for order, n in enumerate(names)]  # fmt: skip
+            passed |= set(arrays) - {name for _, names in labels for name in names}
+            continue
+        chosen = _chosen(options.variables, arrays, path)
+        passed |= set(arrays) - {array.name for array in chosen}
+        if len(chosen) < len(options.variables or [None]):
+            for array in chosen:
+                partial.setdefault(_number(path.stem), {})[array.name] = (path, array)
+        else:
+            stacks.append(_Stack(path, [(path, array) for array in chosen]))
+    stacks += _joined(partial, options.variables)
+    if not stacks:
+        raise ValueError(f"no file under {options.root} has {', '.join(options.variables or [])}")
+    return _catalogue(stacks, base, options, tuple(sorted(passed - {""})))
+
+
+@dataclass
+class _Stack:
+    """Arrays that are stacked as channels, still with all their sequences."""
+
+    path: Path
+    arrays: list[tuple[Path, Stored]]
+    label: str = ""
+    order: int = 0
+
+
+def _labels(
+    options: ArrayOptions, arrays: Mapping[str, Stored]
+) -> list[tuple[str, tuple[str, ...]]]:
+    """Return entries of ``data.split`` that name arrays of a file, with these names."""
+    entries = [entry for value in (options.split or {}).values() for entry in as_list(value)]
+    pairs = [(entry, tuple(entry.split("+"))) for entry in entries]
+    return [(entry, names) for entry, names in pairs if set(names) <= set(arrays)]
+
+
+def _chosen(wanted: Sequence[str] | None, arrays: Mapping[str, Stored], path: Path) -> list[Stored]:
+    if wanted is not None:
+        if not set(wanted) & set(arrays):
+            raise ValueError(f"{path}: {checks.unknown('variable', wanted[0], arrays)}")
+        return [arrays[name] for name in wanted if name in arrays]
+    if len(arrays) == 1:
+        return list(arrays.values())
+    frames = [array for array in arrays.values() if len(array.shape) >= 3]
+    if len(frames) != 1:
+        names = ", ".join(f"{a.name} {a.shape}" for a in (frames or arrays.values()))
+        raise ValueError(f"{path} holds {names}: choose with data.variables=[…]")
+    return frames
+
+
+def _joined(
+    partial: Mapping[object, Mapping[str, tuple[Path, Stored]]], wanted: Sequence[str] | None
+) -> list[_Stack]:
+    """Stack variables that lie in files of their own, by the year or number in the name."""
+    found = []
+    for number, arrays in partial.items():
+        missing = [name for name in wanted if name not in arrays]
+        if missing:
+            path = next(iter(arrays.values()))[0]
+            raise ValueError(f"no {', '.join(missing)} for {number}, which {path} belongs to")
+        pairs = [arrays[name] for name in wanted]
+        found.append(_Stack(pairs[0][0], pairs))
+    return found
+
+
+def _catalogue(
+    stacks: Sequence[_Stack], base: Path, options: ArrayOptions, passed: tuple[str, ...]
+) -> Catalogue:
+    pieces: dict[tuple, list[tuple]] = {}
+    grids, channels, layouts, kinds = {}, {}, {}, {}
+    for stack in stacks:
+        span = 1 if stack.label else options.span
+        made = [
+            (path, array, layout_of(array, options.layout, span)) for path, array in stack.arrays
+        ]
+        shapes = [sizes(array, layout) for _, array, layout in made]
+        shared = {tuple(shape[axis] for axis in "NTHW") for shape in shapes}
+        if len(shared) > 1:
+            named = ", ".join(f"{array.name} {array.shape}" for _, array, _ in made)
+            raise ValueError(f"{stack.path}: variables of different grids or times: {named}")
+        rows, length, *grid = shared.pop()
+        name = str(stack.path.relative_to(base))
+        grids.setdefault(tuple(grid), name)
+        channels.setdefault(_channel_names(made, bool(stack.label)), name)
+        layouts |= {layout: name for _, _, layout in made}
+        kinds |= {array.dtype: name for _, array, _ in made}
+        for row in range(rows):
+            places = tuple(
+                Place(path, array.name, layout, row if "N" in layout else None)
+                for path, array, layout in made
+            )
+            key, order, label = _key(stack, name, made[0][2], row)
+            pieces.setdefault(key, []).append((order, places, length, label))
+    for what, found in (("sizes", grids), ("channels", channels)):
+        if len(found) > 1:
+            listed = "; ".join(f"{name} has {value}" for value, name in list(found.items())[:3])
+            raise ValueError(f"the files have different {what}: {listed}")
+    first = stacks[0].arrays
+    names, units = zip(*next(iter(channels)), strict=True)
+    return Catalogue(
+        tuple(_recordings(pieces)), names, units, next(iter(grids)), tuple(kinds),
+        tuple(layouts), passed, _coords(first[0][1], next(iter(layouts))),
+    )  # fmt: skip
+
+
+def _key(stack: _Stack, name: str, layout: str, row: int) -> tuple[tuple, tuple, str]:
+    """Return what tells recordings apart, the order of a piece within one, and its label."""
+    index = f"[{row}]" if "N" in layout else ""
+    if stack.label:
+        return (f"{name}:{stack.label}{index}",), (stack.order,), stack.label
+    if "T" not in layout and "N" not in layout:  # single frames: sequences by the stem of the name
+        path = Path(name)
+        digits = _TRAILING.search(path.stem)
+        stem = path.stem[: digits.start()] if digits else ""
+        return (str(path.parent / stem),), (int(digits[1]) if digits else 0, path.stem), ""
+    return (f"{name}{index}",), (0,), ""
+
+
+def _recordings(pieces: Mapping[tuple, list[tuple]]) -> Iterator[Recording]:
+    for (name,), found in pieces.items():
+        found.sort(key=lambda piece: piece[0])
+        parts = tuple(places for _, places, _, _ in found)
+        row = parts[0][0].row
+        number = _number(Path(name.split(":")[0]).stem, years_only=row is not None)
+        lengths = tuple(length for _, _, length, _ in found)
+        yield Recording(name, parts, lengths, row if number is None else number, found[0][3])
+
+
+def _channel_names(
+    made: Sequence[tuple[Path, Stored, str]], unnamed: bool
+) -> tuple[tuple[str, str], ...]:
+    """Return (name, unit) of every channel: the variable's, with an index where it has several."""
+    found = []
+    for _, array, layout in made:
+        count = sizes(array, layout)["C"]
+        name = "" if unnamed else array.name.rpartition("/")[2]
+        if count == 1:
+            found.append((name or "value", array.units))
+        else:
+            found += [(f"{name}{i}" if name else f"channel{i}", array.units) for i in range(count)]
+    return tuple(found)
+
+
+def _coords(array: Stored, layout: str) -> dict[str, np.ndarray]:
+    pairs = zip(array.dims, layout, strict=False)
+    return {axis: array.coords[dim] for dim, axis in pairs if axis in "HW" and dim in array.coords}
+
+
+def _number(stem: str, years_only: bool = False) -> int | None:
+    """Return the year in a name, else its last number, else None."""
+    years = _YEAR.findall(stem)
+    if years:
+        return int(years[0])
+    numbers = [] if years_only else re.findall(r"\d+", stem)
+    return int(numbers[-1]) if numbers else None
+
+
+def as_list(value: object) -> list[str]:
+    """Return the patterns of one entry of ``data.split``."""
+    if value is None:
+        return []
+    return [str(item) for item in value] if isinstance(value, list | tuple) else [str(value)]

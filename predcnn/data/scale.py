@@ -1,0 +1,133 @@
+"""Scales between stored numbers and the values that networks see, one per channel."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+KINDS = ("range", "minmax", "standard", "log1p", "none")
+"""range: given bounds -> 0..1; minmax, log1p (of ln(1 + x)): smallest and largest value of the
+training part -> 0..1; standard: its mean and standard deviation -> 0 and 1; none: unchanged."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """An affine map per channel, after ln(1 + x) for "log1p": (values - low) / span.
+
+    Args:
+        kind: one of `KINDS`.
+        low: per channel: what becomes 0.
+        span: per channel: what becomes a step of 1.
+        channels: names of the channels.
+        units: per channel, "" where unknown.
+    """
+
+    kind: str
+    low: Sequence[float]
+    span: Sequence[float]
+    channels: Sequence[str]
+    units: Sequence[str]
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the values have a range, 0..1: metrics that need one are defined."""
+        return self.kind in ("range", "minmax", "log1p")
+
+    def apply(self, frames: np.ndarray | Tensor) -> np.ndarray | Tensor:
+        """Scale frames (..., C, H, W); float32. NaN stays NaN."""
+        low, span = self._constants(frames)
+        values = _float32(frames)
+        if self.kind == "log1p":
+            values = np.log1p(values) if isinstance(values, np.ndarray) else torch.log1p(values)
+        return (values - low) / span
+
+    def undo(self, frames: np.ndarray | Tensor) -> np.ndarray | Tensor:
+        """Return scaled frames (..., C, H, W) in the units of the data."""
+        low, span = self._constants(frames)
+        values = _float32(frames) * span + low
+        if self.kind == "log1p":
+            return np.expm1(values) if isinstance(values, np.ndarray) else torch.expm1(values)
+        return values
+
+    def as_dict(self) -> dict[str, object]:
+        """Return plain values for checkpoints and results; `from_dict` reads them."""
+        return {key: list(v) if not isinstance(v, str) else v for key, v in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, object]) -> "Scale":
+        """Build the scale that `as_dict` described.
+
+        Raises:
+            ValueError: incomplete, or of another kind.
+        """
+        fields = ("low", "span", "channels", "units")
+        if set(values) != {"kind", *fields} or values["kind"] not in KINDS:
+            raise ValueError(f"data.scale has kind, {', '.join(fields)}, not {dict(values)}")
+        return cls(values["kind"], *(tuple(values[name]) for name in fields))
+
+    def __str__(self) -> str:
+        """Describe the scale for the table at the start of a run."""
+        if self.kind == "none":
+            return "none: values as stored"
+        meaning = {"standard": "mean {:g}, deviation {:g}"}.get(self.kind, "{:g} .. {:g}")
+        parts = []
+        for name, unit, low, span in zip(
+            self.channels, self.units, self.low, self.span, strict=True
+        ):
+            second = span if self.kind == "standard" else low + span
+            bounds = np.expm1([low, second]) if self.kind == "log1p" else (low, second)
+            parts.append(f"{name} {meaning.format(*bounds)}{f' {unit}' if unit else ''}")
+        return f"{self.kind}: {', '.join(parts)}"
+
+    def _constants(self, frames: np.ndarray | Tensor) -> tuple:
+        shape = (-1, 1, 1)
+        if isinstance(frames, Tensor):
+            make = lambda v: torch.tensor(v, dtype=torch.float32, device=frames.device)  # noqa: E731
+        else:
+            make = lambda v: np.asarray(v, np.float32)  # noqa: E731
+        return make(self.low).reshape(shape), make(self.span).reshape(shape)
+
+
+def _float32(frames: np.ndarray | Tensor) -> np.ndarray | Tensor:
+    return frames.float() if isinstance(frames, Tensor) else np.asarray(frames, np.float32)
+
+
+def fit_scale(
+    kind: str, frames: Iterable[np.ndarray], channels: Sequence[str], units: Sequence[str]
+) -> Scale:
+    """Fit "minmax", "standard" or "log1p" to frames (T, C, H, W), part by part; NaN is ignored.
+
+    Raises:
+        ValueError: no valid value in a channel, or values below -1 for "log1p".
+    """
+    count = len(channels)
+    low, high = np.full(count, np.inf), np.full(count, -np.inf)
+    # float64 sums of values near zero: the first part's mean is subtracted
+    number, total, squares, centre = np.zeros(count), np.zeros(count), np.zeros(count), None
+    for part in frames:
+        values = np.asarray(part, np.float64)
+        if kind == "log1p":
+            if np.nanmin(values) <= -1:
+                raise ValueError(f"data.normalize=log1p needs values above -1: {np.nanmin(values)}")
+            values = np.log1p(values)
+        valid = np.isfinite(values)
+        axes = (0, 2, 3)
+        low = np.minimum(low, np.where(valid, values, np.inf).min(axes))
+        high = np.maximum(high, np.where(valid, values, -np.inf).max(axes))
+        if centre is None:
+            centre = np.where(valid, values, 0).sum(axes) / np.maximum(valid.sum(axes), 1)
+        apart = np.where(valid, values - centre[:, None, None], 0)
+        number += valid.sum(axes)
+        total, squares = total + apart.sum(axes), squares + np.square(apart).sum(axes)
+    empty = [name for name, n in zip(channels, number, strict=True) if not n]
+    if empty:
+        raise ValueError(f"no valid value in the training part of {', '.join(empty)}")
+    if kind == "standard":
+        mean = total / number
+        low, span = centre + mean, np.sqrt(np.maximum(squares / number - mean**2, 0))
+    else:
+        span = high - low
+    span = np.where(span > 0, span, 1.0)  # a constant channel becomes 0
+    return Scale(kind, tuple(low.tolist()), tuple(span.tolist()), tuple(channels), tuple(units))
