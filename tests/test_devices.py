@@ -1,6 +1,7 @@
 """GPU behaviour that can be checked without a GPU: devices, types and synchronisation."""
 
 import contextlib
+from types import SimpleNamespace
 
 import lightning.pytorch as pl
 import pytest
@@ -10,11 +11,12 @@ from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import predcnn
-from predcnn.app.build import build_module, build_trainer
+from predcnn.app.build import build_module, build_trainer, describe_device
 from predcnn.metrics import frame_error, psnr, ssim, video_metrics
 from predcnn.metrics.streaming import MAX_FRAMES
 from predcnn.native import choice
 from predcnn.training.callbacks import StopOnNonFinite
+from predcnn.training.callbacks.averaging import AveragedWeights
 from predcnn.training.muon import Muon
 from predcnn.training.objectives import FRAME_TERMS, FrameLoss
 from predcnn.training.sampling import Progress
@@ -220,6 +222,35 @@ def test_a_training_step_reads_nothing_from_the_device(tiny_cfg, tmp_path):
     trainer.fit(module, datamodule=datamodule)
     assert len(counts) == 8
     assert counts == [0] * 8
+
+
+@pytest.fixture
+def matmul_precision():
+    """Restores the precision of float32 matrix products."""
+    before = torch.get_float32_matmul_precision()
+    yield
+    torch.set_float32_matmul_precision(before)
+
+
+@pytest.mark.usefixtures("matmul_precision")
+def test_the_precision_of_matrix_products_is_set_and_recorded(tiny_cfg, tmp_path):
+    trainer = build_trainer(tiny_cfg("matmul_precision=null"), tmp_path)
+    assert describe_device(trainer) == "cpu, precision 32-true"  # CPUs keep torch's default
+    trainer = build_trainer(tiny_cfg("matmul_precision=medium"), tmp_path)
+    assert torch.get_float32_matmul_precision() == "medium"
+    assert describe_device(trainer) == "cpu, precision 32-true, float32 matrix products medium"
+    with pytest.raises(ValueError, match="no matmul_precision 'hihg'; did you mean high"):
+        build_trainer(tiny_cfg("matmul_precision=hihg"), tmp_path)
+
+
+def test_averaged_weights_lie_where_the_training_does():
+    module = pl.LightningModule()
+    module.layer = torch.nn.Linear(2, 2)
+    trainer = SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device("meta")))
+    averaged = AveragedWeights(decay=0.9)
+    averaged.setup(trainer, module, "fit")
+    assert {p.device.type for p in averaged._average_model.parameters()} == {"meta"}
+    assert averaged.state_key == "EMAWeightAveraging"
 
 
 @pytest.mark.parametrize("make", [Muon, lambda p: torch.optim.Adam(p, fused=True)])
