@@ -1,4 +1,4 @@
-"""One sequence as a moving picture: input | truth | prediction | error, with the lead time."""
+"""One sequence as a video: input | truth | prediction | error, with the lead time."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,8 +12,10 @@ from predcnn.visual.drawing import (
     BORDER,
     EMPTY,
     INK,
-    PAPER,
+    LINE,
+    MARGIN,
     VERMILLION,
+    captioned_page,
     colour_bar,
     colour_error,
     fit,
@@ -21,11 +23,10 @@ from predcnn.visual.drawing import (
     panel_size,
     place,
     shorten,
-    wrap,
 )
 from predcnn.visual.frames import absolute_error, check_clip, to_rgb
 
-MARGIN, GAP, LABEL, LINE = 14, 12, 22, 20
+GAP, LABEL = 12, 22
 BAR = 48  # room for the scale of the error, right of it
 
 
@@ -48,8 +49,8 @@ def comparison_frames(
 ) -> list[np.ndarray]:
     """Draw pages for ``write_gif`` or ``write_video``: one per input frame and per lead time.
 
-    While the input plays, the other panels are empty; then it stays on its last frame, pale. With
-    several predictions each stands above its own error. The error is |prediction - truth| of the
+    While the input plays, the other panels are empty; then its last frame stays, pale. With
+    several predictions each is above its own error. The error is |prediction - truth| of the
     clipped frames, mean over channels, on a fixed scale from 0 to 1.
 
     Args:
@@ -68,12 +69,9 @@ def comparison_frames(
     frames_in, frames_out = len(inputs), len(next(iter(preds.values())))
     size = panel_size(*inputs.shape[2:], target=192 if len(preds) <= 3 else 128)
     panels, width, height = _layout(inputs, future, preds, size)
-    lines = wrap(caption, width - 2 * MARGIN, 14, bold=True)
-    top = MARGIN + LINE * (len(lines) + 1)
-    page = Image.new("RGB", (width + width % 2, top + height + (top + height) % 2), PAPER)
+    page, top = captioned_page(caption, width, LINE + height, even=True)
+    top += LINE  # of the lead time
     draw = ImageDraw.Draw(page)
-    for i, line in enumerate(lines):
-        draw.text((MARGIN, MARGIN + i * LINE), line, fill=INK, font=font(14, True), anchor="la")
     for panel in panels:
         label = shorten(panel.label, size[1], 13)
         draw.text((panel.x, top + panel.y - 6), label, fill=INK, font=font(13), anchor="ld")
@@ -83,13 +81,13 @@ def comparison_frames(
         colour_bar(page, last.x + size[1] + 8, top + last.y, size[0])
     pages = []
     for t in range(frames_in + frames_out):
-        film = page.copy()
+        current = page.copy()
         for panel in panels:
             shown = _shown(panel, t, frames_in, size)
             if shown is not None:
-                film.paste(shown, (panel.x, top + panel.y))
-        _draw_time(film, t, frames_in, frames_out, top - LINE)
-        pages.append(np.asarray(film))
+                current.paste(shown, (panel.x, top + panel.y))
+        _draw_time(current, t, frames_in, frames_out, top - LINE)
+        pages.append(np.asarray(current))
     return pages
 
 
@@ -133,7 +131,7 @@ def _shown(panel: Panel, t: int, frames_in: int, size: tuple[int, int]) -> Image
 
 
 def _draw_time(page: Image.Image, t: int, frames_in: int, frames_out: int, y: int) -> None:
-    """What plays now in words, and a row of marks: input blue, future orange, now full."""
+    """Draw the current time as text and as a row of marks: input blue, future orange."""
     draw = ImageDraw.Draw(page)
     now = (
         f"input {t + 1} of {frames_in}"
@@ -143,7 +141,7 @@ def _draw_time(page: Image.Image, t: int, frames_in: int, frames_out: int, y: in
     draw.text((MARGIN, y), now, fill=BLUE if t < frames_in else VERMILLION, font=font(13))
     start = MARGIN + 150
     step = min(10, (page.width - MARGIN - start) / (frames_in + frames_out))
-    if step < 3:  # a long sequence: the words must do
+    if step < 3:  # a long sequence: the text alone
         return
     for i in range(frames_in + frames_out):
         colour = BLUE if i < frames_in else VERMILLION

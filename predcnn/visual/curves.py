@@ -1,4 +1,4 @@
-"""The course of a run and its error by lead time, as one figure."""
+"""Loss curves of a run and its error by lead time, as one figure."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +10,7 @@ from predcnn.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 LOSSES = {"train/loss": ("training", "#0072B2"), "val/loss": ("validation", "#D55E00")}
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -33,7 +34,7 @@ def plot_curves(
     per_frame: Mapping[str, Mapping[str, Sequence[float | None]]],
     metrics: Sequence[str] = ("mse", "ssim"),
 ) -> None:
-    """Draw loss against step and, beside it, each metric against lead time.
+    """Draw loss against step and, next to it, each metric against lead time.
 
     Args:
         path: a .png, .svg or .pdf file, replaced at once when it is complete.
@@ -45,9 +46,6 @@ def plot_curves(
     Raises:
         ValueError: nothing to draw.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     losses = {name: history[name] for name in LOSSES if name in history and len(history[name][0])}
     drawn = [m for m in metrics if any(m in curves for curves in per_frame.values())]
     count = bool(losses) + len(drawn)
@@ -56,8 +54,7 @@ def plot_curves(
             f"nothing to draw: no {' or '.join(LOSSES)} in the history and none of "
             f"{', '.join(metrics)} by lead time"
         )
-    figure = Figure(figsize=(4.6 * count, 3.7), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(4.6 * count, 3.7, dpi=150)
     axes = list(figure.subplots(1, count, squeeze=False)[0])
     if losses:
         _draw_losses(axes.pop(0), losses)
@@ -67,8 +64,18 @@ def plot_curves(
         figure.savefig(temporary)
 
 
+def new_figure(width: float, height: float, dpi: int) -> "Figure":
+    """Create a figure of ``width`` x ``height`` inches that no global state of matplotlib knows."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=dpi, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
 def plain_axes(ax: "Axes", title: str, x_label: str, legend: str = "best") -> None:
-    """Title, label, a legend at that place and a pale grid; no frame on top and right."""
+    """Set title, label, legend and a pale grid; hide the frame on top and right."""
     ax.set_title(title, loc="left", fontsize=11)
     ax.set_xlabel(x_label)
     ax.spines[["top", "right"]].set_visible(False)
@@ -84,7 +91,7 @@ def _draw_losses(ax: "Axes", losses: Mapping[str, tuple[Sequence[int], Sequence[
         label, colour = LOSSES[name]
         values = np.asarray(values, float)
         window = len(values) // 25
-        if window > 1:  # many points: the course on top of the noise
+        if window > 1:  # many points: the smoothed curve on top of the noise
             ax.plot(steps, values, color=colour, linewidth=0.6, alpha=0.3)
             smooth = np.convolve(values, np.ones(window) / window, mode="valid")
             middle = steps[window // 2 :][: len(smooth)]

@@ -15,6 +15,8 @@ EMPTY = (238, 238, 238)
 BLUE = (0, 114, 178)
 VERMILLION = (213, 94, 0)
 
+MARGIN, LINE = 14, 20  # pixels: around a page, and of a line of its caption
+
 ERROR_MAP = "inferno"
 """Colour map of the error, always from 0 to 1."""
 
@@ -72,6 +74,24 @@ def colour_bar(page: Image.Image, x: int, y: int, length: int) -> None:
     for value, anchor in ((1.0, "la"), (0.5, "lm"), (0.0, "ld")):
         at = (x + 15, y + round((1 - value) * (length - 1)))
         draw.text(at, f"{value:g}", fill=FAINT, font=font(11), anchor=anchor)
+
+
+def captioned_page(
+    caption: str, width: int, height: int, *, even: bool = False
+) -> tuple[Image.Image, int]:
+    """Create a page with the wrapped caption above ``height`` pixels of room.
+
+    Returns:
+        The page, of even height and width if ``even``, and where the room begins.
+    """
+    lines = wrap(caption, width - 2 * MARGIN, 14, bold=True)
+    top = MARGIN + LINE * len(lines)
+    size = (width, top + height)
+    page = Image.new("RGB", tuple(n + n % 2 for n in size) if even else size, PAPER)
+    draw = ImageDraw.Draw(page)
+    for i, line in enumerate(lines):
+        draw.text((MARGIN, MARGIN + i * LINE), line, fill=INK, font=font(14, True), anchor="la")
+    return page, top
 
 
 def wrap(text: str, width: int, size: int, bold: bool = False) -> list[str]:

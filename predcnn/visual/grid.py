@@ -3,14 +3,23 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from PIL import Image, ImageDraw
+from PIL import ImageDraw
 from torch import Tensor
 
 from predcnn.files import replacing
-from predcnn.visual.drawing import FAINT, INK, PAPER, fit, font, panel_size, place, shorten, wrap
+from predcnn.visual.drawing import (
+    FAINT,
+    MARGIN,
+    captioned_page,
+    fit,
+    font,
+    panel_size,
+    place,
+    shorten,
+)
 from predcnn.visual.frames import to_rgb, to_unit
 
-MARGIN, GAP, LABEL, LINE, GROUP = 14, 4, 20, 20, 22
+GAP, LABEL, GROUP = 4, 20, 22
 
 
 def write_grid(
@@ -38,13 +47,11 @@ def write_grid(
     wide, forms = min(wide, count), len(pixels)
     group = forms * (width + GAP) - GAP
     page_width = 2 * MARGIN + wide * (group + GROUP) - GROUP
-    lines = wrap(caption, page_width - 2 * MARGIN, 14, bold=True)
-    top = MARGIN + LINE * len(lines) + LABEL
     rows = -(-count // wide)
-    page = Image.new("RGB", (page_width, top + rows * (height + GAP) - GAP + MARGIN), PAPER)
+    body = LABEL + rows * (height + GAP) - GAP + MARGIN
+    page, top = captioned_page(caption, page_width, body)
+    top += LABEL
     draw = ImageDraw.Draw(page)
-    for i, line in enumerate(lines):
-        draw.text((MARGIN, MARGIN + i * LINE), line, fill=INK, font=font(14, True), anchor="la")
     for n in range(count):
         row, column = divmod(n, wide)
         for i, (name, images) in enumerate(pixels.items()):

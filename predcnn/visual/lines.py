@@ -1,11 +1,11 @@
-"""Several networks as lines in one or several diagrams."""
+"""Line diagrams, one line per network."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from predcnn.files import replacing
-from predcnn.visual.curves import COLOURS, MARKS, plain_axes
+from predcnn.visual.curves import COLOURS, MARKS, new_figure, plain_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,13 +37,9 @@ def plot_lines(
     Raises:
         ValueError: no diagram.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     if not diagrams:
         raise ValueError("nothing to draw: no diagrams")
-    figure = Figure(figsize=(4.2 * len(diagrams), 3.5), dpi=dpi, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(4.2 * len(diagrams), 3.5, dpi)
     names = list(dict.fromkeys(name for lines in diagrams.values() for name in lines))
     axes = figure.subplots(1, len(diagrams), squeeze=False)[0]
     for ax, (title, lines) in zip(axes, diagrams.items(), strict=True):

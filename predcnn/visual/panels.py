@@ -1,4 +1,4 @@
-"""Pictures and maps in rows and columns, as one figure."""
+"""Images and heat maps in rows and columns, as one figure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from predcnn.files import replacing
+from predcnn.visual.curves import new_figure
 from predcnn.visual.drawing import ERROR_MAP
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 WIDTH, HEIGHT = 1.55, 1.75  # inches of a panel with its title
 LABEL = 0.3  # inches of a row's label, and of the title
@@ -61,7 +61,10 @@ def plot_panels(
             f"{[len(row) for row in rows]} and {len(labels)} labels"
         )
     (across,) = columns
-    figure = _figure(len(rows), across, bool(labels), title, dpi)
+    width, height = across * WIDTH + LABEL * bool(labels), len(rows) * HEIGHT + LABEL * bool(title)
+    figure = new_figure(width, height, dpi)
+    if title:
+        figure.suptitle(title, fontsize=9)
     cells = figure.subplots(len(rows), across, squeeze=False)
     for i, row in enumerate(rows):
         for ax, panel in zip(cells[i], row, strict=True):
@@ -72,18 +75,6 @@ def plot_panels(
         figure.savefig(temporary)
 
 
-def _figure(rows: int, columns: int, labelled: bool, title: str, dpi: int) -> "Figure":
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    width, height = columns * WIDTH + LABEL * labelled, rows * HEIGHT + LABEL * bool(title)
-    figure = Figure(figsize=(width, height), dpi=dpi, layout="constrained")
-    FigureCanvasAgg(figure)
-    if title:
-        figure.suptitle(title, fontsize=9)
-    return figure
-
-
 def _draw(ax: "Axes", panel: Panel) -> None:
     ax.set_xticks([])
     ax.set_yticks([])
@@ -92,7 +83,10 @@ def _draw(ax: "Axes", panel: Panel) -> None:
         ax.imshow(panel.image.clip(0, 1), cmap="gray", vmin=0, vmax=1)
     if panel.heat is not None:
         alone = panel.image is None
-        extent = None if alone else _extent(panel.image)
+        # the pixels' own coordinates, so that a coarse map covers the image
+        extent = (
+            None if alone else (-0.5, panel.image.shape[1] - 0.5, panel.image.shape[0] - 0.5, -0.5)
+        )
         ax.imshow(
             panel.heat,
             cmap=ERROR_MAP if alone else OVERLAY,
@@ -102,7 +96,3 @@ def _draw(ax: "Axes", panel: Panel) -> None:
             extent=extent,
             interpolation="nearest",
         )
-
-
-def _extent(image: np.ndarray) -> tuple[float, float, float, float]:
-    return (-0.5, image.shape[1] - 0.5, image.shape[0] - 0.5, -0.5)

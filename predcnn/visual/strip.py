@@ -1,4 +1,4 @@
-"""One sequence as a still picture: rows input, truth, prediction, error; columns are frames."""
+"""One sequence as an image: rows input, truth, prediction, error; columns are frames."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +11,8 @@ from predcnn.files import replacing
 from predcnn.visual.drawing import (
     FAINT,
     INK,
-    PAPER,
+    MARGIN,
+    captioned_page,
     colour_bar,
     colour_error,
     fit,
@@ -19,11 +20,10 @@ from predcnn.visual.drawing import (
     panel_size,
     place,
     shorten,
-    wrap,
 )
 from predcnn.visual.frames import absolute_error, check_clip, to_rgb
 
-MARGIN, GAP, TIMES, LINE, BAR = 14, 4, 18, 20, 44
+GAP, TIMES, BAR = 4, 18, 44
 NAMES = 180  # widest column of row names
 
 
@@ -85,15 +85,10 @@ def _draw(
     names = [shorten(name, NAMES, 13) for name, _, _ in rows]
     left = MARGIN + 14 + max(round(font(13).getlength(name)) for name in names)
     page_width = left + MARGIN + columns * (width + GAP) - GAP + (BAR if with_error else 0)
-    lines = wrap(caption, page_width - 2 * MARGIN, 14, bold=True)
     timed = [i == 0 or rows[i][2] is not rows[i - 1][2] for i in range(len(rows))]
-    page_height = 2 * MARGIN + LINE * len(lines) + len(rows) * (height + GAP) + sum(timed) * TIMES
-    page = Image.new("RGB", (page_width, page_height), PAPER)
+    body = len(rows) * (height + GAP) + sum(timed) * TIMES + MARGIN
+    page, y = captioned_page(caption, page_width, body)
     draw = ImageDraw.Draw(page)
-    y = MARGIN
-    for line in lines:
-        draw.text((MARGIN, y), line, fill=INK, font=font(14, True), anchor="la")
-        y += LINE
     for name, (_, frames, times), has_times in zip(names, rows, timed, strict=True):
         if has_times:
             for i, t in enumerate(times):
