@@ -1,4 +1,4 @@
-"""What training minimises: sums of named, weighted terms on predicted and true frames.
+"""Training losses: sums of named, weighted terms on predicted and true frames.
 
 An objective is called as ``objective(predictor, frames, frames_in, progress)`` with frames (B, T,
 C, H, W) in [0, 1] and returns ``{"loss": scalar, "<term>": scalar, ...}``; ``frame_loss(pred,
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from predcnn.checks import unknown
 from predcnn.metrics.ssim import structural_similarity
 from predcnn.training.sampling import Progress
 
@@ -21,7 +22,7 @@ from predcnn.training.sampling import Progress
 def divergence(
     pred: Tensor, target: Tensor, temperature: float = 0.1, eps: float = 1e-12
 ) -> Tensor:
-    """TAU's differential divergence between the changes of two sequences (B, T, C, H, W).
+    """Return TAU's differential divergence between the changes of two sequences (B, T, C, H, W).
 
     The changes from frame to frame become distributions over the pixels by a softmax; the result is
     the mean over all elements of p log(p / (q + eps) + eps), as published (a KL divergence divided
@@ -35,7 +36,7 @@ def divergence(
 
 
 def dissimilarity(pred: Tensor, target: Tensor) -> Tensor:
-    """1 - SSIM of unclipped predictions, data range 1, mean over frames."""
+    """Return 1 - SSIM of unclipped predictions, data range 1, mean over frames."""
     return 1 - structural_similarity(pred, target, data_range=1.0).mean().to(pred.dtype)
 
 
@@ -57,15 +58,15 @@ class FrameLoss(nn.Module):
 
     def __init__(self, terms: Mapping[str, float]) -> None:
         super().__init__()
-        unknown = sorted(set(terms) - set(FRAME_TERMS))
-        if unknown:
-            raise ValueError(f"no loss term {unknown}; accepted: {', '.join(sorted(FRAME_TERMS))}")
+        for name in terms:
+            if name not in FRAME_TERMS:
+                raise ValueError(unknown("loss term", name, sorted(FRAME_TERMS)))
         self.terms = {name: float(weight) for name, weight in terms.items() if weight}
         if not self.terms:
             raise ValueError("an objective needs at least one term with a weight that is not 0")
 
     def frame_loss(self, pred: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """The terms and their weighted sum ``loss``, of two (B, T, C, H, W)."""
+        """Return the terms and their weighted sum ``loss`` for two (B, T, C, H, W)."""
         parts = {name: FRAME_TERMS[name](pred, target) for name in self.terms}
         loss = sum(weight * parts[name] for name, weight in self.terms.items())
         return {"loss": loss, **(parts if len(parts) > 1 else {})}

@@ -1,10 +1,11 @@
-"""The objective of recurrent predictors: all one-step predictions, and each paper's additions."""
+"""Training losses of recurrent predictors: all one-step predictions, and each paper's terms."""
 
 from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
 
+from predcnn.checks import unknown
 from predcnn.predictors.dmvfn import pyramid_loss
 from predcnn.predictors.prednet import layer_error_loss
 from predcnn.training.objectives import FrameLoss
@@ -48,9 +49,9 @@ class UnrolledLoss(FrameLoss):
         compat_sampling: Sampling | None = None,
     ) -> None:
         self.extras = {name: float(weight) for name, weight in (extras or {}).items()}
-        unknown = sorted(set(self.extras) - set(EXTRA_TERMS))
-        if unknown:
-            raise ValueError(f"no extra term {unknown}; accepted: {', '.join(sorted(EXTRA_TERMS))}")
+        for name in self.extras:
+            if name not in EXTRA_TERMS:
+                raise ValueError(unknown("extra term", name, sorted(EXTRA_TERMS)))
         if not (terms or self.extras):
             raise ValueError("an objective needs at least one term or extra term")
         # Validation compares frames whatever the training minimises.

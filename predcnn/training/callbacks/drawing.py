@@ -1,4 +1,4 @@
-"""Pictures of the same validation sequences while a run goes on."""
+"""GIFs of the same validation sequences during training."""
 
 from pathlib import Path
 

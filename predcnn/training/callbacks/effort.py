@@ -1,4 +1,4 @@
-"""What a training took: steps, sequences, processor and wall seconds, over every resume."""
+"""Cost of a training: steps, sequences, processor and wall seconds, over every resume."""
 
 import time
 
@@ -7,7 +7,7 @@ from lightning.pytorch.utilities.data import extract_batch_size
 
 
 class Effort(pl.Callback):
-    """Add up what the training steps of a run took; validation and start-up do not count.
+    """Sum the time of the training steps of a run; validation and start-up do not count.
 
     The sums live in the checkpoints: a resumed run goes on from those of the weights it continues.
     Processor seconds are of this process with all its threads, not of loader processes.
@@ -21,7 +21,7 @@ class Effort(pl.Callback):
         self._mark = (0.0, 0.0)
 
     def record(self) -> dict[str, float | int]:
-        """The sums as entries of results.json's ``timing``."""
+        """Return the sums as entries of results.json's ``timing``."""
         return {
             "steps": self.steps,
             "sequences": self.sequences,

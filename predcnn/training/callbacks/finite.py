@@ -16,8 +16,8 @@ class NonFiniteError(RuntimeError):
 class StopOnNonFinite(pl.Callback):
     """Raise ``NonFiniteError`` when the loss is NaN or infinite; no checkpoint is written after it.
 
-    On CPU every step is checked. On an accelerator the verdicts are gathered on the device and read
-    at validation, at checkpoints and every ``check_every`` steps, so that no step waits for the
+    On CPU every step is checked. On an accelerator the results are gathered on the device and read
+    at validation, at checkpoints and every ``check_every`` steps, so no step synchronises with the
     host.
 
     Args:
@@ -55,7 +55,7 @@ class StopOnNonFinite(pl.Callback):
                 )
 
     def check(self, trainer: pl.Trainer) -> None:
-        """Read the gathered verdicts; raise if a loss was not finite."""
+        """Read the gathered results; raise if a loss was not finite."""
         bad, self._bad = self._bad, None
         if bad is None or not bool(bad):
             return

@@ -5,7 +5,7 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 
 
 class ProgressBar(TQDMProgressBar):
-    """Lightning's bar with the numbers one watches.
+    """Lightning's bar with loss, learning rate, validation metric and speed.
 
     Args:
         refresh_rate: steps between two redraws.

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 
 FINAL_RATE = 0.005
-"""Share of the weights that still moves at the end of a run."""
+"""Share of the kept weights that is still replaced at the end of a run."""
 
 
 def sensitive_counts(scores: Mapping[str, Tensor], density: float) -> dict[str, int]:
-    """How many weights each layer keeps if the ``density`` share with the largest scores is kept.
+    """Return how many weights each layer keeps: the ``density`` share with the largest scores.
 
     Every layer keeps at least one.
     """
@@ -31,7 +31,7 @@ def sensitive_counts(scores: Mapping[str, Tensor], density: float) -> dict[str, 
 
 
 def random_mask(weight: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """A boolean mask of the weight's shape with ``count`` ones anywhere."""
+    """Return a random boolean mask of the weight's shape with ``count`` ones."""
     order = torch.randperm(weight.numel(), generator=generator).to(weight.device)
     mask = torch.zeros(weight.numel(), dtype=torch.bool, device=weight.device)
     mask[order[:count]] = True
@@ -54,7 +54,7 @@ def moved_mask(weight: Tensor, mask: Tensor, rate: float, generator: torch.Gener
 
 
 class SparseMask(pl.Callback):
-    """Keep a share of the weights non-zero through the whole training; which ones, changes.
+    """Keep a share of the weights non-zero during training; which ones changes over time.
 
     At the first step every layer gets a density by the sensitivity |weight * gradient| of its
     weights, and a random mask of that density. Every ``update_every`` steps a share of the kept
@@ -96,12 +96,12 @@ class SparseMask(pl.Callback):
 
     @property
     def density(self) -> float:
-        """Share of the masked layers' weights that is kept now."""
+        """Share of the masked layers' weights that is currently kept."""
         total = sum(mask.numel() for mask in self.masks.values())
         return sum(int(mask.sum()) for mask in self.masks.values()) / total if total else 1.0
 
     def weights(self, module: nn.Module) -> dict[str, nn.Parameter]:
-        """The parameters under masks, by name; ValueError if there are none."""
+        """Return the masked parameters by name; raise ValueError if there are none."""
         found = {
             name.replace("_orig_mod.", ""): parameter
             for name, parameter in module.named_parameters()
@@ -117,7 +117,7 @@ class SparseMask(pl.Callback):
         return found
 
     def rate(self, step: int, steps: float) -> float:
-        """Share of kept weights that moves at ``step`` of ``steps``."""
+        """Return the share of kept weights that is replaced at ``step`` of ``steps``."""
         progress = min(1.0, step / steps)
         return FINAL_RATE + (self.prune_rate - FINAL_RATE) * (1 + math.cos(math.pi * progress)) / 2
 

@@ -1,4 +1,4 @@
-"""Samples per second of the training steps, and what that means for the run."""
+"""Samples per second of the training steps, and the estimated duration of the run."""
 
 import time
 
@@ -7,12 +7,12 @@ from lightning.pytorch.utilities.data import extract_batch_size
 
 
 class Throughput(pl.Callback):
-    """Log ``timing/<unit>_per_s`` and say once how long the run will take.
+    """Log ``timing/<unit>_per_s`` and print once how long the run will take.
 
     Args:
         announce_after: steps before the duration of an epoch is estimated; the first ones are
             slower.
-        unit: the word for samples.
+        unit: name of the samples.
     """
 
     def __init__(self, announce_after: int = 10, unit: str = "sequences") -> None:
