@@ -39,12 +39,12 @@ def output_and_gradients(net: nn.Module, x: Tensor) -> list[Tensor]:
     if not weights:
         return [out]
     loss = out.float().square().mean()
-    return [out, *torch.autograd.grad(loss, weights, allow_unused=True)]
+    return [out, *torch.autograd.grad(loss, weights, allow_unused=True, materialize_grads=True)]
 
 
-def on_host(tensors: list[Tensor | None]) -> list[Tensor]:
-    """Copies in float32 on the CPU; parameters without a gradient are left out."""
-    return [tensor.detach().float().cpu() for tensor in tensors if tensor is not None]
+def on_host(tensors: list[Tensor]) -> list[Tensor]:
+    """Copies in float32 on the CPU."""
+    return [tensor.detach().float().cpu() for tensor in tensors]
 
 
 def distance(ours: list[Tensor], other: list[Tensor]) -> float:

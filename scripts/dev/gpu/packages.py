@@ -1,10 +1,13 @@
 """The packages a check needs: what is missing, and how it is installed without a network."""
 
 import importlib.metadata
+import site
 import subprocess
 import sys
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[3]
+OFFLINE = ("--no-index", "--no-deps")
 GIVEN = (
     *("torch", "lightning", "timm", "torchmetrics", "einops", "scikit-image", "safetensors"),
     *("matplotlib", "rich", "numpy", "torchvision"),
@@ -37,7 +40,7 @@ def missing(names: tuple[str, ...]) -> list[str]:
 
 
 def prepare(wheels: Path | None) -> None:
-    """Install what is missing from ``wheels``.
+    """Install what is missing from ``wheels``, and this checkout in place if it is not installed.
 
     Raises:
         RuntimeError: names the packages that are missing and how to get them.
@@ -48,19 +51,36 @@ def prepare(wheels: Path | None) -> None:
     if lacking:
         raise RuntimeError(f"this Python lacks {', '.join(lacking)}: install them first")
     lacking = missing(WHEELS)
-    if not lacking:
-        return
+    if lacking:
+        _install(lacking, wheels)
+    if not _installed():
+        done = subprocess.run(
+            [*_pip("install"), *OFFLINE, "--no-build-isolation", "--editable", str(ROOT)],
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            raise RuntimeError(f"{ROOT} cannot be installed: {_last_line(done.stderr)}")
+        site.main()  # reads the new package's .pth file
+
+
+def _installed() -> bool:
+    """Whether a new process finds this package with its configurations, wherever it starts."""
+    command = [sys.executable, "-c", "import predcnn.configs"]
+    return subprocess.run(command, capture_output=True, cwd=Path.home()).returncode == 0
+
+
+def _install(lacking: list[str], wheels: Path | None) -> None:
     if wheels is None:
         raise RuntimeError(
             f"this Python lacks {', '.join(lacking)}: on a machine with a network run "
             "`python scripts/dev/gpu_check.py --make-wheels DIR`, then give --wheels DIR here"
         )
-    command = [*_pip("install"), "--no-index", "--find-links", str(wheels), "--no-deps", *lacking]
+    command = [*_pip("install"), *OFFLINE, "--find-links", str(wheels), *lacking]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(
-            f"{', '.join(lacking)} cannot be installed from {wheels}: "
-            f"{done.stderr.strip().splitlines()[-1]}"
+            f"{', '.join(lacking)} cannot be installed from {wheels}: {_last_line(done.stderr)}"
         )
     print(f"installed from {wheels}: {', '.join(lacking)}", flush=True)
 
@@ -72,6 +92,10 @@ def make_wheels(folder: Path) -> None:
     subprocess.run(command, check=True)
     names = sorted(path.name for path in folder.glob("*.whl"))
     print(f"{folder}: {', '.join(names)}")
+
+
+def _last_line(text: str) -> str:
+    return text.strip().splitlines()[-1] if text.strip() else "no reason was given"
 
 
 def _pip(command: str) -> list[str]:
