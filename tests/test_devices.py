@@ -12,6 +12,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import predcnn
 from predcnn.app.build import build_module, build_trainer, describe_device
+from predcnn.data import MovingMNISTOptions, SequenceDataModule
+from predcnn.data.frames import transferred_to_float
+from predcnn.data.sequences import SETS
 from predcnn.metrics import frame_error, psnr, ssim, video_metrics
 from predcnn.metrics.streaming import MAX_FRAMES
 from predcnn.native import choice
@@ -222,6 +225,20 @@ def test_a_training_step_reads_nothing_from_the_device(tiny_cfg, tmp_path):
     trainer.fit(module, datamodule=datamodule)
     assert len(counts) == 8
     assert counts == [0] * 8
+
+
+def test_float_batches_are_checked_before_they_are_transferred():
+    family = MovingMNISTOptions(source="embedded", train_sequences=4)
+    datamodule = SequenceDataModule(SETS["moving_mnist"](family))
+    strategy = SimpleNamespace(root_device=torch.device("meta"))
+    datamodule.trainer = SimpleNamespace(training=False, strategy=strategy)
+    with pytest.raises(ValueError, match="must lie in"):
+        datamodule.on_before_batch_transfer(torch.full((1, 2, 1, 4, 4), 2.0), 0)
+    batch = torch.rand(1, 2, 1, 4, 4)
+    assert datamodule.on_before_batch_transfer(batch, 0) is batch
+    with fake_cuda() as watch:
+        transferred_to_float(torch.empty(1, 2, 1, 4, 4, device="cuda", dtype=torch.float16))
+    assert watch.reads == 0
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import torch
 import predcnn.data.arrays.array_data
 import predcnn.data.clips.video_folder
 import predcnn.data.generated.moving_mnist  # noqa: F401  both register their sets
+from predcnn.data.frames import check_floats
 from predcnn.data.loader import SequenceLoader, load_batches
 from predcnn.data.options import options_from
 from predcnn.data.sampler import SequenceSampler
@@ -107,6 +108,9 @@ class SplitDataModule(lightning.LightningDataModule):
             for callback in self.trainer.callbacks:
                 if hasattr(callback, "on_between_steps"):
                     callback.on_between_steps(self.trainer)
+        leaves = self.trainer is not None and self.trainer.strategy.root_device.type != "cpu"
+        if leaves and isinstance(batch, torch.Tensor) and batch.is_floating_point():
+            check_floats(batch)  # on the device this would wait for it
         return batch
 
     @property

@@ -29,8 +29,24 @@ def to_float(
         return _divided(frames).to(dtype)
     if not frames.is_floating_point():
         raise TypeError(f"frames are uint8 or floating point, not {frames.dtype}")
+    check_floats(frames, rounding=rounding)
+    return frames.to(dtype)
+
+
+def transferred_to_float(frames: Tensor) -> Tensor:
+    """Convert as `to_float`; floats on an accelerator were checked before their transfer.
+
+    Checking them there would make every step wait for the device.
+    """
+    if frames.is_floating_point() and frames.device.type != "cpu":
+        return frames.to(torch.float32)
+    return to_float(frames)
+
+
+def check_floats(frames: Tensor, *, rounding: float = 0.0) -> None:
+    """Raise ValueError unless all values are finite and lie in [0, 1] up to ``rounding``."""
     if frames.numel() == 0:
-        return frames.to(dtype)
+        return
     low, high = torch.aminmax(frames)
     if not (torch.isfinite(low) and torch.isfinite(high)):
         raise ValueError("float frames must be finite: there is a NaN or an Inf in the batch")
@@ -39,7 +55,6 @@ def to_float(
             f"float frames must lie in [0, 1], these span {low:.4g} to {high:.4g}; "
             "divide 0..255 by 255 or hand over uint8"
         )
-    return frames.to(dtype)
 
 
 def as_batch(frames: Tensor | np.ndarray, dtype: torch.dtype = torch.float32) -> Tensor:

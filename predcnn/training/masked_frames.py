@@ -5,7 +5,8 @@ from pathlib import Path
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from predcnn.data import SequenceDataModule, to_float
+from predcnn.data import SequenceDataModule
+from predcnn.data.frames import transferred_to_float
 from predcnn.predictors.checkpoint import save_predictor
 from predcnn.training.masked_images import MaskedImages
 from predcnn.training.prediction import VideoPrediction
@@ -31,7 +32,7 @@ class MaskedVideo(MaskedImages):
 
     def inputs(self, batch: Tensor) -> Tensor:
         """Return the past of a batch, in [0, 1]."""
-        return to_float(batch)[:, : self.method.frames]
+        return transferred_to_float(batch)[:, : self.method.frames]
 
     def build_optimizer(self) -> Optimizer:
         return self.make_optimizer(self.method.parameters())

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import MeanMetric, MetricCollection
 
-from predcnn.data import SequenceDataModule, to_float
+from predcnn.data import SequenceDataModule
+from predcnn.data.frames import transferred_to_float
 from predcnn.metrics import definitions, video_metrics
 from predcnn.metrics.collection import PER_FRAME, split_values
 from predcnn.training.module import TrainingModule
@@ -76,7 +77,7 @@ class VideoPrediction(TrainingModule):
     def _frames(self, batch: Tensor, where: str) -> Tensor:
         """Return the batch as floats in [0, 1]; an error says where the batch occurred."""
         try:
-            return to_float(batch)
+            return transferred_to_float(batch)
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from error
 
