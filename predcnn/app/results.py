@@ -13,7 +13,6 @@ from predcnn.app.provenance import git_state, versions
 from predcnn.costs import profile
 from predcnn.data.datamodule import SplitDataModule
 from predcnn.data.splits import SPLITS
-from predcnn.metrics.collection import split_values  # noqa: F401  moved; importers follow
 from predcnn.training.module import TrainingModule
 
 
