@@ -17,4 +17,5 @@ from predcnn.predictors import (
     simvp,
     swinlstm,
     vmrnn,
+    wast,
 )

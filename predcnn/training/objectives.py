@@ -5,7 +5,8 @@ C, H, W) in [0, 1] and returns ``{"loss": scalar, "<term>": scalar, ...}``; ``fr
 target)`` is the part of it that validation can compute too.
 
 TAU's divergence: Tan et al., "Temporal Attention Unit: Towards Efficient Spatiotemporal Predictive
-Learning", CVPR 2023, https://arxiv.org/abs/2206.12126 (eq. 8).
+Learning", CVPR 2023, https://arxiv.org/abs/2206.12126 (eq. 8). High frequencies: Nie et al.,
+"Wavelet-Driven Spatiotemporal Predictive Learning", AAAI 2024.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,6 +17,7 @@ from torch.nn import functional
 
 from predcnn.checks import unknown
 from predcnn.metrics.ssim import structural_similarity
+from predcnn.ops.precision import widened
 from predcnn.training.sampling import Progress
 
 
@@ -40,11 +42,48 @@ def dissimilarity(pred: Tensor, target: Tensor) -> Tensor:
     return 1 - structural_similarity(pred, target, data_range=1.0).mean().to(pred.dtype)
 
 
+def high_frequency_focal(
+    pred: Tensor, target: Tensor, *, level: int = 1, tau: float = 0.1, alpha: float = 1.0
+) -> Tensor:
+    """Weighted distance of two clips (B, T, C, H, W) in the spectrum of their low Haar band.
+
+    WaST's focal loss: frequencies count by log(1 + |difference|^alpha), scaled to at most 1 in each
+    map; those within ``tau`` times the longer side of a corner of the spectrum, which are low, do
+    not count. Gradients flow through the distance only. Published with weight 1e-3.
+
+    Args:
+        pred: predicted frames.
+        target: true frames.
+        level: how often the frames are halved; the levels are added.
+        tau: radius of the low frequencies.
+        alpha: how much large differences count more.
+    """
+    total = pred.new_zeros(())
+    difference = widened(pred - target).flatten(0, 1)
+    for _ in range(level):
+        height, width = difference.shape[-2:]
+        padded = functional.pad(difference, (0, width % 2, 0, height % 2))
+        difference = 2 * functional.avg_pool2d(padded, 2)  # the low band (a + b + c + d) / 2
+        distance = torch.fft.fft2(difference, norm="ortho").abs().square()
+        weight = torch.log(distance.detach() ** (alpha / 2) + 1)
+        weight = (weight / weight.amax((2, 3), keepdim=True)).nan_to_num(nan=0.0).clamp(0, 1)
+        total = total + (_high(weight.shape[2:], tau, weight.device) * weight * distance).mean()
+    return total
+
+
+def _high(size: torch.Size, tau: float, device: torch.device) -> Tensor:
+    """Return 1 farther than ``tau`` of the longer side from all corners of the spectrum, else 0."""
+    places = [torch.arange(n, device=device) for n in size]
+    rows, columns = (torch.minimum(at, at.flip(0)) for at in places)
+    return (rows[:, None] ** 2 + columns**2 > (tau * max(size)) ** 2).float()
+
+
 FRAME_TERMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "mse": functional.mse_loss,
     "l1": functional.l1_loss,
     "ssim": dissimilarity,
     "divergence": divergence,
+    "high_frequency": high_frequency_focal,
 }
 """Terms by name: (pred, target), both (B, T, C, H, W), to a scalar."""
 

@@ -21,6 +21,7 @@ from tests.predictors.published import (
 
 PREDFORMER = "Full FacST FacTS BinaryST STS TST TSST t6_TSST_onehead TSST_rollout10"
 SMALL = [f"predformer/small_{name}" for name in PREDFORMER.split()]
+SMALL += ["wast/small", "wast/small_t6_3ch"]
 LARGE = [
     *(f"predformer/mmnist_{name}" for name in ("Full24", "STS8", "STTS6", "TSST6")),
     "predformer/weather_t2m_FacTS4",
@@ -131,6 +132,32 @@ def test_export_is_the_way_back(reference):
     assert set(state) - set(exported) <= kept
     for key, value in exported.items():
         assert key in kept or torch.equal(value, state[key]), key
+
+
+INNER = {
+    "wast": {
+        "emb": ("wavelet_embed1", lambda out: out[0]),
+        "bottleneck": ("bottleneck_translator", lambda out: out),
+        "recon": ("wavelet_recon1", lambda out: out),
+    },
+}
+"""Stored values between the layers: name -> (module, its output in the stored form)."""
+
+
+@torch.no_grad()
+def test_values_between_the_layers(reference):
+    case, fixture, arrays = reference
+    inner = INNER.get(case.split("/")[0])
+    if inner is None:
+        pytest.skip("this reference holds no inner values")
+    predictor, seen = built(case, fixture, arrays, None), {}
+    for name, (path, form) in inner.items():
+        predictor.get_submodule(path).register_forward_hook(
+            lambda module, args, out, name=name, form=form: seen.update({name: form(out)})
+        )
+    predictor(published_input(fixture))
+    for name, value in seen.items():
+        assert distance(value, arrays, name) <= tolerance(fixture, name), name
 
 
 def test_scrambled_tokens_of_facst_are_those_of_the_repaired_form(shared):

@@ -1,0 +1,54 @@
+"""WaST's training: stochastic depth that sets in late.
+
+Nie et al., "Wavelet-Driven Spatiotemporal Predictive Learning", AAAI 2024; the published schedule
+is "late" with the cut-off at epoch 20 of 50.
+"""
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from predcnn.ops.drop_path import DropPath
+from predcnn.training.objectives import FrameLoss
+from predcnn.training.sampling import Progress
+
+
+class WaSTLoss(FrameLoss):
+    """Frame terms; sets the predictor's rates of stochastic depth before each step.
+
+    The published code sets them after a step, so that the first one runs with the rates of the
+    constructor; compat "openstl" of the predictor reproduces it.
+
+    Args:
+        terms: weight per frame term; WaST's own is ``high_frequency``.
+        drop_path: rate of the last block, rising linearly from 0 in the first, once it is on.
+        start: share of the run before which all rates are 0.
+    """
+
+    def __init__(
+        self, terms: Mapping[str, float], drop_path: float = 0.25, start: float = 0.4
+    ) -> None:
+        super().__init__(terms)
+        self.drop_path, self.start = drop_path, start
+
+    def forward(
+        self, predictor: nn.Module, frames: Tensor, frames_in: int, progress: Progress
+    ) -> dict[str, Tensor]:
+        """Predict the future of ``frames`` (B, T, C, H, W) from its first ``frames_in``."""
+        late = predictor.compat == "openstl"
+        if not late:
+            self._set_rates(predictor, progress)
+        parts = super().forward(predictor, frames, frames_in, progress)
+        if late:
+            self._set_rates(predictor, progress)
+        return parts
+
+    def _set_rates(self, predictor: nn.Module, progress: Progress) -> None:
+        if progress.total is None:
+            raise ValueError(
+                f"stochastic depth from the share {self.start} of a run on needs its length"
+            )
+        largest = self.drop_path if progress.step >= self.start * progress.total else 0.0
+        blocks = [part for part in predictor.modules() if isinstance(part, DropPath)]
+        for index, block in enumerate(blocks):
+            block.drop_prob = largest * index / max(len(blocks) - 1, 1)
