@@ -14,11 +14,15 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional
 
 from predcnn.native import Kernels, kernels_for, plain_wanted
+from predcnn.ops.precision import without_autocast
 
 FFT_AREA = 100
 """Without kernels, those with more taps than this have their weights' gradient computed by FFT."""
 PHASES_FROM = 3
 """Without kernels, a dilation from here on is computed phase by phase; at 2 it does not pay."""
+
+WIDEST_HALF = 13
+"""Wider kernels run in float32 on CPUs: oneDNN does not return from one of 5x21 in bfloat16."""
 
 
 def depthwise_conv2d(
@@ -39,6 +43,10 @@ def depthwise_conv2d(
         return functional.conv2d(
             x, weight, bias, 1, _padding(weight, dilation), dilation, weight.shape[0]
         )
+    if x.device.type == "cpu" and weight.shape[3] > WIDEST_HALF and _in_half(x):
+        with without_autocast(x):
+            wide_bias = None if bias is None else bias.float()
+            return depthwise_conv2d(x.float(), weight.float(), wide_bias, dilation)
     if x.device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
         learns = torch.is_grad_enabled() and weight.requires_grad
         if learns and dilation == 1 and weight.shape[2] * weight.shape[3] > FFT_AREA:
@@ -219,6 +227,11 @@ def phased(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Ten
     out = _convolve(phases, weight, bias)
     out = rearrange(out, "(i j b) c h w -> b c (h i) (w j)", i=dilation, j=dilation)
     return out[..., :H, :W].contiguous(memory_format=torch.channels_last)
+
+
+def _in_half(x: Tensor) -> bool:
+    """Return whether a convolution of ``x`` would run in half precision."""
+    return x.dtype in (torch.bfloat16, torch.float16) or torch.is_autocast_enabled(x.device.type)
 
 
 def _padding(weight: Tensor, dilation: int) -> tuple[int, int]:

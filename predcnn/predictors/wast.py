@@ -192,9 +192,8 @@ def conv3d(dim_in: int, dim_out: int, groups: int = 1) -> nn.Sequential:
 class WaveletEmbed(nn.Module):
     """Half the size, as many frames: (B, E, T, H, W) -> (B, 2E, T, H/2, W/2) and its skip.
 
-    The low and high band of the width lie one after the other on the time axis (the published code
-    takes the last letter of a band for time, but transforms the first). The skip is the other six
-    bands, (B, 6E, T/2, H/2, W/2).
+    Low and high bands of the width follow each other in time: the published code takes the last
+    letter of a band for time. The skip is the other six bands, (B, 6E, T/2, H/2, W/2).
     """
 
     def __init__(self, channels: int, dim: int) -> None:

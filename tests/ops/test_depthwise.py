@@ -134,3 +134,12 @@ def test_without_kernels_fft_is_for_large_learning_ones_in_full_precision(monkey
 
 def test_lengths_are_the_next_with_small_factors():
     assert [fast_length(n) for n in (1, 7, 31, 32, 61, 97)] == [1, 8, 32, 32, 64, 100]
+
+
+@pytest.mark.parametrize("kernel", [(5, 51), (21, 21), (13, 13)])
+def test_wide_kernels_in_half_precision_return(kernel):
+    layer, x = DepthwiseConv2d(12, kernel), torch.rand(2, 12, 64, 64)
+    exact = layer(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = layer(x)
+    assert (rough.float() - exact).norm() <= 0.02 * exact.norm()
