@@ -26,7 +26,7 @@ SMALL: dict[str, dict] = {
         "depths_downsample": (1,),
         "depths_upsample": (1,),
         "patch_size": 4,
-        "embed_dim": 16,
+        "embed_dim": 32,
     },
     "prednet": {"stack_sizes": (1, 8, 16, 32)},
     "dmvfn": {"num_features": (40, 40, 40, 20, 20, 20, 12, 12, 12)},
