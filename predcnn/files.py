@@ -65,10 +65,6 @@ def only_writer(folder: Path, timeout: float = 0) -> Iterator[bool]:
     """Try to lock a folder; yield whether the lock was acquired.
 
     The system releases the lock of a process that dies.
-
-    Args:
-        folder: it exists.
-        timeout: seconds to wait for another process; negative: as long as it takes.
     """
     lock = FileLock(folder / ".lock")
     try:

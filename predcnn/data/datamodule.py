@@ -249,15 +249,6 @@ def create_datamodule(
 ) -> SequenceDataModule:
     """The data module of a data set by name; what ``configs/data/*.yaml`` call.
 
-    Args:
-        name: a registered data set, or the dotted path of a class like it.
-        batch_size: see :class:`SequenceDataModule`, as the next three.
-        eval_batch_size: see there.
-        num_workers: see there.
-        pin_memory: see there.
-        in_shape: (T_in, C, H, W) as others were told; it must be the data set's.
-        options: of the data set, e.g. :class:`predcnn.data.generated.options.MovingMNISTOptions`.
-
     Raises:
         KeyError: unknown data set; names the nearest.
         TypeError: unknown option; names the nearest.

@@ -9,11 +9,7 @@ ROOT = "datasets"
 
 
 def options_from(kind: type, given: dict[str, object]) -> object:
-    """Build a dataclass of options.
-
-    Raises:
-        TypeError: an option that the dataclass does not have; suggests the closest one.
-    """
+    """Build a dataclass of options."""
     accepted = [field.name for field in fields(kind)]
     for name in given:
         if name not in accepted:

@@ -57,11 +57,7 @@ class Scale:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, object]) -> "Scale":
-        """Build the scale that `as_dict` described.
-
-        Raises:
-            ValueError: incomplete, or of another kind.
-        """
+        """Build the scale that `as_dict` described."""
         fields = ("low", "span", "channels", "units")
         if set(values) != {"kind", *fields} or values["kind"] not in KINDS:
             raise ValueError(f"data.scale has kind, {', '.join(fields)}, not {dict(values)}")
@@ -97,11 +93,7 @@ def _float32(frames: np.ndarray | Tensor) -> np.ndarray | Tensor:
 def fit_scale(
     kind: str, frames: Iterable[np.ndarray], channels: Sequence[str], units: Sequence[str]
 ) -> Scale:
-    """Fit "minmax", "standard" or "log1p" to frames (T, C, H, W), part by part; NaN is ignored.
-
-    Raises:
-        ValueError: no valid value in a channel, or values below -1 for "log1p".
-    """
+    """Fit "minmax", "standard" or "log1p" to frames (T, C, H, W), part by part; NaN is ignored."""
     count = len(channels)
     low, high = np.full(count, np.inf), np.full(count, -np.inf)
     # float64 sums of values near zero: the first part's mean is subtracted

@@ -44,11 +44,7 @@ class SequenceDataset(Dataset, ABC):
 
     @abstractmethod
     def batch(self, epoch: int, indices: Sequence[int]) -> Tensor:
-        """Sequences (B, T_in+T_out, C, H, W), uint8 in 0..255 or float32 in [0, 1].
-
-        Raises:
-            IndexError: an index is not in 0..len-1.
-        """
+        """Sequences (B, T_in+T_out, C, H, W), uint8 in 0..255 or float32 in [0, 1]."""
 
     def __getitem__(self, key: int | Key) -> Tensor:
         """One sequence (T_in+T_out, C, H, W); a bare index means epoch 0."""
@@ -77,13 +73,6 @@ def windows_in_rounds(
     """Return which of ``count`` windows the training sequences ``indices`` of an epoch are.
 
     Training draws all windows in a new order in every round, however many make an epoch.
-
-    Args:
-        seed: of the order.
-        epoch: from 0.
-        indices: int (B,), 0..length-1.
-        length: sequences per epoch.
-        count: windows.
     """
     positions = int(epoch) * length + indices
     rounds = {

@@ -30,9 +30,6 @@ def shaped(frame: np.ndarray, channels: int, size: tuple[int, int], fit: str) ->
 
     Colours become grey by ITU-R BT.601 as in OpenCV, grey becomes three equal channels; other
     numbers of channels stay as they are.
-
-    Raises:
-        ClipError: no way from the frame's channels to ``channels``, or "cut" from a smaller frame.
     """
     return _resized(_recoloured(frame, channels), size, fit).transpose(2, 0, 1)
 

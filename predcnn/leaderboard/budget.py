@@ -45,11 +45,6 @@ def pace(wall: Sequence[float], cpu: Sequence[float], device: str) -> Pace:
     estimate is the median processor time divided by the parallelism (processor per wall time) that
     the least disturbed tenth of the steps reached, at least 1. Heavy load is not corrected, since
     OpenMP threads busy-wait: see ``Pace.taken``. On other devices it is the median wall time.
-
-    Args:
-        wall: seconds of every step.
-        cpu: processor seconds of every step, in the same order.
-        device: type of the device that computed.
     """
     if len(wall) != len(cpu) or len(wall) < 2:
         raise ValueError(f"two or more timed steps are needed, got {len(wall)} and {len(cpu)}")
@@ -63,11 +58,7 @@ def pace(wall: Sequence[float], cpu: Sequence[float], device: str) -> Pace:
 
 
 def steps_within(minutes: float, seconds_per_step: float) -> int:
-    """Return the steps that fit into a budget, a multiple of the number of validations.
-
-    Raises:
-        ValueError: the budget holds fewer steps than validations.
-    """
+    """Return the steps that fit into a budget, a multiple of the number of validations."""
     steps = int(60 * minutes / seconds_per_step) // VALIDATIONS * VALIDATIONS
     if steps < VALIDATIONS:
         raise ValueError(
@@ -91,12 +82,6 @@ def overrides_of_budget(
     The learning rate schedule spans the steps, validations are evenly spaced and the last follows
     the last step, and the schedules that a scale states in steps or epochs are stretched likewise.
     An epoch keeps its length, so that all entries see the same sequences in the same order.
-
-    Args:
-        cfg: the run without a budget.
-        steps: optimizer steps, a multiple of the validations.
-        budget_minutes: for the guard alone.
-        given: the user's overrides; a stretched key among them keeps its value.
     """
     batches = steps // VALIDATIONS * cfg.trainer.accumulate_grad_batches
     hours, minutes = divmod(int(GUARD * budget_minutes) + 5, 60)

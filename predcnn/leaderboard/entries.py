@@ -81,11 +81,7 @@ def key_of(override: str) -> str:
 
 
 def train_overrides(cfg: DictConfig) -> list[str]:
-    """Select the overrides of a benchmark's command line that belong to the train command.
-
-    Raises:
-        ValueError: an override that only a single run can have.
-    """
+    """Select the overrides of a benchmark's command line that belong to the train command."""
     overrides = [str(override) for override in cfg.overrides]
     for override in overrides:
         if key_of(override) in SET_BY_BENCHMARK:
@@ -109,13 +105,7 @@ def _chosen(given: str | Sequence[str] | None, every: Sequence[str], key: str) -
 
 
 def choices(cfg: DictConfig, overrides: Sequence[str], everything: bool = False) -> list[list[str]]:
-    """Return the overrides that select the model of each entry.
-
-    Args:
-        cfg: of the benchmark.
-        overrides: of the train command, for all entries.
-        everything: without any choice return all models, else the one that ``overrides`` name.
-    """
+    """Return the overrides that select the model of each entry."""
     one = [override for override in overrides if key_of(override) in ("model", "translator")]
     lists = {"translators": cfg.translators, "models": cfg.models}
     if everything and not one and not any(lists.values()):
@@ -144,9 +134,6 @@ def entries_of(cfg: DictConfig) -> list[Entry]:
 
     Without ``translators`` and ``models`` the overrides name one entry themselves. Under a budget
     all entries have epochs of one length, so that they see the same sequences in the same order.
-
-    Raises:
-        ValueError and what composing raises: an override that one of the entries does not know.
     """
     overrides = train_overrides(cfg)
     chosen = choices(cfg, overrides)

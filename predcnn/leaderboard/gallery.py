@@ -37,16 +37,7 @@ def _rgb(frames: np.ndarray) -> np.ndarray:
 
 
 def write_gallery(path: Path, clips: Mapping[str, list[np.ndarray]], columns: int = 6) -> None:
-    """Write all clips in one GIF, a labelled grid.
-
-    Args:
-        path: the file.
-        clips: label -> frames of one size and number, see `clip`.
-        columns: clips in a row.
-
-    Raises:
-        ValueError: no clips.
-    """
+    """Write all clips in one GIF, a labelled grid."""
     if not clips:
         raise ValueError("a gallery needs at least one clip")
     columns = min(columns, len(clips))

@@ -29,11 +29,6 @@ def inference_costs(predictor: nn.Module, batch_sizes: list[int], accelerator: s
     """Measure peak memory at the largest batch size and throughput at every one, in eval mode.
 
     Each speed is the median of up to ten passes after a warm-up, fewer where one takes seconds.
-
-    Args:
-        predictor: moved to the GPU if there is one and ``accelerator`` is not "cpu".
-        batch_sizes: may be empty: nothing is measured.
-        accelerator: of the trainer.
     """
     if not batch_sizes:
         return {"throughput": [], "inference_memory": None}

@@ -27,13 +27,7 @@ KINDS = {
 
 
 def page(boards: Sequence[Board], gifs: Mapping[str, Mapping[str, bytes]], made: str) -> str:
-    """Render the page.
-
-    Args:
-        boards: in the order of the page.
-        gifs: key of a board -> label -> GIF of the shown test sequence.
-        made: one sentence on when and from what the page was made.
-    """
+    """Render the page."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATE), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )

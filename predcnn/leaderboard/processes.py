@@ -29,17 +29,8 @@ def run_child(
 ) -> int | None:
     """Run Python with ``program`` and wait; its output is appended to ``log``.
 
-    Args:
-        program: `TRAIN` or `MEASURE`.
-        arguments: of the program.
-        log: a text file.
-        device: index of the only GPU that the process sees; None: it sees all.
-
     Returns:
         the peak of its resident memory in bytes; None where the system does not report it.
-
-    Raises:
-        EntryError: it ended with an exit code other than 0.
     """
     environment = dict(os.environ)
     if device is not None:

@@ -46,10 +46,6 @@ def append(path: str | Path, record: dict) -> None:
 
     Writers wait for each other. A line that a killed writer left incomplete is closed with a line
     break, so that it costs one line only.
-
-    Raises:
-        ValueError: the record holds NaN or infinity.
-        OSError: the line could not be written completely; nothing of it remains.
     """
     path = Path(path)
     line = json.dumps({"schema": SCHEMA, **record}, allow_nan=False, ensure_ascii=False)
@@ -72,11 +68,7 @@ def append(path: str | Path, record: dict) -> None:
 
 
 def read(path: str | Path) -> Records:
-    """Read all records of a file; without a file there are none.
-
-    Raises:
-        ValueError: a record of another schema.
-    """
+    """Read all records of a file; without a file there are none."""
     path, found = Path(path), Records()
     if not path.exists():
         return found
@@ -105,12 +97,9 @@ def read(path: str | Path) -> Records:
 
 
 def newest(rows: Iterable[dict], kind: str, code: str | None = None) -> dict[str, dict]:
-    """Return fingerprint -> the newest record of a kind; a failure never hides a success.
+    """Return fingerprint -> the newest record of a kind, of one version of the code or of all.
 
-    Args:
-        rows: records, the oldest first.
-        kind: of the records.
-        code: consider only records of this version of the code; None: all.
+    ``rows`` are sorted, the oldest first. A failure never hides a success.
     """
     found: dict[str, dict] = {}
     for row in rows:

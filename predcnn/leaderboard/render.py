@@ -34,11 +34,7 @@ def show(table: Table) -> None:
 
 
 def render(bench: Bench, folder: Path) -> None:
-    """Print a table per board and write leaderboard.{md,csv,html} and the galleries.
-
-    Raises:
-        ValueError: there is no record of a run yet.
-    """
+    """Print a table per board and write leaderboard.{md,csv,html} and the galleries."""
     content = records.read(bench.records)
     for warning in content.warnings(bench.records):
         say(warning)

@@ -41,11 +41,6 @@ def compare(metrics: Mapping[str, float], row: Published, tolerance: float) -> l
 
     Better than published is within: published numbers are the best of several trials, chosen on
     the test set.
-
-    Args:
-        metrics: of the test.
-        row: the published result.
-        tolerance: relative, for MSE and MAE; SSIM may differ by 0.005, PSNR by 0.3 dB.
     """
     checks = []
     for metric, (theirs, absolute) in TOLERANCES.items():
@@ -62,9 +57,6 @@ def reproduce(bench: Bench, cfg: DictConfig) -> None:
     """Run the published recipe that the overrides name and compare its result.
 
     If the measured pace exceeds ``max_hours``, print what it would take and stop.
-
-    Raises:
-        ValueError: no such result is published, or lists of entries are given.
     """
     if cfg.translators or cfg.models or cfg.budget_minutes is not None:
         raise ValueError(

@@ -81,9 +81,6 @@ class CSVLogger(Logger):
 
     Rows have the index of their optimizer step, from 0, and are written immediately. A run resumed
     after n steps keeps the rows of those n and appends.
-
-    Args:
-        save_dir: the run directory.
     """
 
     def __init__(self, save_dir: str | os.PathLike) -> None:

@@ -131,11 +131,7 @@ class TrainingModule(pl.LightningModule):
         return values
 
     def configure_optimizers(self) -> dict:
-        """Build optimizer and schedule over the true number of steps.
-
-        Raises:
-            ValueError: the number of steps is unknown.
-        """
+        """Build optimizer and schedule over the true number of steps."""
         optimizer, steps = self.build_optimizer(), self.trainer.estimated_stepping_batches
         if steps == float("inf"):
             raise ValueError(

@@ -89,11 +89,7 @@ FRAME_TERMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 class FrameLoss(nn.Module):
-    """Weighted sum of frame terms on the predicted future.
-
-    Args:
-        terms: weight per term name, names of ``FRAME_TERMS``.
-    """
+    """Weighted sum of frame terms on the predicted future."""
 
     def __init__(self, terms: Mapping[str, float]) -> None:
         super().__init__()

@@ -21,15 +21,7 @@ SMALLEST = 16
 
 
 def read_features(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of VGG19's ``features`` up to the last compared layer, without that prefix.
-
-    Args:
-        path: .safetensors, or torchvision's .pth; keys features.N.weight and features.N.bias.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: a file that cannot be read, or that lacks one of the tensors (says which).
-    """
+    """The tensors of VGG19's ``features`` up to the last compared layer, without that prefix."""
     path = existing_file(path)
     state = read_safetensors(path)[1] if path.suffix == ".safetensors" else read_pickle(path)
     if not isinstance(state, dict):
@@ -48,9 +40,6 @@ class PerceptualDistance:
     Called with predicted and true frames in [0, 1], (N, C, H, W) twice, it gives a scalar; the
     gradient flows into the predicted ones alone. Grey frames count as three equal channels. No
     module: VGG's weights must not enter the checkpoints of whoever holds it.
-
-    Args:
-        path: see `read_features`.
     """
 
     def __init__(self, path: str | Path) -> None:

@@ -117,9 +117,6 @@ class DMVFNLoss(UnrolledLoss):
         perceptual_weights: file with torchvision's VGG19 features (.safetensors or .pth); None
             leaves the perceptual term out. Nothing is downloaded.
         perceptual: weight of that term; published 0.5.
-
-    Raises:
-        FileNotFoundError, ValueError: a weight file that is missing or holds something else.
     """
 
     def __init__(

@@ -61,9 +61,6 @@ def comparison_frames(
 
     Returns:
         T_in + T_out arrays (height, width, 3) uint8, of even height and width.
-
-    Raises:
-        TypeError, ValueError: other types, shapes or channel counts; NaN or Inf.
     """
     inputs, future, preds = check_clip(past, truth, predictions)
     frames_in, frames_out = len(inputs), len(next(iter(preds.values())))

@@ -42,9 +42,6 @@ def plot_curves(
         per_frame: name of a model -> {metric: one value per lead time}; "copy last" is drawn grey
             and dashed; None and Inf leave a gap.
         metrics: which metrics, one panel each; those that no model has are left out.
-
-    Raises:
-        ValueError: nothing to draw.
     """
     losses = {name: history[name] for name in LOSSES if name in history and len(history[name][0])}
     drawn = [m for m in metrics if any(m in curves for curves in per_frame.values())]

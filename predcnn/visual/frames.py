@@ -8,12 +8,7 @@ from torch import Tensor
 
 
 def to_unit(frames: Tensor, name: str = "frames") -> np.ndarray:
-    """(T, C, H, W), uint8 or float in [0, 1], C 1 or 3 -> float32 array in [0, 1], clipped.
-
-    Raises:
-        TypeError: no tensor, or neither uint8 nor floating point.
-        ValueError: not four axes, C other than 1 or 3, no frames, NaN or Inf.
-    """
+    """(T, C, H, W), uint8 or float in [0, 1], C 1 or 3 -> float32 array in [0, 1], clipped."""
     if not isinstance(frames, Tensor):
         raise TypeError(f"{name} is a {type(frames).__name__}, expected a tensor (T, C, H, W)")
     shape = tuple(frames.shape)
@@ -44,11 +39,7 @@ def to_rgb(frames: np.ndarray) -> np.ndarray:
 def check_clip(
     past: Tensor, truth: Tensor | None, predictions: Mapping[str, Tensor]
 ) -> tuple[np.ndarray, np.ndarray | None, dict[str, np.ndarray]]:
-    """The parts of one drawn sequence as arrays in [0, 1], all of one frame shape and horizon.
-
-    Raises:
-        TypeError, ValueError: see ``to_unit``; also no predictions, or shapes that do not agree.
-    """
+    """The parts of one drawn sequence as arrays in [0, 1], all of one frame shape and horizon."""
     if not predictions:
         raise ValueError("predictions is empty; give at least one, {name: (T, C, H, W)}")
     inputs = to_unit(past, "past")

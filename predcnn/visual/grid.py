@@ -32,9 +32,6 @@ def write_grid(
         columns: name -> images (N, C, H, W), uint8 or float in [0, 1], C 1 or 3; one shape.
         caption: shown above; wrapped where it is long.
         wide: how many images stand side by side, each with all its forms.
-
-    Raises:
-        TypeError, ValueError: other types, shapes or channel counts; NaN or Inf; no columns.
     """
     if not columns:
         raise ValueError("columns is empty; give at least one, {name: (N, C, H, W)}")

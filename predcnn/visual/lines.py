@@ -24,19 +24,7 @@ def plot_lines(
     logarithmic: bool = False,
     dpi: int = 80,
 ) -> None:
-    """Draw one diagram per title, side by side, with one line per name.
-
-    Args:
-        path: a .png, .svg or .pdf file, replaced at once when it is complete.
-        diagrams: title -> {name: (x, y)}; a name has one colour in all of them.
-        x_label: under every diagram.
-        y_label: left of the first.
-        logarithmic: y axis.
-        dpi: pixels per inch.
-
-    Raises:
-        ValueError: no diagram.
-    """
+    """Draw one diagram per title, side by side, with one line per name."""
     if not diagrams:
         raise ValueError("nothing to draw: no diagrams")
     figure = new_figure(4.2 * len(diagrams), 3.5, dpi)

@@ -50,9 +50,6 @@ def plot_panels(
         labels: one per row, on its left; or none.
         title: above all.
         dpi: pixels per inch.
-
-    Raises:
-        ValueError: rows of several lengths, or another number of labels.
     """
     columns = {len(row) for row in rows}
     if len(columns) != 1 or 0 in columns or len(labels) not in (0, len(rows)):

@@ -46,9 +46,6 @@ def write_strip(
         caption: shown above; wrapped where it is long.
         max_columns: longer sequences show this many of their frames, evenly spaced, always the
             first and the last.
-
-    Raises:
-        TypeError, ValueError: other types, shapes or channel counts; NaN or Inf.
     """
     inputs, future, preds = check_clip(past, truth, predictions)
     if max_columns < 2:

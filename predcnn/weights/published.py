@@ -74,9 +74,6 @@ def read_state(path_or_state_dict: str | Path | Mapping[str, object]) -> tuple[s
 
     Accepts a file (.pth, .ckpt, .safetensors, ...) or a dict: a raw state dict or one under
     "state_dict", "model" or "module", with the prefixes of Lightning, DDP or torch.compile.
-
-    Raises:
-        FileNotFoundError: no such file. ValueError: unreadable, or no state dict.
     """
     what, content = "the state dict", path_or_state_dict
     if not isinstance(content, Mapping):

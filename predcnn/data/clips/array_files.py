@@ -71,11 +71,7 @@ def as_clips(array: np.ndarray) -> np.ndarray:
 
 
 def value_range(array: np.ndarray) -> float:
-    """Return the value that means 1 by type and largest value: 1, 255 or 65535.
-
-    Raises:
-        ClipError: NaN, Inf, negative values or values above 255 (whole numbers: 65535).
-    """
+    """Return the value that means 1 by type and largest value: 1, 255 or 65535."""
     flat = array.reshape(-1) if array.flags.c_contiguous else np.ascontiguousarray(array).ravel()
     parts = [flat[i : i + CHUNK] for i in range(0, flat.size, CHUNK)]
     low, high = (

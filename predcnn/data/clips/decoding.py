@@ -23,29 +23,12 @@ _READS = {"video": read_video, "images": read_folder, "array": read_array}
 
 
 def scan(source: Source, name: str) -> list[Clip]:
-    """Decode every frame of a source once and describe its clips.
-
-    Args:
-        source: from `predcnn.data.clips.sources.find_sources`.
-        name: its path from the root, for `Clip.source`.
-
-    Raises:
-        ClipError: unreadable, truncated, without frames, or of frames that do not fit together.
-    """
+    """Decode every frame of a source once and describe its clips."""
     return _scan(source, name, Survey())
 
 
 def read_frames(root: Path, clip: Clip, indices: Sequence[int]) -> np.ndarray:
-    """Read frames of a clip as they are stored, (n, H, W, C); colours are RGB.
-
-    Args:
-        root: the folder that ``clip.source`` starts from.
-        clip: from `scan`.
-        indices: which frames, ascending.
-
-    Raises:
-        ClipError: the file changed or vanished since it was scanned.
-    """
+    """Read frames of a clip as they are stored, (n, H, W, C); colours are RGB."""
     try:
         return _READS[clip.kind](root / clip.source, clip, list(indices))
     except (ClipError, OSError, opencv().error) as error:
@@ -57,17 +40,8 @@ def read_end(
 ) -> list[tuple[Clip, int, np.ndarray]]:
     """Scan a source and keep the last frames of its clips: each frame is decoded once.
 
-    Args:
-        source: see `scan`.
-        name: see `scan`.
-        length: how many frames at most.
-        stop: the frame after the last one to keep; None: the end of the clip.
-
     Returns:
         Every clip, the index of the first kept frame, and the kept frames (n, H, W, C).
-
-    Raises:
-        ClipError: see `scan`.
     """
     kept: deque[np.ndarray] = deque(maxlen=length)
     seen = 0

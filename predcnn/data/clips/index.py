@@ -45,9 +45,6 @@ def index_clips(root: Path) -> ClipIndex:
 
     A source counts as unchanged while the sizes and times of its files are. Without permission to
     write the folder every call scans, with a warning.
-
-    Raises:
-        FileNotFoundError, ValueError: see `predcnn.data.clips.find_sources`.
     """
     folder = root if root.is_dir() else root.parent
     place = folder / FILE

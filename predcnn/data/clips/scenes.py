@@ -14,11 +14,7 @@ CUT_AROUND = 3  # differences to either side that say what is usual
 
 
 class Survey:
-    """Size, type and scenes of a clip, collected while its frames are decoded.
-
-    Args:
-        keep: called with every frame (H, W, C) for callers that want some of them.
-    """
+    """Size, type and scenes of a clip, collected while its frames are decoded."""
 
     def __init__(self, keep: Callable[[np.ndarray], object] | None = None) -> None:
         self._keep = keep

@@ -20,12 +20,7 @@ class ClipError(ValueError):
 
 @dataclass(frozen=True)
 class Source:
-    """A video file, a folder of images, or an array file.
-
-    Args:
-        path: where it is.
-        kind: "video", "images" or "array".
-    """
+    """A video file, a folder of images, or an array file."""
 
     path: Path
     kind: str
@@ -81,10 +76,6 @@ def find_sources(root: Path) -> list[Source]:
     """Find everything under ``root`` that may be a clip, by path; ``root`` may be one itself.
 
     Hidden files and folders are skipped, and files with other endings.
-
-    Raises:
-        FileNotFoundError: no such file or folder.
-        ValueError: nothing there has the ending of a clip.
     """
     if not root.exists():
         raise FileNotFoundError(f"no file or folder {root}")

@@ -25,9 +25,6 @@ class VideoFolder:
     """Windows (B, T, C, H, W) of your own clips.
 
     uint8 where every clip is stored in bytes, else float32.
-
-    Args:
-        options: the task; nothing is read before :meth:`split` or :meth:`prepare`.
     """
 
     Options: ClassVar[type] = VideoFolderOptions
@@ -75,11 +72,7 @@ class VideoFolder:
 
     @cached_property
     def clips(self) -> tuple[Clip, ...]:
-        """The usable clips, by path.
-
-        Raises:
-            ValueError: there are none, or ``strict`` and an unusable one.
-        """
+        """The usable clips, by path."""
         index, problems = self._found
         usable = tuple(clip for clip in index.clips if clip.name not in problems)
         if not usable:
@@ -113,12 +106,7 @@ class VideoFolder:
         return reports
 
     def split(self, name: str) -> WindowSequences:
-        """The split "train", "val" or "test".
-
-        Raises:
-            FileNotFoundError: no such root.
-            ValueError: no usable clip, or none for this split; ``name`` is no split.
-        """
+        """The split "train", "val" or "test"."""
         nearest("split", name, SPLITS)
         segments = self._segments()[name]
         index, _ = self._found

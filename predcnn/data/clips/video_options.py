@@ -12,32 +12,7 @@ CUTS = ("keep", "skip")
 
 @dataclass(frozen=True)
 class VideoFolderOptions:
-    """Options of a folder of clips.
-
-    Args:
-        root: a folder of videos, folders of images and arrays, mixed at will; or one such clip.
-        protocol: "by_clip" (a clip is in one split only; folders named train, val and test are
-            the splits) or "by_time" (every clip's end tests, what lies before validates, its
-            beginning trains; no frame is in two splits).
-        val_share: of the clips, or of each clip's frames.
-        test_share: likewise.
-        frames_in: frames the model sees.
-        frames_out: frames it predicts.
-        frame_step: take every n-th frame of a clip.
-        stride: frames of the clip between the starts of two windows.
-        height: of the frames in pixels.
-        width: of the frames in pixels; None: as the height.
-        channels: 3: RGB, 1: grey, others as an array has them.
-        fit: how a frame becomes height x width, see `predcnn.data.shaping.FITS`.
-        cuts: "keep" or "skip" windows with a change of scene in them.
-        strict: unusable clips are an error; otherwise they are reported and left out.
-        train_sequences: windows per epoch, drawn evenly; None: all of them.
-        val_sequences: at most this many, evenly spread; None: all.
-        test_sequences: likewise.
-        cache_mb: memory for decoded frames, per process.
-        seed: of the order of training.
-        eval_seed: of which clips are in which split.
-    """
+    """Options of a folder of clips; ``configs/data/video_folder.yaml`` explains each."""
 
     root: str | Path
     protocol: str = "by_clip"

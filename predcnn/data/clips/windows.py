@@ -35,16 +35,6 @@ class WindowSequences(SequenceDataset):
 
     Training draws all windows in a new order in every round, however many make an epoch;
     validation and test always have the same windows.
-
-    Args:
-        options: the task.
-        split: "train", "val" or "test".
-        segments: where windows may lie.
-        index: of the clips.
-        source: where the frames come from, for tables.
-
-    Raises:
-        ValueError: no window in this split.
     """
 
     def __init__(

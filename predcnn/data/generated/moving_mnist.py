@@ -25,11 +25,7 @@ GENERATED_TEST = 1_000  # sequences when nobody says how many: seconds on two CP
 
 @SETS.register("moving_mnist")
 class MovingMNIST:
-    """Digits in grey that bounce over black, frames (B, T, 1, H, W) uint8.
-
-    Args:
-        options: the task; nothing is read before :meth:`split` or :meth:`prepare`.
-    """
+    """Digits in grey that bounce over black, frames (B, T, 1, H, W) uint8."""
 
     Options: ClassVar[type] = MovingMNISTOptions
     name: ClassVar[str] = "moving_mnist"
@@ -74,24 +70,14 @@ class MovingMNIST:
         return {"noise": self.options.noise or "none"}
 
     def prepare(self) -> list[FileReport]:
-        """Fetch what is missing if ``download`` is set, verify what is there, say what is what.
-
-        Raises:
-            ConnectionError: no mirror delivered a missing file.
-            FileNotFoundError, ValueError: a set is there in part, truncated or altered.
-        """
+        """Fetch what is missing if ``download`` is set, verify what is there, say what is what."""
         if self._words == ("embedded",):
             return []
         reports = [entry for source in self._pool_sources() for entry in self._prepare(source)]
         return reports + self._prepare_published()
 
     def split(self, name: str) -> SequenceDataset:
-        """The split "train", "val" or "test".
-
-        Raises:
-            FileNotFoundError: files that ``source`` demands are missing.
-            ValueError: a file is truncated or altered, or ``name`` is no split.
-        """
+        """The split "train", "val" or "test"."""
         nearest("split", name, SPLITS)
         options = self.options
         why = ""

@@ -17,27 +17,7 @@ MOST_DIGITS = 100
 class MovingMNISTOptions:
     """Options of Moving MNIST, MMNIST-CIFAR and Moving Fashion-MNIST.
 
-    Args:
-        root: folder of the data files, relative to where the user stands.
-        source: "auto" (files if they are there, else embedded), "embedded", or the sets whose
-            absence is an error, joined by "+": "mnist", "cifar10", "mnist+cifar10",
-            "fashion_mnist".
-        protocol: "isolated" (no digit or background in two splits) or "openstl" (the published
-            pools and, where the file is there, the published test sequences).
-        download: fetch missing files from the mirrors torchvision knows.
-        verify: hold the files against the published checksums.
-        frames_in: frames the model sees.
-        frames_out: frames it predicts.
-        digits: sprites per sequence; a list means one of its numbers, drawn for each sequence.
-        height: of the canvas in pixels, at least 28.
-        width: of the canvas in pixels; None: as the height.
-        speed: step per frame in units of the free range (canvas less sprite), above 0.
-        noise: None or "perceptual", "missing", "dynamic": on the input frames of every split.
-        train_sequences: sequences per epoch; every epoch has new ones.
-        val_sequences: sequences of validation, the same every time.
-        test_sequences: sequences of the test; None: all of a published file, else 1,000.
-        seed: of the training stream.
-        eval_seed: of validation and test, so that runs with different seeds are comparable.
+    ``configs/data/moving_mnist.yaml`` explains each; ``width`` None: as the height.
     """
 
     root: str | Path = ROOT

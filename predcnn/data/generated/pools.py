@@ -66,19 +66,7 @@ class PoolSource:
     def open(
         self, root: Path, source: tuple[str, ...], protocol: str, *, verify: bool, command: str
     ) -> ImageArchive:
-        """The pictures, from files if they are there, else embedded.
-
-        Args:
-            root: folder of the data files.
-            source: words of ``data.source``: "auto" or the names of sets that must be there.
-            protocol: "isolated" or "openstl".
-            verify: hold the files against the published checksums.
-            command: what fetches the files, for the error message.
-
-        Raises:
-            FileNotFoundError: files that ``source`` demands, or that nothing replaces, are missing.
-            ValueError: a file is truncated or altered.
-        """
+        """The pictures, from files if they are there, else embedded."""
         with_test = self.with_test(protocol)
         place = self.files.locate(root, with_test)
         if place is not None:
@@ -99,11 +87,7 @@ class PoolSource:
 
 
 def embedded_digits() -> ImageArchive:
-    """2,000 + 500 MNIST digits that come with the package, see assets/README.md.
-
-    Raises:
-        ValueError: the installed file is damaged.
-    """
+    """2,000 + 500 MNIST digits that come with the package, see assets/README.md."""
     asset = resources.files("predcnn.data.assets") / "mnist_digits.npz"
     with resources.as_file(asset) as path:
         if hashlib.sha256(path.read_bytes()).hexdigest() != DIGITS_SHA256:

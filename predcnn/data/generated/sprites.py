@@ -102,15 +102,7 @@ def corners(
     speed: float = 0.1,
     jitter: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Top-left corners in pixels, int64 (T, 2, B, D); axis 1 is (top, left).
-
-    Args:
-        draws: start and direction of every sprite.
-        free: pixels (down, right) a corner can move: canvas less sprite.
-        frames: number of frames T.
-        speed: step per frame in units of ``free``.
-        jitter: velocity noise of the first frames, float64 (J, 2, B, D).
-    """
+    """Top-left corners in pixels, int64 (T, 2, B, D); axis 1 is (top, left)."""
     track = trajectories(draws.x, draws.y, draws.theta, frames=frames, speed=speed, jitter=jitter)
     return (track * np.array(free)[:, None, None]).astype(np.int64)  # astype truncates
 
@@ -132,10 +124,6 @@ def draw(
             many are shown.
         places: top-left corners, int (T, 2, B, D), from :func:`corners`.
         still: the picture behind them, uint8 (B, C, H, W), contiguous; None: black.
-
-    Raises:
-        IndexError: a sprite that the pool does not hold, or a place where it would stick out.
-        ValueError: arrays of another shape or type, or not contiguous.
     """
     _check(frames, sprites, draws, places, still)
     kernels = kernels_for(torch.from_numpy(frames), types=BYTES)

@@ -53,14 +53,6 @@ def create_image_datamodule(
 ) -> ImageDataModule:
     """The data module of a folder of images; what ``configs/data/image_folder.yaml`` calls.
 
-    Args:
-        name: "image_folder".
-        batch_size: see :class:`predcnn.data.datamodule.SplitDataModule`, as the next three.
-        eval_batch_size: see there.
-        num_workers: see there.
-        pin_memory: see there.
-        options: of :class:`predcnn.data.images.options.ImageFolderOptions`.
-
     Raises:
         FileNotFoundError, ValueError: the folder does not hold classified images.
         TypeError: unknown option; names the nearest.

@@ -29,13 +29,6 @@ class ImageSplit(Dataset):
     """Batches of images (B, 3, S, S), float32, normalised, with labels (B,), int64.
 
     A training image is a pure function of (seed, epoch, index), whoever loads it and when.
-
-    Args:
-        samples: files and labels.
-        options: sizes, augmentation, normalisation, seed.
-        train: augment; otherwise resize and crop the middle.
-        source: where the images come from, in words.
-        fingerprint: SHA-256 over all that decides the images.
     """
 
     finite = True

@@ -30,10 +30,6 @@ class ImageFolder:
     Attributes:
         classes: names of the class folders, sorted; a label is an index into them.
         protocol: how the splits were made, in words.
-
-    Raises:
-        FileNotFoundError: the folder, train/ or an evaluation set is not there.
-        ValueError: the folders do not hold classified images.
     """
 
     Options = ImageFolderOptions

@@ -18,29 +18,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 class ImageFolderOptions:
     """Options of a folder of images, one folder per class; augmentation is timm's.
 
-    Args:
-        root: folder with train/, val/ and, if there is one, test/; ImageNet as its archives or as
-            Kaggle packs it.
-        image_size: side of a training image in pixels.
-        eval_size: side in validation and test; None: ``image_size``.
-        crop: share of the shorter side that the central crop of an evaluated image keeps.
-        val_share: share of each class of train/ that is held out for validation when the folder
-            has no test/ and its val/ is the test set.
-        crop_mode: of training: "rrc" (random resized crop), or timm's "rkrc", "rkrr".
-        scale: areas of a random resized crop, as shares of the image.
-        ratio: its width divided by its height.
-        hflip: probability of a mirrored image.
-        color_jitter: strength; timm leaves it out beside RandAugment and AutoAugment.
-        auto_augment: None or timm's word: "rand-m9-mstd0.5-inc1", "3a" (3-Augment), "augmix-m5" …
-        interpolation: of training crops; "random" draws bilinear or bicubic.
-        eval_interpolation: of evaluated images.
-        re_prob: probability of random erasing.
-        re_mode: what is put there: "pixel" (noise), "rand" (a colour) or "const" (black).
-        re_count: most areas erased in one image.
-        mean: of the channels of RGB in [0, 1], subtracted.
-        std: of the channels, divided by.
-        seed: of order and augmentation of the training images.
-        eval_seed: of the choice of validation images.
+    ``configs/data/image_folder.yaml`` explains each.
     """
 
     root: str | Path = ROOT

@@ -17,9 +17,6 @@ def photographs(count: int, size: int) -> tuple[Tensor, list[str]]:
     """The photographs in scikit-image's wheel, RGB (count, 3, size, size) in [0, 1], and names.
 
     First the largest square in the middle of each, then its four corners in turn.
-
-    Raises:
-        ValueError: fewer than one or more than there are.
     """
     import skimage.data  # imported here: it costs most of a second
 
@@ -47,20 +44,12 @@ def read_image(path: str | Path) -> Image.Image:
 
 
 def read_pictures(paths: list[Path], size: int) -> Tensor:
-    """Image files as RGB (N, 3, size, size) in [0, 1]: the largest square in the middle of each.
-
-    Raises:
-        ValueError: a file that is no picture.
-    """
+    """Image files as RGB (N, 3, size, size) in [0, 1]: the largest square in the middle of each."""
     return torch.stack([_square(read_image(path), size, 0) for path in paths])
 
 
 def find_pictures(folder: str | Path) -> list[Path]:
-    """Every image file below a folder, sorted.
-
-    Raises:
-        FileNotFoundError: no such folder, or no picture in it.
-    """
+    """Every image file below a folder, sorted."""
     from torchvision.datasets.folder import IMG_EXTENSIONS
 
     folder = Path(folder).expanduser()

@@ -54,11 +54,7 @@ class NumpyUnpickler(pickle.Unpickler):
 
 
 def read_batch(path: Path) -> np.ndarray:
-    """One CIFAR-10 Python batch -> uint8 (N, 32, 32, 3), RGB.
-
-    Raises:
-        ValueError: the file is damaged, is no CIFAR batch, or asks for anything but arrays.
-    """
+    """One CIFAR-10 Python batch -> uint8 (N, 32, 32, 3), RGB."""
     content = path.read_bytes()
     try:
         batch = NumpyUnpickler(io.BytesIO(content), encoding="latin1").load()
@@ -71,11 +67,7 @@ def read_batch(path: Path) -> np.ndarray:
 
 
 def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """``images`` uint8 (N, 32, 32, 3) and ``split`` (N,), 0 train and 1 test -> the two parts.
-
-    Raises:
-        ValueError: the file is damaged or lacks one of the two arrays.
-    """
+    """``images`` uint8 (N, 32, 32, 3) and ``split`` (N,), 0 train and 1 test -> the two parts."""
     arrays = load_arrays(path)
     if not isinstance(arrays, dict) or not {"images", "split"} <= arrays.keys():
         raise ValueError(f"{path} lacks 'images' and 'split'")
@@ -94,16 +86,7 @@ def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True)
 class CifarSet:
-    """CIFAR-10: 50,000 + 10,000 colour images of 32x32.
-
-    Args:
-        name: what ``data.source`` calls it.
-        folders: folders of Python batches under the data root; a download makes the first.
-        arrays: .npz files under the data root, looked for after the folders.
-        train: the training batches.
-        test: the test batch.
-        mirrors: addresses of the archive, which is ``packed``.
-    """
+    """CIFAR-10: 50,000 + 10,000 colour images of 32x32."""
 
     name: str
     folders: tuple[str, ...]
@@ -129,10 +112,6 @@ class CifarSet:
         """Read and verify the images at ``place``, which :meth:`locate` found.
 
         With ``verify=False`` the training batches that are there will do.
-
-        Raises:
-            FileNotFoundError: a batch is missing.
-            ValueError: a file is damaged or altered.
         """
         if place.suffix == ".npz":
             train, test = read_npz(place)

@@ -28,15 +28,7 @@ _HEADER = 16  # bytes
 
 @dataclass(frozen=True)
 class IdxSet:
-    """One published set of 28x28 grey images.
-
-    Args:
-        name: what ``data.source`` calls it.
-        folders: folders under the data root to look in, in this order; downloads go to the first.
-        train: the file of training images.
-        test: the file of test images.
-        mirrors: addresses that a file name is appended to.
-    """
+    """One published set of 28x28 grey images."""
 
     name: str
     folders: tuple[str, ...]
@@ -62,12 +54,7 @@ class IdxSet:
         return f"{names} in {root / self.folders[0]} (looked in {folders})"
 
     def load(self, folder: Path, *, with_test: bool, verify: bool = True) -> ImageArchive:
-        """Read and verify the images in ``folder``.
-
-        Raises:
-            FileNotFoundError: one of the files is missing.
-            ValueError: a file is truncated, altered or no IDX file of images.
-        """
+        """Read and verify the images in ``folder``."""
         images = [
             self._read(self._path(folder, known), known, verify) for known in self.wanted(with_test)
         ]

@@ -37,15 +37,7 @@ class KnownFile:
 
 @dataclass(frozen=True)
 class FileReport:
-    """Status of one data file.
-
-    Args:
-        path: where it is, or where it belongs.
-        status: "present", "downloaded" or "missing".
-        verified: what it was compared with, e.g. "MD5 of the published file"; "" when nothing.
-        sha256: of the file on disk; "" when missing.
-        size: bytes on disk; 0 when missing.
-    """
+    """Status of one data file."""
 
     path: Path
     status: str
@@ -93,12 +85,7 @@ def report(path: Path, status: str, verified: str) -> FileReport:
 
 
 def fetch(target: Path, urls: list[str], md5: str) -> None:
-    """Download ``target`` from the first mirror that works, and verify it before the rename.
-
-    Raises:
-        ConnectionError: no mirror could be reached, or none delivered the published bytes.
-        PermissionError: the folder cannot be written.
-    """
+    """Download ``target`` from the first mirror that works, and verify it before the rename."""
     from torchvision.datasets.utils import download_url  # imported here: it costs a second
 
     failures = []
@@ -133,11 +120,7 @@ def fetch_all(folder: Path, files: tuple[KnownFile, ...], mirrors: tuple[str, ..
 
 
 def load_arrays(path: Path) -> np.ndarray | dict[str, np.ndarray]:
-    """Return the array of an .npy file, memory-mapped, or all arrays of an .npz file by name.
-
-    Raises:
-        ValueError: damaged, truncated, or holding Python objects.
-    """
+    """Return the array of an .npy file, memory-mapped, or all arrays of an .npz file by name."""
     try:
         content = np.load(path, mmap_mode="r", allow_pickle=False)
         if isinstance(content, np.ndarray):

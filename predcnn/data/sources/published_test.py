@@ -57,11 +57,7 @@ class PublishedTest:
         return [report(path, "present", "MD5 of the published file" if verify and self.md5 else "")]
 
     def open(self, path: Path) -> np.ndarray:
-        """Map the file read-only: (20, N, H, W[, 3]), uint8 or float32 in 0..255.
-
-        Raises:
-            ValueError: the file is truncated, or not of the published shape and type.
-        """
+        """Map the file read-only: (20, N, H, W[, 3]), uint8 or float32 in 0..255."""
         frames = load_arrays(path)
         if not isinstance(frames, np.ndarray):
             raise ValueError(f"{path} is no .npy file but an archive of several")

@@ -10,13 +10,7 @@ from predcnn.visual import comparison_frames, write_gif
 
 
 class DrawPredictions(pl.Callback):
-    """Write ``predictions/val_<i>_epoch_<n>.gif`` for the first validation sequences.
-
-    Args:
-        every_n_epochs: epochs between two drawings.
-        sequences: how many of the first validation sequences.
-        fps: frames per second of the GIFs.
-    """
+    """Write ``predictions/val_<i>_epoch_<n>.gif`` for the first validation sequences."""
 
     def __init__(self, every_n_epochs: int = 5, sequences: int = 2, fps: float = 5.0) -> None:
         if every_n_epochs < 1 or sequences < 1:

@@ -19,9 +19,6 @@ class StopOnNonFinite(pl.Callback):
     On CPU every step is checked. On an accelerator the results are gathered on the device and read
     at validation, at checkpoints and every ``check_every`` steps, so no step synchronises with the
     host.
-
-    Args:
-        check_every: steps between two readings on an accelerator.
     """
 
     def __init__(self, check_every: int = 50) -> None:

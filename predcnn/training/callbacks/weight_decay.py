@@ -10,9 +10,6 @@ class WeightDecaySchedule(pl.Callback):
 
     Groups without weight decay keep none. A function of the step alone, so that a resumed run goes
     on where it was. (Tian et al. 2023, SparK: 0.04 to 0.2.)
-
-    Args:
-        end: weight decay of the last step.
     """
 
     def __init__(self, end: float) -> None:
