@@ -19,7 +19,7 @@ LAYERS = [
     {"app"},
 ]
 # leaves that leaves may import; checks stands below registry, whose errors suggest names
-ROOTS = {"checks", "registry", "native", "files"}
+ROOTS = {"checks", "cores", "registry", "native", "files"}
 LEAVES = {"costs", "data", "metrics", "visual", "weights"}
 PLAIN = {
     *ROOTS,

@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from predcnn.app.errors import expected, explain
 from predcnn.checks import unknown
+from predcnn.cores import Watch, adapt
 from predcnn.training.interruption import Interrupted
 
 COMMANDS = {
@@ -72,7 +73,7 @@ def run(name: str, typed: list[str] | None = None) -> None:
         name: one of `COMMANDS`.
         typed: the command line of ``predcnn COMMAND OVERRIDES``; None: ``sys.argv`` of a script.
     """
-    users = os.environ.get("HYDRA_FULL_ERROR")
+    users, watch = os.environ.get("HYDRA_FULL_ERROR"), Watch()
     argv = [sys.argv[0], *typed[2:]] if typed else list(sys.argv)
     typed = typed or argv
 
@@ -84,6 +85,8 @@ def run(name: str, typed: list[str] | None = None) -> None:
                 if missing:
                     key = min(missing)
                     raise ValueError(f"{key} has no default: give {key}=…")
+                if "torch" not in sys.modules:
+                    adapt(watch)
                 return getattr(importlib.import_module(f"predcnn.app.{name}"), name)(cfg)
         except CommandError as error:
             if HydraConfig.get().mode != RunMode.MULTIRUN:

@@ -13,6 +13,7 @@ from pathlib import Path
 import lightning.pytorch as pl
 import torch
 
+from predcnn.cores import machine_seconds
 from predcnn.files import write_json
 from predcnn.leaderboard.budget import Pace, pace
 
@@ -25,19 +26,6 @@ OVERRIDES = (
     "trainer.enable_progress_bar=false", "trainer.default_root_dir=null", "callbacks.drawing=null",
     "logger=[csv]", "+callbacks.probe._target_=predcnn.leaderboard.probe.Probe",
 )  # fmt: skip
-
-
-def machine_seconds() -> float | None:
-    """Return the processor seconds of all programs since boot, where the system counts them.
-
-    Time that the host gave to other guests is included.
-    """
-    counts = Path("/proc/stat")
-    if not counts.exists():
-        return None
-    first = counts.read_text().splitlines()[0]
-    user, nice, system, _, _, irq, softirq, steal = map(int, first.split()[1:9])
-    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
 class Probe(pl.Callback):

@@ -5,6 +5,7 @@ from predcnn.training.callbacks.drawing import DrawPredictions
 from predcnn.training.callbacks.effort import Effort
 from predcnn.training.callbacks.finite import NonFiniteError, StopOnNonFinite
 from predcnn.training.callbacks.progress import ProgressBar
+from predcnn.training.callbacks.slowdown import Slowdown
 from predcnn.training.callbacks.throughput import Throughput
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Effort",
     "NonFiniteError",
     "ProgressBar",
+    "Slowdown",
     "StopOnNonFinite",
     "Throughput",
 ]

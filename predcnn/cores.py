@@ -1,0 +1,76 @@
+"""How busy the machine is, and how OpenMP threads wait for each other; without torch.
+
+OpenMP threads busy-wait. On an idle machine that is fastest; where another program uses a core,
+threads spend their time slices waiting for one that cannot run, and a step takes several times as
+long. Passive waiting costs more on an idle machine and far less on a busy one.
+"""
+
+import os
+import time
+from collections.abc import Mapping, MutableMapping
+from pathlib import Path
+
+BUSY_CORES = 0.3
+"""Cores used by other programs from which a machine counts as busy."""
+WATCH_S = 0.5
+EXPLICIT = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+
+
+def machine_seconds() -> float | None:
+    """Return the processor seconds of all programs since boot, where the system counts them.
+
+    Time that the host gave to other guests is included.
+    """
+    counts = Path("/proc/stat")
+    if not counts.exists():
+        return None
+    first = counts.read_text().splitlines()[0]
+    user, nice, system, _, _, irq, softirq, steal = map(int, first.split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+class Watch:
+    """Measure the cores that other programs use, from construction to `others`."""
+
+    def __init__(self) -> None:
+        self._machine, self._own, self._start = self._now()
+
+    def _now(self) -> tuple[float | None, float, float]:
+        return machine_seconds(), time.process_time(), time.perf_counter()
+
+    def others(self, seconds: float = 0.0) -> float | None:
+        """Return the cores used by others since the start, at least ``seconds`` ago; None: unknown.
+
+        Sleeps for what is missing of ``seconds``.
+        """
+        time.sleep(max(0.0, self._start + seconds - time.perf_counter()))
+        machine, own, now = self._now()
+        if machine is None or self._machine is None:
+            return None
+        used = machine - self._machine - (own - self._own)
+        return max(0.0, used / max(now - self._start, 1e-3))
+
+
+def waiting(others: float | None, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables for ``others`` busy cores: none if idle or if the user has set one."""
+    if others is None or others < BUSY_CORES or any(name in environment for name in EXPLICIT):
+        return {}
+    return {"OMP_WAIT_POLICY": "passive"}
+
+
+def adapt(watch: Watch, environment: MutableMapping[str, str] = os.environ) -> None:
+    """Let OpenMP threads wait passively on a busy machine, and print one line.
+
+    Call before torch is imported: its OpenMP library reads the environment once, when loaded.
+    """
+    if any(name in environment for name in EXPLICIT):
+        return
+    others = watch.others(WATCH_S)
+    chosen = waiting(others, environment)
+    if chosen:
+        environment.update(chosen)
+        print(
+            f"other programs use {others:.1f} of {os.cpu_count()} cores: threads wait passively "
+            "(OMP_WAIT_POLICY=passive)",
+            flush=True,
+        )
