@@ -112,3 +112,9 @@ def test_importing_the_package_imports_nothing():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split("\n")[:2] == ["['predcnn']", "False"]
+
+
+def test_data_modules_import_no_decoder():
+    code = "import sys, predcnn.data.datamodule; print({'av', 'cv2'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

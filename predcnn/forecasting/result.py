@@ -13,11 +13,11 @@ from predcnn.checks import unknown
 from predcnn.files import replacing
 from predcnn.metrics import video_metrics
 from predcnn.metrics.ssim import WINDOW
-from predcnn.visual import WRITERS, comparison_frames, write_strip
+from predcnn.visual import WRITERS, comparison_frames, sequence_frames, write_strip
 
 METRICS = ("mse", "mae", "ssim", "psnr")
 FORMATS = (*WRITERS, "png", "npz", "npy")
-VIEWS = ("frames", "comparison")
+VIEWS = ("sequence", "frames", "comparison")
 FPS = 5.0  # of clips without a frame rate
 
 
@@ -66,15 +66,16 @@ class Forecast:
         """Return the predicted frames as an array, float32, unclipped."""
         return self.prediction.numpy()
 
-    def save(self, path: str | Path, *, view: str = "frames", fps: float | None = None) -> Path:
+    def save(self, path: str | Path, *, view: str = "sequence", fps: float | None = None) -> Path:
         """Write the forecast to a file; returns its path.
 
         Args:
             path: .mp4 (H.264), .webm (VP9) or .gif: a video; .png: a strip of input, truth and
                 prediction; .npz: arrays past, prediction, names and, where known, truth;
                 .npy: the prediction.
-            view: what a video shows: "frames", the predicted ones, or "comparison": input, truth,
-                prediction and error.
+            view: what a video shows: "sequence", the input, then the prediction, enlarged and
+                with the lead time; "frames", the predicted frames alone, unchanged; or
+                "comparison", input, truth, prediction and error side by side.
             fps: frames per second; None: those of the clip, else 5.
 
         Raises:
@@ -103,9 +104,12 @@ class Forecast:
         if ending == "png":
             write_strip(path, past, truth, {"prediction": prediction}, caption=self.name)
             return
-        pages = prediction
-        if view == "comparison":
+        if view == "sequence":
+            pages = sequence_frames(past, prediction)
+        elif view == "comparison":
             pages = comparison_frames(past, truth, {"prediction": prediction}, caption=self.name)
+        else:
+            pages = prediction
         if fps is None:  # a clip may state more frames a second than a writer takes
             fps = min(100.0, self.fps or FPS)
         WRITERS[ending](path, pages, fps=fps)

@@ -1,6 +1,6 @@
 """Frames to images, videos and curves. Every file appears complete or not at all."""
 
-from predcnn.visual.comparison import comparison_frames
+from predcnn.visual.comparison import comparison_frames, sequence_frames
 from predcnn.visual.curves import plot_curves
 from predcnn.visual.grid import write_grid
 from predcnn.visual.lines import plot_lines
@@ -16,6 +16,7 @@ __all__ = [
     "plot_curves",
     "plot_lines",
     "plot_panels",
+    "sequence_frames",
     "write_gif",
     "write_grid",
     "write_strip",

@@ -1,5 +1,6 @@
-"""One sequence as a video: input | truth | prediction | error, with the lead time."""
+"""One sequence as a video with the lead time: input then prediction, or all parts side by side."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -28,6 +29,8 @@ from predcnn.visual.frames import absolute_error, check_clip, to_rgb
 
 GAP, LABEL = 12, 22
 BAR = 48  # room for the scale of the error, right of it
+FRAME = 4  # pixels, thickness of the border that tells prediction from input
+VISIBLE = 200  # pixels: the longer side of an enlarged frame at least, and the width of its page
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,42 @@ class Panel:
     y: int
     frames: np.ndarray
     in_input: bool = False
+
+
+def sequence_frames(past: Tensor, prediction: Tensor) -> list[np.ndarray]:
+    """Draw pages for ``write_gif`` or ``write_video``: the input, then the prediction.
+
+    The input has a blue border, the prediction an orange one. Above is the number of the frame or
+    the lead time, as text and as a row of marks. Small frames are enlarged by a whole factor,
+    64 pixels to 256; large ones keep their size.
+
+    Args:
+        past: (T_in, C, H, W), uint8 or float in [0, 1], C 1 or 3.
+        prediction: (T_out, C, H, W).
+
+    Returns:
+        T_in + T_out arrays (height, width, 3) uint8, of even height and width.
+
+    Raises:
+        TypeError, ValueError: see `comparison_frames`.
+    """
+    inputs, _, preds = check_clip(past, None, {"prediction": prediction})
+    frames = np.concatenate([to_rgb(inputs), to_rgb(preds["prediction"])])
+    factor = math.ceil(VISIBLE / max(frames.shape[1:3]))
+    height, width = (factor * n for n in frames.shape[1:3])
+    page_width = max(width, VISIBLE) + 2 * MARGIN
+    left = (page_width - width) // 2
+    pages = []
+    for t, frame in enumerate(frames):
+        name, colour = ("input", BLUE) if t < len(inputs) else ("prediction", VERMILLION)
+        page, top = captioned_page(name, page_width, LINE + height + MARGIN, even=True)
+        _draw_time(page, t, len(inputs), len(frames) - len(inputs), top)
+        top += LINE + FRAME
+        edges = (left - FRAME, top - FRAME, left + width + FRAME - 1, top + height + FRAME - 1)
+        ImageDraw.Draw(page).rectangle(edges, fill=colour)
+        page.paste(fit(frame, (height, width)), (left, top))
+        pages.append(np.asarray(page))
+    return pages
 
 
 def comparison_frames(

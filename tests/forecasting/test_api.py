@@ -71,7 +71,7 @@ def test_from_start_on_the_frames_are_the_truth(net, count):
 
 
 @pytest.mark.parametrize("ending", ["mp4", "webm", "gif", "png", "npz", "npy"])
-@pytest.mark.parametrize("view", ["frames", "comparison"])
+@pytest.mark.parametrize("view", ["sequence", "frames", "comparison"])
 def test_a_forecast_of_one_frame_is_saved_in_every_format(net, tmp_path, ending, view):
     found = predcnn.forecast(net, clip(8), horizon=1, start=5)
     assert found.save(tmp_path / f"a.{ending}", view=view) == tmp_path / f"a.{ending}"

@@ -79,9 +79,13 @@ def test_every_kind_of_input_gives_the_same_prediction(checkpoint, tmp_path, mon
 
 def test_a_video_of_the_future_and_a_trial_on_the_past(checkpoint, tmp_path, capsys):
     write_video(tmp_path / "clip.avi", moving_square(20))
+    run(checkpoint, tmp_path / "clip.avi", tmp_path / "frames.mp4", "horizon=6", "view=frames")
+    video = index_clips(tmp_path / "frames.mp4").clips[0]
+    assert (video.frames, video.height, video.width, video.fps) == (6, 24, 32, 10)
     run(checkpoint, tmp_path / "clip.avi", tmp_path / "future.mp4", "horizon=6")
-    film = index_clips(tmp_path / "future.mp4").clips[0]
-    assert (film.frames, film.height, film.width, film.fps) == (6, 24, 32, 10)
+    video = index_clips(tmp_path / "future.mp4").clips[0]
+    assert (video.frames, video.fps) == (T_IN + 6, 10)
+    assert min(video.height, video.width) >= 7 * 24, "input and prediction, enlarged"
     errors = json.loads((tmp_path / "future_trial.json").read_text())
     assert len(errors["prediction"]["per_frame"]["mse"]) == 6
     past = grey(_decoded(tmp_path / "clip.avi")[10:14])

@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from predcnn.visual import comparison_frames, write_strip
-from predcnn.visual.drawing import colour_error, fit, font, panel_size, wrap
+from predcnn.visual import comparison_frames, sequence_frames, write_strip
+from predcnn.visual.drawing import BLUE, VERMILLION, colour_error, fit, font, panel_size, wrap
 
 
 def clip(frames_in=3, frames_out=4, channels=1, size=(16, 12)):
@@ -52,6 +52,20 @@ def test_every_page_shows_its_frames(channels):
         error = (pred[t] - truth[t]).abs().mean(0).numpy()
         assert shows(page, colour_error(error).repeat(12, 0).repeat(12, 1))
         assert not shows(page, enlarged(past[2], 12))  # pale by now
+
+
+@pytest.mark.parametrize(("size", "factor"), [((16, 12), 13), ((64, 64), 4), ((90, 210), 1)])
+def test_a_sequence_shows_input_then_prediction_in_frames_of_two_colours(size, factor):
+    past, _, pred = clip(channels=3, size=size)
+    pages = sequence_frames(past, pred)
+    assert len(pages) == 7
+    assert len({page.shape for page in pages}) == 1
+    for t, (page, frame) in enumerate(zip(pages, torch.cat([past, pred]), strict=True)):
+        assert shows(page, enlarged(frame, factor))
+        above, border = page[:-20], (BLUE, VERMILLION)[t > 2]
+        assert shows(above, np.full((4, factor * size[1] + 8, 3), border, np.uint8))
+        assert not shows(above, np.full((4, 100, 3), (BLUE, VERMILLION)[t <= 2], np.uint8))
+    assert not np.array_equal(pages[4][:50], pages[5][:50]), "the lead time does not change"
 
 
 def test_several_predictions_stand_side_by_side():

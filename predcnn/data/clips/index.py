@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import av
-
 from predcnn.data.clips.decoding import scan
 from predcnn.data.clips.sources import Clip, ClipError, Source, find_sources
 from predcnn.data.opencv import opencv
@@ -46,6 +44,8 @@ def index_clips(root: Path) -> ClipIndex:
     A source counts as unchanged while the sizes and times of its files are. Without permission to
     write the folder every call scans, with a warning.
     """
+    import av
+
     folder = root if root.is_dir() else root.parent
     place = folder / FILE
     versions = [VERSION, opencv().__version__, list(av.library_versions["libavcodec"])]

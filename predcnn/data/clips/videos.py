@@ -5,13 +5,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import av
 import numpy as np
 
 from predcnn.data.clips.gif import is_complete_gif
 from predcnn.data.clips.scenes import Survey
 from predcnn.data.clips.sources import Clip, ClipError
+
+if TYPE_CHECKING:
+    import av
 
 LOST_SHARE = 0.02  # containers estimate their length: missing more than this is damage
 LOST_LEAST = 2  # frames, likewise
@@ -85,7 +88,9 @@ def _frames_numbered(path: Path, indices: Sequence[int]) -> list[np.ndarray]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
+def _opened(path: Path) -> Iterator["tuple[av.container.InputContainer, av.VideoStream]"]:
+    import av
+
     try:
         with av.open(str(path.absolute())) as container:
             stream = next(iter(container.streams.video), None)
@@ -97,9 +102,11 @@ def _opened(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoS
 
 
 def _decoded(
-    container: av.container.InputContainer, stream: av.VideoStream
-) -> Iterator[av.VideoFrame | None]:
+    container: "av.container.InputContainer", stream: "av.VideoStream"
+) -> Iterator["av.VideoFrame | None"]:
     """Frames in the order they are shown; None for data that the decoder refuses."""
+    import av
+
     for packet in container.demux(stream):
         try:
             frames = packet.decode()
@@ -109,12 +116,14 @@ def _decoded(
 
 
 def _lost(
-    container: av.container.InputContainer, stream: av.VideoStream, times: Sequence[int | None]
+    container: "av.container.InputContainer", stream: "av.VideoStream", times: Sequence[int | None]
 ) -> int:
     """Number of frames that the container announces beyond those at ``times``, estimated.
 
     Without a count of frames its duration tells, unless a longer sound may have set it.
     """
+    import av
+
     if stream.frames:
         return stream.frames - len(times)
     if not container.duration or len(container.streams) > 1 or None in times[:1] or len(times) < 2:
@@ -124,7 +133,7 @@ def _lost(
     return round((duration - (times[-1] - times[0])) / step) - 1
 
 
-def _rgb(frame: av.VideoFrame) -> np.ndarray:
+def _rgb(frame: "av.VideoFrame") -> np.ndarray:
     """(H, W, 3) uint8, upright: phones store the turn beside the pixels."""
     pixels = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
     return np.ascontiguousarray(pixels)
