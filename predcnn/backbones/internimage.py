@@ -7,20 +7,13 @@ CVPR 2024, https://arxiv.org/abs/2401.06197 (sec. 3.3). Compared with the publis
 operator with its reading in plain PyTorch.
 """
 
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 from torch import nn
 
-from predcnn.backbones.staged import (
-    ClassifierHead,
-    StagedBackbone,
-    doubling,
-    make_stages,
-    presets,
-)
-from predcnn.backbones.stems import conv_norm, conv_norm_twice
+from predcnn.backbones.parts import ClassifierHead, conv_norm, conv_norm_twice, doubling
+from predcnn.backbones.staged import StagedBackbone, presets
 from predcnn.blocks.dcnv3 import DCNv3Block
 from predcnn.blocks.dcnv4 import DCNv4Block
 from predcnn.ops.norm import LayerNorm2d
@@ -40,11 +33,12 @@ def _sizes(width: int, depths: tuple[int, ...], **options: object) -> dict[str, 
 class DeformableNet(StagedBackbone):
     """The common parts of both families: stem, downsampling, norms between stages, head.
 
-    Args:
-        block: (channels, *, drop_path, groups) -> block.
-        dims, depths, num_classes, in_chans, drop_path_rate: see `StagedBackbone`.
+    Args (others: see `StagedBackbone`):
         groups: channel groups of the sampling in each stage.
-        stage_norm: whether a layer norm closes every stage.
+        offset_scale: factor on taps and offsets.
+        post_norm: normalise the branches' results, not their inputs.
+        layer_scale: initial factor of the residual branches; None for none.
+        remove_center: leave out the middle tap.
     """
 
     published_keys: ClassVar[dict[str, str]] = {
@@ -61,31 +55,38 @@ class DeformableNet(StagedBackbone):
         "head.fc": "head",
     }
 
-    def __init__(
-        self,
-        block: Callable[..., nn.Module],
-        dims: Sequence[int],
-        depths: Sequence[int],
-        *,
-        num_classes: int,
-        in_chans: int,
-        drop_path_rate: float,
-        groups: Sequence[int],
-        stage_norm: bool,
-    ) -> None:
-        stages = make_stages(
-            dims,
-            depths,
-            drop_path_rate,
-            block=lambda i, j, rate: block(dims[i], drop_path=rate, groups=groups[i]),
-            down=lambda dim, out: conv_norm(dim, out, bias=False),
-            norm=LayerNorm2d if stage_norm else lambda dim: nn.Identity(),
-            per_stage={"groups": groups},
-        )
-        wide = int(dims[-1] * HEAD_RATIO)
-        conv = nn.Sequential(ConvBN(nn.Conv2d(dims[-1], wide, 1, bias=False)), nn.GELU())
-        head = ClassifierHead(wide, num_classes, conv=conv)
-        super().__init__(conv_norm_twice(in_chans, dims[0]), stages, head)
+    per_stage: ClassVar[tuple[str, ...]] = ("groups",)
+
+    groups: Sequence[int]
+    offset_scale: float = 1.0
+    post_norm: bool = False
+    layer_scale: float | None = None
+    remove_center: bool = False
+
+    def make_stem(self) -> nn.Module:
+        return conv_norm_twice(self.in_chans, self.dims[0])
+
+    def make_down(self, dim: int, out: int) -> nn.Module:
+        return conv_norm(dim, out, bias=False)
+
+    def sampling(self, i: int) -> dict[str, object]:
+        """The options that the blocks of stage ``i`` have in both families."""
+        return {
+            "groups": self.groups[i],
+            "dw_kernel_size": self.dw_kernel_size,
+            "offset_scale": self.offset_scale,
+            "post_norm": self.post_norm,
+            "layer_scale": self.layer_scale,
+            "remove_center": self.remove_center,
+        }
+
+    def make_stage_norm(self, dim: int) -> nn.Module:
+        return nn.Identity() if self.post_norm else LayerNorm2d(dim)
+
+    def make_head(self) -> ClassifierHead:
+        wide = int(self.dims[-1] * HEAD_RATIO)
+        conv = nn.Sequential(ConvBN(nn.Conv2d(self.dims[-1], wide, 1, bias=False)), nn.GELU())
+        return ClassifierHead(wide, self.num_classes, conv=conv)
 
 
 @presets(
@@ -98,51 +99,24 @@ class DeformableNet(StagedBackbone):
 class InternImage(DeformableNet):
     """InternImage, images (B, in_chans, H, W) -> logits (B, num_classes).
 
-    Args (others: see `StagedBackbone`):
-        groups: channel groups of the sampling in each stage.
-        offset_scale: factor on taps and offsets.
-        post_norm: normalise the branches' results, not their inputs.
-        layer_scale: initial factor of the residual branches; None for none.
+    Args (others: see `DeformableNet`):
         center_feature_scale: mix the projected input back in by a gate.
         dw_kernel_size: of the depthwise convolution before the offsets.
-        remove_center: leave out the middle tap.
     """
 
-    def __init__(
-        self,
-        *,
-        num_classes: int = 1000,
-        in_chans: int = 3,
-        drop_path_rate: float = 0.0,
-        dims: Sequence[int],
-        depths: Sequence[int],
-        groups: Sequence[int],
-        offset_scale: float = 1.0,
-        post_norm: bool = False,
-        layer_scale: float | None = None,
-        center_feature_scale: bool = False,
-        dw_kernel_size: int = 3,
-        remove_center: bool = False,
-    ) -> None:
-        block = functools.partial(
-            DCNv3Block,
-            offset_scale=offset_scale,
-            post_norm=post_norm,
-            layer_scale=layer_scale,
-            center_feature_scale=center_feature_scale,
-            dw_kernel_size=dw_kernel_size,
-            remove_center=remove_center,
+    center_feature_scale: bool = False
+    dw_kernel_size: int = 3
+
+    def make_block(self, i: int, j: int, drop_path: float) -> DCNv3Block:
+        return DCNv3Block(
+            self.dims[i],
+            drop_path=drop_path,
+            center_feature_scale=self.center_feature_scale,
+            **self.sampling(i),
         )
-        super().__init__(
-            block,
-            dims,
-            depths,
-            num_classes=num_classes,
-            in_chans=in_chans,
-            drop_path_rate=drop_path_rate,
-            groups=groups,
-            stage_norm=not post_norm or center_feature_scale,
-        )
+
+    def make_stage_norm(self, dim: int) -> nn.Module:
+        return LayerNorm2d(dim) if self.center_feature_scale else super().make_stage_norm(dim)
 
 
 @presets(
@@ -156,48 +130,13 @@ class InternImage(DeformableNet):
 class FlashInternImage(DeformableNet):
     """FlashInternImage, images (B, in_chans, H, W) -> logits (B, num_classes).
 
-    Args (others: see `StagedBackbone`):
-        groups: channel groups of the sampling in each stage.
-        offset_scale: factor on taps and offsets.
-        post_norm: normalise the branches' results, not their inputs.
-        layer_scale: initial factor of the residual branches; None for none.
+    Args (others: see `DeformableNet`):
         dw_kernel_size: of a depthwise convolution before offsets and weights; None for none.
-        remove_center: leave out the middle tap.
         bias: biases of the output projections and of the MLPs' second layers.
     """
 
-    def __init__(
-        self,
-        *,
-        num_classes: int = 1000,
-        in_chans: int = 3,
-        drop_path_rate: float = 0.0,
-        dims: Sequence[int],
-        depths: Sequence[int],
-        groups: Sequence[int],
-        offset_scale: float = 1.0,
-        post_norm: bool = False,
-        layer_scale: float | None = None,
-        dw_kernel_size: int | None = None,
-        remove_center: bool = False,
-        bias: bool = False,
-    ) -> None:
-        block = functools.partial(
-            DCNv4Block,
-            offset_scale=offset_scale,
-            post_norm=post_norm,
-            layer_scale=layer_scale,
-            dw_kernel_size=dw_kernel_size,
-            remove_center=remove_center,
-            bias=bias,
-        )
-        super().__init__(
-            block,
-            dims,
-            depths,
-            num_classes=num_classes,
-            in_chans=in_chans,
-            drop_path_rate=drop_path_rate,
-            groups=groups,
-            stage_norm=not post_norm,
-        )
+    dw_kernel_size: int | None = None
+    bias: bool = False
+
+    def make_block(self, i: int, j: int, drop_path: float) -> DCNv4Block:
+        return DCNv4Block(self.dims[i], drop_path=drop_path, bias=self.bias, **self.sampling(i))

@@ -9,8 +9,8 @@ from typing import ClassVar
 
 from torch import nn
 
-from predcnn.backbones.staged import ClassifierHead, StagedBackbone, make_stages, presets
-from predcnn.backbones.stems import patch_embed, patch_embed_twice
+from predcnn.backbones.parts import patch_embed, patch_embed_twice
+from predcnn.backbones.staged import StagedBackbone, presets
 from predcnn.blocks.moganet import MogaBlock
 from predcnn.ops.init import init_fan_out
 
@@ -44,28 +44,27 @@ class MogaNet(StagedBackbone):
         "head.fc": "head",
     }
 
-    def __init__(
-        self,
-        *,
-        num_classes: int = 1000,
-        in_chans: int = 3,
-        drop_path_rate: float = 0.0,
-        dims: Sequence[int],
-        depths: Sequence[int],
-        mlp_ratios: Sequence[float] = (8, 8, 4, 4),
-        layer_scale: float = 1e-5,
-    ) -> None:
-        stages = make_stages(
-            dims,
-            depths,
-            drop_path_rate,
-            block=lambda i, j, rate: MogaBlock(
-                dims[i], mlp_ratio=mlp_ratios[i], drop_path=rate, layer_scale=layer_scale
-            ),
-            down=lambda dim, out: patch_embed(dim, out, 3, 2),
-            norm=nn.BatchNorm2d,
-            per_stage={"mlp_ratios": mlp_ratios},
+    per_stage: ClassVar[tuple[str, ...]] = ("mlp_ratios",)
+
+    mlp_ratios: Sequence[float] = (8, 8, 4, 4)
+    layer_scale: float = 1e-5
+
+    def make_stem(self) -> nn.Module:
+        return patch_embed_twice(self.in_chans, self.dims[0])
+
+    def make_down(self, dim: int, out: int) -> nn.Module:
+        return patch_embed(dim, out, 3, 2)
+
+    def make_block(self, i: int, j: int, drop_path: float) -> MogaBlock:
+        return MogaBlock(
+            self.dims[i],
+            mlp_ratio=self.mlp_ratios[i],
+            drop_path=drop_path,
+            layer_scale=self.layer_scale,
         )
-        head = ClassifierHead(dims[-1], num_classes)
-        super().__init__(patch_embed_twice(in_chans, dims[0]), stages, head)
+
+    def make_stage_norm(self, dim: int) -> nn.Module:
+        return nn.BatchNorm2d(dim)
+
+    def initialise(self) -> None:
         init_fan_out(self)

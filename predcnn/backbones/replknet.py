@@ -9,13 +9,8 @@ from typing import ClassVar
 
 from torch import nn
 
-from predcnn.backbones.staged import (
-    ClassifierHead,
-    StagedBackbone,
-    doubling,
-    make_stages,
-    presets,
-)
+from predcnn.backbones.parts import doubling
+from predcnn.backbones.staged import StagedBackbone, presets
 from predcnn.blocks.replknet import RepLKNetBlock
 from predcnn.ops.large_kernel import ReparamLargeKernelConv
 from predcnn.ops.reparam import ConvBN
@@ -29,19 +24,6 @@ def _unit(dim: int, out: int, kernel_size: int = 1, *, stride: int = 1, groups: 
     padding = kernel_size // 2
     conv = nn.Conv2d(dim, out, kernel_size, stride, padding, groups=groups, bias=False)
     return [ConvBN(conv), nn.ReLU()]
-
-
-def _stem(in_chans: int, dim: int) -> nn.Sequential:
-    return nn.Sequential(
-        *_unit(in_chans, dim, 3, stride=2),
-        *_unit(dim, dim, 3, groups=dim),
-        *_unit(dim, dim),
-        *_unit(dim, dim, 3, stride=2, groups=dim),
-    )
-
-
-def _transition(dim: int, out: int) -> nn.Sequential:
-    return nn.Sequential(*_unit(dim, out), *_unit(out, out, 3, stride=2, groups=out))
 
 
 @presets(
@@ -69,36 +51,38 @@ class RepLKNet(StagedBackbone):
     }
     deployed: ClassVar[tuple[str, type]] = (".lkb_reparam.weight", ReparamLargeKernelConv)
 
-    def __init__(
-        self,
-        *,
-        num_classes: int = 1000,
-        in_chans: int = 3,
-        drop_path_rate: float = 0.0,
-        dims: Sequence[int],
-        depths: Sequence[int] = (2, 2, 18, 2),
-        large_kernel_sizes: Sequence[int],
-        small_kernel: int | None = 5,
-        dw_ratio: float = 1.0,
-        mlp_ratio: float = 4.0,
-    ) -> None:
-        stages = make_stages(
-            dims,
-            depths,
-            drop_path_rate,
-            block=lambda i, j, rate: RepLKNetBlock(
-                dims[i],
-                mlp_ratio=mlp_ratio,
-                drop_path=rate,
-                kernel_size=large_kernel_sizes[i],
-                small_kernel=small_kernel,
-                dw_ratio=dw_ratio,
-            ),
-            down=_transition,
-            per_stage={"large_kernel_sizes": large_kernel_sizes},
+    per_stage: ClassVar[tuple[str, ...]] = ("large_kernel_sizes",)
+
+    depths: Sequence[int] = (2, 2, 18, 2)
+    large_kernel_sizes: Sequence[int]
+    small_kernel: int | None = 5
+    dw_ratio: float = 1.0
+    mlp_ratio: float = 4.0
+
+    def make_stem(self) -> nn.Sequential:
+        dim = self.dims[0]
+        return nn.Sequential(
+            *_unit(self.in_chans, dim, 3, stride=2),
+            *_unit(dim, dim, 3, groups=dim),
+            *_unit(dim, dim),
+            *_unit(dim, dim, 3, stride=2, groups=dim),
         )
-        head = ClassifierHead(dims[-1], num_classes)
-        super().__init__(_stem(in_chans, dims[0]), stages, head, norm=nn.BatchNorm2d(dims[-1]))
+
+    def make_down(self, dim: int, out: int) -> nn.Sequential:
+        return nn.Sequential(*_unit(dim, out), *_unit(out, out, 3, stride=2, groups=out))
+
+    def make_block(self, i: int, j: int, drop_path: float) -> RepLKNetBlock:
+        return RepLKNetBlock(
+            self.dims[i],
+            mlp_ratio=self.mlp_ratio,
+            drop_path=drop_path,
+            kernel_size=self.large_kernel_sizes[i],
+            small_kernel=self.small_kernel,
+            dw_ratio=self.dw_ratio,
+        )
+
+    def make_norm(self, dim: int) -> nn.Module:
+        return nn.BatchNorm2d(dim)
 
     @property
     def openstl_keys(self) -> dict[str, str]:

@@ -9,19 +9,9 @@ weights at a sparsity of 0.4; the training that makes them is
 from collections.abc import Sequence
 from typing import ClassVar
 
-from torch import nn
-
-from predcnn.backbones.staged import (
-    CONVNEXT_KEYS,
-    ClassifierHead,
-    StagedBackbone,
-    doubling,
-    make_stages,
-    presets,
-)
-from predcnn.backbones.stems import norm_patches, patches
+from predcnn.backbones.parts import doubling
+from predcnn.backbones.staged import ConvNeXtLike, presets
 from predcnn.blocks.slak import SLaKBlock
-from predcnn.ops.init import init_trunc_normal
 
 
 @presets(
@@ -29,50 +19,34 @@ from predcnn.ops.init import init_trunc_normal
     slak_small={"dims": doubling(96), "depths": (3, 3, 27, 3)},
     slak_base={"dims": doubling(128), "depths": (3, 3, 27, 3)},
 )
-class SLaK(StagedBackbone):
+class SLaK(ConvNeXtLike):
     """SLaK, images (B, in_chans, H, W) -> logits (B, num_classes).
 
-    Args (others: see `StagedBackbone`):
+    Args (others: see `ConvNeXtLike`):
         dims: channels of each stage before they are widened.
         width_factor: of all ``dims``.
         large_kernel_sizes: long side of the strips in each stage, odd.
         band: short side of the strips, odd.
         small_kernel: side of the parallel square kernel, odd; None for none.
-        layer_scale: initial factor of the residual branches.
     """
 
-    published_keys: ClassVar[dict[str, str]] = CONVNEXT_KEYS
+    per_stage: ClassVar[tuple[str, ...]] = ("large_kernel_sizes",)
 
-    def __init__(
-        self,
-        *,
-        num_classes: int = 1000,
-        in_chans: int = 3,
-        drop_path_rate: float = 0.0,
-        dims: Sequence[int],
-        depths: Sequence[int],
-        width_factor: float = 1.3,
-        large_kernel_sizes: Sequence[int] = (51, 49, 47, 13),
-        band: int = 5,
-        small_kernel: int | None = 5,
-        layer_scale: float = 1e-6,
-    ) -> None:
-        dims = [int(dim * width_factor) for dim in dims]
-        stages = make_stages(
-            dims,
-            depths,
-            drop_path_rate,
-            block=lambda i, j, rate: SLaKBlock(
-                dims[i],
-                drop_path=rate,
-                kernel_size=large_kernel_sizes[i],
-                band=band,
-                small_kernel=small_kernel,
-                layer_scale=layer_scale,
-            ),
-            down=norm_patches,
-            per_stage={"large_kernel_sizes": large_kernel_sizes},
+    width_factor: float = 1.3
+    large_kernel_sizes: Sequence[int] = (51, 49, 47, 13)
+    band: int = 5
+    small_kernel: int | None = 5
+
+    def __post_init__(self) -> None:
+        self.dims = [int(dim * self.width_factor) for dim in self.dims]
+        super().__post_init__()
+
+    def make_block(self, i: int, j: int, drop_path: float) -> SLaKBlock:
+        return SLaKBlock(
+            self.dims[i],
+            drop_path=drop_path,
+            kernel_size=self.large_kernel_sizes[i],
+            band=self.band,
+            small_kernel=self.small_kernel,
+            layer_scale=self.layer_scale,
         )
-        head = ClassifierHead(dims[-1], num_classes, norm=nn.LayerNorm(dims[-1], eps=1e-6))
-        super().__init__(patches(in_chans, dims[0], 4), stages, head)
-        init_trunc_normal(self)

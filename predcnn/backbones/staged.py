@@ -5,23 +5,17 @@ everything else, the feature interface of timm included, is here.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from predcnn.backbones.features import take_indices
+from predcnn.backbones.parts import ClassifierHead, Stage, norm_patches, patches
 from predcnn.ops.fold import Savings, merge_parts
+from predcnn.ops.init import init_trunc_normal
 from predcnn.registry import BACKBONES
-
-CONVNEXT_KEYS = {
-    "stem": "downsample_layers.0",
-    "stages.{i}.down": "downsample_layers.{i}",
-    "stages.{i}.blocks": "stages.{i}",
-    "head.norm": "norm",
-    "head.fc": "head",
-}
-"""Published names of the networks that descend from ConvNeXt; see `StagedBackbone`."""
 
 
 def presets(**options: Mapping[str, object]) -> Callable[[type], type]:
@@ -36,159 +30,118 @@ def presets(**options: Mapping[str, object]) -> Callable[[type], type]:
     return add
 
 
-def doubling(first: int) -> tuple[int, int, int, int]:
-    """Widths of four stages, each twice the last."""
-    return first, 2 * first, 4 * first, 8 * first
-
-
-class Stage(nn.Module):
-    """Downsampling, blocks and a norm behind them: (B, C', H', W') -> (B, C, H, W).
-
-    Args:
-        dim: channels C.
-        down: changes size and width; identity in the first stage, whose stem does it.
-        blocks: (B, C, H, W) -> (B, C, H, W) each.
-        norm: of the result, or identity.
-    """
-
-    def __init__(
-        self, dim: int, down: nn.Module, blocks: Sequence[nn.Module], norm: nn.Module
-    ) -> None:
-        super().__init__()
-        self.dim = dim
-        self.down = down
-        self.blocks = nn.Sequential(*blocks)
-        self.norm = norm
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.norm(self.blocks(self.down(x)))
-
-
-def make_stages(
-    dims: Sequence[int],
-    depths: Sequence[int],
-    drop_path_rate: float,
-    *,
-    block: Callable[[int, int, float], nn.Module],
-    down: Callable[[int, int], nn.Module],
-    norm: Callable[[int], nn.Module] = lambda dim: nn.Identity(),
-    per_stage: Mapping[str, Sequence[object]] | None = None,
-) -> list[Stage]:
-    """One `Stage` per width; stochastic depth grows linearly from 0 over all blocks.
-
-    Args:
-        dims: channels of each stage.
-        depths: blocks of each stage.
-        drop_path_rate: of the last block.
-        block: (stage, index in the stage, drop_path) -> block.
-        down: (channels before, channels after) -> downsampling.
-        norm: channels -> norm at the end of a stage.
-        per_stage: further options that ``block`` reads one value per stage of, by name.
-
-    Raises:
-        ValueError: an option that is not one value per stage, or a rate that is no probability.
-    """
-    for name, values in {"depths": depths, **(per_stage or {})}.items():
-        if not dims or len(values) != len(dims):
-            raise ValueError(
-                f"{name} is one value per stage, as many as dims {tuple(dims)}, not {values}"
-            )
-    if not 0.0 <= drop_path_rate <= 1.0:
-        raise ValueError(f"drop_path_rate is a probability in [0, 1], not {drop_path_rate}")
-    rates = iter(torch.linspace(0, drop_path_rate, sum(depths), device="cpu").tolist())
-    stages = []
-    for i, (dim, depth) in enumerate(zip(dims, depths, strict=True)):
-        between = down(dims[i - 1], dim) if i else nn.Identity()
-        blocks = [block(i, j, next(rates)) for j in range(depth)]
-        stages.append(Stage(dim, between, blocks, norm(dim)))
-    return stages
-
-
-class ClassifierHead(nn.Module):
-    """Mean over the map and a linear layer: (B, C, H, W) -> (B, num_classes).
-
-    Args:
-        dim: channels of the pooled features.
-        num_classes: 0 for the features themselves.
-        conv: applied to the map before the mean; may change its width to ``dim``.
-        norm: applied to the mean.
-    """
-
-    def __init__(
-        self,
-        dim: int,
-        num_classes: int,
-        *,
-        conv: nn.Module | None = None,
-        norm: nn.Module | None = None,
-    ) -> None:
-        super().__init__()
-        if num_classes < 0:
-            raise ValueError(f"num_classes is a count, 0 for no classifier, not {num_classes}")
-        self.dim = dim
-        self.conv = nn.Identity() if conv is None else conv
-        self.norm = nn.Identity() if norm is None else norm
-        self.reset(num_classes)
-
-    def reset(self, num_classes: int) -> None:
-        """A new linear layer."""
-        self.fc = nn.Linear(self.dim, num_classes) if num_classes else nn.Identity()
-        if num_classes:
-            nn.init.trunc_normal_(self.fc.weight, std=0.02)
-            nn.init.zeros_(self.fc.bias)
-
-    def forward(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        x = self.norm(self.conv(x).mean((2, 3)))
-        return x if pre_logits else self.fc(x)
-
-
+@dataclass(eq=False, repr=False, kw_only=True)
 class StagedBackbone(nn.Module):
     """Images (B, in_chans, H, W) -> logits (B, num_classes); any H and W from about 32 up.
 
-    A family is a subclass that `presets` registers. Its constructor takes its own named options and
-
-    - ``num_classes``: classes; 0 for the pooled features. ``in_chans``: channels of the images.
-    - ``drop_path_rate``: of the last block; linear over the depth.
-    - ``dims``, ``depths``: channels and number of blocks of each stage.
-
-    It declares
+    A family is a subclass that `presets` registers. Its annotated fields are options: they become
+    keyword arguments of the constructor and attributes. It defines `make_stem`, `make_down` and
+    `make_block`, where needed the other methods ``make_…`` and `initialise`, and declares
 
     - ``published_keys``: {our name or prefix: the authors'}, where ``{i}`` stands for a stage's
-      number from 0, ``{n}`` for that from 1 and ``{p}`` for that of the stage before. Blocks say
-      their own names.
+      number from 0, ``{n}`` for that from 1 and ``{p}`` for that of the stage before. Blocks have
+      their own.
+    - ``per_stage``: names of options that are one value per stage.
     - ``deployed``: (a key's ending, a class) where the authors also publish merged weights: such a
-      key tells them, and the class's ``merge_`` makes ours the same.
+      key marks them, and the class's ``merge_`` gives ours the same form.
+
+    Args:
+        num_classes: classes; 0 for the pooled features.
+        in_chans: channels of the images.
+        drop_path_rate: of the last block; linear over the depth from 0 in the first.
+        dims: channels of each stage.
+        depths: number of blocks of each stage.
 
     Attributes:
         feature_info: one dict per stage, as timm has it: num_chs, reduction, module.
         num_features: channels of the last stage. num_classes: of the classifier.
         merged: whether branches or norms were merged. savings: what that saved, None before.
+
+    Raises:
+        ValueError: an option that is not one value per stage, or a rate that is no probability.
     """
 
     presets: ClassVar[dict[str, dict[str, object]]] = {}
     published_keys: ClassVar[dict[str, str]] = {}
+    per_stage: ClassVar[tuple[str, ...]] = ()
     deployed: ClassVar[tuple[str, type] | None] = None
 
-    def __init__(
-        self,
-        stem: nn.Module,
-        stages: Sequence[Stage],
-        head: ClassifierHead,
-        norm: nn.Module | None = None,
-    ) -> None:
+    num_classes: int = 1000
+    in_chans: int = 3
+    drop_path_rate: float = 0.0
+    dims: Sequence[int]
+    depths: Sequence[int]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        dataclass(eq=False, repr=False, kw_only=True)(cls)
+
+    def __post_init__(self) -> None:
         super().__init__()
+        self._check()
+        rates = torch.linspace(0, self.drop_path_rate, sum(self.depths), device="cpu").tolist()
+        stages = []
+        for i, (dim, depth) in enumerate(zip(self.dims, self.depths, strict=True)):
+            down = self.make_down(self.dims[i - 1], dim) if i else nn.Identity()
+            blocks = [self.make_block(i, j, rates.pop(0)) for j in range(depth)]
+            stages.append(Stage(dim, down, blocks, self.make_stage_norm(dim)))
+        head, stem = self.make_ends()
         self.stem = stem
         self.stages = nn.ModuleList(stages)
-        self.norm = nn.Identity() if norm is None else norm
+        self.norm = self.make_norm(self.dims[-1])
         self.head = head
-        self.num_features = stages[-1].dim
-        self.num_classes = getattr(head.fc, "out_features", 0)
+        self.num_features = self.dims[-1]
         self.feature_info = [
-            {"num_chs": stage.dim, "reduction": 4 * 2**i, "module": f"stages.{i}"}
-            for i, stage in enumerate(stages)
+            {"num_chs": dim, "reduction": 4 * 2**i, "module": f"stages.{i}"}
+            for i, dim in enumerate(self.dims)
         ]
         self.merged = False
         self.savings: Savings | None = None
+        self.initialise()
+
+    def _check(self) -> None:
+        for name in ("depths", *self.per_stage):
+            values = getattr(self, name)
+            if not self.dims or len(values) != len(self.dims):
+                raise ValueError(
+                    f"{name} is one value per stage, as many as dims {tuple(self.dims)}, "
+                    f"not {values}"
+                )
+        if not 0.0 <= self.drop_path_rate <= 1.0:
+            raise ValueError(
+                f"drop_path_rate is a probability in [0, 1], not {self.drop_path_rate}"
+            )
+
+    def make_stem(self) -> nn.Module:
+        """Images (B, in_chans, H, W) -> (B, dims[0], H / 4, W / 4)."""
+        raise NotImplementedError
+
+    def make_down(self, dim: int, out: int) -> nn.Module:
+        """The downsampling between two stages, (B, dim, H, W) -> (B, out, H / 2, W / 2)."""
+        raise NotImplementedError
+
+    def make_block(self, i: int, j: int, drop_path: float) -> nn.Module:
+        """The ``j``-th block of stage ``i``, (B, dims[i], H, W) -> (B, dims[i], H, W)."""
+        raise NotImplementedError
+
+    def make_stage_norm(self, dim: int) -> nn.Module:
+        """The norm at the end of a stage."""
+        return nn.Identity()
+
+    def make_norm(self, dim: int) -> nn.Module:
+        """The norm of the last map."""
+        return nn.Identity()
+
+    def make_head(self) -> ClassifierHead:
+        """The pooling and the classifier."""
+        return ClassifierHead(self.dims[-1], self.num_classes)
+
+    def make_ends(self) -> tuple[ClassifierHead, nn.Module]:
+        """Head and stem; the order in which they are made decides the initial weights of a seed."""
+        return self.make_head(), self.make_stem()
+
+    def initialise(self) -> None:
+        """Set the initial weights where they are not those of the parts."""
 
     @property
     def openstl_keys(self) -> dict[str, str]:
@@ -291,3 +244,34 @@ class StagedBackbone(nn.Module):
         self.savings = merge_parts(self)
         self.merged = True
         return self
+
+
+class ConvNeXtLike(StagedBackbone):
+    """The skeleton of the families that descend from ConvNeXt; see `StagedBackbone`.
+
+    Args:
+        layer_scale: initial factor of the residual branches.
+    """
+
+    published_keys: ClassVar[dict[str, str]] = {
+        "stem": "downsample_layers.0",
+        "stages.{i}.down": "downsample_layers.{i}",
+        "stages.{i}.blocks": "stages.{i}",
+        "head.norm": "norm",
+        "head.fc": "head",
+    }
+
+    layer_scale: float = 1e-6
+
+    def make_stem(self) -> nn.Module:
+        return patches(self.in_chans, self.dims[0], 4)
+
+    def make_down(self, dim: int, out: int) -> nn.Module:
+        return norm_patches(dim, out)
+
+    def make_head(self) -> ClassifierHead:
+        norm = nn.LayerNorm(self.dims[-1], eps=1e-6)
+        return ClassifierHead(self.dims[-1], self.num_classes, norm=norm)
+
+    def initialise(self) -> None:
+        init_trunc_normal(self)

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from predcnn.backbones.staged import ClassifierHead, StagedBackbone, make_stages, presets
-from predcnn.backbones.stems import patch_embed, patch_embed_twice, patches
+from predcnn.backbones.parts import ClassifierHead, patch_embed, patch_embed_twice, patches
+from predcnn.backbones.staged import StagedBackbone, presets
 from predcnn.blocks.uniformer import UniFormerBlock
 from predcnn.ops.init import CONVOLUTIONS
 
@@ -31,14 +31,6 @@ OVERLAP_KEYS = {
 }
 
 
-def _overlapping(dim: int, out: int) -> nn.Module:
-    return patch_embed(dim, out, 3, 2)
-
-
-def _apart(dim: int, out: int, stride: int = 2) -> nn.Module:
-    return patches(dim, out, stride, eps=1e-5)
-
-
 @presets(
     uniformer_small={"depths": (3, 4, 8, 3)},
     uniformer_small_plus={"depths": (3, 5, 9, 3), "overlap": True, "head_dim": 32},
@@ -53,41 +45,46 @@ class UniFormer(StagedBackbone):
         layer_scale: initial factor of both branches of the self-attention blocks; None for none.
     """
 
-    def __init__(
-        self,
-        *,
-        num_classes: int = 1000,
-        in_chans: int = 3,
-        drop_path_rate: float = 0.0,
-        dims: Sequence[int] = (64, 128, 320, 512),
-        depths: Sequence[int],
-        head_dim: int = 64,
-        overlap: bool = False,
-        layer_scale: float | None = None,
-    ) -> None:
-        if any(dim % head_dim for dim in dims[LOCAL_STAGES:]):
+    dims: Sequence[int] = (64, 128, 320, 512)
+    head_dim: int = 64
+    overlap: bool = False
+    layer_scale: float | None = None
+
+    def __post_init__(self) -> None:
+        if any(dim % self.head_dim for dim in self.dims[LOCAL_STAGES:]):
             raise ValueError(
-                f"heads of {head_dim} channels do not divide the stages with self-attention, "
-                f"{tuple(dims[LOCAL_STAGES:])} wide"
+                f"heads of {self.head_dim} channels do not divide the stages with self-attention, "
+                f"{tuple(self.dims[LOCAL_STAGES:])} wide"
             )
-        stages = make_stages(
-            dims,
-            depths,
-            drop_path_rate,
-            block=lambda i, j, rate: UniFormerBlock(
-                dims[i],
-                drop_path=rate,
-                local=i < LOCAL_STAGES,
-                heads=dims[i] // head_dim,
-                layer_scale=layer_scale,
-                norm_eps=1e-6,
-            ),
-            down=_overlapping if overlap else _apart,
+        super().__post_init__()
+        self.published_keys = SHARED_KEYS | (OVERLAP_KEYS if self.overlap else PATCH_KEYS)
+
+    def make_stem(self) -> nn.Module:
+        if self.overlap:
+            return patch_embed_twice(self.in_chans, self.dims[0])
+        return patches(self.in_chans, self.dims[0], 4, eps=1e-5)
+
+    def make_down(self, dim: int, out: int) -> nn.Module:
+        return patch_embed(dim, out, 3, 2) if self.overlap else patches(dim, out, 2, eps=1e-5)
+
+    def make_block(self, i: int, j: int, drop_path: float) -> UniFormerBlock:
+        return UniFormerBlock(
+            self.dims[i],
+            drop_path=drop_path,
+            local=i < LOCAL_STAGES,
+            heads=self.dims[i] // self.head_dim,
+            layer_scale=self.layer_scale,
+            norm_eps=1e-6,
         )
-        stem = patch_embed_twice(in_chans, dims[0]) if overlap else _apart(in_chans, dims[0], 4)
-        head = ClassifierHead(dims[-1], num_classes)
-        super().__init__(stem, stages, head, norm=nn.BatchNorm2d(dims[-1]))
-        self.published_keys = SHARED_KEYS | (OVERLAP_KEYS if overlap else PATCH_KEYS)
+
+    def make_ends(self) -> tuple[ClassifierHead, nn.Module]:
+        stem = self.make_stem()
+        return self.make_head(), stem
+
+    def make_norm(self, dim: int) -> nn.Module:
+        return nn.BatchNorm2d(dim)
+
+    def initialise(self) -> None:
         # unlike the video prediction code, the image network keeps torch's default here
         for stage in self.stages[:LOCAL_STAGES]:
             for layer in stage.modules():

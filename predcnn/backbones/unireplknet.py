@@ -10,17 +10,9 @@ from typing import ClassVar
 
 from torch import nn
 
-from predcnn.backbones.staged import (
-    CONVNEXT_KEYS,
-    ClassifierHead,
-    StagedBackbone,
-    doubling,
-    make_stages,
-    presets,
-)
-from predcnn.backbones.stems import conv_norm, conv_norm_twice
+from predcnn.backbones.parts import conv_norm, conv_norm_twice, doubling
+from predcnn.backbones.staged import ConvNeXtLike, presets
 from predcnn.blocks.unireplknet import UniRepLKNetBlock
-from predcnn.ops.init import init_trunc_normal
 
 ALL_LARGE = ((3,), (13,), (13,), (13,))
 EVERY_SECOND = ((3,), (13,), (13, 3), (13,))
@@ -38,42 +30,30 @@ EVERY_THIRD = ((3,), (13,), (13, 3, 3), (13,))
     unireplknet_l={"dims": doubling(192), "depths": (3, 3, 27, 3), "kernel_sizes": EVERY_THIRD},
     unireplknet_xl={"dims": doubling(256), "depths": (3, 3, 27, 3), "kernel_sizes": EVERY_THIRD},
 )
-class UniRepLKNet(StagedBackbone):
+class UniRepLKNet(ConvNeXtLike):
     """UniRepLKNet, images (B, in_chans, H, W) -> logits (B, num_classes).
 
-    Args (others: see `StagedBackbone`):
+    Args (others: see `ConvNeXtLike`):
         kernel_sizes: per stage the kernels of its blocks, or a shorter pattern that repeats; 3 is a
             plain convolution, 13 has dilated branches.
-        layer_scale: initial factor of the residual branches.
     """
 
-    published_keys: ClassVar[dict[str, str]] = CONVNEXT_KEYS
+    per_stage: ClassVar[tuple[str, ...]] = ("kernel_sizes",)
     deployed: ClassVar[tuple[str, type]] = (".pwconv2.0.bias", UniRepLKNetBlock)
 
-    def __init__(
-        self,
-        *,
-        num_classes: int = 1000,
-        in_chans: int = 3,
-        drop_path_rate: float = 0.0,
-        dims: Sequence[int],
-        depths: Sequence[int],
-        kernel_sizes: Sequence[Sequence[int]] = ALL_LARGE,
-        layer_scale: float = 1e-6,
-    ) -> None:
-        stages = make_stages(
-            dims,
-            depths,
-            drop_path_rate,
-            block=lambda i, j, rate: UniRepLKNetBlock(
-                dims[i],
-                drop_path=rate,
-                kernel_size=kernel_sizes[i][j % len(kernel_sizes[i])],
-                layer_scale=layer_scale,
-            ),
-            down=conv_norm,
-            per_stage={"kernel_sizes": kernel_sizes},
+    kernel_sizes: Sequence[Sequence[int]] = ALL_LARGE
+
+    def make_stem(self) -> nn.Module:
+        return conv_norm_twice(self.in_chans, self.dims[0])
+
+    def make_down(self, dim: int, out: int) -> nn.Module:
+        return conv_norm(dim, out)
+
+    def make_block(self, i: int, j: int, drop_path: float) -> UniRepLKNetBlock:
+        kernels = self.kernel_sizes[i]
+        return UniRepLKNetBlock(
+            self.dims[i],
+            drop_path=drop_path,
+            kernel_size=kernels[j % len(kernels)],
+            layer_scale=self.layer_scale,
         )
-        head = ClassifierHead(dims[-1], num_classes, norm=nn.LayerNorm(dims[-1], eps=1e-6))
-        super().__init__(conv_norm_twice(in_chans, dims[0]), stages, head)
-        init_trunc_normal(self)

@@ -5,21 +5,14 @@ Liu et al., "VMamba: Visual State Space Model", NeurIPS 2024, https://arxiv.org/
 first version (v1, fig. 3: gated, no MLP). Compared with the published code.
 """
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
-from predcnn.backbones.staged import (
-    ClassifierHead,
-    StagedBackbone,
-    doubling,
-    make_stages,
-    presets,
-)
-from predcnn.backbones.stems import conv_norm, conv_norm_twice, patches
+from predcnn.backbones.parts import conv_norm, conv_norm_twice, doubling, patches
+from predcnn.backbones.staged import StagedBackbone, presets
 from predcnn.blocks.vmamba import VMambaBlock
 from predcnn.ops.init import init_trunc_normal
 from predcnn.ops.norm import LayerNorm2d
@@ -34,6 +27,9 @@ SHARED_KEYS = {
 
 class _VMamba(StagedBackbone):
     """The common part of both forms."""
+
+    def make_norm(self, dim: int) -> nn.Module:
+        return LayerNorm2d(dim, EPS)
 
     def no_weight_decay(self) -> set[str]:
         """Names of the parameters that the published optimizers never decay."""
@@ -65,30 +61,24 @@ class VMamba(_VMamba):
         "stages.{i}.down.1": "layers.{p}.downsample.3",
     }
 
-    def __init__(
-        self,
-        *,
-        num_classes: int = 1000,
-        in_chans: int = 3,
-        drop_path_rate: float = 0.0,
-        dims: Sequence[int],
-        depths: Sequence[int],
-        ssm_ratio: float = 1.0,
-        state: int = 1,
-        mlp_ratio: float = 4.0,
-    ) -> None:
-        stages = make_stages(
-            dims,
-            depths,
-            drop_path_rate,
-            block=lambda i, j, rate: VMambaBlock(
-                dims[i], mlp_ratio=mlp_ratio, drop_path=rate, state=state, ssm_ratio=ssm_ratio
-            ),
-            down=lambda dim, out: conv_norm(dim, out, eps=EPS),
+    ssm_ratio: float = 1.0
+    state: int = 1
+    mlp_ratio: float = 4.0
+
+    def make_stem(self) -> nn.Module:
+        return conv_norm_twice(self.in_chans, self.dims[0], EPS)
+
+    def make_down(self, dim: int, out: int) -> nn.Module:
+        return conv_norm(dim, out, eps=EPS)
+
+    def make_block(self, i: int, j: int, drop_path: float) -> VMambaBlock:
+        return VMambaBlock(
+            self.dims[i],
+            mlp_ratio=self.mlp_ratio,
+            drop_path=drop_path,
+            state=self.state,
+            ssm_ratio=self.ssm_ratio,
         )
-        head = ClassifierHead(dims[-1], num_classes)
-        norm = LayerNorm2d(dims[-1], EPS)
-        super().__init__(conv_norm_twice(in_chans, dims[0], EPS), stages, head, norm)
 
 
 class PatchMerging(nn.Module):
@@ -128,31 +118,21 @@ class VMambaV0(_VMamba):
         "stages.{i}.down": "layers.{p}.downsample",
     }
 
-    def __init__(
-        self,
-        *,
-        num_classes: int = 1000,
-        in_chans: int = 3,
-        drop_path_rate: float = 0.0,
-        dims: Sequence[int],
-        depths: Sequence[int],
-        ssm_ratio: float = 2.0,
-        state: int = 16,
-    ) -> None:
-        stages = make_stages(
-            dims,
-            depths,
-            drop_path_rate,
-            block=lambda i, j, rate: VMambaBlock(
-                dims[i],
-                mlp_ratio=0,
-                drop_path=rate,
-                form="v0",
-                state=state,
-                ssm_ratio=ssm_ratio,
-            ),
-            down=PatchMerging,
+    ssm_ratio: float = 2.0
+    state: int = 16
+
+    def make_stem(self) -> nn.Module:
+        return patches(self.in_chans, self.dims[0], 4, EPS)
+
+    def make_down(self, dim: int, out: int) -> nn.Module:
+        return PatchMerging(dim, out)
+
+    def make_block(self, i: int, j: int, drop_path: float) -> VMambaBlock:
+        return VMambaBlock(
+            self.dims[i],
+            mlp_ratio=0,
+            drop_path=drop_path,
+            form="v0",
+            state=self.state,
+            ssm_ratio=self.ssm_ratio,
         )
-        head = ClassifierHead(dims[-1], num_classes)
-        norm = LayerNorm2d(dims[-1], EPS)
-        super().__init__(patches(in_chans, dims[0], 4, EPS), stages, head, norm)

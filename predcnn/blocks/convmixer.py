@@ -19,11 +19,9 @@ from predcnn.registry import BLOCKS
 class ConvMixerBlock(nn.Module):
     """One ConvMixer block, (B, C, H, W) -> (B, C, H, W); no residual around the 1x1.
 
-    Args:
-        dim: channels C.
+    Args (others: see `predcnn.blocks.protocol`):
         mlp_ratio: not used, the block has no hidden layer.
         drop_path: probability of skipping the residual branch, see ``stochastic_depth``.
-        resolution: (H, W) of the input; not used, the block is fully convolutional.
         kernel_size: of the depthwise convolution, odd.
         stochastic_depth: False, as published, ignores ``drop_path``; True obeys it.
     """

@@ -20,11 +20,7 @@ from predcnn.registry import BLOCKS
 class ConvNeXtBlock(nn.Module):
     """One ConvNeXt block, (B, C, H, W) -> (B, C, H, W).
 
-    Args:
-        dim: channels C.
-        mlp_ratio: hidden channels of the MLP, in units of ``dim``.
-        drop_path: probability of skipping the residual branch of a sample.
-        resolution: (H, W) of the input; not used, the block is fully convolutional.
+    Args (others: see `predcnn.blocks.protocol`):
         kernel_size: of the depthwise convolution, odd.
         layer_scale: initial factor of the residual branch.
     """

@@ -19,11 +19,7 @@ class ConvNeXtV2Block(nn.Module):
 
     The layer scale of ConvNeXt is gone: GRN, which starts as the identity, takes its place.
 
-    Args:
-        dim: channels C.
-        mlp_ratio: hidden channels of the MLP, in units of ``dim``.
-        drop_path: probability of skipping the residual branch of a sample.
-        resolution: (H, W) of the input; not used, the block is fully convolutional.
+    Args (others: see `predcnn.blocks.protocol`):
         kernel_size: of the depthwise convolution, odd.
     """
 

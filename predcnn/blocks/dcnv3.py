@@ -182,10 +182,8 @@ class DCNv3Block(DeformableBlock):
     InternImage-S and larger use ``post_norm``, -L and larger ``offset_scale`` 2, -H
     ``res_post_norm``, -H and -G ``dw_kernel_size`` 5 and ``center_feature_scale``.
 
-    Args:
+    Args (others: see `predcnn.blocks.protocol`):
         dim: channels C, a multiple of the groups.
-        mlp_ratio: hidden channels of the MLP, in units of ``dim``.
-        resolution: (H, W) of the input; not used.
         center_feature_scale: mix the projected input back in by a gate.
 
     ``groups`` to ``remove_center`` are those of `Sampling`, the others of `DeformableBlock`.

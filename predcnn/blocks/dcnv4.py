@@ -59,10 +59,8 @@ class DCNv4Block(DeformableBlock):
     FlashInternImage-S and larger use ``dw_kernel_size`` 3 and ``post_norm``, -B ``offset_scale``
     0.5, -L ``offset_scale`` 2 and ``bias``.
 
-    Args:
+    Args (others: see `predcnn.blocks.protocol`):
         dim: channels C, a multiple of the groups.
-        mlp_ratio: hidden channels of the MLP, in units of ``dim``.
-        resolution: (H, W) of the input; not used.
         bias: biases of the output projection and of the second layer of the MLP.
 
     ``groups`` to ``remove_center`` are those of `Sampling`, the others of `DeformableBlock`.

@@ -17,11 +17,7 @@ from predcnn.registry import BLOCKS
 class FocalNetBlock(nn.Module):
     """One FocalNet block, (B, C, H, W) -> (B, C, H, W).
 
-    Args:
-        dim: channels C.
-        mlp_ratio: hidden channels of the MLP, in units of ``dim``.
-        drop_path: probability of skipping a residual branch of a sample.
-        resolution: (H, W) of the input; not used, the block is fully convolutional.
+    Args (others: see `predcnn.blocks.protocol`):
         levels: focal levels; 2 is the paper's small receptive field, 3 its large one.
         window: kernel of the first level, odd.
         post_norm: normalise after the modulation and the MLP instead of before.

@@ -73,11 +73,8 @@ class GatedTransformerLayer(nn.Module):
 class GatedTransformerBlock(GatedTransformerLayer):
     """One gated transformer layer over the H * W pixels, (B, C, H, W) -> (B, C, H, W).
 
-    Args:
+    Args (others: see `predcnn.blocks.protocol`):
         dim: channels C, divisible by 8, the default number of heads.
-        mlp_ratio: hidden channels of the SwiGLU, in units of ``dim``.
-        drop_path: probability of skipping a residual branch of a sample.
-        resolution: (H, W) of the input; not used, any number of tokens works.
         heads: of the attention.
         head_dim: channels of a head; None for ``dim // heads``.
         dropout: inside the SwiGLU.

@@ -21,11 +21,8 @@ from predcnn.registry import BLOCKS
 class HorBlock(nn.Module):
     """One HorNet block, (B, C, H, W) -> (B, C, H, W).
 
-    Args:
+    Args (others: see `predcnn.blocks.protocol`):
         dim: channels C, divisible by 2 ** (order - 1).
-        mlp_ratio: hidden channels of the MLP, in units of ``dim``.
-        drop_path: probability of skipping a residual branch of a sample.
-        resolution: (H, W) of the input; not used, the block is fully convolutional.
         order: of the interactions; 4 everywhere in video prediction, 2 to 5 by stage on ImageNet.
         scale: of the depthwise convolution; 1 in video prediction, 1/3 on ImageNet.
         layer_scale: initial factor of both residual branches.

@@ -45,11 +45,8 @@ class InceptionDepthwise(nn.Module):
 class InceptionNeXtBlock(nn.Module):
     """One InceptionNeXt block, (B, C, H, W) -> (B, C, H, W).
 
-    Args:
+    Args (others: see `predcnn.blocks.protocol`):
         dim: channels C, at least 3.
-        mlp_ratio: hidden channels of the MLP, in units of ``dim``.
-        drop_path: probability of skipping the residual branch of a sample.
-        resolution: (H, W) of the input; not used, the block is fully convolutional.
         square: side of the square kernel, odd.
         band: long side of the bands, odd.
         branch_ratio: share of the channels that each of the three kernels takes.

@@ -62,12 +62,9 @@ class MambaMixer(nn.Module):
 class MambaBlock(nn.Module):
     """A Mamba mixer and, beyond the paper, an MLP: (B, C, H, W) -> (B, C, H, W).
 
-    Args:
-        dim: channels C.
+    Args (others: see `predcnn.blocks.protocol`):
         mlp_ratio: hidden channels of the MLP, in units of ``dim``; 0 leaves it out,
             which is the published block.
-        drop_path: probability of skipping a residual branch of a sample.
-        resolution: (H, W) of the input; not used.
         state: size N of the state of each channel.
         conv: taps of the causal convolution along the sequence.
         expand: inner channels of the mixer, in units of ``dim``.

@@ -20,10 +20,7 @@ from predcnn.registry import BLOCKS
 class MixerBlock(nn.Module):
     """One Mixer block over the H * W pixels, (B, C, H, W) -> (B, C, H, W), of one size only.
 
-    Args:
-        dim: channels C.
-        mlp_ratio: hidden channels of the channel MLP, in units of ``dim``.
-        drop_path: probability of skipping a residual branch of a sample.
+    Args (others: see `predcnn.blocks.protocol`):
         resolution: (H, W) of the input, required: the spatial MLP has H * W inputs.
         token_ratio: hidden units of the spatial MLP, in units of ``dim``.
         norm_eps: of both layer norms.

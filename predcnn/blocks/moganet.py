@@ -86,11 +86,8 @@ class MultiOrderGatedAggregation(nn.Module):
 class MogaBlock(SpatialAttentionBlock):
     """One MogaNet block, (B, C, H, W) -> (B, C, H, W).
 
-    Args:
+    Args (others: see `predcnn.blocks.protocol`):
         dim: channels C, divisible by 8.
-        mlp_ratio: hidden channels of the MLP, in units of ``dim``.
-        drop_path: probability of skipping a residual branch of a sample.
-        resolution: (H, W) of the input; not used, the block is fully convolutional.
         layer_scale: initial factor of both residual branches and of both decompositions.
         inner_shortcut: the published code's shortcut around the aggregation, inside its branch.
     """

@@ -19,11 +19,7 @@ from predcnn.registry import BLOCKS
 class PoolFormerBlock(nn.Module):
     """One PoolFormer block, (B, C, H, W) -> (B, C, H, W).
 
-    Args:
-        dim: channels C.
-        mlp_ratio: hidden channels of the MLP, in units of ``dim``.
-        drop_path: probability of skipping a residual branch of a sample.
-        resolution: (H, W) of the input; not used, any size works.
+    Args (others: see `predcnn.blocks.protocol`):
         pool_size: of the average pooling, odd.
         layer_scale: initial factor of both residual branches.
     """

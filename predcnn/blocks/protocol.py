@@ -1,4 +1,13 @@
-"""Checks that all blocks share, and `create_block`."""
+"""What all blocks share: their options, checks of them, and `create_block`.
+
+A block is ``XBlock(dim, *, mlp_ratio=4.0, drop_path=0.0, resolution=None, <own options>)``:
+(B, dim, H, W) -> (B, dim, H, W), with its residual connections inside.
+
+- ``dim``: channels C.
+- ``mlp_ratio``: hidden channels of the MLP, in units of ``dim``.
+- ``drop_path``: probability of skipping a residual branch of a sample.
+- ``resolution``: (H, W) of the maps; only blocks with ``needs_resolution`` use it.
+"""
 
 import inspect
 from collections.abc import Mapping, Sequence

@@ -95,11 +95,7 @@ class RepLKNetBlock(nn.Module):
 
     The published network alternates the two as separate entries of a stage.
 
-    Args:
-        dim: channels C.
-        mlp_ratio: hidden channels of the ConvFFN, in units of ``dim``.
-        drop_path: probability of skipping a residual branch of a sample.
-        resolution: (H, W) of the input; not used, the block is fully convolutional.
+    Args (others: see `predcnn.blocks.protocol`):
         kernel_size: of the large kernel, odd.
         small_kernel: of the parallel kernel, odd; None for none.
         dw_ratio: channels of the depthwise part, in units of ``dim``.

@@ -18,11 +18,8 @@ from predcnn.registry import BLOCKS
 class S4DBlock(nn.Module):
     """One S4D block, (B, C, H, W) -> (B, C, H, W).
 
-    Args:
-        dim: channels C.
+    Args (others: see `predcnn.blocks.protocol`):
         mlp_ratio: hidden channels of the MLP, in units of ``dim``; 0 leaves it out.
-        drop_path: probability of skipping a residual branch of a sample.
-        resolution: (H, W) of the input; not used, the kernel is made for the length at hand.
         state: size N of the state of each channel, even.
         bidirectional: False lets every pixel see only those before it in raster order.
     """

@@ -18,11 +18,7 @@ from predcnn.registry import BLOCKS
 class SLaKBlock(nn.Module):
     """One SLaK block, (B, C, H, W) -> (B, C, H, W).
 
-    Args:
-        dim: channels C.
-        mlp_ratio: hidden channels of the MLP, in units of ``dim``.
-        drop_path: probability of skipping the residual branch of a sample.
-        resolution: (H, W) of the input; not used, the block is fully convolutional.
+    Args (others: see `predcnn.blocks.protocol`):
         kernel_size: long side of the strips, odd.
         band: short side of the strips, odd.
         small_kernel: side of the parallel square kernel, odd; None for none.

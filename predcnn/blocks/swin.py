@@ -58,10 +58,8 @@ class SwinBlock(nn.Module):
 
     In a stack every second block shifts its windows by half of their side.
 
-    Args:
+    Args (others: see `predcnn.blocks.protocol`):
         dim: channels C, divisible by 8 and by ``heads``.
-        mlp_ratio: hidden channels of the MLP, in units of ``dim``.
-        drop_path: probability of skipping a residual branch of a sample.
         resolution: (H, W) of the input; only sets the default of ``window_size``.
         heads: of the attention.
         window_size: side of a window; `published_window` if None.

@@ -56,11 +56,7 @@ class TAUBlock(SpatialAttentionBlock):
     As in the published code, the attention keeps torch's default initial weights (it replaces
     another one after the block was initialised); the MLP is initialised as in gSTA.
 
-    Args:
-        dim: channels C.
-        mlp_ratio: hidden channels of the MLP, in units of ``dim``.
-        drop_path: probability of skipping a residual branch of a sample.
-        resolution: (H, W) of the input; not used, the block is fully convolutional.
+    Args (others: see `predcnn.blocks.protocol`):
         squeeze: channels of the dynamical attention's bottleneck; `published_squeeze` if None.
         layer_scale: initial factor of both residual branches.
         inner_shortcut: the published code's shortcut around the attention, inside its branch.

@@ -39,11 +39,8 @@ class UniFormerBlock(nn.Module):
 
     In a stack the first block is local, as is every one that changes the number of channels.
 
-    Args:
+    Args (others: see `predcnn.blocks.protocol`):
         dim: channels C, divisible by 8 and by ``heads``.
-        mlp_ratio: hidden channels of the MLP, in units of ``dim``.
-        drop_path: probability of skipping a residual branch of a sample.
-        resolution: (H, W) of the input; not used, any size works.
         local: True for convolutions with batch norm, False for self-attention with layer norm.
         heads: of the self-attention.
         layer_scale: initial factor of both branches of a global block, None for no factor; local

@@ -46,11 +46,7 @@ class ChannelsLastBatchNorm(nn.BatchNorm2d):
 class UniRepLKNetBlock(nn.Module):
     """One UniRepLKNet block, (B, C, H, W) -> (B, C, H, W).
 
-    Args:
-        dim: channels C.
-        mlp_ratio: hidden channels of the MLP, in units of ``dim``.
-        drop_path: probability of skipping the residual branch of a sample.
-        resolution: (H, W) of the input; not used, the block is fully convolutional.
+    Args (others: see `predcnn.blocks.protocol`):
         kernel_size: of the depthwise part: 3 is one plain convolution (the paper's SmaK block),
             5 to 17 have dilated branches (its LarK block).
         layer_scale: initial scale of the residual branch.

@@ -21,11 +21,8 @@ from predcnn.registry import BLOCKS
 class ViTBlock(nn.Module):
     """One pre-norm transformer block over the H * W pixels, (B, C, H, W) -> (B, C, H, W).
 
-    Args:
+    Args (others: see `predcnn.blocks.protocol`):
         dim: channels C, divisible by 8 and by ``heads``.
-        mlp_ratio: hidden channels of the MLP, in units of ``dim``.
-        drop_path: probability of skipping a residual branch of a sample.
-        resolution: (H, W) of the input; not used, any number of tokens works.
         heads: of the attention.
         position: False, as published, leaves the block without any position (it then commutes with
             permutations of the pixels); True adds fixed 2-D sines to what the attention reads.

@@ -58,12 +58,9 @@ class SS2D(SelectiveSSM):
 class VMambaBlock(nn.Module):
     """One VMamba block, (B, C, H, W) -> (B, C, H, W).
 
-    Args:
-        dim: channels C.
+    Args (others: see `predcnn.blocks.protocol`):
         mlp_ratio: hidden channels of the MLP, in units of ``dim``; 0 leaves it out,
             as the first version does.
-        drop_path: probability of skipping a residual branch of a sample.
-        resolution: (H, W) of the input; not used.
         form: "v05_noz" is the published default, without a gate; "v0" the gated first version.
         state: size N of the state of each channel; None for 1 (16 with "v0").
         ssm_ratio: inner channels of the scan, in units of ``dim``; None for 1 (2 with "v0").

@@ -139,11 +139,7 @@ class SpatialAttentionBlock(nn.Module):
 class LargeKernelBlock(SpatialAttentionBlock):
     """`SpatialAttentionBlock` of a ``gate`` that subclasses choose, (B, C, H, W) -> (B, C, H, W).
 
-    Args:
-        dim: channels C.
-        mlp_ratio: hidden channels of the MLP, in units of ``dim``.
-        drop_path: probability of skipping a residual branch of a sample.
-        resolution: (H, W) of the input; not used, the block is fully convolutional.
+    Args (others: see `predcnn.blocks.protocol`):
         layer_scale: initial factor of both residual branches.
         inner_shortcut: the published code's shortcut around the attention, inside its branch.
     """
