@@ -34,9 +34,7 @@ def channel_profile(subject: Subject, x: Tensor, target: Tensor) -> ChannelProfi
     """Energy and saliency of every channel of ``subject.channel_layer``.
 
     Args:
-        subject: the network.
         x: entered clips (B, T, C, H, W).
-        target: as `Subject.target` gives it.
     """
     maps, gradients = maps_and_gradients(subject, subject.channel_layer, x, target)
     return ChannelProfile(

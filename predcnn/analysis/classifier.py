@@ -18,9 +18,7 @@ class ClassifierSubject:
 
     Args:
         net: has ``feature_info`` as timm defines it.
-        name: for figures and messages.
         mean: of the images the network was trained on, per channel.
-        std: the same, standard deviation.
         layer: dotted name of the module whose maps are looked at; None: the last stage, of a vision
             transformer with a class token the first norm of its last block (behind it the
             gradients of all other tokens are zero).

@@ -28,12 +28,8 @@ def effective_receptive_field(
     The response at that pixel is summed over its channels, its gradient over those of the input.
 
     Args:
-        subject: the network.
         x: entered clips (N, T, C, H, W), one backward pass per clip and output.
         pixel: (row, column) on the response's map; None: the centre, (h // 2, w // 2).
-
-    Raises:
-        ValueError: a pixel outside, or an output that does not depend on the input.
     """
     total = x.new_zeros(len(subject.outputs), x.shape[1], *x.shape[-2:])
     for clip in x:

@@ -32,7 +32,6 @@ def grad_cam(subject: Subject, x: Tensor, target: Tensor) -> Tensor:
     Args:
         subject: the network; ``subject.seen_layer`` is explained.
         x: entered clips (B, T, C, H, W).
-        target: as `Subject.target` gives it.
     """
     maps, gradients = maps_and_gradients(subject, subject.seen_layer, x, target)
     weights = gradients.mean((-2, -1), keepdim=True)

@@ -33,7 +33,6 @@ class Settings:
         grid: players per side: the image is cut into grid x grid patches.
         pairs: pairs of players per image.
         contexts: contexts per pair and order.
-        images: number of images or sequences.
         ratios: orders m in units of grid² - 2.
     """
 
@@ -102,12 +101,9 @@ def measure_interactions(
     players is the same each time and computed once.
 
     Args:
-        subject: the network.
         x: entered clips (N, T, C, H, W).
-        target: as `Subject.target` gives it.
         settings: what is sampled; ``settings.images`` is not read, x is taken whole.
         seed: of pairs and contexts; image n draws from a stream of its own.
-        batch_size: clips per forward pass.
     """
     players = settings.grid**2
     per_image = []
@@ -176,13 +172,7 @@ def _rewards(
 
 @dataclass(frozen=True)
 class Interactions(Kind):
-    """J(m) against the order m, one diagram per output.
-
-    Args:
-        sampling: grid, pairs, contexts and orders.
-        seed: of pairs and contexts.
-        batch_size: clips per forward pass.
-    """
+    """J(m) against the order m, one diagram per output."""
 
     name = "interactions"
     definition = (

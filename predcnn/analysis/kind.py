@@ -22,7 +22,6 @@ class Inputs:
     Args:
         clips: (N, T, C, H, W) in [0, 1]; images have T = 1.
         future: true frames (N, frames_out, C, H, W) for predictors.
-        names: of the clips.
         source: their origin, printable.
     """
 

@@ -24,14 +24,9 @@ class PredictorSubject:
       (up to a factor the PSNR).
 
     Args:
-        net: a predictor of ours.
-        name: for figures and messages.
         leads: lead times from 1 to ``frames_out``; None: first, middle and last.
         layer: dotted name of the module whose maps are looked at; None: the encoder for Grad-CAM
             (one map per past frame), the translator for the channels.
-
-    Raises:
-        ValueError: a lead time that is not predicted.
     """
 
     def __init__(

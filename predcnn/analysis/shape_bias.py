@@ -71,9 +71,6 @@ def find_stimuli(folder: str | Path) -> list[Stimulus]:
     """The images below ``folder`` whose names end in <shape><n>-<texture><n>, sorted.
 
     Images whose shape and texture are the same category are left out.
-
-    Raises:
-        FileNotFoundError: no such folder, or no such image in it.
     """
     folder = Path(folder).expanduser()
     found = []
@@ -125,14 +122,7 @@ def _counted(rows: Sequence[tuple[Stimulus, str]]) -> dict[str, float | int | No
 
 @dataclass(frozen=True)
 class ShapeBias(Kind):
-    """Shape bias by category on the cue-conflict images of its authors.
-
-    Args:
-        stimuli: the folder of images.
-        size: their height and width for the network.
-        batch_size: images per forward pass.
-        device: of the networks.
-    """
+    """Shape bias by category on the cue-conflict images of its authors."""
 
     name = "shape_bias"
     definition = (

@@ -70,9 +70,6 @@ def recorded(net: nn.Module, layer: str) -> Iterator[list[Tensor]]:
     """Collect what the module ``layer`` gives in every call, its first tensor where it gives more.
 
     What follows works on copies, so an in-place operation behind the module changes nothing here.
-
-    Raises:
-        ValueError: no module of this name, or it was not called. TypeError: it gives no tensor.
     """
     module, found = _module(net, layer), []
 
@@ -115,10 +112,8 @@ def maps_and_gradients(
     """Maps of a layer and what each output's score would gain from them; clip by clip.
 
     Args:
-        subject: the network.
         layer: dotted name of one of its modules; the maps of several calls follow each other.
         x: entered clips (N, T, C, H, W).
-        target: as `Subject.target` gives it.
 
     Returns:
         maps (N, n, C, h, w) and gradients (L, N, n, C, h, w).

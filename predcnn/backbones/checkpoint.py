@@ -40,9 +40,6 @@ def read_classifier(path: str | Path) -> tuple[Mapping[str, object], dict[str, T
     """Read the description and the weights from a checkpoint of ``scripts/train_backbone.py``.
 
     Returns {"config", "run", "step", "epoch"} and a state dict.
-
-    Raises:
-        FileNotFoundError, ValueError: no such file, damaged, or no classifier of ours.
     """
     path = existing_file(path)
     content = read_pickle(path)

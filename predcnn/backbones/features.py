@@ -20,10 +20,6 @@ class FeatureMaps(nn.Module):
         backbone: a network with ``feature_info``, ``forward_intermediates`` and
             ``prune_intermediate_layers`` as timm defines them; ours and timm's have them.
         out_indices: which of its maps; None for every one of stride 4 and more.
-
-    Raises:
-        ValueError: without ``out_indices`` for an isotropic network, whose maps have one stride;
-            for an index out of range.
     """
 
     def __init__(self, backbone: nn.Module, out_indices: Sequence[int] | None = None) -> None:

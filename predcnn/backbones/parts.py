@@ -48,7 +48,6 @@ class Stage(nn.Module):
     """Downsampling, blocks and a norm behind them: (B, C', H', W') -> (B, C, H, W).
 
     Args:
-        dim: channels C.
         down: changes size and width; identity in the first stage, whose stem does it.
         blocks: (B, C, H, W) -> (B, C, H, W) each.
         norm: of the result, or identity.
@@ -71,10 +70,8 @@ class ClassifierHead(nn.Module):
     """Mean over the map and a linear layer: (B, C, H, W) -> (B, num_classes).
 
     Args:
-        dim: channels of the pooled features.
         num_classes: 0 for the features themselves.
         conv: applied to the map before the mean; may change its width to ``dim``.
-        norm: applied to the mean.
     """
 
     def __init__(

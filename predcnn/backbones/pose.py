@@ -23,10 +23,6 @@ class TopDownPose(nn.Module):
 
     Args:
         features: ``create_backbone(name, features_only=True)``; its last map is used.
-        joints: number of joints, 17 in COCO.
-
-    Raises:
-        TypeError: the backbone gives no feature maps. ValueError: its last stride is below 8.
     """
 
     def __init__(self, features: FeatureMaps, joints: int = 17) -> None:

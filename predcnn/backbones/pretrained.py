@@ -63,11 +63,7 @@ def read_pretrained(path: object) -> dict[str, object] | None:
 
 
 def start_from_pretrained(backbone: nn.Module, path: str | Path) -> TakenBackbone:
-    """Copy pre-trained weights into a backbone, all but its classifier; returns what was taken.
-
-    Raises:
-        ValueError: the file holds another backbone (`KeyMismatchError` lists how it differs).
-    """
+    """Copy pre-trained weights into a backbone, all but its classifier; returns what was taken."""
     about = read_pretrained(path)
     if about is None:
         raise ValueError(f"{path} is no backbone of scripts/pretrain_backbone.py")

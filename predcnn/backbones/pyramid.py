@@ -26,13 +26,8 @@ class FeaturePyramid(nn.Module):
 
     Args:
         features: ``create_backbone(name, features_only=True)``: maps whose strides double.
-        out_channels: width of every map.
         extra: further levels: None, "pool" (one, for Faster and Mask R-CNN) or "p6p7" (two, for
             RetinaNet).
-
-    Raises:
-        TypeError: the backbone gives no feature maps. ValueError: its strides do not double, as
-            those of an isotropic network; or an unknown ``extra``.
     """
 
     def __init__(

@@ -36,7 +36,6 @@ class RepLKNet(StagedBackbone):
 
     Args (others: see `StagedBackbone`):
         depths: blocks of each stage, each a large kernel and a MLP.
-        large_kernel_sizes: of each stage, odd.
         small_kernel: of the parallel kernel, odd; None for none.
         dw_ratio: channels of the depthwise part, in units of the stage's.
         mlp_ratio: hidden channels of the MLPs, in units of the stage's.

@@ -56,9 +56,6 @@ class StagedBackbone(nn.Module):
         feature_info: one dict per stage, as timm has it: num_chs, reduction, module.
         num_features: channels of the last stage. num_classes: of the classifier.
         merged: whether branches or norms were merged. savings: what that saved, None before.
-
-    Raises:
-        ValueError: an option that is not one value per stage, or a rate that is no probability.
     """
 
     presets: ClassVar[dict[str, dict[str, object]]] = {}
@@ -178,7 +175,6 @@ class StagedBackbone(nn.Module):
         """The maps of some stages, and the last one as `forward_features` gives it.
 
         Args:
-            x: images.
             indices: which stages: the last n for a number, all for None.
             norm: apply the final norm to the last stage's map.
             stop_early: compute nothing beyond the last stage asked for.

@@ -13,11 +13,7 @@ PREFIX = "timm/"
 
 
 def create_timm(name: str, **options: object) -> nn.Module:
-    """``timm.create_model``; a stochastic depth of 0 is left to the network's own default.
-
-    Raises:
-        KeyError: unknown name. TypeError: an option that the network does not take.
-    """
+    """``timm.create_model``; a stochastic depth of 0 is left to the network's own default."""
     if not timm.is_model(name.partition(".")[0]):
         near = hint(name, timm.list_models(), PREFIX)
         raise KeyError(f"no backbone {PREFIX + name!r}; {near}timm {timm.__version__} has no such")

@@ -48,7 +48,6 @@ class VMamba(_VMamba):
     Args (others: see `StagedBackbone`):
         ssm_ratio: inner channels of the scan, in units of the stage's: 1, or 2 with fewer blocks
             (the published "s2l5" is ``ssm_ratio=2, depths=(2, 2, 5, 2)``).
-        state: size N of the state of each channel.
         mlp_ratio: hidden channels of the MLPs, in units of the stage's.
     """
 
@@ -109,7 +108,6 @@ class VMambaV0(_VMamba):
 
     Args (others: see `StagedBackbone`):
         ssm_ratio: inner channels of the scan, in units of the stage's.
-        state: size N of the state of each channel.
     """
 
     published_keys: ClassVar[dict[str, str]] = SHARED_KEYS | {

@@ -22,7 +22,6 @@ class ConvMixerBlock(nn.Module):
     Args (others: see `predcnn.blocks.protocol`):
         mlp_ratio: not used, the block has no hidden layer.
         drop_path: probability of skipping the residual branch, see ``stochastic_depth``.
-        kernel_size: of the depthwise convolution, odd.
         stochastic_depth: False, as published, ignores ``drop_path``; True obeys it.
     """
 

@@ -18,12 +18,7 @@ from predcnn.registry import BLOCKS
 
 @BLOCKS.register("convnext")
 class ConvNeXtBlock(nn.Module):
-    """One ConvNeXt block, (B, C, H, W) -> (B, C, H, W).
-
-    Args (others: see `predcnn.blocks.protocol`):
-        kernel_size: of the depthwise convolution, odd.
-        layer_scale: initial factor of the residual branch.
-    """
+    """One ConvNeXt block, (B, C, H, W) -> (B, C, H, W)."""
 
     openstl_keys: ClassVar[dict[str, str]] = {"depthwise": "conv_dw", "scale.gamma": "gamma"}
 

@@ -18,9 +18,6 @@ class ConvNeXtV2Block(nn.Module):
     """One ConvNeXt V2 block, (B, C, H, W) -> (B, C, H, W).
 
     The layer scale of ConvNeXt is gone: GRN, which starts as the identity, takes its place.
-
-    Args (others: see `predcnn.blocks.protocol`):
-        kernel_size: of the depthwise convolution, odd.
     """
 
     def __init__(

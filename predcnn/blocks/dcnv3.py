@@ -76,7 +76,6 @@ class DCNv3(nn.Module):
 
     Args:
         dim: channels C, a multiple of the groups.
-        sampling: groups, kernel sizes and scales.
         center_feature_scale: mix the projected input back in by a learned gate per group.
     """
 
@@ -122,10 +121,6 @@ class DeformableBlock(nn.Module):
     """Two residual branches, deformable convolution and MLP: (B, C, H, W) -> (B, C, H, W).
 
     Args:
-        dim: channels C.
-        dcn: the deformable convolution, channels last.
-        mlp: the MLP over the last axis.
-        drop_path: probability of skipping a residual branch of a sample.
         post_norm: normalise the branches' results, not their inputs.
         res_post_norm: normalise both.
         layer_scale: initial scale of both branches; None for no scale.

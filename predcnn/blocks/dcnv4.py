@@ -20,8 +20,6 @@ class DCNv4(nn.Module):
 
     Args:
         dim: channels C, a multiple of the groups.
-        sampling: groups, kernel sizes and scales.
-        output_bias: whether the output projection has a bias.
     """
 
     def __init__(self, dim: int, sampling: Sampling, *, output_bias: bool = False) -> None:

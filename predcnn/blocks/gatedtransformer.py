@@ -23,11 +23,7 @@ class GatedTransformerLayer(nn.Module):
     One head as wide as the tokens has no output projection, as in the reference code.
 
     Args:
-        dim: channels C.
-        hidden: channels inside the SwiGLU.
-        heads: of the attention.
         head_dim: channels of a head; ``heads * head_dim`` need not be ``dim``.
-        drop_path: probability of skipping a residual branch of a sample.
         dropout: after the gate and after the last linear layer of the SwiGLU.
         attn_dropout: after the output projection of the attention.
     """
@@ -75,7 +71,6 @@ class GatedTransformerBlock(GatedTransformerLayer):
 
     Args (others: see `predcnn.blocks.protocol`):
         dim: channels C, divisible by 8, the default number of heads.
-        heads: of the attention.
         head_dim: channels of a head; None for ``dim // heads``.
         dropout: inside the SwiGLU.
         attn_dropout: behind the attention.

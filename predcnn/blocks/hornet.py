@@ -25,7 +25,6 @@ class HorBlock(nn.Module):
         dim: channels C, divisible by 2 ** (order - 1).
         order: of the interactions; 4 everywhere in video prediction, 2 to 5 by stage on ImageNet.
         scale: of the depthwise convolution; 1 in video prediction, 1/3 on ImageNet.
-        layer_scale: initial factor of both residual branches.
         global_filter: spectrum (rows, columns) of a global filter in place of the 7x7 depthwise
             convolution, as in the last two stages of HorNet-GF; None for the convolution.
     """

@@ -18,8 +18,6 @@ class InceptionDepthwise(nn.Module):
     """Identity, square, horizontal band, vertical band, (B, C, H, W) -> (B, C, H, W).
 
     Args:
-        dim: channels C.
-        square: side of the square kernel, odd.
         band: long side of the bands, odd.
         branch_ratio: share of the channels that each of the three kernels takes (at least one).
     """
@@ -47,10 +45,8 @@ class InceptionNeXtBlock(nn.Module):
 
     Args (others: see `predcnn.blocks.protocol`):
         dim: channels C, at least 3.
-        square: side of the square kernel, odd.
         band: long side of the bands, odd.
         branch_ratio: share of the channels that each of the three kernels takes.
-        layer_scale: initial scale of the residual branch.
     """
 
     def __init__(

@@ -25,11 +25,8 @@ class MambaMixer(nn.Module):
     """Gated selective scan of a map, channels last: (B, H, W, C) -> (B, H, W, C).
 
     Args:
-        dim: channels C.
-        state: size N of the state of each channel.
         conv: taps of the causal convolution along the sequence.
         expand: inner channels, in units of ``dim``.
-        directions: orders in which the pixels are read.
     """
 
     def __init__(
@@ -65,7 +62,6 @@ class MambaBlock(nn.Module):
     Args (others: see `predcnn.blocks.protocol`):
         mlp_ratio: hidden channels of the MLP, in units of ``dim``; 0 leaves it out,
             which is the published block.
-        state: size N of the state of each channel.
         conv: taps of the causal convolution along the sequence.
         expand: inner channels of the mixer, in units of ``dim``.
         directions: orders in which the pixels are read: any of "row", "column", "row_reversed",

@@ -23,7 +23,6 @@ class MixerBlock(nn.Module):
     Args (others: see `predcnn.blocks.protocol`):
         resolution: (H, W) of the input, required: the spatial MLP has H * W inputs.
         token_ratio: hidden units of the spatial MLP, in units of ``dim``.
-        norm_eps: of both layer norms.
     """
 
     needs_resolution: ClassVar[bool] = True

@@ -17,12 +17,7 @@ from predcnn.registry import BLOCKS
 
 @BLOCKS.register("poolformer")
 class PoolFormerBlock(nn.Module):
-    """One PoolFormer block, (B, C, H, W) -> (B, C, H, W).
-
-    Args (others: see `predcnn.blocks.protocol`):
-        pool_size: of the average pooling, odd.
-        layer_scale: initial factor of both residual branches.
-    """
+    """One PoolFormer block, (B, C, H, W) -> (B, C, H, W)."""
 
     openstl_keys: ClassVar[dict[str, str]] = {
         "scale1.gamma": "layer_scale_1",

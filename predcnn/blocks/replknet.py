@@ -24,11 +24,9 @@ class LargeKernelMixer(nn.Module):
     (B, C, H, W) -> (B, C, H, W).
 
     Args:
-        dim: channels C.
         kernel_size: of the large kernel, odd.
         small_kernel: of the parallel kernel, odd; None for none.
         dw_ratio: channels of the depthwise part, in units of ``dim``.
-        drop_path: probability of skipping the residual branch of a sample.
     """
 
     def __init__(
@@ -65,9 +63,7 @@ class ConvFeedForward(nn.Module):
     """RepLKNet's ConvFFN: BN, 1x1, GELU, 1x1, and the shortcut, (B, C, H, W) -> (B, C, H, W).
 
     Args:
-        dim: channels C.
         mlp_ratio: hidden channels, in units of ``dim``.
-        drop_path: probability of skipping the residual branch of a sample.
     """
 
     def __init__(self, dim: int, mlp_ratio: float = 4.0, drop_path: float = 0.0) -> None:

@@ -22,7 +22,6 @@ class SLaKBlock(nn.Module):
         kernel_size: long side of the strips, odd.
         band: short side of the strips, odd.
         small_kernel: side of the parallel square kernel, odd; None for none.
-        layer_scale: initial scale of the residual branch.
     """
 
     def __init__(

@@ -61,7 +61,6 @@ class SwinBlock(nn.Module):
     Args (others: see `predcnn.blocks.protocol`):
         dim: channels C, divisible by 8 and by ``heads``.
         resolution: (H, W) of the input; only sets the default of ``window_size``.
-        heads: of the attention.
         window_size: side of a window; `published_window` if None.
         shift: whether the windows are shifted by half of their side.
         mask_shift: False, as published for video, lets pixels that the shift brings together from

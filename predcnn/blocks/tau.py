@@ -31,7 +31,6 @@ class TemporalGate(LargeKernelAttention):
 
     Args:
         dim: channels C, which hold the frames.
-        squeeze: channels of the bottleneck.
     """
 
     def __init__(self, dim: int, squeeze: int) -> None:
@@ -58,7 +57,6 @@ class TAUBlock(SpatialAttentionBlock):
 
     Args (others: see `predcnn.blocks.protocol`):
         squeeze: channels of the dynamical attention's bottleneck; `published_squeeze` if None.
-        layer_scale: initial factor of both residual branches.
         inner_shortcut: the published code's shortcut around the attention, inside its branch.
     """
 

@@ -42,7 +42,6 @@ class UniFormerBlock(nn.Module):
     Args (others: see `predcnn.blocks.protocol`):
         dim: channels C, divisible by 8 and by ``heads``.
         local: True for convolutions with batch norm, False for self-attention with layer norm.
-        heads: of the self-attention.
         layer_scale: initial factor of both branches of a global block, None for no factor; local
             blocks have none.
         norm_eps: of the layer norms of a global block.

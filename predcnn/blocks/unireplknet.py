@@ -18,12 +18,7 @@ from predcnn.registry import BLOCKS
 
 
 class SqueezeExcitation(nn.Module):
-    """Weigh channels by their means over the map, (B, C, H, W) -> (B, C, H, W).
-
-    Args:
-        dim: channels C.
-        hidden: channels of the bottleneck.
-    """
+    """Weigh channels by their means over the map, (B, C, H, W) -> (B, C, H, W)."""
 
     def __init__(self, dim: int, hidden: int) -> None:
         super().__init__()
@@ -49,7 +44,6 @@ class UniRepLKNetBlock(nn.Module):
     Args (others: see `predcnn.blocks.protocol`):
         kernel_size: of the depthwise part: 3 is one plain convolution (the paper's SmaK block),
             5 to 17 have dilated branches (its LarK block).
-        layer_scale: initial scale of the residual branch.
     """
 
     def __init__(

@@ -23,10 +23,8 @@ class ViTBlock(nn.Module):
 
     Args (others: see `predcnn.blocks.protocol`):
         dim: channels C, divisible by 8 and by ``heads``.
-        heads: of the attention.
         position: False, as published, leaves the block without any position (it then commutes with
             permutations of the pixels); True adds fixed 2-D sines to what the attention reads.
-        norm_eps: of both layer norms.
     """
 
     dim_multiple: ClassVar[int] = 8

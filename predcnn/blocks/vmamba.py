@@ -23,8 +23,6 @@ class SS2D(SelectiveSSM):
     """Selective scan of a map in four directions, channels last: (B, H, W, C) -> (B, H, W, C).
 
     Args:
-        dim: channels C.
-        state: size N of the state of each channel.
         ratio: inner channels, in units of ``dim``.
         gated: multiply the result by SiLU of a second half of the input projection, and give the
             depthwise convolution a bias (the form of the paper's first version).

@@ -194,7 +194,6 @@ def profile(module: nn.Module, input_shape: tuple[int, ...]) -> Profile:
     with the same argument; ``macs_published`` is then counted over that.
 
     Args:
-        module: a predictor, a backbone, any module of one tensor.
         input_shape: of one sample without the batch axis: (T, C, H, W) or (C, H, W).
     """
     like = first_tensor(module)

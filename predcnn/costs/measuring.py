@@ -63,7 +63,6 @@ def throughput(
     Args:
         module: a predictor or backbone; it returns to its device and mode afterwards.
         input_shape: of one sample without the batch axis.
-        batch_size: samples per forward pass.
         device: where to run; the module's own if None.
         rounds: timed passes, of which the median counts.
         warm_up: passes before, not timed.
@@ -100,9 +99,6 @@ def peak_memory(call: Callable[[], object], device: str | torch.device = "cpu") 
     By PyTorch's allocators, on a CPU through its profiler: the same in every process. Growth of
     the resident set would be little where the process holds freed memory, and no two runs alike.
     What libraries take by themselves is not seen, nor memory from before that the call gives back.
-
-    Raises:
-        RuntimeError: on a CPU under a profiler, of which PyTorch has one at a time.
     """
     device = torch.device(device)
     gc.collect()

@@ -12,9 +12,7 @@ class MultiHeadAttention(nn.Module):
     Vaswani et al. 2017, https://arxiv.org/abs/1706.03762 (sec. 3.2); runs on torch's fused kernels.
 
     Args:
-        dim: channels C.
         heads: number of heads; must divide ``dim`` unless ``head_dim`` is given.
-        qkv_bias: whether the query, key and value projections have a bias.
         head_dim: channels of a head; None for ``dim / heads``.
     """
 

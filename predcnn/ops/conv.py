@@ -14,11 +14,8 @@ class ConvNormAct(nn.Module):
     SimVP's unit: Gao et al. 2022, https://arxiv.org/abs/2206.05099 (sec. 3.2).
 
     Args:
-        in_channels: C_in.
         out_channels: C_out, even.
         kernel_size: odd.
-        down: stride 2.
-        up: pixel shuffle by 2.
     """
 
     def __init__(

@@ -22,9 +22,7 @@ def kernel_points(
 
     Args:
         kernel_size: (height, width).
-        dilation: distance between taps.
         remove_center: leave out the tap in the middle (kernels with odd sides only).
-        device: of the result.
     """
     high, wide = kernel_size
     if remove_center and not (high % 2 and wide % 2):
@@ -69,18 +67,12 @@ def deformable_sampling(
             :func:`kernel_points` (columns of the kernel outermost).
         mask: (B, H', W', groups * P), used as it is.
         kernel_size: (height, width) of the kernel.
-        stride: between output pixels.
-        padding: zeros around the map.
-        dilation: between taps.
         groups: number of channel groups, each with its own offsets and weights.
         offset_scale: factor on taps and offsets.
         remove_center: whether the middle tap is left out.
 
     Returns:
         (B, H', W', C) in the dtype of x.
-
-    Raises:
-        ValueError: channels not divisible by the groups, or offset or mask of another shape.
     """
     batch, height, width, channels = x.shape
     points = kernel_points(kernel_size, dilation, remove_center=remove_center, device=x.device)
@@ -171,8 +163,6 @@ def unpack_offset_mask(packed: Tensor, groups: int, points: int) -> tuple[Tensor
     Args:
         packed: (..., :func:`packed_channels`): per group 2P offsets, then P weights; the tail that
             fills it up to a multiple of 8 is ignored.
-        groups: number of groups.
-        points: P.
     """
     if packed.shape[-1] != packed_channels(groups, points):
         raise ValueError(

@@ -31,10 +31,8 @@ def depthwise_conv2d(
     """Depthwise convolution that keeps H and W: (B, C, H, W) -> (B, C, H, W).
 
     Args:
-        x: the map.
         weight: (C, 1, h, w), h and w odd.
         bias: (C,) or None.
-        dilation: distance of the taps.
     """
     kernels = kernels_for(x, weight, bias)
     if kernels is not None:
@@ -60,10 +58,7 @@ class DepthwiseConv2d(nn.Conv2d):
     """`depthwise_conv2d` with its weights, (B, C, H, W) -> (B, C, H, W).
 
     Args:
-        channels: C.
         kernel_size: side of the kernel or (h, w), odd.
-        dilation: distance of the taps.
-        bias: whether a bias is added.
     """
 
     def __init__(

@@ -16,7 +16,6 @@ class FocalModulation(nn.Module):
     mean of the whole map.
 
     Args:
-        dim: channels C.
         levels: number of depthwise contexts L.
         window: kernel of the first level, odd.
         factor: growth of the kernel per level, even.

@@ -67,9 +67,6 @@ class RecursiveGatedConv(nn.Module):
         scale: factor on the depthwise features (1/alpha of the paper).
         global_filter: spectrum size (rows, columns) of a :class:`GlobalLocalFilter` in place of the
             7x7 depthwise convolution; None for the convolution.
-
-    Raises:
-        ValueError: order below 2, or a width that the order does not divide.
     """
 
     def __init__(

@@ -15,8 +15,6 @@ class GRN(nn.Module):
     over H and W. Starts as the identity (gamma = beta = 0).
 
     Args:
-        dim: channels C.
-        eps: added to the mean energy.
         bias: False leaves beta out (its place is taken by the bias of the next layer).
     """
 

@@ -33,7 +33,6 @@ class ReparamLargeKernelConv(nn.Module):
     """k x k depthwise + BN, plus a parallel small kernel + BN, (B, C, H, W) -> (B, C, H, W).
 
     Args:
-        channels: C.
         kernel_size: k, odd.
         small_kernel: size of the parallel kernel, odd, at most k; None for none.
     """
@@ -74,7 +73,6 @@ class DilatedReparamConv(nn.Module):
     are one kernel.
 
     Args:
-        channels: C.
         kernel_size: k, one of 5, 7, 9, 11, 13, 15, 17.
     """
 
@@ -124,7 +122,6 @@ class DecomposedLargeKernelConv(nn.Module):
     full k x k kernel would have the same output at k / 2b times the multiply-adds.
 
     Args:
-        channels: C.
         kernel_size: k, odd.
         band: width b of the strips, odd.
         small_kernel: size of the square kernel, odd, at most b; None for none.

@@ -13,11 +13,7 @@ class ConvMlp(nn.Module):
     """MLP of every pixel, (B, C, H, W) -> (B, out, H, W), optionally with a depthwise convolution.
 
     Args:
-        dim: channels C.
-        hidden: channels between the two 1x1 convolutions.
-        out: channels of the result; ``dim`` if None.
         depthwise: odd kernel size of a depthwise convolution before the activation, or None.
-        act: makes the activation.
         middle: a module applied to the hidden map after the activation, or None.
     """
 
@@ -43,14 +39,7 @@ class ConvMlp(nn.Module):
 
 
 class TokenMlp(nn.Module):
-    """MLP over the last axis, (..., C) -> (..., out).
-
-    Args:
-        dim: channels C.
-        hidden: channels between the two linear layers.
-        out: channels of the result; ``dim`` if None.
-        act: makes the activation.
-    """
+    """MLP over the last axis, (..., C) -> (..., out)."""
 
     def __init__(
         self,
@@ -73,8 +62,6 @@ class SwiGLU(nn.Module):
     """Gated MLP of the last axis, out(SiLU(gate(x)) * value(x)): (..., C) -> (..., C).
 
     Args:
-        dim: channels C.
-        hidden: channels of gate and value.
         dropout: probability of zeroing a hidden or an output channel while training.
     """
 

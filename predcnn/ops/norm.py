@@ -9,10 +9,6 @@ class LayerNorm2d(nn.LayerNorm):
     """Normalise the channels of every pixel, (B, C, H, W) -> (B, C, H, W).
 
     The result lies in memory with channels last, which the 1x1 convolutions that follow prefer.
-
-    Args:
-        dim: channels C.
-        eps: added to the variance.
     """
 
     def __init__(self, dim: int, eps: float = 1e-6) -> None:
@@ -28,7 +24,6 @@ class LayerScale(nn.Module):
     """A learned factor per channel on a residual branch (Touvron et al. 2021, arXiv:2103.17239).
 
     Args:
-        dim: channels C.
         init_value: the factor at the start; small values make deep stacks start near identity.
         channels_last: True for tokens (B, N, C) or maps (B, H, W, C), False for maps (B, C, H, W).
     """

@@ -22,11 +22,9 @@ def group_norm_silu(
     pass is x.
 
     Args:
-        x: the map.
         weight: (C,).
         bias: (C,).
         groups: number of groups G; C divisible by G.
-        eps: added to the variance.
         upscale: r of the pixel shuffle; 1 for none.
     """
     kernels = kernels_for(x, weight, bias) if upscale <= 2 else None

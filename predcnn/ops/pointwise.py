@@ -15,7 +15,6 @@ def pointwise_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> T
     is exported, to run elsewhere, holds the convolution.
 
     Args:
-        x: the map.
         weight: (out, C, 1, 1).
         bias: (out,) or None.
     """
@@ -32,13 +31,7 @@ def _is_matrix(x: Tensor) -> bool:
 
 
 class PointwiseConv2d(nn.Conv2d):
-    """`pointwise_conv2d` with its weights, (B, C, H, W) -> (B, out, H, W).
-
-    Args:
-        dim: channels C.
-        out: channels of the result.
-        bias: whether a bias is added.
-    """
+    """`pointwise_conv2d` with its weights, (B, C, H, W) -> (B, out, H, W)."""
 
     def __init__(self, dim: int, out: int, *, bias: bool = True) -> None:
         super().__init__(dim, out, 1, bias=bias)

@@ -38,9 +38,6 @@ def absorb_(conv: nn.Conv2d, other: nn.Conv2d) -> None:
 
 class ConvBN(nn.Module):
     """A convolution and its BatchNorm, (B, C, H, W) -> (B, C', H, W); :meth:`merge_` makes it one.
-
-    Args:
-        conv: the convolution, usually without a bias.
     """
 
     def __init__(self, conv: nn.Conv2d) -> None:

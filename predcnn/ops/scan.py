@@ -84,10 +84,6 @@ def selective_scan(
 
     Returns:
         (batch, channels, L) in the dtype of u; with the last state if asked.
-
-    Raises:
-        ValueError: shapes that do not fit, or an unknown back end.
-        TypeError: a complex A.
     """
     backend = choose_backend(u.device) if backend is None else backend
     if backend not in BACKENDS:

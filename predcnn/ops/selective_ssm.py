@@ -55,8 +55,6 @@ class SelectiveSSM(nn.Module):
     Args:
         channels: D of each direction.
         state: N, size of the state of each channel.
-        rank: width of the bottleneck of the step sizes.
-        directions: number K of independent sequences.
     """
 
     def __init__(self, channels: int, state: int, rank: int, directions: int) -> None:
@@ -89,12 +87,7 @@ class SelectiveSSM(nn.Module):
 
 
 class CausalDepthwiseConv1d(nn.Conv1d):
-    """Depthwise convolution that sees the present and the past: (B, C, L) -> (B, C, L).
-
-    Args:
-        channels: C.
-        kernel_size: number of taps.
-    """
+    """Depthwise convolution that sees the present and the past: (B, C, L) -> (B, C, L)."""
 
     def __init__(self, channels: int, kernel_size: int) -> None:
         super().__init__(channels, channels, kernel_size, groups=channels)

@@ -21,10 +21,6 @@ class LargeKernelConv(nn.Module):
     """A 21x21 receptive field in three cheap steps: depthwise 5x5, depthwise 7x7 dilated by 3, 1x1.
 
     (B, C, H, W) -> (B, out, H, W), fig. 2.
-
-    Args:
-        dim: channels C.
-        out: channels of the result; ``dim`` if None.
     """
 
     def __init__(self, dim: int, out: int | None = None) -> None:
@@ -70,9 +66,7 @@ class GatedSpatialAttention(nn.Module):
     code.
 
     Args:
-        dim: channels C.
         gate: (B, C, H, W) -> (B, C, H, W), including the multiplication.
-        shortcut: whether to add the input.
     """
 
     def __init__(self, dim: int, gate: nn.Module, *, shortcut: bool = True) -> None:
@@ -94,12 +88,9 @@ class SpatialAttentionBlock(nn.Module):
     Each branch has a BatchNorm in front and a layer scale behind.
 
     Args:
-        dim: channels C.
         attn: (B, C, H, W) -> (B, C, H, W) with ``proj_in``, its first convolution, and
             ``shortcut``, whether it adds its input.
         mlp: (B, C, H, W) -> (B, C, H, W).
-        drop_path: probability of skipping a residual branch of a sample.
-        layer_scale: initial factor of both residual branches.
     """
 
     openstl_keys: ClassVar[dict[str, str]] = {
@@ -140,7 +131,6 @@ class LargeKernelBlock(SpatialAttentionBlock):
     """`SpatialAttentionBlock` of a ``gate`` that subclasses choose, (B, C, H, W) -> (B, C, H, W).
 
     Args (others: see `predcnn.blocks.protocol`):
-        layer_scale: initial factor of both residual branches.
         inner_shortcut: the published code's shortcut around the attention, inside its branch.
     """
 

@@ -76,7 +76,6 @@ class S4D(nn.Module):
     """S4D layer: convolution with the kernels, skip, GELU, gated 1x1 map: (B, C, L) -> (B, C, L).
 
     Args:
-        dim: channels C.
         state: N of each channel, even.
         bidirectional: a second kernel per channel reads the sequence from its end.
     """

@@ -68,7 +68,6 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     By the compiled kernel if there is one for these tensors.
 
     Args:
-        x: the map, float32 or float64.
         weight: (out, C, 3, 3).
         bias: (out,) or None.
     """

@@ -87,9 +87,6 @@ def save_predictor(
     Returns the path; creates its folder if needed. ``run`` is plain data about the origin of the
     weights, returned by `read_description`. ``half`` stores kernels and matrices as
     float16; loading gives float32 again.
-
-    Raises:
-        ValueError: another suffix. OSError: the file cannot be written.
     """
     path = Path(path).expanduser()
     if path.suffix != ".safetensors":
@@ -149,9 +146,7 @@ def load_described(
 def start_from_predictor(predictor: nn.Module, path: str | Path) -> None:
     """Copy the weights of a predictor's .ckpt or .safetensors into another one of its kind.
 
-    Raises:
-        FileNotFoundError, ValueError: as `load_predictor`, and for a predictor of other parts or
-        sizes, which is left unchanged (`KeyMismatchError` lists the differences).
+    Weights of other parts or sizes change nothing (`KeyMismatchError` lists the differences).
     """
     found = load_predictor(path)
     what = f"{path}, a {found.config['name']}, does not fit {type(predictor).__name__}"
@@ -188,9 +183,6 @@ def read_description(path: str | Path) -> dict[str, object]:
 
     {"config", "run" if it is known, "step", "epoch"}; step and epoch are 0 for weights that no
     training saved.
-
-    Raises:
-        FileNotFoundError, ValueError: as `load_predictor`.
     """
     path = weights_file(path)
     if path.suffix == ".safetensors":

@@ -67,11 +67,7 @@ def create_predictor(
 
 
 def sizes_of(name: str, scale: str, in_shape: Sequence[int]) -> dict[str, object]:
-    """Return the options that a scale sets for a predictor; {} for one without sizes.
-
-    Raises:
-        ValueError: unknown scale, or one that this predictor does not have.
-    """
+    """Return the options that a scale sets for a predictor; {} for one without sizes."""
     file = files("predcnn.configs") / "model" / f"{name}.yaml"
     if not file.is_file():
         raise ValueError(f"scale= is for the predictors of this package, not for {name}")

@@ -66,7 +66,6 @@ def pyramid_loss(stages: Tensor, target: Tensor, *, gamma: float = 0.8, levels: 
         stages: predictions after each of n blocks, (N, n, C, H, W).
         target: (N, C, H, W); H and W at least 3 * 2**(levels - 1), for the filter's border.
         gamma: weight of a stage against the next.
-        levels: of the pyramid.
     """
     n = stages.shape[1]
     smallest = 3 * 2 ** (levels - 1)
@@ -156,17 +155,11 @@ class DMVFN(RecurrentPredictor):
     older frame if it chose none; compat "openstl" does the same in `forward`. Its training adds up
     the gradients of all steps of a batch, which is no part of the network.
 
-    Args:
-        in_shape: (T, C, H, W) of the past.
-        frames_out: number of future frames; T if None.
-        compat: None, or "openstl" for the published form.
+    Args (others: see `Predictor`):
         num_features: channels of each block, multiples of 4.
         scale: how far each block shrinks its input.
         routing_out_channels: channels of the routing network.
         beta: share of the blocks to be used on average, in (0, 1].
-
-    Raises:
-        ValueError: lists of different lengths, or H, W that do not fit.
     """
 
     def __init__(

@@ -44,7 +44,6 @@ class Format:
     """One kind of file.
 
     Args:
-        ending: of the file.
         write: captured program, path -> None.
         open: path, number of threads -> what runs it.
     """
@@ -63,9 +62,6 @@ def capture(
         predictor: any; `Predictor.merge` makes it smaller before.
         horizon: frames it predicts; None: ``frames_out``.
         size: (height, width) of its frames; None: those it was built for.
-
-    Raises:
-        ValueError: it cannot be captured, or takes frames of one size only.
     """
     T, C, H, W = predictor.in_shape
     height, width = (H, W) if size is None else size
@@ -85,12 +81,7 @@ def capture(
 
 
 def write_exported(program: torch.export.ExportedProgram, path: Path, format: str) -> Path:
-    """Write a captured program in a format, completely or not at all; return the path.
-
-    Raises:
-        KeyError: no such format. ImportError: its package is missing; names the extra.
-        ValueError: operators that the format does not have, by name.
-    """
+    """Write a captured program in a format, completely or not at all; return the path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     FORMATS[format].write(program, path)
     return path
@@ -192,8 +183,7 @@ def bfloat16(run: Runner) -> Runner:
 def check_runner(run: Runner, past: Tensor, expected: Tensor, path: Path, tolerance: float) -> None:
     """Compare an exported file with PyTorch on a batch and on one sequence alone.
 
-    Raises:
-        ValueError: it differs by more than ``tolerance``; the file is removed.
+    A file that differs by more than ``tolerance`` is removed, then ValueError is raised.
     """
     for count in sorted({1, len(past)}):
         difference = (run(past[:count]) - expected[:count]).abs().max().item()

@@ -88,7 +88,6 @@ def save_pretrained(
     """Write weights, config.json and a model card into a folder, as the Hub keeps models.
 
     Args:
-        predictor: any of ours.
         folder: created if needed; `load_predictor` reads it.
         results: a run's results.json (path or content) for the card.
         name: the name the card loads it by, such as "user/model"; None: the folder.
@@ -114,7 +113,6 @@ def model_card(config: Mapping[str, object], place: str, results: Mapping | None
     """Return the README.md of a saved folder.
 
     Args:
-        config: of the predictor.
         place: the path or name the example loads.
         results: the content of a run's results.json; None: not measured.
     """

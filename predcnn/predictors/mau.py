@@ -22,7 +22,6 @@ class MAUCell(nn.Module):
 
     Args:
         dim: channels of T and S.
-        kernel: odd size of the convolutions.
         size: (H, W) of T and S, fixed by the LayerNorms.
         residual: whether the new S is added to the old.
     """
@@ -98,10 +97,7 @@ class MAU(PatchedPredictor):
     network; the schedules of the training keep theirs. compat "openstl" adds the two published
     convolutions that nothing uses.
 
-    Args:
-        in_shape: (T, C, H, W) of the past.
-        frames_out: number of future frames; T if None.
-        compat: None, or "openstl" for the published form with its unused parameters.
+    Args (others: see `Predictor`):
         num_hidden: channels of each layer, bottom up.
         filter_size: odd kernel size of the cells.
         stride: 1; the key exists because published configurations write it.
@@ -110,10 +106,6 @@ class MAU(PatchedPredictor):
         tau: steps that the attention looks back.
         cell_mode: "normal", or "residual" to add every cell's input to its output.
         model_mode: "normal", or "recall" to add the encoder's maps to the decoder's.
-
-    Raises:
-        ValueError: a mode, kernel, stride or ``sr_size`` other than these, ``tau`` < 1, or H, W not
-            multiples of ``patch_size * sr_size``.
     """
 
     needs_resolution = True

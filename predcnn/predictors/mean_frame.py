@@ -15,11 +15,6 @@ class MeanFrame(Predictor):
 
     Of all constant predictions this one has the lowest mean squared error. Takes only frames of
     the size of ``in_shape``.
-
-    Args:
-        in_shape: (T, C, H, W) of the past.
-        frames_out: number of future frames; T if None.
-        compat: None or "openstl", which are the same here.
     """
 
     needs_resolution = True
@@ -39,11 +34,7 @@ class MeanFrame(Predictor):
 
     @torch.no_grad()
     def fit(self, frames: Iterable[Tensor]) -> "MeanFrame":
-        """Set the mean from batches (..., C, H, W): floats in [0, 1], or bytes 0..255.
-
-        Raises:
-            ValueError: no frames at all, or frames of another size.
-        """
+        """Set the mean from batches (..., C, H, W): floats in [0, 1], or bytes 0..255."""
         total = torch.zeros(self.in_shape[1:], dtype=torch.float64)
         count = 0
         for batch in frames:

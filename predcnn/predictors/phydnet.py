@@ -116,16 +116,10 @@ class PhyDNet(RecurrentPredictor):
     where the loss equals the mean pixel. That is no part of the network. The term to be added,
     `moment_loss`, is given by `unroll` as ``extras["moments"]``, with compat or without.
 
-    Args:
-        in_shape: (T, C, H, W) of the past.
-        frames_out: number of future frames; T if None.
-        compat: None or "openstl"; the network is the same.
+    Args (others: see `Predictor`):
         patch_size: 4, what the encoder shrinks by; the key exists because published configurations
             write it.
         convlstm_hidden: channels of the residual layers; the last is 64, to meet the physics.
-
-    Raises:
-        ValueError: ``patch_size`` not 4, or ``convlstm_hidden`` not ending with 64.
     """
 
     size_multiple = 4

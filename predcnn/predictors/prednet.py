@@ -26,9 +26,6 @@ def layer_error_loss(layer_errors: Tensor, weight_mode: str = "L_0") -> Tensor:
         layer_errors: (B, T_all - 1, layers), from ``extras["layer_errors"]``. The first frame,
             which nothing could predict, is not among them.
         weight_mode: "L_0" counts the pixels alone, "L_all" adds a tenth of every higher layer.
-
-    Raises:
-        ValueError: another ``weight_mode``.
     """
     if weight_mode not in ("L_0", "L_all"):
         raise ValueError(f"weight_mode is 'L_0' or 'L_all', not {weight_mode!r}")
@@ -73,19 +70,13 @@ class PredNet(RecurrentPredictor):
     never rolls out: each step is fed the true frame, the last half as well, whatever ``use_truth``
     says.
 
-    Args:
-        in_shape: (T, C, H, W) of the past.
-        frames_out: number of future frames; T if None.
-        compat: None, or "openstl" for the published form.
+    Args (others: see `Predictor`):
         stack_sizes: channels of each layer's input; the first is C. None: C, 32, 64, 128, 256.
         R_stack_sizes: channels of each layer's states; as ``stack_sizes`` if None.
         A_filt_sizes: odd kernel sizes towards the next layer, one less than layers; 3 if None.
         Ahat_filt_sizes: odd kernel sizes of the predictions; 3 if None.
         R_filt_sizes: odd kernel sizes of the states' gates; 3 if None.
         pixel_max: upper bound of a predicted pixel.
-
-    Raises:
-        ValueError: sizes that do not go together.
     """
 
     def __init__(

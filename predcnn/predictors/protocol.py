@@ -65,9 +65,9 @@ class Predictor(Publishing, nn.Module):
             where nothing was asked for.
 
     Args:
-        in_shape: (T, C, H, W), four positive integers.
+        in_shape: (T, C, H, W) of the past, four positive integers.
         frames_out: number of future frames; T if None.
-        compat: None or "openstl".
+        compat: None, or "openstl" for the published form with its unused parameters.
     """
 
     needs_resolution: bool = False

@@ -76,10 +76,7 @@ class SimVP(Predictor):
     decoder pass sees the skip of the last known frame. Any H and W: what 2^(N_S/2) does not divide
     is padded by repeating the border and cropped again.
 
-    Args:
-        in_shape: (T, C, H, W) of the past.
-        frames_out: number of future frames; T if None.
-        compat: None or "openstl", which are the same here.
+    Args (others: see `Predictor`):
         translator: a name of `predcnn.list_translators`, the dotted path of a block's class, or a
             list of block names, one per depth or a shorter pattern that repeats.
         hid_S: channels of encoder and decoder, even.
@@ -95,9 +92,6 @@ class SimVP(Predictor):
         horizon_head: "rollout" (published) or "direct", see above.
         residual: predict the change from the last known frame instead of the frame. The readout
             begins at zero, so that the untrained network repeats the last frame.
-
-    Raises:
-        KeyError: unknown translator. TypeError: unknown option. ValueError: sizes that do not fit.
     """
 
     openstl_keys: ClassVar[dict[str, str]] = {

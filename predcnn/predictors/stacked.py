@@ -47,9 +47,6 @@ class GateConv(nn.Sequential):
     (B, dim_in, H, W) -> (B, dim_out, H, W).
 
     Args:
-        dim_in: channels in.
-        dim_out: channels out.
-        kernel: odd size of the convolution.
         norm_size: (H, W) of a LayerNorm over (C, H, W); None for no norm, then any H, W.
     """
 
@@ -101,19 +98,12 @@ class StackedPredictor(PatchedPredictor):
     (B, T, C, H, W) -> (B, frames_out, C, H, W), H and W multiples of ``patch_size``. The parameters
     start as PyTorch's defaults, as published.
 
-    Args:
-        in_shape: (T, C, H, W) of the past.
-        frames_out: number of future frames; T if None.
-        compat: None, or "openstl" for the published form with its unused parameters.
+    Args (others: see `Predictor`):
         num_hidden: state channels of each layer, bottom up.
         filter_size: odd kernel size of the gates.
         stride: 1; the key exists because published configurations write it.
         patch_size: frames are folded into patches of this size.
         layer_norm: LayerNorm over (C, H, W) after every gate convolution; it fixes the frame size.
-
-    Raises:
-        ValueError: an even ``filter_size``, ``stride`` other than 1, no layer, or H, W that
-            ``patch_size`` does not divide.
     """
 
     def __init__(

@@ -28,12 +28,7 @@ class FusingSwinBlock(SwinBlock):
     linear layer for it; compat "openstl" keeps it.
 
     Args:
-        dim: channels C.
-        heads: of the attention.
-        window: side of a window.
         index: of the block in its cell; odd ones shift their windows.
-        drop_path: probability of skipping a residual branch of a sample.
-        compat: None or "openstl".
     """
 
     unused_openstl_keys: ClassVar[tuple[str, ...]] = (*SwinBlock.unused_openstl_keys, "red")
@@ -77,13 +72,6 @@ class SwinLSTMCell(nn.Module):
     """One gate for everything: f = σ(o), c <- f · (c + tanh o), h = f · tanh c, o from Swin blocks.
 
     One layer over S steps, (S, B, H, W, C) -> hidden states of the same shape.
-
-    Args:
-        dim: channels C.
-        heads: of the attention.
-        window: side of a window.
-        drop_path: of every block.
-        compat: None or "openstl".
     """
 
     openstl_keys: ClassVar[dict[str, str]] = {"blocks": "STBs"}
@@ -166,20 +154,13 @@ class SwinLSTM(RecurrentPredictor):
     masked. The published code is reproduced, its defaults included; compat "openstl" only adds its
     unused parameters (a second patch embedding, a linear layer in every second block).
 
-    Args:
-        in_shape: (T, C, H, W) of the past.
-        frames_out: number of future frames; T if None.
-        compat: None, or "openstl" for the published form with its unused parameters.
+    Args (others: see `Predictor`):
         depths_downsample: Swin blocks of each layer on the way down.
         depths_upsample: Swin blocks of each layer on the way up, listed from fine to coarse.
         num_heads: of the attention, from fine to coarse.
         patch_size: 2; the decoder doubles the size once.
-        window_size: side of a window; smaller where the map is.
         embed_dim: channels of the finest layer, a multiple of 8; a coarser one has twice as many.
         drop_path: largest probability of skipping a branch; rises linearly with the depth.
-
-    Raises:
-        ValueError: depths and heads of different lengths, or ``patch_size`` not 2.
     """
 
     openstl_keys: ClassVar[dict[str, str]] = {

@@ -19,9 +19,7 @@ class PixelHead(nn.Sequential):
     """A linear map from one vector to a square of pixels, (B, C, h, w) -> (B, out, h s, w s).
 
     Args:
-        dim: channels C.
         stride: side s of the square.
-        out: channels of the image.
     """
 
     def __init__(self, dim: int, stride: int, out: int = 3) -> None:
@@ -32,7 +30,6 @@ class MaskToken(nn.Module):
     """A learned vector in the place of every hidden pixel of a map, (B, C, H, W) kept.
 
     Args:
-        dim: channels C.
         keep: None: what was there is lost. A number: it stays with a learned factor per channel
             that starts there (A2MIM, section 4.1).
     """
@@ -58,9 +55,6 @@ class BlockDecoder(nn.Module):
     Args:
         dim: channels C of the encoder's last map, whose pixels are the cells of the mask.
         stride: s, of that map.
-        width: channels of the decoder.
-        depth: its blocks.
-        out: channels of the image.
     """
 
     def __init__(
@@ -84,7 +78,6 @@ class Densify(nn.Module):
     sparse map comes before and belongs to the masked pass.
 
     Args:
-        dim: channels C.
         width: channels of the decoder at this scale.
         kernel_size: of the convolution; 1 with equal widths leaves it out.
     """
@@ -126,7 +119,6 @@ class LightDecoder(nn.Module):
     Args:
         width: channels of the coarsest map, halved with every doubling of the size.
         doublings: from the coarsest map to the image, at least one per map.
-        out: channels of the image.
     """
 
     def __init__(self, width: int, doublings: int, out: int = 3) -> None:

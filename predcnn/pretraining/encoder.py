@@ -24,10 +24,6 @@ class Encoder(nn.Module):
     Args:
         backbone: one of `predcnn.create_backbone`: with ``feature_info``, ``forward_intermediates``
             and ``prune_intermediate_layers`` as timm defines them.
-        image_size: S.
-
-    Raises:
-        ValueError: the network gives no maps, or its strides do not divide S.
     """
 
     def __init__(self, backbone: nn.Module, image_size: int) -> None:
@@ -85,11 +81,7 @@ class Encoder(nn.Module):
         raise ValueError(f"{type(self.backbone).__name__} has no convolution to read an image with")
 
     def entrance(self, stage: int) -> nn.Module:
-        """The module whose result the blocks of a stage read: the stem's for stage 0.
-
-        Raises:
-            ValueError: no such stage, or a network whose parts have other names.
-        """
+        """The module whose result the blocks of a stage read: the stem's for stage 0."""
         if stage == 0:
             for name in STEMS:
                 if hasattr(self.backbone, name):

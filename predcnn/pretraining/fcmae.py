@@ -20,8 +20,6 @@ class FCMAE(SparseImageModel):
     the whole batch.
 
     Args (others: see `MaskedImageModel`):
-        width: channels of the decoder.
-        depth: blocks of the decoder.
         normalise: the target of a cell is (pixels - mean) / deviation.
     """
 

@@ -21,12 +21,7 @@ class MaskedFrames(nn.Module):
 
     Args:
         predictor: gives as many frames as it takes, all from the whole past.
-        cell: side of a hidden cell in pixels.
         ratio: share of hidden cells in every frame.
-
-    Raises:
-        ValueError: a predictor that goes step by step, has no weights or gives another number of
-            frames; frames that are not square or not a multiple of ``cell``.
     """
 
     def __init__(self, predictor: nn.Module, *, cell: int = 8, ratio: float = 0.6) -> None:

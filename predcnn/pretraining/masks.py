@@ -15,13 +15,8 @@ class MaskGenerator:
 
     Args:
         image_size: side of the images in pixels, a multiple of ``cell``.
-        cell: side of a cell in pixels.
-        ratio: share of the cells that is hidden.
         rounding: "up" hides the next whole number of cells (SimMIM, A2MIM, FCMAE), "nearest" shows
             the nearest whole number (SparK).
-
-    Raises:
-        ValueError: sizes that do not fit, less than two cells, a ratio outside (0, 1).
     """
 
     def __init__(
@@ -52,9 +47,6 @@ class MaskGenerator:
 
 def at_size(mask: Tensor, size: tuple[int, int]) -> Tensor:
     """A mask (B, h, w) at the size (H, W) of a map, (B, 1, H, W); every cell becomes a rectangle.
-
-    Raises:
-        ValueError: the map's pixels reach over more than one cell.
     """
     rows, columns = (big // small for big, small in zip(size, mask.shape[1:], strict=True))
     if (rows * mask.shape[1], columns * mask.shape[2]) != tuple(size):

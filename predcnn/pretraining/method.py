@@ -86,12 +86,7 @@ class MaskedImageModel(nn.Module):
 
 
 class SparseImageModel(MaskedImageModel):
-    """A masked image model whose encoder never sees a hidden pixel.
-
-    Raises:
-        ValueError: the backbone mixes pixels in a way that has no masked form, or a cell is not as
-            large as a pixel of its last map.
-    """
+    """A masked image model whose encoder never sees a hidden pixel."""
 
     def __init__(
         self, backbone: nn.Module, image_size: int, *, cell: int = 32, ratio: float = 0.6

@@ -43,10 +43,6 @@ class SparseContext(TorchFunctionMode):
 
     Args:
         mask: (B, h, w) bool, True where a cell is hidden.
-
-    Raises:
-        ValueError: inside, from an operation that mixes pixels in another way (attention, scans,
-            Fourier filters, deformable sampling): a hidden pixel would not stay hidden.
     """
 
     def __init__(self, mask: Tensor) -> None:

@@ -32,9 +32,6 @@ def create_translator(
     Args:
         translator: a name of `list_translators`, a dotted path to a block's class, or a list of
             block names.
-
-    Raises:
-        KeyError: unknown name. TypeError: unknown option. ValueError: sizes that do not fit.
     """
     rest = {
         "resolution": resolution,

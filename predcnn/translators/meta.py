@@ -67,9 +67,6 @@ class MetaTranslator(nn.Module):
         mlp_ratio: hidden channels of the MLPs, in units of the width.
         drop_path: of the last block, see `drop_path_schedule`.
         options: the block's own options; for a sequence {block's name: its options}.
-
-    Raises:
-        KeyError: unknown block. TypeError: unknown option. ValueError: sizes that do not fit.
     """
 
     openstl_keys: ClassVar[dict[str, str]] = {"stages": "enc"}

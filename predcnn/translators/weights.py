@@ -23,8 +23,6 @@ class BlockWeights:
 
     Args:
         depth: number of the block from 0.
-        block: its class.
-        width: its channels.
         source: where the block lies in the checkpoint; None if it received nothing.
         taken: names of the tensors that were copied.
         left: names of those whose shapes differ; all of them without a source.
@@ -84,7 +82,6 @@ def start_from_backbone(
     the stage's depth stay as initialised. Nothing is changed if nothing fits.
 
     Args:
-        translator: a stack of blocks.
         path_or_state_dict: a checkpoint of the authors or of timm, or a state dict of ours.
 
     Raises:
