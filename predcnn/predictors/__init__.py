@@ -8,6 +8,7 @@ from predcnn.predictors import (
     mau,
     mean_frame,
     mim,
+    mmvp,
     phydnet,
     predformer,
     prednet,

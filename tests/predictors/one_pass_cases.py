@@ -17,6 +17,11 @@ SIZE = (32, 48)
 TINY = {
     "simvp": {"hid_S": 8, "hid_T": 16, "N_S": 2, "N_T": 2},
     "predformer": {"patch_size": 8, "dim": 16, "heads": 2, "dim_head": 8, "depth": 2},
+    "mmvp": {
+        "hid_S": 4,
+        "hid_T": 4,
+        **{f"rrdb_{part}_num": 1 for part in ("encoder", "decoder", "enhance")},
+    },
     "wast": {"encoder_dim": 3, "block_list": (1, 2, 1), "mlp_ratio": 2.0},
 }
 # other forms of the same predictors

@@ -21,12 +21,13 @@ from tests.predictors.published import (
 
 PREDFORMER = "Full FacST FacTS BinaryST STS TST TSST t6_TSST_onehead TSST_rollout10"
 SMALL = [f"predformer/small_{name}" for name in PREDFORMER.split()]
-SMALL += ["wast/small", "wast/small_t6_3ch"]
+SMALL += ["wast/small", "wast/small_t6_3ch", "mmvp/small", "mmvp/small_rgb_one_out"]
 LARGE = [
     *(f"predformer/mmnist_{name}" for name in ("Full24", "STS8", "STTS6", "TSST6")),
     "predformer/weather_t2m_FacTS4",
+    "mmvp/mmnist",
 ]
-REPAIRED = {"predformer/small_FacST"}
+REPAIRED = {"predformer/small_FacST", "mmvp/small_rgb_one_out"}
 """Fixtures whose output differs between the default and compat="openstl"."""
 
 
@@ -139,6 +140,12 @@ INNER = {
         "emb": ("wavelet_embed1", lambda out: out[0]),
         "bottleneck": ("bottleneck_translator", lambda out: out),
         "recon": ("wavelet_recon1", lambda out: out),
+    },
+    "mmvp": {
+        "matrix_pred": ("matrices.predictor", lambda out: out),
+        "matrix_hi": ("matrices", lambda out: torch.cat(out[0], dim=1)),
+        "matrix_lo": ("matrices", lambda out: torch.cat(out[1], dim=1)),
+        "decoded": ("dec", lambda out: out),
     },
 }
 """Stored values between the layers: name -> (module, its output in the stored form)."""
