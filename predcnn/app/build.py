@@ -60,8 +60,19 @@ def build_module(cfg: DictConfig, datamodule: SequenceDataModule) -> TrainingMod
         predictor.fit(datamodule.train_dataloader())
     lpips = cfg.lpips_weights and {"lpips": {"backbone_weights": cfg.lpips_weights}}
     return VideoPrediction(
-        predictor, objective, metrics=list(cfg.metrics), metric_options=lpips, **shared
+        predictor,
+        objective,
+        metrics=list(cfg.metrics),
+        metric_options=lpips,
+        units=datamodule.units,
+        **shared,
     )
+
+
+def keep_found(cfg: DictConfig, datamodule: SplitDataModule) -> None:
+    """Write what the data files decide (shape, fitted scale) into ``cfg.data``."""
+    for name, value in getattr(datamodule, "found", {}).items():
+        cfg.data[name] = value
 
 
 def build_predictor(cfg: DictConfig) -> nn.Module:

@@ -76,6 +76,12 @@ def evaluate(cfg: DictConfig) -> float:
 def _open_predictor(path: str, cfg: DictConfig) -> Opened:
     saved = load_run(path, cfg.trusted)
     datamodule = data_of(saved, cfg.data, cfg.trusted)
+    needed = saved.predictor.in_shape[0]
+    if datamodule.frames_in != needed:
+        raise ValueError(
+            f"the checkpoint needs {needed} past frames: data.frames_in={needed}, not "
+            f"{datamodule.frames_in}"
+        )
     metrics = list(cfg.metrics or saved.settings["metrics"])
     foreign = [name for name in metrics if name not in METRICS]
     if foreign and not cfg.metrics:  # a checkpoint must not choose modules to import
@@ -83,7 +89,11 @@ def _open_predictor(path: str, cfg: DictConfig) -> Opened:
     weights = cfg.lpips_weights or saved.settings["lpips_weights"]
     lpips = {"lpips": {"backbone_weights": weights}} if weights and "lpips" in metrics else None
     module = VideoPrediction(
-        saved.predictor, metrics=metrics, metric_options=lpips, run=saved.settings
+        saved.predictor,
+        metrics=metrics,
+        metric_options=lpips,
+        units=datamodule.units,
+        run=saved.settings,
     )
     checkpoint = {"file": Path(path).name, "step": saved.step, "epoch": saved.epoch}
     return module, datamodule, checkpoint

@@ -6,8 +6,9 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from predcnn.app.console import say
 from predcnn.app.saved_run import data_of, distinct_names, load_run, run_folder
+from predcnn.forecasting.fields import units_of
 from predcnn.forecasting.output import check_view, plan_files, write_forecasts
-from predcnn.forecasting.predicting import forecast_clips, frame_step
+from predcnn.forecasting.predicting import forecast_clips, forecast_fields, frame_step
 from predcnn.forecasting.result import FPS, describe_errors
 from predcnn.predictors.checkpoint import load_described
 from predcnn.training.run_pictures import draw_sequences
@@ -35,18 +36,25 @@ def predict_clips(cfg: DictConfig) -> list[Path]:
     plan_files(cfg.output, folder, [""], list(cfg.formats))  # a wrong ending shows at once
     predictor, about = load_described(cfg.ckpt_path, device=cfg.device, trusted=cfg.trusted)
     options = OmegaConf.to_container(cfg)
-    found = forecast_clips(
-        predictor,
-        [cfg.input] if isinstance(cfg.input, str) else list(cfg.input),
-        horizon=cfg.horizon,
-        start=cfg.start,
-        step=frame_step(about) if cfg.frame_step is None else cfg.frame_step,
-        size=options["size"],
-        fit=cfg.fit,
-        raw_shape=options["raw_shape"],
-        batch_size=cfg.batch_size,
-        report=say,
-    )
+    inputs = [cfg.input] if isinstance(cfg.input, str) else list(cfg.input)
+    shared = {
+        "horizon": cfg.horizon,
+        "start": cfg.start,
+        "step": frame_step(about) if cfg.frame_step is None else cfg.frame_step,
+        "report": say,
+    }
+    if units_of(about) is not None:
+        found = forecast_fields(predictor, about, inputs, **shared)
+    else:
+        found = forecast_clips(
+            predictor,
+            inputs,
+            size=options["size"],
+            fit=cfg.fit,
+            raw_shape=options["raw_shape"],
+            batch_size=cfg.batch_size,
+            **shared,
+        )
     files = plan_files(cfg.output, folder, [item.name for item in found], list(cfg.formats))
     for item in found:
         known = item if item.truth is not None else item.trial
@@ -95,5 +103,6 @@ def draw_predictions(cfg: DictConfig) -> None:
         formats=list(cfg.formats),
         title=title,
         fps=FPS if cfg.fps is None else cfg.fps,
+        units=datamodule.units,
     )
     print(f"{len(written)} files in {folder}")

@@ -54,5 +54,8 @@ def print_results(results: dict) -> None:
         table.add_column(title, justify="right")
     for name in results["metrics"]:
         values = [values[name] for values in columns.values()]
-        table.add_row(name, *("inf" if value is None else f"{value:.4f}" for value in values))
+        unknown = (
+            "inf" if name == "psnr" else "–"
+        )  # of identical frames; of no valid pixel or event
+        table.add_row(name, *(unknown if value is None else f"{value:.4f}" for value in values))
     Console().print(table)

@@ -11,7 +11,13 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from predcnn.app.allocator import keep_memory
-from predcnn.app.build import build_module, build_trainer, check_choices, describe_device
+from predcnn.app.build import (
+    build_module,
+    build_trainer,
+    check_choices,
+    describe_device,
+    keep_found,
+)
 from predcnn.app.console import quiet_libraries, say
 from predcnn.app.provenance import fingerprint
 from predcnn.app.results import collect
@@ -51,6 +57,7 @@ def run(cfg: DictConfig, build: Callable) -> float:
         pl.seed_everything(cfg.seed, workers=True, verbose=False)
         datamodule = instantiate(cfg.data)
         datamodule.setup("fit")
+        keep_found(cfg, datamodule)
         module = build(cfg, datamodule)
         trainer = build_trainer(cfg, run_dir)
         step = 0 if ckpt_path is None else check_state(ckpt_path, module, datamodule)

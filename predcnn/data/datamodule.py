@@ -13,6 +13,7 @@ from predcnn.data.frames import check_floats
 from predcnn.data.loader import SequenceLoader, load_batches
 from predcnn.data.options import options_from
 from predcnn.data.sampler import SequenceSampler
+from predcnn.data.scale import Units
 from predcnn.data.sequences import SETS
 from predcnn.data.splits import SPLITS, SequenceFamily, SplitDataset, SplitFamily
 
@@ -36,6 +37,7 @@ class SplitDataModule(lightning.LightningDataModule):
     """
 
     one, unit = "a sample", "samples"
+    units: Units | None = None  # of batches that are no frames in [0, 1]
 
     def __init__(
         self,
@@ -109,7 +111,8 @@ class SplitDataModule(lightning.LightningDataModule):
                 if hasattr(callback, "on_between_steps"):
                     callback.on_between_steps(self.trainer)
         leaves = self.trainer is not None and self.trainer.strategy.root_device.type != "cpu"
-        if leaves and isinstance(batch, torch.Tensor) and batch.is_floating_point():
+        scaled = self.units is not None
+        if leaves and not scaled and isinstance(batch, torch.Tensor) and batch.is_floating_point():
             check_floats(batch)  # on the device this would wait for it
         return batch
 
@@ -214,6 +217,16 @@ class SequenceDataModule(SplitDataModule):
     def frames_out(self) -> int:
         """T_out."""
         return self.family.frames_out
+
+    @property
+    def units(self) -> Units | None:
+        """Scale and scores of numbers with units; None for frames in [0, 1]."""
+        return getattr(self.family, "units", None)
+
+    @property
+    def found(self) -> dict[str, object]:
+        """Values of options that the files decide, such as a fitted scale."""
+        return getattr(self.family, "found", {})
 
     @property
     def description(self) -> dict[str, str]:

@@ -57,13 +57,16 @@ def check_floats(frames: Tensor, *, rounding: float = 0.0) -> None:
         )
 
 
-def as_batch(frames: Tensor | np.ndarray, dtype: torch.dtype = torch.float32) -> Tensor:
+def as_batch(
+    frames: Tensor | np.ndarray, dtype: torch.dtype = torch.float32, *, any_range: bool = False
+) -> Tensor:
     """Convert frames that a user gives to floats (B, T, C, H, W) in [0, 1].
 
     Args:
         frames: (T, C, H, W), a batch of one, or (B, T, C, H, W); an array or a tensor, uint8 in
             0..255 or floating point in [0, 1] up to rounding.
         dtype: of the result.
+        any_range: floats may have any value; only NaN and Inf are refused.
 
     Raises:
         TypeError: no array of such numbers. ValueError: other axes, or see `to_float`.
@@ -80,7 +83,7 @@ def as_batch(frames: Tensor | np.ndarray, dtype: torch.dtype = torch.float32) ->
     if frames.numel() == 0:
         raise ValueError(f"there are no frames in an array of shape {tuple(frames.shape)}")
     batch = frames if frames.ndim == 5 else frames[None]
-    return to_float(batch, rounding=ROUNDING, dtype=dtype)
+    return to_float(batch, rounding=torch.inf if any_range else ROUNDING, dtype=dtype)
 
 
 def _divided(frames: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Scales between stored numbers and the values that networks see, one per channel."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import torch
@@ -84,6 +84,37 @@ class Scale:
         else:
             make = lambda v: np.asarray(v, np.float32)  # noqa: E731
         return make(self.low).reshape(shape), make(self.span).reshape(shape)
+
+
+@dataclass(frozen=True)
+class Units:
+    """What a data set of numbers with units asks of training, measuring and drawing.
+
+    Args:
+        scale: between the numbers and what networks see.
+        targets: indices of the channels that are predicted and measured.
+        metrics: scores in units, see `predcnn.metrics.fields`.
+        thresholds: of the scores of events.
+        coords: of rows and columns where they are known, {"H": (H,), "W": (W,)}.
+        climatology: mean of the training part, (C, H, W); None: no score needs it.
+    """
+
+    scale: Scale
+    targets: Sequence[int]
+    metrics: Sequence[str] = ()
+    thresholds: Sequence[float] = ()
+    coords: Mapping[str, np.ndarray] = field(default_factory=dict)
+    climatology: np.ndarray | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the target channels."""
+        return [self.scale.channels[i] for i in self.targets]
+
+    @property
+    def all_channels(self) -> bool:
+        """Whether every channel is a target."""
+        return len(self.targets) == len(self.scale.channels)
 
 
 def _float32(frames: np.ndarray | Tensor) -> np.ndarray | Tensor:

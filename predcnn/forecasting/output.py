@@ -5,10 +5,10 @@ from pathlib import Path
 
 from predcnn.checks import unknown
 from predcnn.files import write_json
-from predcnn.forecasting.result import FORMATS, VIEWS, Forecast, write_arrays
+from predcnn.forecasting.result import FORMATS, VIEWS, Forecast, write_arrays, write_netcdf
 from predcnn.visual import plot_curves
 
-SHARED = ("npz",)
+SHARED = ("npz", "nc")
 """Endings of files that hold several clips."""
 
 
@@ -52,18 +52,18 @@ def write_forecasts(
     for item in forecasts:
         known = item if item.truth is not None else item.trial
         for path in files[item.name]:
-            if path.suffix.lower() == ".npz":
+            if path.suffix.removeprefix(".").lower() in SHARED:
                 shared.setdefault(path, []).append(item)
             else:
                 shown = known if view == "comparison" and known is not None else item
-                written.append(shown.save(path, view=view, fps=fps))
+                written += shown.write(path, view, fps)
         first = files[item.name][0]
         several = len(forecasts) > 1 and first.stem != item.name
         stem = f"{first.stem}_{item.name}" if several else first.stem
         if known is not None:
             written += _write_trial(first.with_name(f"{stem}_trial"), item.name, known)
     for path, items in shared.items():
-        write_arrays(path, items)
+        (write_netcdf if path.suffix.lower() == ".nc" else write_arrays)(path, items)
         written.append(path)
     return written
 
@@ -84,7 +84,6 @@ def _write_trial(stem: Path, name: str, trial: Forecast) -> list[Path]:
         "prediction": metrics["prediction"]["per_frame"],
         "copy last": metrics["copy_last"]["per_frame"],
     }
-    plot_curves(curves, {}, lines)
-    if trial.past.shape[-3] not in (1, 3):  # such frames cannot be drawn
-        return [errors, curves]
-    return [trial.save(strip, view="comparison"), errors, curves]
+    shown = ("mse", "ssim") if trial.units is None else list(lines["prediction"])[:3]
+    plot_curves(curves, {}, lines, metrics=shown)
+    return [*trial.write(strip, "comparison", None), errors, curves]

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from predcnn.checks import whole_number
 from predcnn.data.frames import as_batch
+from predcnn.data.scale import Units
+from predcnn.forecasting.fields import ScaledPredictor, as_field_batch, open_fields, units_of
 from predcnn.forecasting.recordings import FrameShape, Recording, Window, open_recordings
 from predcnn.forecasting.result import Forecast
 from predcnn.predictors.checkpoint import load_described
@@ -34,8 +36,9 @@ def forecast(
     Args:
         predictor: a predictor, or what `predcnn.load_predictor` accepts.
         frames: the known frames (T, C, H, W) or (B, T, C, H, W), any T from that of the predictor
-            on, any size; an array or a tensor, uint8 or floating point in [0, 1]. Or the path of a
-            video, GIF, folder of images or .npy with one clip.
+            on, any size; an array or a tensor, uint8 or floating point in [0, 1]; in units for a
+            checkpoint that was trained on numbers with units. Or the path of a video, GIF, folder
+            of images or array file with one clip.
         horizon: number of frames to predict; None: what the predictor gives in one pass.
         start: index of the first frame to predict, so that the frames from there on are the truth;
             None: the frame after the last one.
@@ -47,19 +50,26 @@ def forecast(
         FileNotFoundError: no such file. ValueError, TypeError: too few frames, NaN, values outside
         [0, 1], other channels, or a damaged file.
     """
-    step = 1
+    step, about, units = 1, {}, None
     if isinstance(predictor, str | Path):
         predictor, about = load_described(predictor)
-        step = frame_step(about)
+        step, units = frame_step(about), units_of(about)
     if isinstance(frames, str | Path):
-        found = forecast_clips(predictor, [frames], horizon=horizon, start=start, step=step)
+        kept = {"horizon": horizon, "start": start, "step": step}
+        if units is not None:
+            found = forecast_fields(predictor, about, [frames], **kept)
+        else:
+            found = forecast_clips(predictor, [frames], **kept)
         if len(found) > 1:
             raise ValueError(
                 f"{frames} holds {len(found)} clips: name one of them, or use "
                 "predcnn.forecasting.forecast_clips"
             )
         return found[0]
-    batch = as_batch(frames)
+    if units is not None:
+        batch, predictor = as_field_batch(frames, units), ScaledPredictor(predictor, units)
+    else:
+        batch = as_batch(frames)
     horizon = check_frames_out(horizon, predictor.frames_out)
     plan = plan_of("the array", batch.shape[1], predictor.in_shape[0], horizon, start, 1)
 
@@ -71,7 +81,42 @@ def forecast(
         future = predictor.predict(batch[:, list(times)], horizon=horizon).cpu().float()[:, :count]
         return future if frames.ndim == 5 else future[0]
 
-    return _assembled("forecast", plan, horizon, pick, predicted, fps=None)
+    return _assembled("forecast", plan, horizon, pick, predicted, units=units)
+
+
+def forecast_fields(
+    predictor: nn.Module,
+    about: dict,
+    inputs: Sequence[str | Path],
+    *,
+    horizon: int | None = None,
+    start: int | None = None,
+    step: int = 1,
+    report: Callable[[str], object] = log.info,
+) -> list[Forecast]:
+    """Predict the frames that follow every recording in files of numbers with units.
+
+    Args:
+        predictor: trained on such numbers.
+        about: description of its checkpoint, which has their scale.
+        inputs: files and folders as ``data.root`` takes them.
+        horizon: see `forecast`.
+        start: see `forecast`.
+        step: use every ``step``-th frame.
+        report: called with one line per recording.
+    """
+    units = units_of(about)
+    horizon = check_frames_out(horizon, predictor.frames_out)
+    scaled, found = ScaledPredictor(predictor, units), []
+    for name, count, read, located in open_fields(inputs, about, units):
+        plan = plan_of(name, count, predictor.in_shape[0], horizon, start, step)
+        report(f"{name}: frames {plan.past[0]}..{plan.past[-1]} of {count} -> {horizon} frames")
+
+        def predicted(times: range, count: int, read: Callable = read) -> Tensor:
+            return scaled.predict(read(times)[None], horizon=horizon)[0, :count].cpu()
+
+        found.append(_assembled(name, plan, horizon, read, predicted, units=located))
+    return found
 
 
 def forecast_clips(
@@ -187,19 +232,20 @@ def _assembled(
     horizon: int,
     pick: Callable[[range], Tensor],
     predicted: Callable[[range, int], Tensor],
-    fps: float | None,
+    fps: float | None = None,
+    units: Units | None = None,
 ) -> Forecast:
     """Make the forecast of a plan from functions that give frames and predictions at times."""
     past, prediction = pick(plan.past), predicted(plan.past, horizon)
     if plan.truth is None:
-        return Forecast(name, past, prediction, fps=fps)
+        return Forecast(name, past, prediction, fps=fps, units=units)
     truth, count = pick(plan.truth), len(plan.truth)
     if plan.trial_past == plan.past:
-        return Forecast(name, past, prediction, truth, fps)
+        return Forecast(name, past, prediction, truth, fps, units=units)
     caption = f"{name}: the last {count} known frames, predicted"
     guess = predicted(plan.trial_past, count)
-    trial = Forecast(caption, pick(plan.trial_past), guess, truth, fps)
-    return Forecast(name, past, prediction, fps=fps, trial=trial)
+    trial = Forecast(caption, pick(plan.trial_past), guess, truth, fps, units=units)
+    return Forecast(name, past, prediction, fps=fps, trial=trial, units=units)
 
 
 def _in_batches(

@@ -10,13 +10,16 @@ import numpy as np
 from torch import Tensor
 
 from predcnn.checks import unknown
+from predcnn.data.scale import Units
+from predcnn.data.views import views_of
 from predcnn.files import replacing
 from predcnn.metrics import video_metrics
+from predcnn.metrics.fields import FieldScores
 from predcnn.metrics.ssim import WINDOW
 from predcnn.visual import WRITERS, comparison_frames, sequence_frames, write_strip
 
 METRICS = ("mse", "mae", "ssim", "psnr")
-FORMATS = (*WRITERS, "png", "npz", "npy")
+FORMATS = (*WRITERS, "png", "npz", "npy", "nc")
 VIEWS = ("sequence", "frames", "comparison")
 FPS = 5.0  # of clips without a frame rate
 
@@ -25,8 +28,9 @@ FPS = 5.0  # of clips without a frame rate
 class Forecast:
     """Predicted frames with the frames before them and, where known, those that came.
 
-    All frames are float32 in the value range [0, 1] (predictions unclipped), (T, C, H, W), or
-    (B, T, C, H, W) if a batch was given.
+    All frames are float32, (T, C, H, W), or (B, T, C, H, W) if a batch was given. Their values are
+    in [0, 1] (predictions unclipped), or in units, NaN where missing, if the predictor was trained
+    on numbers with units.
 
     Args:
         name: for captions and file names.
@@ -36,6 +40,7 @@ class Forecast:
         fps: frames per second of the clip; None if unknown.
         trial: the same prediction made earlier in the clip, where the truth is known; None if
             ``truth`` is known or the clip is too short.
+        units: of the values; None for frames in [0, 1].
     """
 
     name: str
@@ -44,6 +49,7 @@ class Forecast:
     truth: Tensor | None = None
     fps: float | None = None
     trial: "Forecast | None" = None
+    units: Units | None = None
 
     @cached_property
     def metrics(self) -> dict[str, dict] | None:
@@ -58,21 +64,22 @@ class Forecast:
         count = self.truth.shape[-4]
         copies = self.past[..., -1:, :, :, :].expand_as(self.truth)
         return {
-            "prediction": errors_of(self.prediction[..., :count, :, :, :], self.truth),
-            "copy_last": errors_of(copies, self.truth),
+            "prediction": errors_of(self.prediction[..., :count, :, :, :], self.truth, self.units),
+            "copy_last": errors_of(copies, self.truth, self.units),
         }
 
     def to_numpy(self) -> np.ndarray:
-        """Return the predicted frames as an array, float32, unclipped."""
+        """Return the predicted frames as an array, float32, unclipped or in units."""
         return self.prediction.numpy()
 
     def save(self, path: str | Path, *, view: str = "sequence", fps: float | None = None) -> Path:
-        """Write the forecast to a file; returns its path.
+        """Write the forecast to a file; returns its path, of several that of the first channel.
 
         Args:
             path: .mp4 (H.264), .webm (VP9) or .gif: a video; .png: a strip of input, truth and
-                prediction; .npz: arrays past, prediction, names and, where known, truth;
-                .npy: the prediction.
+                prediction, of frames that are no grey or RGB images one file per channel; .npz:
+                arrays past, prediction, names and, where known, truth, channels, units; .npy: the
+                prediction; .nc: the prediction with coordinates and units.
             view: what a video shows: "sequence", the input, then the prediction, enlarged and
                 with the lead time; "frames", the predicted frames alone, unchanged; or
                 "comparison", input, truth, prediction and error side by side.
@@ -81,38 +88,51 @@ class Forecast:
         Raises:
             ValueError: another ending or view, or a batch of several clips for a video or strip.
         """
+        return self.write(path, view, fps)[0]
+
+    def write(self, path: str | Path, view: str, fps: float | None) -> list[Path]:
+        """Write as `save` does; return all files."""
         path = Path(path).expanduser()
         ending = path.suffix.removeprefix(".").lower()
         if ending not in FORMATS:
             raise ValueError(unknown("ending of output", ending, FORMATS))
         if view not in VIEWS:
             raise ValueError(unknown("view", view, VIEWS))
-        if ending == "npz":
-            write_arrays(path, [self])
+        if ending in ("npz", "nc"):
+            (write_arrays if ending == "npz" else write_netcdf)(path, [self])
         elif ending == "npy":
             with replacing(path) as temporary:
                 np.save(temporary, self.to_numpy())
         else:
-            self._draw(path, ending, view, fps)
-        return path
+            return self._draw(path, ending, view, fps)
+        return [path]
 
-    def _draw(self, path: Path, ending: str, view: str, fps: float | None) -> None:
+    def _draw(self, path: Path, ending: str, view: str, fps: float | None) -> list[Path]:
         past, prediction, truth = map(self._single, (self.past, self.prediction, self.truth))
         if truth is not None:
             prediction = prediction[: len(truth)] if view == "comparison" else prediction
             truth = truth if len(truth) == len(prediction) else None
-        if ending == "png":
-            write_strip(path, past, truth, {"prediction": prediction}, caption=self.name)
-            return
-        if view == "sequence":
-            pages = sequence_frames(past, prediction)
-        elif view == "comparison":
-            pages = comparison_frames(past, truth, {"prediction": prediction}, caption=self.name)
-        else:
-            pages = prediction
         if fps is None:  # a clip may state more frames a second than a writer takes
             fps = min(100.0, self.fps or FPS)
-        WRITERS[ending](path, pages, fps=fps)
+        if self.units is not None:
+            scale = self.units.scale
+            past, prediction = scale.apply(past), scale.apply(prediction)
+            truth = None if truth is None else scale.apply(truth)
+        written = []
+        for shown in views_of(past, truth, {"prediction": prediction}, self.units):
+            place, caption = path.with_stem(path.stem + shown.suffix), self.name + shown.caption
+            parts = (shown.past, shown.truth, shown.predictions)
+            if ending == "png":
+                write_strip(place, *parts, caption=caption)
+            else:
+                pages = shown.predictions["prediction"]
+                if view == "sequence":
+                    pages = sequence_frames(shown.past, pages)
+                elif view == "comparison":
+                    pages = comparison_frames(*parts, caption=caption)
+                WRITERS[ending](place, pages, fps=fps)
+            written.append(place)
+        return written
 
     def _single(self, frames: Tensor | None) -> Tensor | None:
         """Return the frames (T, C, H, W) of the only clip."""
@@ -126,13 +146,15 @@ class Forecast:
         return frames[0]
 
 
-def errors_of(prediction: Tensor, truth: Tensor) -> dict[str, dict]:
+def errors_of(prediction: Tensor, truth: Tensor, units: Units | None = None) -> dict[str, dict]:
     """Compute the metrics of frames (T, C, H, W) or (B, T, C, H, W), in total and per lead time.
 
-    SSIM is left out for frames smaller than its window.
+    SSIM is left out for frames smaller than its window. With units: their own scores.
     """
     if truth.ndim == 4:
         prediction, truth = prediction[None], truth[None]
+    if units is not None:
+        return _scores_of(prediction, truth, units)
     names = [name for name in METRICS if name != "ssim" or min(truth.shape[-2:]) >= WINDOW]
     meters = video_metrics([*names, *(f"{name}_per_frame" for name in names)])
     meters.update(prediction, truth)
@@ -147,6 +169,18 @@ def errors_of(prediction: Tensor, truth: Tensor) -> dict[str, dict]:
     }
 
 
+def _scores_of(prediction: Tensor, truth: Tensor, units: Units) -> dict[str, dict]:
+    targets = list(units.targets)
+    scores = FieldScores(units.metrics, units.names, units.thresholds, units.coords.get("H"))
+    valid = (prediction.isfinite() & truth.isfinite())[:, :, targets]
+    scores.update(prediction[:, :, targets], truth[:, :, targets], valid)
+    values = {name: _finite(value.reshape(-1)) for name, value in scores.compute().items()}
+    return {
+        "metrics": {name: values[name][0] for name in scores.definitions},
+        "per_frame": {name: values[f"{name}_per_frame"] for name in scores.definitions},
+    }
+
+
 def _finite(values: Tensor) -> list[float | None]:
     return [value if math.isfinite(value) else None for value in values.tolist()]
 
@@ -155,14 +189,20 @@ def describe_errors(metrics: Mapping[str, dict], digits: int = 4) -> str:
     """Return "mse 12.3 (copy last 15.0), …" for a printed line."""
     ours, copy = metrics["prediction"]["metrics"], metrics["copy_last"]["metrics"]
 
-    def number(value: float | None) -> str:
-        return "inf" if value is None else f"{value:.{digits}f}"
+    def number(key: str, value: float | None) -> str:
+        unknown = "inf" if key == "psnr" else "–"
+        return unknown if value is None else f"{value:.{digits}f}"
 
-    return ", ".join(f"{key} {number(ours[key])} (copy last {number(copy[key])})" for key in ours)
+    return ", ".join(
+        f"{key} {number(key, ours[key])} (copy last {number(key, copy[key])})" for key in ours
+    )
 
 
 def write_arrays(path: Path, items: list[Forecast]) -> None:
-    """Write forecasts of one shape to an .npz, float32 (N, T, C, H, W), unclipped; names (N,)."""
+    """Write forecasts of one shape to an .npz, float32 (N, T, C, H, W), unclipped; names (N,).
+
+    With units also ``channels`` and ``units``, (C,).
+    """
     shapes = {tuple(item.prediction.shape) for item in items}
     if len(shapes) > 1:
         raise ValueError(
@@ -175,5 +215,36 @@ def write_arrays(path: Path, items: list[Forecast]) -> None:
     arrays = {name: np.stack([getattr(item, name).numpy() for item in items]) for name in fields}
     if items[0].prediction.ndim == 5:  # a batch already
         arrays = {name: array[0] for name, array in arrays.items()}
+    if (units := items[0].units) is not None:
+        arrays |= {"channels": np.array(units.scale.channels), "units": np.array(units.scale.units)}
     with replacing(path) as temporary:
         np.savez_compressed(temporary, **arrays, names=np.array([item.name for item in items]))
+
+
+def write_netcdf(path: Path, items: list[Forecast]) -> None:
+    """Write predictions of one shape to a netCDF file: a variable (clip, lead, y, x) per channel.
+
+    Raises:
+        ImportError: xarray or h5netcdf is missing; names the extra.
+    """
+    try:
+        import xarray
+    except ImportError as error:
+        raise ImportError("netCDF needs xarray: pip install 'predcnn[arrays]'") from error
+    frames = np.stack([item.to_numpy() for item in items])
+    frames = frames[0] if frames.ndim == 6 else frames
+    units, names = items[0].units, [f"channel{i}" for i in range(frames.shape[2])]
+    known = [""] * len(names)
+    if units is not None:
+        names, known = units.scale.channels, units.scale.units
+    dims = ("clip", "lead", "y", "x")
+    variables = {
+        name: (dims, frames[:, :, i], {"units": unit} if unit else {})
+        for i, (name, unit) in enumerate(zip(names, known, strict=True))
+    }
+    coords = {"lead": np.arange(1, frames.shape[1] + 1)}
+    if units is not None:
+        coords |= {dim: units.coords[axis] for dim, axis in (("y", "H"), ("x", "W"))
+                   if axis in units.coords}  # fmt: skip
+    with replacing(path) as temporary:
+        xarray.Dataset(variables, coords).to_netcdf(temporary, engine="h5netcdf")

@@ -35,7 +35,11 @@ def split_values(
     names = list(names)
     return {
         "metrics": {name: values[name] for name in names},
-        "per_frame": {name: values[name + PER_FRAME] for name in names},
+        # torchmetrics makes a number of a curve over one lead time
+        "per_frame": {
+            name: curve if isinstance(curve := values[name + PER_FRAME], list) else [curve]
+            for name in names
+        },
     }
 
 

@@ -36,6 +36,10 @@ class MSE(FrameMetric):
         """(B, T, C, H, W) twice -> (B, T)."""
         return squared_error(pred, target)
 
+    def unmasked(self, values: Tensor, share: Tensor) -> Tensor:
+        """Scale the sum over the valid pixels to a complete frame."""
+        return values / torch.where(share > 0, share, torch.nan)
+
 
 @METRICS.register("rmse")
 class RMSE(MSE):
@@ -63,3 +67,7 @@ class MAE(FrameMetric):
     def frame_values(self, pred: Tensor, target: Tensor) -> Tensor:
         """(B, T, C, H, W) twice -> (B, T)."""
         return absolute_error(pred, target)
+
+    def unmasked(self, values: Tensor, share: Tensor) -> Tensor:
+        """Scale the sum over the valid pixels to a complete frame."""
+        return values / torch.where(share > 0, share, torch.nan)

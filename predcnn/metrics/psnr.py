@@ -38,3 +38,7 @@ class PSNR(FrameMetric):
     def frame_values(self, pred: Tensor, target: Tensor) -> Tensor:
         """(B, T, C, H, W) twice -> (B, T)."""
         return peak_signal_to_noise(pred, target)
+
+    def unmasked(self, values: Tensor, share: Tensor) -> Tensor:
+        """Take the mean error over the valid pixels."""
+        return values + 10 * torch.log10(torch.where(share > 0, share, torch.nan))

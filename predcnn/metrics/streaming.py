@@ -95,6 +95,8 @@ class FrameMetric(Metric):
     total: Tensor
     rest: Tensor
     count: Tensor
+    longest: Tensor
+    masked: Tensor
     bad: Tensor
 
     def __init__(self, *, per_frame: bool = False) -> None:
@@ -104,6 +106,8 @@ class FrameMetric(Metric):
         self.add_state("total", torch.zeros(MAX_FRAMES, dtype=torch.float64), _sum_of_ranks)
         self.add_state("rest", torch.zeros(MAX_FRAMES, dtype=torch.float64), _sum_of_ranks)
         self.add_state("count", torch.zeros(MAX_FRAMES, dtype=torch.int64), "sum")
+        self.add_state("longest", torch.zeros(1, dtype=torch.int64), "max")
+        self.add_state("masked", torch.zeros(1, dtype=torch.int64), "sum")  # batches
         self.add_state("bad", torch.zeros(2, dtype=torch.int64), "sum")  # of pred and target
 
     def frame_values(self, pred: Tensor, target: Tensor) -> Tensor:
@@ -114,8 +118,22 @@ class FrameMetric(Metric):
         """From the mean over frames to the published number; the identity unless overridden."""
         return mean
 
-    def update(self, pred: Tensor, target: Tensor) -> None:
+    def unmasked(self, values: Tensor, share: Tensor) -> Tensor:
+        """Values of frames with missing pixels -> those of complete frames; NaN: not counted.
+
+        Args:
+            values: of frames whose missing pixels are 0 in both videos, (B, T).
+            share: of the pixels that are valid, (B, T).
+        """
+        return torch.where(share == 1, values, torch.nan)
+
+    def update(self, pred: Tensor, target: Tensor, valid: Tensor | None = None) -> None:
         """Add a batch: pred and target (B, T, C, H, W), pred unclipped, target in [0, 1].
+
+        Args:
+            pred: predicted frames.
+            target: true frames.
+            valid: False where a pixel is not measured, (B, T, C, H, W); None: all are.
 
         Raises:
             TypeError, ValueError: see ``check_videos``; also when T differs from earlier batches
@@ -129,6 +147,8 @@ class FrameMetric(Metric):
                 "call reset() or use another metric for another horizon"
             )
         self._frames = frames
+        if valid is not None:
+            pred, target = (part.masked_fill(~valid, 0) for part in (pred, target))
         if pred.device.type == "cpu":
             check_finite("pred", pred)
             check_finite("target", target)
@@ -138,6 +158,12 @@ class FrameMetric(Metric):
         with torch.no_grad():
             values = self.frame_values(pred, target)
         count = self.count.new_full((frames,), len(values))
+        if valid is not None:
+            values = self.unmasked(values, widened(valid.float().mean((2, 3, 4))))
+            count = values.isnan().logical_not().sum(0)
+            values = values.nan_to_num(nan=0, posinf=torch.inf, neginf=-torch.inf)
+            self.masked = self.masked + 1
+        self.longest = self.longest.clamp(min=frames)
         beyond = (0, MAX_FRAMES - frames)
         # Not in place: a state made under inference_mode could not be changed outside of it.
         self._add(nn.functional.pad(values.sum(0), beyond))
@@ -157,7 +183,7 @@ class FrameMetric(Metric):
 
         Raises:
             ValueError: no frames yet, frames that were not finite, or ranks that scored different
-                numbers of frames.
+                numbers of frames. NaN where no pixel was valid.
         """
         total, rest, count = (state.cpu() for state in (self.total, self.rest, self.count))
         for name, bad in zip(("pred", "target"), self.bad.tolist(), strict=True):
@@ -165,12 +191,12 @@ class FrameMetric(Metric):
                 raise ValueError(
                     f"{bad} values of {name} were NaN or Inf; a score of them would mean nothing"
                 )
-        frames = int(count.count_nonzero())
+        frames = int(self.longest)
         if frames == 0:
             raise ValueError(f"{type(self).__name__} has seen no frames yet: call update first")
         total = total[:frames].double() + rest[:frames].double()
         count = count[:frames]
-        if int(count.min()) != int(count.max()):
+        if int(count.min()) != int(count.max()) and not int(self.masked):
             raise ValueError(
                 f"sequences of different lengths were scored ({count.tolist()} sequences per lead "
                 "time); every batch and rank must have the same number of frames"

@@ -114,7 +114,13 @@ class Predictor(Publishing, nn.Module):
         return roll_out(self, past, horizon)
 
     @torch.no_grad()
-    def predict(self, frames: Tensor | np.ndarray, horizon: int | None = None) -> Tensor:
+    def predict(
+        self,
+        frames: Tensor | np.ndarray,
+        horizon: int | None = None,
+        *,
+        any_range: bool = False,
+    ) -> Tensor:
         """Predict the next ``horizon`` frames, by default ``frames_out``: (B, horizon, C, H, W).
 
         Any frame size and any horizon; runs in eval mode without gradients and leaves every
@@ -125,6 +131,7 @@ class Predictor(Publishing, nn.Module):
                 array, uint8 or floating point in [0, 1]. It is converted to the type and moved to
                 the device of this predictor.
             horizon: number of frames, at least 1.
+            any_range: floats are values on the scale of the training, see data=array.
 
         Raises:
             ValueError: wrong number of axes, frames or channels, NaN, values outside [0, 1], or
@@ -132,7 +139,8 @@ class Predictor(Publishing, nn.Module):
             TypeError: frames are no numbers, or integers other than uint8.
         """
         weight = next(self.parameters(), None)
-        frames = as_batch(frames, torch.float32 if weight is None else weight.dtype)
+        dtype = torch.float32 if weight is None else weight.dtype
+        frames = as_batch(frames, dtype, any_range=any_range)
         frames = frames if weight is None else frames.to(weight.device)
         self.check_past(frames)
         horizon = check_frames_out(horizon, self.frames_out)

@@ -89,7 +89,13 @@ FRAME_TERMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 class FrameLoss(nn.Module):
-    """Weighted sum of frame terms on the predicted future."""
+    """Weighted sum of frame terms on the predicted future.
+
+    Attributes:
+        missing: whether frames may hold NaN, which is not measured: no error, no gradient.
+    """
+
+    missing = False
 
     def __init__(self, terms: Mapping[str, float]) -> None:
         super().__init__()
@@ -102,6 +108,8 @@ class FrameLoss(nn.Module):
 
     def frame_loss(self, pred: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Return the terms and their weighted sum ``loss`` for two (B, T, C, H, W)."""
+        if self.missing:
+            target = torch.where(target.isnan(), pred.detach(), target)
         parts = {name: FRAME_TERMS[name](pred, target) for name in self.terms}
         loss = sum(weight * parts[name] for name, weight in self.terms.items())
         return {"loss": loss, **(parts if len(parts) > 1 else {})}
@@ -111,4 +119,8 @@ class FrameLoss(nn.Module):
     ) -> dict[str, Tensor]:
         """Predict the future of ``frames`` (B, T, C, H, W) from its first ``frames_in``."""
         past, future = frames[:, :frames_in], frames[:, frames_in:]
-        return self.frame_loss(predictor(past), future)
+        return self.frame_loss(predictor(self.filled(past)), future)
+
+    def filled(self, frames: Tensor) -> Tensor:
+        """Return frames as a network takes them: 0 where they are missing."""
+        return frames.nan_to_num(nan=0) if self.missing else frames

@@ -1,5 +1,6 @@
 """Training of every predictor: steps, metrics, baseline."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -9,11 +10,15 @@ from torchmetrics import MeanMetric, MetricCollection
 
 from predcnn.data import SequenceDataModule
 from predcnn.data.frames import transferred_to_float
+from predcnn.data.scale import Units
 from predcnn.metrics import definitions, video_metrics
 from predcnn.metrics.collection import PER_FRAME, split_values
+from predcnn.metrics.fields import FieldScores
 from predcnn.training.module import TrainingModule
 from predcnn.training.run_pictures import draw_curves, draw_sequences
 from predcnn.training.sampling import Progress
+
+log = logging.getLogger(__name__)
 
 COPY_LAST = "copy_last/"  # prefix of the baseline's metrics
 DRAWN = 4  # test sequences
@@ -35,6 +40,7 @@ class VideoPrediction(TrainingModule):
         scheduler: (optimizer, total_steps=n) -> schedule.
         metrics: names of ``predcnn.metrics``.
         metric_options: options of single metrics, ``{"lpips": {"backbone_weights": path}}``.
+        units: of numbers that are no frames in [0, 1]; batches are scaled, NaN where missing.
         run: plain values that describe the run.
         seed: of the random numbers drawn in training steps.
     """
@@ -50,19 +56,26 @@ class VideoPrediction(TrainingModule):
         scheduler: Callable | None = None,
         metrics: Sequence[str] = ("mse", "mae", "ssim", "psnr"),
         metric_options: Mapping[str, Mapping] | None = None,
+        units: Units | None = None,
         run: Mapping | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__(optimizer, scheduler, run, seed)
         self.predictor = predictor
         self.objective = objective
-        self.metric_names = tuple(metrics)
+        self.units = units
+        self.metric_names = measurable(metrics, units)
         self.metric_options = dict(metric_options or {})
         # reports a wrong name now, not after an epoch
         video_metrics(self.metric_names, self.metric_options)
+        self.score_definitions = self._scores().definitions if units is not None else {}
         self.frames_in = predictor.in_shape[0]
         stepwise = getattr(objective, "stepwise", None)
         self.automatic_optimization = stepwise is None or not stepwise(predictor)
+        if units is not None and objective is not None:
+            if not units.all_channels and hasattr(objective, "sampling"):
+                raise ValueError("data.targets needs an objective on the predicted frames alone")
+            objective.missing = True
 
     @property
     def network(self) -> nn.Module:
@@ -75,14 +88,16 @@ class VideoPrediction(TrainingModule):
         return self.predictor.config
 
     def _frames(self, batch: Tensor, where: str) -> Tensor:
-        """Return the batch as floats in [0, 1]; an error says where the batch occurred."""
+        """Return the batch as floats in [0, 1] or scaled; an error says where it occurred."""
+        if self.units is not None:
+            return batch.float()
         try:
             return transferred_to_float(batch)
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from error
 
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
-        frames = self._frames(batch, f"training step {self.global_step}")
+        frames = self._targets_only(self._frames(batch, f"training step {self.global_step}"))
         progress = Progress(
             self.global_step,
             self.current_epoch,
@@ -98,6 +113,29 @@ class VideoPrediction(TrainingModule):
         self.log_dict(shown, sync_dist=True)
         self.log_rate()
         return parts["loss"]
+
+    def _targets_only(self, frames: Tensor) -> Tensor:
+        """Mark the future of channels that are no targets as missing."""
+        if self.units is None or self.units.all_channels:
+            return frames
+        frames = frames.clone()
+        others = [i for i in range(frames.shape[2]) if i not in self.units.targets]
+        frames[:, self.frames_in :, others] = torch.nan
+        return frames
+
+    def _predict(self, past: Tensor, horizon: int) -> Tensor:
+        """Predict ``horizon`` frames; beyond its own reach a predictor gets its frames back."""
+        past = past if self.units is None else past.nan_to_num(nan=0)
+        if horizon == self.predictor.frames_out:
+            return self.predictor(past)
+        return self.predictor.predict(past, horizon=horizon, any_range=self.units is not None)
+
+    def _scores(self, prefix: str = "") -> FieldScores:
+        units = self.units
+        mean = None if units.climatology is None else units.climatology[list(units.targets)]
+        return FieldScores(
+            units.metrics, units.names, units.thresholds, units.coords.get("H"), mean, prefix
+        )
 
     def _optimise_windows(self, frames: Tensor, progress: Progress) -> dict[str, Tensor]:
         """Take an optimizer step per window of a batch; return the mean of their terms."""
@@ -122,18 +160,36 @@ class VideoPrediction(TrainingModule):
             return {"loss": MeanMetric(), "metrics": metrics}
         names = (*self.metric_names, *(name + PER_FRAME for name in self.metric_names))
         metrics = video_metrics(names, self.metric_options)
-        return {"metrics": metrics, "copy_last": metrics.clone(prefix=COPY_LAST)}
+        meters = {"metrics": metrics, "copy_last": metrics.clone(prefix=COPY_LAST)}
+        if self.units is not None:
+            meters |= {"scores": self._scores(), "copy_last_scores": self._scores(COPY_LAST)}
+        return meters
 
     def measure(self, meters: Mapping, batch: Tensor, index: int) -> None:
         frames = self._frames(batch, f"evaluation batch {index}")
         past, future = frames[:, : self.frames_in], frames[:, self.frames_in :]
-        pred = self.predictor(past)
-        meters["metrics"].update(pred, future)
+        pred = self._predict(past, future.shape[1])
         if "loss" in meters:
-            loss = self.objective.frame_loss(pred, future)["loss"]
+            target = self._targets_only(frames)[:, self.frames_in :]
+            loss = self.objective.frame_loss(pred, target)["loss"]
             meters["loss"].update(loss, len(frames))
+        self._update(meters["metrics"], meters.get("scores"), pred, future)
         if "copy_last" in meters:
-            meters["copy_last"].update(past[:, -1:].expand_as(future), future)
+            last = past[:, -1:].expand_as(future)
+            self._update(meters["copy_last"], meters.get("copy_last_scores"), last, future)
+
+    def _update(
+        self, metrics: MetricCollection, scores: FieldScores | None, pred: Tensor, future: Tensor
+    ) -> None:
+        """Score predicted frames: scaled by the published metrics, in units by the others."""
+        if self.units is None:
+            metrics.update(pred, future)
+            return
+        targets, scale = list(self.units.targets), self.units.scale
+        valid = (pred.isfinite() & future.isfinite())[:, :, targets]
+        metrics.update(pred[:, :, targets], future[:, :, targets], valid=valid)
+        if scores is not None:
+            scores.update(scale.undo(pred)[:, :, targets], scale.undo(future)[:, :, targets], valid)
 
     def describe(self) -> dict[str, str]:
         return {"model": self.config["name"], "translator": str(self.config.get("translator", "–"))}
@@ -142,10 +198,11 @@ class VideoPrediction(TrainingModule):
         """Return the metrics of the predictor and of the baseline, per frame too."""
         found = self.test_results
         baseline = {k.removeprefix(COPY_LAST): v for k, v in found.items() if COPY_LAST in k}
+        names = [*self.metric_names, *self.score_definitions]
         return {
-            **split_values(found, self.metric_names),
-            "copy_last": split_values(baseline, self.metric_names),
-            "definitions": definitions(self.metric_names),
+            **split_values(found, names),
+            "copy_last": split_values(baseline, names),
+            "definitions": definitions(self.metric_names) | self.score_definitions,
         }
 
     def draw(self, run_dir: Path, datamodule: SequenceDataModule, results: dict) -> None:
@@ -154,5 +211,19 @@ class VideoPrediction(TrainingModule):
         title = f"{results['data']['name']} test ({results['data']['source']})"
         predictors = {results["name"]: self.predictor.to("cpu")}
         indices = range(min(DRAWN, len(test_set)))
-        draw_sequences(run_dir / "predictions", test_set, predictors, indices, title=title)
+        draw_sequences(
+            run_dir / "predictions", test_set, predictors, indices, title=title, units=self.units
+        )
         draw_curves(run_dir, results)
+
+
+def measurable(names: Sequence[str], units: Units | None) -> tuple[str, ...]:
+    """Return the metrics that are defined: those that clip to [0, 1] need a range."""
+    if units is None or units.scale.bounded:
+        return tuple(names)
+    kept = [name for name in names if name.removesuffix(PER_FRAME) in ("mse", "mae", "rmse")]
+    left_out = sorted(set(names) - set(kept))
+    if left_out:
+        log.warning("%s left out: they need a range of values, and data.normalize=%s gives none",
+                    ", ".join(left_out), units.scale.kind)  # fmt: skip
+    return tuple(kept)

@@ -68,7 +68,7 @@ class UnrolledLoss(FrameLoss):
         published = predictor.compat == "openstl" and self.compat_sampling is not None
         sampling = self.compat_sampling if published else self.sampling
         use_truth = sampling(progress, len(frames), frames_in, frames.shape[1] - 1)
-        predictions, extras = predictor.unroll(frames, use_truth)
+        predictions, extras = predictor.unroll(self.filled(frames), use_truth)
         return self.weigh(predictions, extras, frames)
 
     def weigh(
@@ -81,7 +81,7 @@ class UnrolledLoss(FrameLoss):
             parts = self.frame_loss(predictions, frames[:, 1:])
             loss = parts.pop("loss") * (predictions.shape[1] if self.sum_steps else 1)
         for name, weight in self.extras.items():
-            parts[name] = EXTRA_TERMS[name](extras[name], frames)
+            parts[name] = EXTRA_TERMS[name](extras[name], self.filled(frames))
             loss = loss + weight * parts[name]
         return {"loss": loss, **parts}
 
@@ -100,7 +100,7 @@ class PhyDNetLoss(UnrolledLoss):
         """Unroll over ``frames`` (B, T, C, H, W), fed as the schedule says."""
         parts = super().forward(predictor, frames, frames_in, progress)
         if predictor.compat == "openstl":
-            parts["loss"] = torch.mean((parts["loss"] - frames[:, frames_in:]) ** 2)
+            parts["loss"] = torch.mean((parts["loss"] - self.filled(frames[:, frames_in:])) ** 2)
         return parts
 
 
@@ -140,7 +140,10 @@ class DMVFNLoss(UnrolledLoss):
         """The terms and their weighted sum ``loss``, from what `unroll` gave for ``frames``."""
         parts = super().weigh(predictions, extras, frames)
         if self.distance is not None:
-            predicted, true = predictions[:, 1:].flatten(0, 1), frames[:, 2:].flatten(0, 1)
+            predicted, true = (
+                predictions[:, 1:].flatten(0, 1),
+                self.filled(frames)[:, 2:].flatten(0, 1),
+            )
             parts["perceptual"] = self.distance(predicted, true)
             parts["loss"] = parts["loss"] + self.perceptual * parts["perceptual"]
         return parts

@@ -13,7 +13,7 @@ from predcnn.data.arrays.options import ArrayOptions
 from predcnn.data.arrays.recordings import Catalogue, find_recordings
 from predcnn.data.arrays.sequences import ArraySequences, without_missing
 from predcnn.data.options import nearest
-from predcnn.data.scale import Scale, fit_scale
+from predcnn.data.scale import Scale, Units, fit_scale
 from predcnn.data.sequences import SETS
 from predcnn.data.sources.known_files import FileReport, report
 from predcnn.data.splits import SPLITS
@@ -128,6 +128,27 @@ class ArrayData:
         if catalogue.passed_over:
             facts["not used"] = ", ".join(catalogue.passed_over)
         return facts
+
+    @cached_property
+    def units(self) -> Units:
+        """What training, measuring and drawing need to know about the numbers."""
+        options = self.options
+        mean = None
+        if "acc" in options.metrics:
+            total, count = np.zeros(1), np.zeros(1)
+            for frames in self._training_frames():
+                valid = np.isfinite(frames)
+                total = total + np.where(valid, frames, 0).sum(0, dtype=np.float64)
+                count = count + valid.sum(0)
+            mean = total / np.maximum(count, 1)
+        return Units(
+            self.scale,
+            self.targets,
+            options.metrics,
+            options.thresholds,
+            self.catalogue.coords,
+            mean,
+        )
 
     @property
     def found(self) -> dict[str, object]:

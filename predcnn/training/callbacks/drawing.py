@@ -6,6 +6,7 @@ import lightning.pytorch as pl
 import torch
 
 from predcnn.data import to_float
+from predcnn.data.views import views_of
 from predcnn.visual import comparison_frames, write_gif
 
 
@@ -28,15 +29,19 @@ class DrawPredictions(pl.Callback):
             return
         dataset = trainer.datamodule.split("val")
         batch = dataset.batch(0, range(min(self.sequences, len(dataset)))).to(pl_module.device)
-        frames = to_float(batch)
+        units = trainer.datamodule.units
+        frames = to_float(batch) if units is None else batch.float()
         past, future = frames[:, : pl_module.frames_in], frames[:, pl_module.frames_in :]
         with torch.no_grad():
-            pred = pl_module.predictor(past)  # validation: the module is in eval mode here
+            pred = pl_module.predictor(
+                past.nan_to_num(nan=0)
+            )  # validation: the module is in eval mode here
         folder = Path(trainer.default_root_dir) / "predictions"
         folder.mkdir(parents=True, exist_ok=True)
         title = f"{trainer.datamodule.family.name} validation ({dataset.source})"
         for i in range(len(frames)):
-            pictures = comparison_frames(
-                past[i], future[i], {f"epoch {epoch}": pred[i]}, caption=f"{title}, sequence {i}"
-            )
-            write_gif(folder / f"val_{i}_epoch_{epoch:03d}.gif", pictures, fps=self.fps)
+            for view in views_of(past[i], future[i], {f"epoch {epoch}": pred[i]}, units):
+                caption = f"{title}, sequence {i}{view.caption}"
+                parts = (view.past, view.truth, view.predictions)
+                path = folder / f"val_{i}{view.suffix}_epoch_{epoch:03d}.gif"
+                write_gif(path, comparison_frames(*parts, caption=caption), fps=self.fps)

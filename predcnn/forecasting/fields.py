@@ -1,0 +1,90 @@
+"""Forecasts of numbers with units: scaled for the network, returned in units."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from predcnn.data.arrays.options import ArrayOptions
+from predcnn.data.arrays.recordings import find_recordings
+from predcnn.data.arrays.sequences import without_missing
+from predcnn.data.scale import Scale, Units
+
+
+def units_of(about: Mapping[str, object]) -> Units | None:
+    """Return the units that a checkpoint was trained with, from its description; None: frames."""
+    data = about.get("run", {}).get("data", {})
+    if data.get("scale") is None:
+        return None
+    scale = Scale.from_dict(data["scale"])
+    names = list(scale.channels)
+    targets = [names.index(name) for name in data.get("targets") or names]
+    metrics = [name for name in data.get("metrics", ()) if name != "acc"]  # has no climatology here
+    return Units(scale, targets, metrics, data.get("thresholds", ()))
+
+
+class ScaledPredictor:
+    """A predictor whose ``predict`` takes and returns values in units; NaN where missing."""
+
+    def __init__(self, predictor: nn.Module, units: Units) -> None:
+        self.predictor, self.units = predictor, units
+        self.in_shape, self.frames_out = predictor.in_shape, predictor.frames_out
+
+    def predict(self, frames: Tensor, horizon: int | None = None) -> Tensor:
+        """Predict (B, T, C, H, W); the channels that are no targets come as predicted, too."""
+        scaled = self.units.scale.apply(frames).nan_to_num(nan=0)
+        return self.units.scale.undo(
+            self.predictor.predict(scaled, horizon=horizon, any_range=True)
+        )
+
+
+def as_field_batch(frames: Tensor | np.ndarray, units: Units) -> Tensor:
+    """Return values in units as float32 (B, T, C, H, W); (T, C, H, W) is a batch of one."""
+    batch = torch.as_tensor(np.asarray(frames), dtype=torch.float32)
+    channels = len(units.scale.channels)
+    if batch.ndim not in (4, 5) or batch.shape[-3] != channels:
+        raise ValueError(
+            f"values are (T, C, H, W) or (B, T, C, H, W) with the {channels} channels "
+            f"{', '.join(units.scale.channels)}, not {tuple(batch.shape)}"
+        )
+    return batch if batch.ndim == 5 else batch[None]
+
+
+def open_fields(
+    inputs: Sequence[str | Path], about: Mapping, units: Units
+) -> list[tuple[str, int, Callable[[range], Tensor], Units]]:
+    """Return (name, frames, read, units) of every recording in array files.
+
+    Args:
+        inputs: files and folders as ``data.root`` takes them.
+        about: description of the checkpoint; its ``data.variables``, ``layout``, ``mask`` hold.
+        units: of the checkpoint; coordinates are taken from the files.
+    """
+    data, found = about["run"]["data"], []
+    kept = {name: data.get(name) for name in ("variables", "layout", "mask")}
+    for place in inputs:
+        options = ArrayOptions(root=place, frames_in=data["frames_in"], frames_out=1, **kept)
+        catalogue = find_recordings(options)
+        if len(catalogue.channels) != len(units.scale.channels):
+            raise ValueError(
+                f"{place} has the channels {', '.join(catalogue.channels)}, the checkpoint was "
+                f"trained on {', '.join(units.scale.channels)}"
+            )
+        located = replace(units, coords=catalogue.coords)
+        for recording in catalogue.recordings:
+
+            def read(times: range, recording: object = recording, mask: object = kept["mask"]):
+                values = recording.read(times[0], times[-1] + 1, times.step)
+                return torch.from_numpy(np.asarray(without_missing(values, mask), np.float32))
+
+            found.append((_label(recording.name), recording.frames, read, located))
+    return found
+
+
+def _label(name: str) -> str:
+    path, _, index = name.partition("[")
+    stem = Path(path).with_suffix("").as_posix().replace("/", "_").replace(":", "_")
+    return f"{stem}_{index.rstrip(']')}" if index else stem

@@ -1,0 +1,314 @@
+"""Scores of physical fields in their units: errors, categorical scores, FSS, anomaly correlation.
+
+Every score is a ratio of sums over pixels, sequences and (unless per lead time) lead times, so it
+streams and adds up exactly over ranks. Pixels that are not valid enter no sum. FVD, which needs a
+network trained on videos of people, is not offered.
+
+Roberts and Lean, "Scale-selective verification of rainfall accumulations", 2008 (FSS); Rasp et al.,
+"WeatherBench", 2020 (latitude weights, ACC); Wilks, "Statistical methods in the atmospheric
+sciences", 2011 (CSI, POD, FAR, HSS).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from predcnn.metrics.collection import PER_FRAME
+from predcnn.metrics.streaming import MAX_FRAMES, FrameMetric, _sum_of_ranks, widened
+from predcnn.registry import Registry
+
+FIELD_METRICS = Registry("metric of fields")
+"""Scores by the name that ``data.metrics`` accepts."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What scores need to know about one channel.
+
+    Args:
+        latitudes: of the rows in degrees, (H,); None: all rows weigh the same.
+        climatology: mean of the training part, (H, W); None: not known, 0.
+        threshold: of the events "value >= threshold".
+        window: side of FSS's neighbourhood in pixels, odd.
+    """
+
+    latitudes: np.ndarray | None = None
+    climatology: np.ndarray | None = None
+    threshold: float = 0.0
+    window: int = 9
+
+    def weights(self, like: Tensor) -> Tensor:
+        """Return cos(latitude) divided by its mean, (H, 1); ones without latitudes."""
+        if self.latitudes is None:
+            return like.new_ones(like.shape[-2], 1)
+        cosine = np.cos(np.deg2rad(self.latitudes))
+        return like.new_tensor(cosine / cosine.mean())[:, None]
+
+
+class FieldMetric(FrameMetric):
+    """A ratio of sums over the pixels of one channel, (B, T, H, W) in units.
+
+    Subclasses give ``sums``, one (T,) tensor per name in ``terms``, and ``ratio`` of them.
+    ``compute`` returns (1 + T,): the score over all lead times, then the curve.
+    """
+
+    terms: ClassVar[int]
+    thresholded: ClassVar[bool] = False
+    """Whether there is one score per threshold."""
+
+    def __init__(self, grid: Grid) -> None:
+        super().__init__()
+        self.grid = grid
+        for name in ("total", "rest"):
+            state = torch.zeros(self.terms, MAX_FRAMES, dtype=torch.float64)
+            self.add_state(name, state, _sum_of_ranks)
+
+    def sums(self, pred: Tensor, target: Tensor, valid: Tensor) -> Sequence[Tensor]:
+        """Return the sums of a batch by lead time; missing pixels are 0 in both fields."""
+        raise NotImplementedError
+
+    def ratio(self, sums: Tensor) -> Tensor:
+        """Return the score of sums (terms, n); NaN where nothing was measured."""
+        raise NotImplementedError
+
+    def update(self, pred: Tensor, target: Tensor, valid: Tensor) -> None:
+        """Add a batch of one channel, (B, T, H, W) each."""
+        frames = pred.shape[1]
+        pred, target = (widened(part).masked_fill(~valid, 0) for part in (pred, target))
+        with torch.no_grad():
+            sums = torch.stack(list(self.sums(pred, target, valid.to(pred.dtype))))
+        self._add(nn.functional.pad(sums, (0, MAX_FRAMES - frames)))
+        self.longest = self.longest.clamp(min=frames)
+
+    def compute(self) -> Tensor:
+        """Return the score over all lead times and that of each, (1 + T,)."""
+        frames = int(self.longest)
+        total = (self.total.cpu().double() + self.rest.cpu().double())[:, :frames]
+        return torch.cat([self.ratio(total.sum(1, keepdim=True)), self.ratio(total)])
+
+
+@FIELD_METRICS.register("rmse")
+class FieldRMSE(FieldMetric):
+    """Root of the mean squared error per pixel."""
+
+    terms = 2
+    definition = "root of the squared error, mean over valid pixels, sequences and lead times"
+
+    def sums(self, pred: Tensor, target: Tensor, valid: Tensor) -> Sequence[Tensor]:
+        return (pred - target).square().sum((0, 2, 3)), valid.sum((0, 2, 3))
+
+    def ratio(self, sums: Tensor) -> Tensor:
+        return torch.sqrt(sums[0] / sums[1])
+
+
+@FIELD_METRICS.register("mae")
+class FieldMAE(FieldMetric):
+    """Mean absolute error per pixel."""
+
+    terms = 2
+    definition = "absolute error, mean over valid pixels, sequences and lead times"
+
+    def sums(self, pred: Tensor, target: Tensor, valid: Tensor) -> Sequence[Tensor]:
+        return (pred - target).abs().sum((0, 2, 3)), valid.sum((0, 2, 3))
+
+    def ratio(self, sums: Tensor) -> Tensor:
+        return sums[0] / sums[1]
+
+
+@FIELD_METRICS.register("lat_rmse")
+class LatitudeRMSE(FieldMetric):
+    """WeatherBench's RMSE: the root per frame, rows weighted by cos(latitude), then the mean."""
+
+    terms = 2
+    definition = "mean over frames of the root of the squared error, rows weighted by cos(latitude)"
+
+    def sums(self, pred: Tensor, target: Tensor, valid: Tensor) -> Sequence[Tensor]:
+        weights = self.grid.weights(pred) * valid
+        share = weights.sum((2, 3))
+        error = torch.sqrt(((pred - target).square() * weights).sum((2, 3)) / share)
+        return error.nan_to_num(nan=0).sum(0), (share > 0).to(pred.dtype).sum(0)
+
+    def ratio(self, sums: Tensor) -> Tensor:
+        return sums[0] / sums[1]
+
+
+@FIELD_METRICS.register("acc")
+class AnomalyCorrelation(FieldMetric):
+    """Correlation of departures from the training part's mean, rows weighted by cos(latitude)."""
+
+    terms = 3
+    higher_is_better = True
+    definition = (
+        "anomaly correlation: uncentred correlation of the departures from the mean of the "
+        "training part, rows weighted by cos(latitude)"
+    )
+
+    def sums(self, pred: Tensor, target: Tensor, valid: Tensor) -> Sequence[Tensor]:
+        mean = 0 if self.grid.climatology is None else pred.new_tensor(self.grid.climatology)
+        weights = self.grid.weights(pred) * valid
+        pred, target = pred - mean, target - mean
+        products = (pred * target, pred.square(), target.square())
+        return [(weights * product).sum((0, 2, 3)) for product in products]
+
+    def ratio(self, sums: Tensor) -> Tensor:
+        return sums[0] / torch.sqrt(sums[1] * sums[2])
+
+
+class Contingency(FieldMetric):
+    """Counts of hits, misses, false alarms and correct negatives of "value >= threshold"."""
+
+    terms = 4
+    thresholded = True
+
+    def sums(self, pred: Tensor, target: Tensor, valid: Tensor) -> Sequence[Tensor]:
+        forecast, event = (part >= self.grid.threshold for part in (pred, target))
+        cases = (forecast & event, ~forecast & event, forecast & ~event, ~forecast & ~event)
+        return [(case * valid).sum((0, 2, 3)) for case in cases]
+
+
+@FIELD_METRICS.register("csi")
+class CSI(Contingency):
+    """Critical success index: hits / (hits + misses + false alarms)."""
+
+    higher_is_better = True
+    definition = "critical success index: hits / (hits + misses + false alarms)"
+
+    def ratio(self, sums: Tensor) -> Tensor:
+        hits, misses, alarms, _ = sums
+        return hits / (hits + misses + alarms)
+
+
+@FIELD_METRICS.register("pod")
+class POD(Contingency):
+    """Probability of detection: hits / (hits + misses)."""
+
+    higher_is_better = True
+    definition = "probability of detection: hits / (hits + misses)"
+
+    def ratio(self, sums: Tensor) -> Tensor:
+        return sums[0] / (sums[0] + sums[1])
+
+
+@FIELD_METRICS.register("far")
+class FAR(Contingency):
+    """False alarm ratio: false alarms / (hits + false alarms)."""
+
+    definition = "false alarm ratio: false alarms / (hits + false alarms)"
+
+    def ratio(self, sums: Tensor) -> Tensor:
+        return sums[2] / (sums[0] + sums[2])
+
+
+@FIELD_METRICS.register("hss")
+class HSS(Contingency):
+    """Heidke skill score: accuracy relative to chance."""
+
+    higher_is_better = True
+    definition = "Heidke skill score: accuracy relative to that of chance"
+
+    def ratio(self, sums: Tensor) -> Tensor:
+        hits, misses, alarms, rest = sums
+        chance = (hits + misses) * (misses + rest) + (hits + alarms) * (alarms + rest)
+        return 2 * (hits * rest - misses * alarms) / chance
+
+
+@FIELD_METRICS.register("fss")
+class FSS(FieldMetric):
+    """Fractions skill score: agreement of event fractions in square neighbourhoods."""
+
+    terms = 2
+    thresholded = True
+    higher_is_better = True
+    definition = (
+        "fractions skill score: 1 - sum of squared differences of event fractions in square "
+        "neighbourhoods / sum of their squares; nothing happens outside the field"
+    )
+
+    def sums(self, pred: Tensor, target: Tensor, valid: Tensor) -> Sequence[Tensor]:
+        side = self.grid.window
+
+        def fractions(field: Tensor) -> Tensor:
+            events = (field >= self.grid.threshold) * valid
+            return nn.functional.avg_pool2d(events, side, stride=1, padding=side // 2)
+
+        forecast, truth = fractions(pred), fractions(target)
+        squares = forecast.square() + truth.square()
+        return (forecast - truth).square().sum((0, 2, 3)), squares.sum((0, 2, 3))
+
+    def ratio(self, sums: Tensor) -> Tensor:
+        return 1 - sums[0] / sums[1]
+
+
+class FieldScores:
+    """All scores of all channels: ``update``, then ``compute`` -> {name: value, name_per_frame}.
+
+    Args:
+        names: among `FIELD_METRICS`.
+        channels: names of the channels; a score is called "rmse(u10)" or "csi(rain>=20)".
+        thresholds: of the scores of events, in units.
+        latitudes: see `Grid`.
+        climatology: mean of the training part, (C, H, W).
+        prefix: begins every name.
+
+    Raises:
+        KeyError: an unknown name; suggests the closest one.
+        ValueError: a score of events without thresholds.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        channels: Sequence[str],
+        thresholds: Sequence[float] = (),
+        latitudes: np.ndarray | None = None,
+        climatology: np.ndarray | None = None,
+        prefix: str = "",
+    ) -> None:
+        self.prefix = prefix
+        self._scores: dict[str, tuple[int, FieldMetric]] = {}
+        for i, channel in enumerate(channels):
+            mean = None if climatology is None else climatology[i]
+            for name in names:
+                kind = FIELD_METRICS[name]
+                if kind.thresholded and not thresholds:
+                    raise ValueError(f"{name} needs data.thresholds=[…], in the units of the data")
+                for threshold in thresholds if kind.thresholded else (None,):
+                    above = "" if threshold is None else f">={threshold:g}"
+                    grid = Grid(latitudes, mean, 0.0 if threshold is None else threshold)
+                    self._scores[f"{name}({channel}{above})"] = (i, kind(grid))
+
+    @property
+    def definitions(self) -> dict[str, str]:
+        """One sentence for each name."""
+        return {name: f"{score.definition}; in units" for name, (_, score) in self._scores.items()}
+
+    def update(self, pred: Tensor, target: Tensor, valid: Tensor) -> None:
+        """Add a batch in units, (B, T, C, H, W) each; ``valid`` is False at missing pixels."""
+        for channel, score in self._scores.values():
+            score.update(pred[:, :, channel], target[:, :, channel], valid[:, :, channel])
+
+    def compute(self) -> Mapping[str, Tensor]:
+        """Return every score and its curve over lead times."""
+        found = {}
+        for name, (_, score) in self._scores.items():
+            values = score.compute()
+            found[self.prefix + name] = values[0]
+            found[self.prefix + name + PER_FRAME] = values[1:]
+        return found
+
+    def to(self, device: torch.device | str) -> "FieldScores":
+        """Move the sums to a device."""
+        self._each(lambda score: score.to(device))
+        return self
+
+    def reset(self) -> None:
+        """Start again."""
+        self._each(lambda score: score.reset())
+
+    def _each(self, action: Callable[[FieldMetric], object]) -> None:
+        for _, score in self._scores.values():
+            action(score)

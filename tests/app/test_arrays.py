@@ -1,0 +1,120 @@
+"""Runs on numbers with units: any lengths, channels, gaps; trained, evaluated, drawn, continued."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import predcnn
+from predcnn.app.evaluate import evaluate
+from predcnn.app.predict import predict
+from predcnn.app.train import train
+from tests.data.test_arrays import blobs
+
+TINY = ("data.batch_size=2", "data.train_sequences=4", "data.val_sequences=2",
+        "data.test_sequences=2", "data.num_workers=0", "trainer.max_epochs=1",
+        "trainer.accelerator=cpu", "trainer.devices=1", "trainer.enable_progress_bar=false",
+        "trainer.log_every_n_steps=1", "callbacks.drawing.every_n_epochs=1",
+        "keep_memory=false")  # fmt: skip
+NET = ("model.net.hid_S=4", "model.net.hid_T=16", "model.net.N_T=2", "model.net.N_S=2")
+
+
+def composed(name: str, *overrides: str):
+    from hydra import compose, initialize_config_module
+
+    with initialize_config_module("predcnn.configs", version_base="1.3"):
+        return compose(name, overrides=list(overrides))
+
+
+def trained(folder: Path, *overrides: str) -> dict:
+    run = folder / "run"
+    net = () if any(text.startswith("model=") for text in overrides) else NET
+    data = ("data=array", f"data.root={folder / 'd'}", f"run_dir={run}")
+    train(composed("train", *data, *TINY, *net, *overrides))
+    return json.loads((run / "results.json").read_text())
+
+
+@pytest.fixture
+def wind(tmp_path) -> np.ndarray:
+    """Two channels, 250..310 and -2..3, with gaps, (N, T, C, H, W); written to d/a.npy."""
+    data = blobs(6, 24, 2, size=16)
+    data[:, :, 0], data[:, :, 1] = 250 + 60 * data[:, :, 0], 5 * data[:, :, 1] - 2
+    data[..., :3, :3] = np.nan
+    (tmp_path / "d").mkdir()
+    np.save(tmp_path / "d/a.npy", data)
+    return data
+
+
+@pytest.mark.parametrize(("past", "future"), [(1, 1), (4, 1), (1, 10), (10, 1), (4, 20)])
+def test_any_lengths_train_evaluate_draw_and_predict(tmp_path, wind, past, future):
+    lengths = (f"data.frames_in={past}", f"data.frames_out={future}")
+    found = trained(tmp_path, *lengths, "data.protocol=by_sequence")
+    assert all(len(curve) == future for curve in found["per_frame"].values())
+    assert {"mse", "rmse(channel0)", "mae(channel1)"} <= set(found["metrics"])
+    assert (tmp_path / "run/curves.png").is_file()
+    drawn = sorted(path.name for path in (tmp_path / "run/predictions").iterdir())
+    assert drawn[:2] == ["sequence_000_channel0.gif", "sequence_000_channel0.png"]
+    assert "val_0_channel1_epoch_001.gif" in drawn
+    again = composed("evaluate", f"ckpt_path={tmp_path}/run", f"output={tmp_path}/again")
+    evaluate(again)
+    assert json.loads((tmp_path / "again/results.json").read_text())["metrics"] == found["metrics"]
+    made = composed("predict", f"ckpt_path={tmp_path}/run", f"input={tmp_path}/d/a.npy",
+                    f"output={tmp_path}/future.npz")  # fmt: skip
+    predict(made)
+    arrays = np.load(tmp_path / "future.npz")
+    assert arrays["prediction"].shape == (6, future, 2, 16, 16)
+    np.testing.assert_array_equal(arrays["past"], wind[:, -past:])
+
+
+def test_evaluate_feeds_predictions_back_beyond_the_trained_length(tmp_path, wind):
+    trained(tmp_path, "data.frames_in=4", "data.frames_out=4")
+    where = f"ckpt_path={tmp_path}/run"
+    evaluate(composed("evaluate", where, "data.frames_out=12", f"output={tmp_path}/long"))
+    (file,) = (tmp_path / "long").iterdir()
+    found = json.loads(file.read_text())
+    assert all(len(curve) == 12 for curve in found["per_frame"].values())
+    with pytest.raises(ValueError, match="needs 4 past frames"):
+        evaluate(composed("evaluate", where, "data.frames_in=8"))
+
+
+def test_forecasts_come_back_in_units_with_their_names(tmp_path, wind):
+    xarray = pytest.importorskip("xarray")
+    trained(tmp_path, "data.frames_in=4", "data.frames_out=4")
+    made = predcnn.forecast(tmp_path / "run", wind[0], start=10)
+    np.testing.assert_array_equal(made.past.numpy(), wind[0, 6:10])
+    assert 200 < made.to_numpy()[:, 0].mean() < 400
+    assert set(made.metrics["prediction"]["metrics"]) >= {"rmse(channel0)", "mae(channel1)"}
+    written = xarray.open_dataset(made.save(tmp_path / "future.nc"))
+    np.testing.assert_array_equal(written["channel1"][0], made.to_numpy()[:, 1])
+    with pytest.raises(ValueError, match="channels channel0, channel1"):
+        predcnn.forecast(tmp_path / "run", wind[0, :, :1])
+
+
+def test_without_a_range_the_metrics_that_need_one_are_left_out(tmp_path, wind, caplog):
+    found = trained(tmp_path, "data.frames_in=4", "data.frames_out=4", "data.normalize=standard")
+    assert not {"ssim", "psnr"} & set(found["metrics"])
+    assert "need a range of values" in caplog.text
+
+
+def test_targets_alone_are_measured_and_drawn(tmp_path, wind):
+    lengths = ("data.frames_in=4", "data.frames_out=4")
+    found = trained(tmp_path, *lengths, "data.targets=[channel1]")
+    assert "rmse(channel0)" not in found["metrics"]
+    assert (tmp_path / "run/predictions/sequence_000.png").is_file()
+    with pytest.raises(ValueError, match="objective on the predicted frames"):
+        trained(tmp_path, *lengths, "data.targets=[channel1]", "model=convlstm",
+                f"run_dir={tmp_path}/other")  # fmt: skip
+
+
+def test_recurrent_models_take_gaps(tmp_path, wind):
+    found = trained(tmp_path, "data.frames_in=4", "data.frames_out=4", "model=convlstm")
+    assert np.isfinite(found["metrics"]["rmse(channel0)"])
+
+
+def test_a_run_without_any_valid_pixel_in_a_batch_goes_on(tmp_path, wind):
+    wind[:5] = np.nan
+    np.save(tmp_path / "d/a.npy", np.concatenate([wind, wind[5:], wind[5:]]))
+    found = trained(tmp_path, "data.frames_in=4", "data.frames_out=4", "data.range=[-2,310]",
+                    "data.protocol=by_time")  # fmt: skip
+    assert found["model"]["in_shape"] == [4, 2, 16, 16]
