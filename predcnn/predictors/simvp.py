@@ -135,6 +135,7 @@ class SimVP(Predictor):
             hid_T,
             N_T,
             resolution=(-(-H // self.stride), -(-W // self.stride)),
+            frames=T,
             mlp_ratio=mlp_ratio,
             drop_path=drop_path,
             options=translator_options,

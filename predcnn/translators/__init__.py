@@ -1,5 +1,6 @@
 """Translators: the latent past -> the latent future, (B, T * hid_S, H, W) kept."""
 
+import inspect
 from collections.abc import Mapping, Sequence
 
 from torch import nn
@@ -7,7 +8,7 @@ from torch import nn
 from predcnn import blocks
 from predcnn.checks import unknown
 from predcnn.registry import BLOCKS, TRANSLATORS
-from predcnn.translators import inception
+from predcnn.translators import inception, spacetime
 from predcnn.translators.meta import MetaTranslator
 
 
@@ -23,6 +24,7 @@ def create_translator(
     depth: int,
     *,
     resolution: tuple[int, int],
+    frames: int = 1,
     mlp_ratio: float = 8.0,
     drop_path: float = 0.0,
     options: Mapping[str, object] | None = None,
@@ -32,6 +34,7 @@ def create_translator(
     Args:
         translator: a name of `list_translators`, a dotted path to a block's class, or a list of
             block names.
+        frames: T of the channels T * C; for translators that treat frames one by one.
     """
     rest = {
         "resolution": resolution,
@@ -40,7 +43,10 @@ def create_translator(
         "options": options,
     }
     if isinstance(translator, str) and translator in TRANSLATORS:
-        return TRANSLATORS[translator](channels, hidden, depth, **rest)
+        cls = TRANSLATORS[translator]
+        if "frames" in inspect.signature(cls).parameters:
+            rest["frames"] = frames
+        return cls(channels, hidden, depth, **rest)
     if isinstance(translator, str) and "." not in translator and translator not in BLOCKS:
         raise KeyError(unknown("translator", translator, list_translators()))
     return MetaTranslator(channels, hidden, depth, blocks=translator, **rest)

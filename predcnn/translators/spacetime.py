@@ -1,0 +1,106 @@
+"""A translator that factorises space and time: blocks over the pixels of a frame, then over frames.
+
+The factorisation is PredFormer's (Tang et al. 2024, https://arxiv.org/abs/2410.04733), with any
+MetaFormer block in place of attention; ours, not published.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from einops import rearrange
+from torch import Tensor, nn
+
+from predcnn.blocks.protocol import create_block
+from predcnn.ops.attention import sinusoid_position
+from predcnn.ops.frames import join_frames, split_frames
+from predcnn.ops.pointwise import PointwiseConv2d
+from predcnn.registry import TRANSLATORS
+from predcnn.translators.meta import drop_path_schedule
+
+
+@TRANSLATORS.register("spacetime")
+class SpaceTimeTranslator(nn.Module):
+    """``depth`` blocks along space or time, (B, T * C, H, W) -> (B, T * C, H, W), any H and W.
+
+    A block over space sees the maps of single frames; a block over time sees the T values of one
+    pixel as a map of T rows and one column. Fixed sines tell the frames apart.
+
+    Args:
+        channels: T * C.
+        hidden: width of a stack of equal cost; the width here is about hidden / sqrt(T).
+        depth: number of blocks.
+        frames: T.
+        resolution: (H, W) of the latent maps.
+        mlp_ratio: hidden channels of the feed-forward parts, in units of the width.
+        drop_path: of the last block, see `drop_path_schedule`.
+        options: ``space`` and ``time``, blocks ("attention" is gatedtransformer); ``order``
+            of the blocks, a pattern of s and t that repeats; ``width``, None for the default.
+    """
+
+    defaults: ClassVar[dict[str, object]] = {
+        "space": "gsta",
+        "time": "attention",
+        "order": "st",
+        "width": None,
+    }
+
+    def __init__(
+        self,
+        channels: int,
+        hidden: int,
+        depth: int,
+        *,
+        frames: int = 1,
+        resolution: tuple[int, int],
+        mlp_ratio: float = 8.0,
+        drop_path: float = 0.0,
+        options: Mapping[str, object] | None = None,
+    ) -> None:
+        super().__init__()
+        unknown = set(options or {}) - set(self.defaults)
+        if unknown:
+            raise TypeError(
+                f"spacetime has no option {', '.join(sorted(unknown))}; "
+                f"accepted: {', '.join(self.defaults)}"
+            )
+        chosen = self.defaults | dict(options or {})
+        order = chosen["order"]
+        if not order or set(order) - {"s", "t"}:
+            raise ValueError(f"order is a pattern of s and t such as 'tsst', not {order!r}")
+        width = chosen["width"] or max(8, 8 * round(hidden / frames**0.5 / 8))
+        self.frames, self.order = frames, [order[i % len(order)] for i in range(depth)]
+        names = {"s": chosen["space"], "t": chosen["time"]}
+        sizes = {"s": resolution, "t": (frames, 1)}
+        self.enter = PointwiseConv2d(channels // frames, width)
+        position = sinusoid_position(frames, width)[:, :, None, None]
+        self.register_buffer("position", position, persistent=False)
+        self.blocks = nn.ModuleList(
+            create_block(
+                "gatedtransformer" if names[axis] == "attention" else names[axis],
+                width,
+                resolution=sizes[axis],
+                mlp_ratio=mlp_ratio,
+                drop_path=rate,
+            )
+            for axis, rate in zip(self.order, drop_path_schedule(depth, drop_path), strict=True)
+        )
+        self.leave = PointwiseConv2d(width, channels // frames)
+        self.needs_resolution = any(
+            getattr(block, "needs_resolution", False)
+            for axis, block in zip(self.order, self.blocks, strict=True)
+            if axis == "s"
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        T, (H, W) = self.frames, x.shape[-2:]
+        x = self.enter(split_frames(x, T))  # (B T, C, H, W)
+        batch = len(x) // T
+        x = x + self.position.repeat(batch, 1, 1, 1)
+        for axis, block in zip(self.order, self.blocks, strict=True):
+            if axis == "s":
+                x = block(x)
+            else:
+                pixels = rearrange(x, "(b t) c h w -> (b h w) t 1 c", t=T).permute(0, 3, 1, 2)
+                pixels = block(pixels).permute(0, 2, 3, 1)
+                x = rearrange(pixels, "(b h w) t 1 c -> (b t) h w c", h=H, w=W).permute(0, 3, 1, 2)
+        return join_frames(self.leave(x), batch)
