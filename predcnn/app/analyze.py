@@ -24,6 +24,7 @@ from predcnn.backbones.timm_models import PREFIX
 from predcnn.checks import unknown
 from predcnn.files import check_writable, write_json
 from predcnn.predictors.checkpoint import weights_file
+from predcnn.weights import pretrained
 
 CHECKPOINTS = (".ckpt", ".safetensors")
 TASKS = ("prediction", TASK)
@@ -119,7 +120,8 @@ def _open(
     name: str, weights: str | None, cfg: DictConfig
 ) -> tuple[torch.nn.Module, str, str, SavedRun | None]:
     """A network, its label, the origin of its weights, and its run if it is a predictor."""
-    if Path(name).suffix not in CHECKPOINTS and not Path(name).is_dir():
+    shipped = name.startswith(pretrained.PREFIX)
+    if not shipped and Path(name).suffix not in CHECKPOINTS and not Path(name).is_dir():
         net = create_backbone(name, weights=weights).to(cfg.device)
         return net, name.removeprefix(PREFIX), weights or "untrained", None
     if weights is not None:

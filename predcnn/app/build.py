@@ -109,7 +109,10 @@ def set_layout(cfg: DictConfig, network: nn.Module) -> None:
 def description(cfg: DictConfig, datamodule: SplitDataModule) -> dict:
     """Return the settings of the run and fingerprints of them and of the data, for checkpoints."""
     settings = plain(cfg)
-    settings["data"]["root"] = str(Path(settings["data"]["root"]).resolve())
+    if datamodule.embedded:  # found from any directory
+        settings["data"]["source"] = "embedded"
+    else:
+        settings["data"]["root"] = str(Path(settings["data"]["root"]).expanduser().resolve())
     return {
         **settings,
         "config_fingerprint": fingerprint(cfg),

@@ -18,6 +18,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from predcnn.app.errors import expected, explain
+from predcnn.app.overrides import readable
 from predcnn.checks import unknown
 from predcnn.cores import Watch, adapt
 from predcnn.training.interruption import Interrupted
@@ -36,8 +37,6 @@ COMMANDS = {
     "pretrain_backbone": "pre-train a backbone by masked image modelling",
 }
 """What each command does; ``predcnn.app.NAME.NAME`` is called with ``configs/NAME.yaml``."""
-SPELLINGS = {"analyze": {"model": "models"}}
-"""Overrides that Hydra would take for a config group: {given: meant}."""
 AGAIN = {
     "train": "; the same command with resume=true continues",
     "train_backbone": "; the same command with resume=true continues",
@@ -95,18 +94,13 @@ def run(name: str, typed: list[str] | None = None) -> None:
             print(f"error: job {HydraConfig.get().job.num}: {error}", file=sys.stderr)
             raise
 
-    sys.argv = [argv[0], *(_respelled(name, text) for text in argv[1:])]
     entry = hydra.main(version_base="1.3", config_path="pkg://predcnn.configs", config_name=name)
     try:
         with _one_sentence(name), _environment("1"):
+            sys.argv = [argv[0], *readable(name, argv[1:])]
             entry(job)()
     except CommandError as error:
         sys.exit(f"error: {error}")
-
-
-def _respelled(name: str, text: str) -> str:
-    key, equals, value = text.partition("=")
-    return f"{SPELLINGS.get(name, {}).get(key, key)}{equals}{value}"
 
 
 @contextlib.contextmanager

@@ -17,8 +17,10 @@ from predcnn.data import create_datamodule, to_float
 from predcnn.forecasting import Forecast, forecast, forecast_clips
 from predcnn.forecasting.drawn_digits import drawn_digit, moving_digits
 from predcnn.forecasting.result import describe_errors
+from predcnn.predictors.checkpoint import weights_file
 from predcnn.predictors.create import create_predictor
 from predcnn.visual import plot_curves
+from predcnn.weights.pretrained import list_pretrained
 
 if TYPE_CHECKING:
     import gradio
@@ -78,15 +80,14 @@ def build_page(cfg: DictConfig) -> "gradio.Blocks":
 def _checkpoints(cfg: DictConfig) -> dict[str, "functools.partial[SavedRun] | None"]:
     """Return what loads each checkpoint of the page, copy-last (None) at the end."""
     if cfg.ckpt_path is None:
-        paths = sorted(Path(cfg.runs).glob("**/checkpoints/best.ckpt"))
+        own = sorted(Path(cfg.runs).glob("**/checkpoints/best.ckpt"))
+        paths = [*list_pretrained(), *map(str, own)]
     else:
-        given = cfg.ckpt_path
-        paths = [Path(p) for p in ([given] if isinstance(given, str) else list(given))]
-    missing = [str(path) for path in paths if not path.is_file()]
-    if missing:
-        raise FileNotFoundError(f"no file {', '.join(missing)}")
+        paths = [cfg.ckpt_path] if isinstance(cfg.ckpt_path, str) else list(cfg.ckpt_path)
+    for path in paths:
+        weights_file(path)  # a missing one shows now
     loaded = functools.lru_cache(maxsize=4)(load_run)
-    found = {str(p): functools.partial(loaded, str(p), cfg.trusted) for p in paths}
+    found = {path: functools.partial(loaded, path, cfg.trusted) for path in paths}
     return {**found, COPY_LAST: None}
 
 
@@ -142,7 +143,8 @@ def _test_sequence(run: SavedRun | None, number: int, horizon: int) -> Tensor:
 
 def show(found: Forecast, name: str) -> Sequence[str]:
     """Return an animation, one sentence and error curves as HTML, Markdown, HTML."""
-    label = Path(name).parent.parent.name or name
+    place = Path(name).parent
+    label = place.parent.name if place.name == "checkpoints" else name
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "comparison.gif")
         dataclasses.replace(found, name=label).save(path, view="comparison", fps=5)

@@ -4,18 +4,32 @@ import re
 
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException, InstantiationException, MissingConfigException
+from hydra.errors import (
+    HydraException,
+    InstantiationException,
+    MissingConfigException,
+    OverrideParseException,
+)
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from predcnn.checks import hint, unknown
+from predcnn.checks import closest, unknown
 
 EXPECTED = (
     ValueError, KeyError, TypeError, OSError, ImportError, RuntimeError, HydraException,
     OmegaConfBaseException, YAMLError,
 )  # fmt: skip
 """Errors that wrong input raises; any other one is a bug and keeps its traceback."""
+
+SYNONYMS = {
+    "lr": "optimizer.lr", "learning_rate": "optimizer.lr", "wd": "optimizer.weight_decay",
+    "epochs": "trainer.max_epochs", "num_epochs": "trainer.max_epochs",
+    "steps": "trainer.max_steps", "bs": "data.batch_size", "batch": "data.batch_size",
+    "workers": "data.num_workers", "gpus": "trainer.devices", "data_path": "data.root",
+    "dataset": "data", "checkpoint": "ckpt_path", "ckpt": "ckpt_path", "pretrained": "weights",
+}  # fmt: skip
+"""Names that other programs have for settings of this one."""
 
 
 def expected(error: Exception) -> bool:
@@ -29,6 +43,11 @@ def explain(error: BaseException, config_name: str) -> str:
         group, _, name = (error.missing_cfg_file or "").rpartition("/")
         options = sorted(error.options or [])
         return unknown(group, name, options) if group and options else str(error).split("\n", 1)[0]
+    if isinstance(error, OverrideParseException):
+        return (
+            f"cannot read {error.override!r}: an override is NAME=VALUE, and a value with special "
+            "characters needs quotes of its own, as in name='\"a (b)\"'"
+        )
     while isinstance(error, InstantiationException) and error.__cause__ is not None:
         error = error.__cause__
     if isinstance(error, KeyError) and not isinstance(error, OmegaConfBaseException):
@@ -48,7 +67,22 @@ def explain(error: BaseException, config_name: str) -> str:
 def _unknown_key(key: str, config_name: str) -> str:
     if key == "translator" and config_name == "train":
         return "translator= belongs to model=simvp; this model has no translator"
-    return f"no setting {key!r}; {hint(key, _known_keys(config_name))}--help lists all settings"
+    near = ", ".join(meant(key, config_name))
+    hint = f"did you mean {near}? " if near else ""
+    return f"no setting {key!r}; {hint}--help lists all settings"
+
+
+def meant(key: str, config_name: str) -> list[str]:
+    """Return the settings that a wrong name may mean, the likeliest first.
+
+    From `SYNONYMS`, else those that end in the given name, else those spelled like it.
+    """
+    known = _known_keys(config_name)
+    last = key.rpartition(".")[2]
+    usual = SYNONYMS.get(last.lower())
+    if usual in known:
+        return [usual]
+    return [name for name in known if name.rpartition(".")[2] == last][:3] or closest(key, known)
 
 
 def _known_keys(config_name: str) -> list[str]:

@@ -25,7 +25,7 @@ from predcnn.checks import unknown
 from predcnn.data.datamodule import SplitDataModule
 from predcnn.files import write_json
 from predcnn.metrics import METRICS
-from predcnn.predictors.checkpoint import weights_file
+from predcnn.predictors.checkpoint import WEIGHTS, weights_file
 from predcnn.training.classification import ImageClassification
 from predcnn.training.module import TrainingModule
 from predcnn.training.prediction import VideoPrediction
@@ -66,7 +66,7 @@ def evaluate(cfg: DictConfig) -> float:
         "timing": {"test_s": time.perf_counter() - started},
     }
     results = collect(module, datamodule, cfg.split, checkpoint, about)
-    target = (Path(cfg.output) if cfg.output else run_folder(path)) / _file_name(path, cfg)
+    target = (Path(cfg.output) if cfg.output else run_folder(cfg.ckpt_path)) / _file_name(path, cfg)
     write_json(target, results)
     print_results(results)
     say(f"written: {target}")
@@ -116,7 +116,8 @@ OPEN = {VideoPrediction.task: _open_predictor, ImageClassification.task: _open_c
 
 def _file_name(path: str, cfg: DictConfig) -> str:
     """Return results.json for the test of the best weights on the run's own data."""
-    stem, changed = Path(path).stem, sorted(given_values(cfg.data))
+    file, changed = Path(path), sorted(given_values(cfg.data))
+    stem = file.parent.name if file.name == WEIGHTS else file.stem  # of a folder of weights
     if stem == "best" and cfg.split == "test" and not changed:
         return "results.json"
     return f"results_{'_'.join([stem, cfg.split, *(f'{key}-changed' for key in changed)])}.json"

@@ -17,6 +17,7 @@ from predcnn.visual import CODECS
 
 def predict(cfg: DictConfig) -> None:
     """Continue the clips of ``input``; without one draw sequences of the checkpoint's data."""
+    say(f"predicting with {cfg.ckpt_path}")
     if cfg.input is None:
         draw_predictions(cfg)
     else:

@@ -16,6 +16,7 @@ from predcnn.app.console import say
 from predcnn.app.provenance import command, fingerprint, git_state, versions
 from predcnn.app.resume import newest_state, read_identity, run_to_resume, states
 from predcnn.files import check_writable, only_writer, write_json, write_text
+from predcnn.predictors.checkpoint import weights_file
 
 ENDING = 10.0  # seconds in which the loader processes of a killed run end
 
@@ -29,9 +30,12 @@ def claim(cfg: DictConfig) -> Iterator[tuple[Path, Path | None]]:
         ValueError: the directory holds another run, or another process is writing to it.
         PermissionError: it is not writable.
     """
-    ckpt_path = None if cfg.ckpt_path is None else Path(cfg.ckpt_path)
-    if ckpt_path is not None and not ckpt_path.is_file():
-        raise FileNotFoundError(f"ckpt_path={cfg.ckpt_path}: no such file")
+    ckpt_path = None if cfg.ckpt_path is None else weights_file(cfg.ckpt_path)
+    if ckpt_path is not None and ckpt_path.suffix == ".safetensors":
+        raise ValueError(
+            f"ckpt_path={cfg.ckpt_path} holds weights and no training to continue: start a new run "
+            f"from them with weights={cfg.ckpt_path}"
+        )
     resumed = run_to_resume(cfg)
     if resumed is not None:
         say(f"resuming {resumed}")

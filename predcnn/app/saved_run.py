@@ -15,8 +15,10 @@ from predcnn.data.datamodule import (
     SplitDataModule,
     create_datamodule,
 )
+from predcnn.data.options import ROOT
 from predcnn.predictors.checkpoint import KEY, load_predictor, read_description, weights_file
 from predcnn.weights.files import read_pickle
+from predcnn.weights.pretrained import FOLDER
 
 HYDRA_KEYS = ("_target_", "_convert_")
 
@@ -93,7 +95,11 @@ def given_values(changes: DictConfig | None) -> dict:
 
 
 def _options(settings: Mapping, given: Mapping) -> dict:
-    return {k: v for k, v in dict(settings["data"]).items() if k not in HYDRA_KEYS} | dict(given)
+    saved = {k: v for k, v in dict(settings["data"]).items() if k not in HYDRA_KEYS}
+    root = Path(str(saved.get("root", ROOT)))
+    if saved.get("source") == "auto" and root.name == ROOT and not root.is_dir():
+        saved["root"] = ROOT  # older runs recorded the default as an absolute path, used or not
+    return saved | dict(given)
 
 
 def _same_data(datamodule: SplitDataModule, settings: Mapping, given: Mapping) -> SplitDataModule:
@@ -137,8 +143,14 @@ def task_name(path: str, tasks: Sequence[str]) -> str:
 
 
 def run_folder(path: str) -> Path:
-    """Return the run directory of a checkpoint; elsewhere, the folder that contains the file."""
-    path = Path(path).resolve()
+    """Return the folder for the results of a checkpoint.
+
+    The run directory or, elsewhere, the folder of the file; the working directory for weights that
+    ship with the package or come from the Hub.
+    """
+    given, path = Path(path).expanduser(), Path(path).expanduser().resolve()
+    if not given.exists() or path.is_relative_to(FOLDER):
+        return Path.cwd()
     if path.is_dir():
         return path
     parent = path.parent

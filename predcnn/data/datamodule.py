@@ -138,6 +138,11 @@ class SplitDataModule(lightning.LightningDataModule):
         """Decoder of the frames, part of the fingerprint; None if the data have none."""
         return getattr(self.family, "reader", None)
 
+    @property
+    def embedded(self) -> bool:
+        """Whether all data come with the package, so that no file of the user is read."""
+        return getattr(self.family, "embedded", False)
+
     def state_dict(self) -> dict[str, object]:
         """The position in the training stream and the fingerprint of the data, for a checkpoint.
 

@@ -69,6 +69,18 @@ class MovingMNIST:
         """What the table at the start of a run says beside what every data set has."""
         return {"noise": self.options.noise or "none"}
 
+    @property
+    def embedded(self) -> bool:
+        """Whether all images come with the package, so that no file under ``root`` is used."""
+        if self._words != ("auto",):
+            return self._words == ("embedded",)
+        root, protocol = self.options.root, self.options.protocol
+        sources = self._pool_sources()
+        places = [source.files.locate(root, source.with_test(protocol)) for source in sources]
+        if protocol == "openstl":
+            places.append(self._published_path())
+        return not any(places)
+
     def prepare(self) -> list[FileReport]:
         """Fetch what is missing if ``download`` is set, verify what is there, say what is what."""
         if self._words == ("embedded",):

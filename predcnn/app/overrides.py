@@ -1,0 +1,86 @@
+"""Overrides as the shell hands them over, made into those that Hydra reads."""
+
+import os
+import re
+from pathlib import Path
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+
+from predcnn.app.errors import meant
+from predcnn.checks import closest
+
+PATHS = (
+    "ckpt_path", "input", "output", "weights", "lpips_weights", "render_to", "runs", "images",
+    "stimuli", "models", "translator.weights", "data.root", "hydra.run.dir", "hydra.sweep.dir",
+)  # fmt: skip
+"""Settings that are paths: any file name is accepted as their value."""
+FLAGS = (
+    "help", "hydra-help", "version", "cfg", "resolve", "package", "run", "multirun",
+    "shell-completion", "config-path", "config-name", "config-dir", "experimental-rerun", "info",
+)  # fmt: skip
+"""Options of Hydra that begin with two dashes."""
+SPELLINGS = {"analyze": {"model": "models"}}
+"""Overrides that Hydra would take for a config group: {given: meant}."""
+
+
+def readable(command: str, words: list[str]) -> list[str]:
+    """Return the words of a command line with paths quoted where Hydra's grammar needs it.
+
+    Raises:
+        ValueError: an option ``--name`` that does not exist; suggests the setting.
+    """
+    sweeps = not {"-m", "--multirun"}.isdisjoint(words)
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word.startswith("--"):
+            _check_option(command, word, following)
+    return [_readable(command, word, sweeps) for word in words]
+
+
+def _readable(command: str, word: str, sweeps: bool) -> str:
+    key, equals, value = word.partition("=")
+    key = SPELLINGS.get(command, {}).get(key, key)
+    if equals and key.lstrip("+") in PATHS:
+        value = quoted_path(value, sweeps)
+    return f"{key}{equals}{value}"
+
+
+def quoted_path(value: str, sweeps: bool = False) -> str:
+    """Return a path as a value that Hydra reads as this very text, with ``~`` expanded.
+
+    Null and quoted values stay; so do lists and, if ``sweeps``, choices such as ``a,b``, unless a
+    file has that name.
+    """
+    if value in ("", "null") or value[0] in "'\"":
+        return value
+    if value[0] == "~":
+        value = os.path.expanduser(value)
+    try:
+        read = OverridesParser.create().parse_override(f"key={value}").value()
+    except HydraException:
+        read = None
+    several = isinstance(read, list) or (sweeps and not isinstance(read, str | int | float | None))
+    if read == value or (several and not _exists(value)):
+        return value
+    # a backslash before a quote would escape it
+    return "'" + re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + m[2].replace("'", "\\'"), value) + "'"
+
+
+def _exists(value: str) -> bool:
+    try:
+        return Path(value).exists()
+    except OSError:  # too long for a file name
+        return False
+
+
+def _check_option(command: str, word: str, following: str) -> None:
+    name, _, value = word.removeprefix("--").partition("=")
+    if not value and "=" not in following and not following.startswith("-"):
+        value = following
+    if any(flag.startswith(name) for flag in FLAGS):
+        return
+    near = closest(name, FLAGS, most=1)
+    known = meant(name.replace("-", "_"), command)
+    setting = known[0] if known else name
+    hint = f"did you mean --{near[0]}? " if near else ""
+    raise ValueError(f"no option --{name}; {hint}settings have no dashes: {setting}={value or '…'}")
