@@ -124,6 +124,13 @@ class AlwaysTruth:
         return torch.ones(batch, steps, dtype=torch.bool)
 
 
+class NeverTruth:
+    """The true past, then only predictions, as in evaluation."""
+
+    def __call__(self, progress: Progress, batch: int, frames_in: int, steps: int) -> Tensor:
+        return (torch.arange(steps) < frames_in).expand(batch, steps).clone()
+
+
 def _draws(seed: int, progress: Progress, shape: tuple[int, ...]) -> np.ndarray | float:
     """Draw uniform numbers; all ranks together draw what one process draws for all sequences."""
     draws = np.random.default_rng([seed, 0, progress.step])

@@ -18,7 +18,7 @@ TINY = {
     "depths_downsample": "[2]",
     "depths_upsample": "[2]",
     "num_heads": "[2]",
-    "embed_dim": 8,
+    "embed_dim": 16,
     "num_features": "[8,8,8,8,8,8,8,8,8]",
 }
 HEIGHT = {"dmvfn": 48}  # five levels of its loss's pyramid; the others train on 32
