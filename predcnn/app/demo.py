@@ -74,6 +74,7 @@ def build_page(cfg: DictConfig) -> "gradio.Blocks":
             with gr.Column(scale=2):
                 shown = [gr.HTML(elem_id="animation"), gr.Markdown(), gr.HTML(elem_id="curve")]
         button.click(answer, given, shown)
+        page.load(answer, given, shown)
     return page
 
 
@@ -154,7 +155,8 @@ def show(found: Forecast, name: str) -> Sequence[str]:
         lines = {label: found.metrics["prediction"], "copy last": found.metrics["copy_last"]}
         curve = Path(folder, "curve.png")
         plot_curves(curve, {}, {key: value["per_frame"] for key, value in lines.items()})
-        return animation, describe_errors(found.metrics, digits=3), _embedded(curve, "error curve")
+        verdict = f"**{label}: {found.verdict}.** {describe_errors(found.metrics, digits=3)}"
+        return animation, verdict, _embedded(curve, "error curve")
 
 
 def _embedded(path: Path, alt: str) -> str:

@@ -1,18 +1,23 @@
 """Predictions of checkpoints, drawn: of your clips, or of their own test sequences."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
+from torch import nn
 
-from predcnn.app.console import say
+from predcnn.app.console import Progress, say
 from predcnn.app.saved_run import data_of, distinct_names, load_run, run_folder
 from predcnn.forecasting.fields import units_of
 from predcnn.forecasting.output import check_view, plan_files, write_forecasts
 from predcnn.forecasting.predicting import forecast_clips, forecast_fields, frame_step
-from predcnn.forecasting.result import FPS, describe_errors
+from predcnn.forecasting.result import FPS, Forecast, describe_errors
 from predcnn.predictors.checkpoint import load_described
 from predcnn.training.run_pictures import draw_sequences
 from predcnn.visual import CODECS
+
+OWN_DATA = ("video_folder", "array")
+"""Data sets of the user's own files."""
 
 
 def predict(cfg: DictConfig) -> None:
@@ -47,24 +52,38 @@ def predict_clips(cfg: DictConfig) -> list[Path]:
     if units_of(about) is not None:
         found = forecast_fields(predictor, about, inputs, **shared)
     else:
-        found = forecast_clips(
-            predictor,
-            inputs,
-            size=options["size"],
-            fit=cfg.fit,
-            raw_shape=options["raw_shape"],
-            batch_size=cfg.batch_size,
-            **shared,
-        )
+        with Progress() as progress:
+            found = forecast_clips(
+                predictor,
+                inputs,
+                size=options["size"],
+                fit=cfg.fit,
+                raw_shape=options["raw_shape"],
+                batch_size=cfg.batch_size,
+                progress=progress,
+                **shared,
+            )
     files = plan_files(cfg.output, folder, [item.name for item in found], list(cfg.formats))
     for item in found:
         known = item if item.truth is not None else item.trial
         if known is not None:
             errors = describe_errors(known.metrics)
             say(f"{item.name}: against the {len(known.truth)} frames that came: {errors}")
+            say(f"{item.name}: {known.verdict}{advice(known, predictor, about)}")
     written = write_forecasts(found, files, cfg.view, cfg.fps)
     say("written: " + ", ".join(map(described, written)))
     return written
+
+
+def advice(known: Forecast, predictor: nn.Module, about: Mapping) -> str:
+    """Return what to do about a prediction that is worse than repeating the last frame."""
+    if known.mse_ratio <= 1:
+        return ""
+    data = about.get("run", {}).get("data", {}).get("name")
+    if data is not None and data not in OWN_DATA:
+        return f". It was trained on {data}: train on clips like this one, data=video_folder"
+    residual = predictor.config.get("residual")
+    return ": train longer" + (" or try model.net.residual=true" if residual is False else "")
 
 
 def described(path: Path) -> str:

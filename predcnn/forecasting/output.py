@@ -79,7 +79,8 @@ def _write_trial(stem: Path, name: str, trial: Forecast) -> list[Path]:
         stem.with_name(stem.name + ending) for ending in (".png", ".json", "_lead_times.png")
     )
     metrics = trial.metrics
-    write_json(errors, {"name": name, **metrics})
+    facts = {"name": name, "verdict": trial.verdict, "scene_cuts": list(trial.cuts)}
+    write_json(errors, {**facts, **metrics})
     lines = {
         "prediction": metrics["prediction"]["per_frame"],
         "copy last": metrics["copy_last"]["per_frame"],

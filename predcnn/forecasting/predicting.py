@@ -3,7 +3,6 @@
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,15 @@ from predcnn.checks import whole_number
 from predcnn.data.frames import as_batch
 from predcnn.data.scale import Units
 from predcnn.forecasting.fields import ScaledPredictor, as_field_batch, open_fields, units_of
-from predcnn.forecasting.recordings import FrameShape, Recording, Window, open_recordings
+from predcnn.forecasting.plans import Plan, plan_of
+from predcnn.forecasting.recordings import (
+    FrameShape,
+    Progress,
+    Recording,
+    Window,
+    no_progress,
+    open_recordings,
+)
 from predcnn.forecasting.result import Forecast
 from predcnn.predictors.checkpoint import load_described
 from predcnn.predictors.protocol import check_frames_out
@@ -131,6 +138,7 @@ def forecast_clips(
     raw_shape: Sequence[int] | None = None,
     batch_size: int = 8,
     report: Callable[[str], object] = log.info,
+    progress: Progress = no_progress,
 ) -> list[Forecast]:
     """Predict the frames that follow every clip in files and folders; each is decoded once.
 
@@ -145,6 +153,7 @@ def forecast_clips(
         raw_shape: (height, width, channels) of raw frames on standard input.
         batch_size: clips of one size that share a pass.
         report: called with one line per clip before it is predicted.
+        progress: called as ``progress(what, done, total)`` while clips are read and predicted.
 
     Raises:
         FileNotFoundError, ValueError: see `forecast`.
@@ -157,7 +166,7 @@ def forecast_clips(
         window = Window((horizon + frames_in - 1) * step + 1)
     else:
         window = Window((horizon + frames_in) * step, start + horizon * step)
-    recordings, problems = open_recordings(inputs, window, raw_shape)
+    recordings, problems = open_recordings(inputs, window, raw_shape, progress)
     for name, reason in problems.items():
         report(f"left out: {name} {reason}")
     plans = [plan_of(r.name, r.clip.frames, frames_in, horizon, start, step) for r in recordings]
@@ -169,7 +178,8 @@ def forecast_clips(
         for times in dict.fromkeys([plan.past, plan.trial_past or plan.past])
     ]
     pasts = [recordings[i].frames(times, shape) for i, times in wanted]
-    futures = dict(zip(wanted, _in_batches(predictor, pasts, horizon, batch_size), strict=True))
+    predicted = _in_batches(predictor, pasts, horizon, batch_size, progress)
+    futures = dict(zip(wanted, predicted, strict=True))
     return [
         _assembled(
             r.name,
@@ -178,6 +188,7 @@ def forecast_clips(
             lambda times, r=r: r.frames(times, shape),
             lambda times, count, i=i: futures[i, times][:count],
             fps=r.clip.fps,
+            cuts=r.clip.cuts,
         )
         for i, (r, plan) in enumerate(zip(recordings, plans, strict=True))
     ]
@@ -188,44 +199,6 @@ def frame_step(about: dict) -> int:
     return about.get("run", {}).get("data", {}).get("frame_step", 1)
 
 
-@dataclass(frozen=True)
-class Plan:
-    """The frames to read: ``past`` leads to the forecast, ``trial_past`` to ``truth``."""
-
-    past: range
-    trial_past: range | None
-    truth: range | None
-
-
-def plan_of(
-    name: str, count: int, frames_in: int, horizon: int, start: int | None, step: int
-) -> Plan:
-    """Choose the frames that a forecast from ``start`` on needs; None: after the last one.
-
-    Raises:
-        ValueError: the clip has too few frames before ``start``.
-    """
-    reach = (frames_in - 1) * step + 1  # frames of the clip that the past covers
-    first = count - 1 + step if start is None else start
-    if start is not None and not 0 < start <= count:
-        raise ValueError(f"start={start}: {name} has the frames 0..{count - 1}")
-    if first - step - reach + 1 < 0:
-        raise ValueError(
-            f"{name} has {count} frames, the checkpoint needs {frames_in} known ones"
-            f"{f' (every {step}th, {reach} in all)' if step > 1 else ''} before frame "
-            f"{first if start is not None else count}: a longer clip, or a model trained with a "
-            "smaller data.frames_in"
-        )
-    past = range(first - frames_in * step, first, step)
-    if start is not None:
-        truth = range(first, min(count, first + horizon * step), step)
-        return Plan(past, past, truth) if len(truth) else Plan(past, None, None)
-    known = range(past[-1] - (horizon + frames_in - 1) * step, past[-1] + 1, step)
-    if known[0] < 0:
-        return Plan(past, None, None)
-    return Plan(past, known[:frames_in], known[frames_in:])
-
-
 def _assembled(
     name: str,
     plan: Plan,
@@ -234,22 +207,28 @@ def _assembled(
     predicted: Callable[[range, int], Tensor],
     fps: float | None = None,
     units: Units | None = None,
+    cuts: Sequence[int] = (),
 ) -> Forecast:
     """Make the forecast of a plan from functions that give frames and predictions at times."""
     past, prediction = pick(plan.past), predicted(plan.past, horizon)
     if plan.truth is None:
         return Forecast(name, past, prediction, fps=fps, units=units)
     truth, count = pick(plan.truth), len(plan.truth)
+    scenes = plan.lead_times(cuts)
     if plan.trial_past == plan.past:
-        return Forecast(name, past, prediction, truth, fps, units=units)
+        return Forecast(name, past, prediction, truth, fps, units=units, cuts=scenes)
     caption = f"{name}: the last {count} known frames, predicted"
     guess = predicted(plan.trial_past, count)
-    trial = Forecast(caption, pick(plan.trial_past), guess, truth, fps, units=units)
+    trial = Forecast(caption, pick(plan.trial_past), guess, truth, fps, units=units, cuts=scenes)
     return Forecast(name, past, prediction, fps=fps, trial=trial, units=units)
 
 
 def _in_batches(
-    predictor: nn.Module, pasts: Sequence[Tensor], horizon: int, batch_size: int
+    predictor: nn.Module,
+    pasts: Sequence[Tensor],
+    horizon: int,
+    batch_size: int,
+    progress: Progress,
 ) -> list[Tensor]:
     """Predict clips of any shapes; equal shapes share a pass."""
     groups = defaultdict(list)
@@ -262,6 +241,7 @@ def _in_batches(
             frames = torch.stack([pasts[i] for i in part])
             future = predictor.predict(frames, horizon=horizon).cpu().float()
             found.update(zip(part, future, strict=True))
+            progress("frames predicted", len(found) * horizon, len(pasts) * horizon)
     return [found[i] for i in range(len(pasts))]
 
 

@@ -1,8 +1,9 @@
 """The known frames that a forecast continues: clips on disk, or raw frames on standard input."""
 
+import functools
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +19,12 @@ from predcnn.data.shaping import FITS, in_range, shaped_frames
 
 STDIN = "-"
 SIZES = ("native", "model")
+Progress = Callable[..., object]
+"""``progress(what, done, total=None)``: called often while clips are read and predicted."""
+
+
+def no_progress(what: str, done: int, total: int | None = None) -> None:
+    """Report nothing."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +111,10 @@ class FrameShape:
 
 
 def open_recordings(
-    given: Sequence[str | Path], window: Window, raw_shape: Sequence[int] | None = None
+    given: Sequence[str | Path],
+    window: Window,
+    raw_shape: Sequence[int] | None = None,
+    progress: Progress = no_progress,
 ) -> tuple[list[Recording], Mapping[str, str]]:
     """Decode the frames of every clip in files and folders, once.
 
@@ -112,6 +122,7 @@ def open_recordings(
         given: paths, or "-": raw frames of bytes on standard input.
         window: the frames to keep.
         raw_shape: (height, width, channels) of those on standard input.
+        progress: called while clips are decoded.
 
     Returns:
         The recordings, and the unusable clips of folders with the reason.
@@ -131,7 +142,8 @@ def open_recordings(
         for source in sources:
             name = source.path.relative_to(folder).as_posix()
             try:
-                clips = read_end(source, name, window.length, window.stop)
+                counted = functools.partial(progress, f"{name}: frames read")
+                clips = read_end(source, name, window.length, window.stop, counted)
             except ClipError as error:
                 if len(sources) == 1:
                     raise ValueError(f"{source.path} {error}") from error

@@ -41,6 +41,7 @@ class Forecast:
         trial: the same prediction made earlier in the clip, where the truth is known; None if
             ``truth`` is known or the clip is too short.
         units: of the values; None for frames in [0, 1].
+        cuts: lead times at which a new scene begins in ``truth``; detected in files only.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Forecast:
     fps: float | None = None
     trial: "Forecast | None" = None
     units: Units | None = None
+    cuts: tuple[int, ...] = ()
 
     @cached_property
     def metrics(self) -> dict[str, dict] | None:
@@ -67,6 +69,42 @@ class Forecast:
             "prediction": errors_of(self.prediction[..., :count, :, :, :], self.truth, self.units),
             "copy_last": errors_of(copies, self.truth, self.units),
         }
+
+    @cached_property
+    def mse_ratio(self) -> float | None:
+        """MSE divided by that of repeating the last frame; None without ``truth``.
+
+        Of the valid pixels of target channels; values with units are scaled as for the predictor.
+        """
+        if self.truth is None:
+            return None
+        count = self.truth.shape[-4]
+        copies = self.past[..., -1:, :, :, :].expand_as(self.truth)
+        frames = [self.prediction[..., :count, :, :, :], copies, self.truth]
+        if self.units is not None:
+            targets = list(self.units.targets)
+            frames = [self.units.scale.apply(part)[..., targets, :, :] for part in frames]
+        ours, copy, truth = (part.double() for part in frames)
+        valid = ours.isfinite() & copy.isfinite() & truth.isfinite()
+        error, least = ((part - truth)[valid].square().mean() for part in (ours, copy))
+        return 1.0 if error == least else float(error / least)
+
+    @property
+    def verdict(self) -> str | None:
+        """One sentence that compares the MSE with that of repeating the last frame, or None."""
+        if (ratio := self.mse_ratio) is None:
+            return None
+        if ratio > 1:
+            by = "which is exact here" if ratio == math.inf else f"{ratio:.3g} times its MSE"
+            text = f"worse than repeating the last frame, {by}"
+        elif round(1 - ratio, 2):
+            text = f"better than repeating the last frame by {1 - ratio:.0%} (MSE)"
+        else:
+            text = "as good as repeating the last frame"
+        if self.cuts:
+            times = ", ".join(map(str, self.cuts))
+            text += f"; a new scene begins at lead time {times}, which cannot be foreseen"
+        return text
 
     def to_numpy(self) -> np.ndarray:
         """Return the predicted frames as an array, float32, unclipped or in units."""
@@ -186,12 +224,12 @@ def _finite(values: Tensor) -> list[float | None]:
 
 
 def describe_errors(metrics: Mapping[str, dict], digits: int = 4) -> str:
-    """Return "mse 12.3 (copy last 15.0), …" for a printed line."""
+    """Return "mse 12.3 (copy last 15.0), …" of significant digits, for a printed line."""
     ours, copy = metrics["prediction"]["metrics"], metrics["copy_last"]["metrics"]
 
     def number(key: str, value: float | None) -> str:
         unknown = "inf" if key == "psnr" else "–"
-        return unknown if value is None else f"{value:.{digits}f}"
+        return unknown if value is None else f"{value:.{digits}g}"
 
     return ", ".join(
         f"{key} {number(key, ours[key])} (copy last {number(key, copy[key])})" for key in ours

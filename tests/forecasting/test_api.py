@@ -70,6 +70,24 @@ def test_from_start_on_the_frames_are_the_truth(net, count):
     assert found.metrics["copy_last"]["metrics"]["mse_per_pixel"] == pytest.approx(copy, 1e-5)
 
 
+@pytest.mark.parametrize(
+    ("error", "verdict"),
+    [
+        (0.0, "better than repeating the last frame by 100% (MSE)"),
+        (0.25, "better than repeating the last frame by 75% (MSE)"),
+        (0.5, "as good as repeating the last frame"),
+        (1.0, "worse than repeating the last frame, 4 times its MSE"),
+    ],
+)
+def test_the_verdict_compares_with_repeating_the_last_frame(error, verdict):
+    past, truth = torch.zeros(2, 1, 8, 8), torch.full((3, 1, 8, 8), 0.5)
+    assert Forecast("a", past, truth + error, truth).verdict == verdict
+    assert Forecast("a", past, truth).verdict is None
+    still = Forecast("a", past, torch.ones_like(truth), torch.zeros_like(truth), cuts=(2, 3))
+    assert still.verdict.startswith("worse than repeating the last frame, which is exact here; ")
+    assert "a new scene begins at lead time 2, 3, which" in still.verdict
+
+
 @pytest.mark.parametrize("ending", ["mp4", "webm", "gif", "png", "npz", "npy"])
 @pytest.mark.parametrize("view", ["sequence", "frames", "comparison"])
 def test_a_forecast_of_one_frame_is_saved_in_every_format(net, tmp_path, ending, view):

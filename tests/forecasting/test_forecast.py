@@ -12,9 +12,11 @@ import torch
 
 import predcnn
 from predcnn.app import cli
+from predcnn.app.console import Progress
 from predcnn.app.predict import predict
 from predcnn.data.clips.decoding import read_frames
 from predcnn.data.clips.index import index_clips
+from predcnn.forecasting import forecast_clips
 from tests.app.test_train import command_cfg
 from tests.data.film import CARPHONE, moving_square, write_pictures, write_video
 
@@ -98,7 +100,55 @@ def test_a_video_of_the_future_and_a_trial_on_the_past(checkpoint, tmp_path, cap
     assert "frames 16..19 of 20, 32x24 as they are (trained on 16x16" in printed
     assert "-> 6 frames, fed back beyond its own reach of 3" in printed
     assert "against the 6 frames that came: mse" in printed
+    assert "mse_per_pixel" in printed
+    assert "clip: worse than repeating the last frame, " in printed
+    assert "times its MSE: train longer or try model.net.residual=true" in printed
+    assert errors["verdict"].startswith("worse than repeating the last frame")
+    assert errors["scene_cuts"] == []
     assert "future.mp4 (h264)" in printed
+
+
+def test_a_scene_cut_in_the_truth_is_noted(checkpoint, tmp_path, capsys):
+    frames = moving_square(20)
+    frames[16:] = 255 - frames[16:]
+    np.save(tmp_path / "clip.npy", frames)
+    run(checkpoint, tmp_path / "clip.npy", tmp_path / "a.npz", "horizon=6")
+    assert "a new scene begins at lead time 3, which cannot be foreseen" in capsys.readouterr().out
+    run(checkpoint, tmp_path / "clip.npy", tmp_path / "a.npz", "horizon=2")
+    assert "new scene" not in capsys.readouterr().out
+    run(checkpoint, tmp_path / "clip.npy", tmp_path / "a.npz", "horizon=3", "frame_step=2")
+    assert json.loads((tmp_path / "a_trial.json").read_text())["scene_cuts"] == [2]
+
+
+def test_shipped_weights_do_not_ask_to_train_longer_on_digits(tmp_path, capsys):
+    np.save(tmp_path / "clip.npy", moving_square(30, 64, 64))
+    run("pretrained/simvp_moganet_moving_mnist", tmp_path / "clip.npy", tmp_path / "a.npz")
+    assert "It was trained on moving_mnist: train on clips like this" in capsys.readouterr().out
+
+
+def test_long_work_reports_its_progress(checkpoint, tmp_path):
+    write_video(tmp_path / "clip.avi", moving_square(20))
+    np.save(tmp_path / "other.npy", moving_square(5))
+    seen = []
+    forecast_clips(
+        predcnn.load_predictor(checkpoint),
+        [tmp_path / "clip.avi", tmp_path / "other.npy"],
+        horizon=7,
+        batch_size=1,
+        progress=lambda *what: seen.append(what),
+    )
+    assert seen[:20] == [("clip.avi: frames read", i) for i in range(1, 21)]
+    assert seen[20:] == [("frames predicted", i, 21) for i in (7, 14, 21)], "two and a trial"
+
+
+def test_progress_is_a_line_every_few_seconds_outside_a_terminal(capsys):
+    with Progress(seconds=3600) as progress:
+        progress("frames read", 5)
+    assert capsys.readouterr().out == ""
+    with Progress(seconds=0) as progress:
+        progress("frames read", 5)
+        progress("frames predicted", 1000, 3000)
+    assert capsys.readouterr().out == "frames read: 5\nframes predicted: 1,000 of 3,000\n"
 
 
 def _decoded(path: Path) -> np.ndarray:

@@ -4,7 +4,7 @@ A scan decodes every frame, so that damage shows then and not in the middle of a
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +36,11 @@ def read_frames(root: Path, clip: Clip, indices: Sequence[int]) -> np.ndarray:
 
 
 def read_end(
-    source: Source, name: str, length: int, stop: int | None = None
+    source: Source,
+    name: str,
+    length: int,
+    stop: int | None = None,
+    counted: Callable[[int], object] = lambda seen: None,
 ) -> list[tuple[Clip, int, np.ndarray]]:
     """Scan a source and keep the last frames of its clips: each frame is decoded once.
 
@@ -51,6 +55,7 @@ def read_end(
         if stop is None or seen < stop:
             kept.append(frame)
         seen += 1
+        counted(seen)
 
     clips = _scan(source, name, Survey(keep))
     found = []
