@@ -4,7 +4,6 @@ Shi et al., "Convolutional LSTM Network", 2015, https://arxiv.org/abs/1506.04214
 peepholes and biases, as in the published tables.
 """
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -13,9 +12,10 @@ from torch import Tensor, nn
 from predcnn.predictors.stacked import (
     StackedPredictor,
     StackShape,
-    convolve,
+    StackState,
     gated_update,
-    joined,
+    joined_gates,
+    summed_gates,
 )
 from predcnn.predictors.unrolling import note_unused
 from predcnn.registry import PREDICTORS
@@ -44,28 +44,17 @@ class ConvLSTMCell(nn.Module):
             },
         )
 
-    def joined_weight(self) -> Tensor | None:
-        """The weight of both gate convolutions as one; None where norms stand behind them."""
-        if not self.conv_x.joinable:
-            return None
-        return joined(self.conv_x[0].weight, self.conv_h[0].weight)
+    def joined_weights(self) -> Tensor | None:
+        """The weight of both gate convolutions as one, see `joined_gates`."""
+        return joined_gates(self.conv_x, self.conv_h)
 
     def forward(
         self, x: Tensor, h: Tensor, c: Tensor, weight: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """The new h and c, given what `joined_weight` gave."""
-        gates = self.conv_x(x) + self.conv_h(h) if weight is None else convolve(weight, x, h)
+        """The new h and c, given what `joined_weights` gave."""
+        gates = summed_gates(weight, (self.conv_x, self.conv_h), x, h)
         c, _ = gated_update(gates[:, : 3 * self.dim], c)
         return torch.sigmoid(gates[:, 3 * self.dim :]) * torch.tanh(c), c
-
-
-@dataclass
-class ConvLSTMState:
-    """States of all layers, and their joined weights."""
-
-    h: list[Tensor]
-    c: list[Tensor]
-    weights: list[Tensor | None]
 
 
 @PREDICTORS.register("convlstm")
@@ -75,18 +64,9 @@ class ConvLSTM(StackedPredictor):
     (B, T, C, H, W) -> (B, frames_out, C, H, W).
     """
 
-    def build(self, shape: StackShape) -> None:
-        """Create the cells and the readout."""
-        self.cell_list = nn.ModuleList(ConvLSTMCell(*dims, shape) for dims in shape.layers())
-        self.conv_last = nn.Conv2d(shape.hidden[-1], shape.channels, 1, bias=False)
+    cell = ConvLSTMCell
 
-    def begin(self, first: Tensor, *, collect: bool) -> ConvLSTMState:
-        """All states zero."""
-        zeros = [first.new_zeros(first.shape[0], n, *first.shape[-2:]) for n in self.shape.hidden]
-        return ConvLSTMState(zeros, list(zeros), [cell.joined_weight() for cell in self.cell_list])
-
-    def step(self, x: Tensor, state: ConvLSTMState) -> Tensor:
-        """One step through all layers."""
+    def step(self, x: Tensor, state: StackState) -> Tensor:
         for k, cell in enumerate(self.cell_list):
             x, state.c[k] = cell(x, state.h[k], state.c[k], state.weights[k])
             state.h[k] = x

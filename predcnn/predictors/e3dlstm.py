@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from predcnn.predictors.stacked import StackedPredictor, StackShape
-from predcnn.predictors.unrolling import check_equal_widths, over_time
+from predcnn.predictors.unrolling import over_time
 from predcnn.registry import PREDICTORS
 
 WINDOW = 2
@@ -139,9 +139,9 @@ class E3DLSTM(StackedPredictor):
     needs_resolution = True
     openstl_keys: ClassVar[dict[str, str]] = {"conv_last.conv3d": "conv_last"}
 
+    least_layers = 1
+
     def build(self, shape: StackShape) -> None:
-        """Create the cells and the readout."""
-        check_equal_widths(type(self).__name__, shape.hidden, least=1)
         self.cell_list = nn.ModuleList(EideticCell(*dims, shape) for dims in shape.layers())
         self.conv_last = WindowConv(shape.hidden[-1], shape.channels, 1)
 

@@ -168,7 +168,6 @@ class MAU(PatchedPredictor):
         self.srcnn = nn.Sequential(nn.Conv2d(dim, channels, 1))
 
     def begin(self, first: Tensor, *, collect: bool) -> MAUState:
-        """All states zero."""
         B, _, H, W = first.shape
         zero = first.new_zeros(B, self.dim, H // self.sr_size, W // self.sr_size)
         zeros = zero.expand(self.tau, *zero.shape)

@@ -11,8 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from predcnn.predictors.predrnn import STLSTMCell
-from predcnn.predictors.stacked import StackedPredictor, StackShape, convolve, joined
-from predcnn.predictors.unrolling import check_equal_widths, note_unused
+from predcnn.predictors.stacked import (
+    StackedPredictor,
+    StackShape,
+    StackState,
+    joined_gates,
+    summed_gates,
+)
+from predcnn.predictors.unrolling import note_unused
 from predcnn.registry import PREDICTORS
 
 
@@ -29,20 +35,15 @@ class PeepholeLSTM(nn.Module):
         self.conv_h_concat = shape.gates(dim, 4 * dim)
         self.conv_x_concat = shape.gates(dim, 4 * dim)
 
-    def recurrent_weight(self) -> Tensor | None:
-        """The weight over (x, h) as one; None where norms stand behind the convolutions."""
-        if not self.conv_x_concat.joinable:
-            return None
-        return joined(self.conv_x_concat[0].weight, self.conv_h_concat[0].weight)
+    def joined_weights(self) -> Tensor | None:
+        """The weight over (x, h) as one, see `joined_gates`."""
+        return joined_gates(self.conv_x_concat, self.conv_h_concat)
 
-    def recur(
+    def forward(
         self, x: Tensor, h: Tensor, c: Tensor, weight: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """Input, states (B, dim, H, W), `recurrent_weight` -> the new h, c."""
-        if weight is None:
-            gates = self.conv_h_concat(h) + self.conv_x_concat(x)
-        else:
-            gates = convolve(weight, x, h)
+        """Input, states (B, dim, H, W), `joined_weights` -> the new h, c."""
+        gates = summed_gates(weight, (self.conv_x_concat, self.conv_h_concat), x, h)
         i, g, f, o = gates.chunk(4, dim=1)
         i_weight, f_weight = self.ct_weight.chunk(2)
         i = torch.sigmoid(torch.addcmul(i, c, i_weight))
@@ -65,12 +66,6 @@ class MIMN(PeepholeLSTM):
         note_unused(
             self, shape.compat, lambda: {"conv_last": nn.Conv2d(2 * dim, dim, 1, bias=False)}
         )
-
-    def forward(
-        self, x: Tensor, h: Tensor, c: Tensor, weight: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """Input, states (B, dim, H, W), `recurrent_weight` -> the new h, c."""
-        return self.recur(x, h, c, weight)
 
 
 class MIMBlock(PeepholeLSTM):
@@ -97,7 +92,7 @@ class MIMBlock(PeepholeLSTM):
         s: Tensor,
         weight: Tensor | None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Input and MIM-N features, states (B, dim, H, W), `recurrent_weight` -> new h, c, m, s.
+        """Input and MIM-N features, states (B, dim, H, W), `joined_weights` -> new h, c, m, s.
 
         s is the cell state of MIM-S. Two sums share i and g of the input, so that the convolutions
         of x, h and m stay apart.
@@ -108,29 +103,25 @@ class MIMBlock(PeepholeLSTM):
         i_s, g_s, f_s, o_s = self.conv_s_cc(m).chunk(4, dim=1)
         new_m = torch.sigmoid(i_x + i_s) * torch.tanh(g_x + g_s)
         m = torch.addcmul(new_m, torch.sigmoid(f_x + f_s + 1.0), m)
-        kept, s = self.recur(diff, c, s, weight)
+        kept, s = super().forward(diff, c, s, weight)
         c = torch.addcmul(kept, torch.sigmoid(i_x + i_t), torch.tanh(g_x + g_t))
         o = torch.sigmoid(o_x + o_t + o_s)
         return o * torch.tanh(self.conv_last(torch.cat([c, m], dim=1))), c, m, s
 
 
-@dataclass
-class MIMState:
-    """States of all layers (s: MIM-S of the blocks), of the MIM-N stack, and the memory.
+@dataclass(kw_only=True)
+class MIMState(StackState):
+    """A `StackState`, the cells s of MIM-S in the blocks, and the MIM-N stack.
 
-    Joined weights: ``bottom`` of the lowest layer, ``recurrent`` of MIM-S in the blocks, ``diff``
-    of the MIM-N stack.
+    Attributes:
+        diff_h, diff_c: states of the MIM-N stack; ``diff_weights``: its joined weights.
+        started: whether a step was taken, so that there is a difference of hidden states.
     """
 
-    h: list[Tensor]
-    c: list[Tensor]
     s: list[Tensor]
     diff_h: list[Tensor]
     diff_c: list[Tensor]
-    m: Tensor
-    bottom: tuple[Tensor, Tensor] | None
-    recurrent: list[Tensor | None]
-    diff: list[Tensor | None]
+    diff_weights: list[Tensor | None]
     started: bool = False
 
 
@@ -148,11 +139,10 @@ class MIM(StackedPredictor):
     """
 
     needs_resolution = True
+    least_layers = 2
 
     def build(self, shape: StackShape) -> None:
-        """Create the cells, the MIM-N stack and the readout."""
-        dim = check_equal_widths(type(self).__name__, shape.hidden, least=2)[0]
-        above = len(shape.hidden) - 1
+        dim, above = shape.hidden[0], len(shape.hidden) - 1
         blocks = [MIMBlock(dim, shape) for _ in range(above)]
         self.stlstm_layer = nn.ModuleList([STLSTMCell(shape.channels, dim, shape), *blocks])
         self.stlstm_layer_diff = nn.ModuleList(MIMN(dim, shape) for _ in range(above))
@@ -160,24 +150,14 @@ class MIM(StackedPredictor):
 
     def begin(self, first: Tensor, *, collect: bool) -> MIMState:
         """All states zero; with compat "openstl" MIM-S goes on where the last call ended."""
-        zero = first.new_zeros(first.shape[0], self.shape.hidden[0], *first.shape[-2:])
-        above = len(self.stlstm_layer_diff)
-        layers = [zero] * (above + 1)
-        s = [zero] * above
+        state = self.zero_state(first, self.stlstm_layer, collect)
+        zeros = state.h[1:]
+        s = list(zeros)
         if self.compat == "openstl":
-            s = [self._left_behind(block, zero) for block in self.stlstm_layer[1:]]
-        bottom, *blocks = self.stlstm_layer
-        differences = [zero] * above
+            s = [self._left_behind(block, state.m) for block in self.stlstm_layer[1:]]
+        weights = [cell.joined_weights() for cell in self.stlstm_layer_diff]
         return MIMState(
-            layers,
-            list(layers),
-            s,
-            differences,
-            list(differences),
-            zero,
-            bottom.joined_weights(),
-            [block.recurrent_weight() for block in blocks],
-            [cell.recurrent_weight() for cell in self.stlstm_layer_diff],
+            **vars(state), s=s, diff_h=list(zeros), diff_c=list(zeros), diff_weights=weights
         )
 
     def _left_behind(self, block: MIMBlock, zero: Tensor) -> Tensor:
@@ -191,24 +171,23 @@ class MIM(StackedPredictor):
         return block.convlstm_c.expand_as(zero)
 
     def step(self, x: Tensor, state: MIMState) -> Tensor:
-        """One step through the lowest layer, the MIM-N stack and the blocks."""
         before = state.h[0]
         x, state.c[0], state.m, _ = self.stlstm_layer[0](
-            x, before, state.c[0], state.m, state.bottom
+            x, before, state.c[0], state.m, state.weights[0]
         )
         state.h[0] = x
         if state.started:
             difference = x - before
             for i, cell in enumerate(self.stlstm_layer_diff):
                 difference, state.diff_c[i] = cell(
-                    difference, state.diff_h[i], state.diff_c[i], state.diff[i]
+                    difference, state.diff_h[i], state.diff_c[i], state.diff_weights[i]
                 )
                 state.diff_h[i] = difference
         state.started = True
         for i, block in enumerate(self.stlstm_layer[1:]):
             k, below = i + 1, (x, state.diff_h[i])
             x, state.c[k], state.m, s = block(
-                below, state.h[k], state.c[k], state.m, state.s[i], state.recurrent[i]
+                below, state.h[k], state.c[k], state.m, state.s[i], state.weights[k]
             )
             state.h[k] = x
             if self.compat == "openstl":

@@ -173,14 +173,12 @@ class PhyDNet(RecurrentPredictor):
         self.decode = nn.Sequential(decoding(LATENT, half, 2), decoding(half, half), last)
 
     def begin(self, first: Tensor, *, collect: bool) -> PhyDNetState:
-        """All states zero."""
         B, _, H, W = first.shape
         size = (H // self.size_multiple, W // self.size_multiple)
         zeros = [first.new_zeros(B, cell.dim, *size) for cell in self.convcell]
         return PhyDNetState(first.new_zeros(B, LATENT, *size), [(zero, zero) for zero in zeros])
 
     def advance(self, fed: Tensor, state: PhyDNetState, *, last_only: bool) -> Tensor:
-        """S steps; encoders and decoders run on all of them at once."""
         encoded = over_time(self.encode, fed)
         physical = self._advance_physical(over_time(self.encode_physical, encoded), state)
         residual = self._advance_residual(over_time(self.encode_residual, encoded), state)

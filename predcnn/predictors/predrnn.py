@@ -4,19 +4,18 @@ Wang et al., "PredRNN: Recurrent Neural Networks for Predictive Learning using S
 LSTMs", 2017 (eq. 2 and fig. 2)
 """
 
-from dataclasses import dataclass, field
-
 import torch
 from torch import Tensor, nn
 
 from predcnn.predictors.stacked import (
     StackedPredictor,
     StackShape,
+    StackState,
     convolve,
     gated_update,
+    joinable,
     joined,
 )
-from predcnn.predictors.unrolling import check_equal_widths
 from predcnn.registry import PREDICTORS
 
 
@@ -37,7 +36,7 @@ class STLSTMCell(nn.Module):
 
     def joined_weights(self) -> tuple[Tensor, Tensor] | None:
         """Weights over (x, h) and over (x, m), each as one; None where norms stand behind them."""
-        if not self.conv_x.joinable:
+        if not joinable(self.conv_x):
             return None
         n, w = 3 * self.dim, self.conv_x[0].weight
         w_h = torch.cat([w[:n], w[2 * n :]])
@@ -71,21 +70,6 @@ class STLSTMCell(nn.Module):
         return o * torch.tanh(self.conv_last(both)), c, m, (delta_c, delta_m)
 
 
-@dataclass
-class PredRNNState:
-    """States and joined weights of all layers, the memory through them, and what each step added.
-
-    ``increments`` holds (Δc, Δm) of every step and layer if ``collect``.
-    """
-
-    h: list[Tensor]
-    c: list[Tensor]
-    m: Tensor
-    weights: list[tuple[Tensor, Tensor] | None]
-    collect: bool
-    increments: list[tuple[Tensor, Tensor]] = field(default_factory=list)
-
-
 @PREDICTORS.register("predrnn")
 class PredRNN(StackedPredictor):
     """Spatiotemporal LSTM layers on patches; options and errors as `StackedPredictor` states them.
@@ -93,21 +77,10 @@ class PredRNN(StackedPredictor):
     (B, T, C, H, W) -> (B, frames_out, C, H, W). All layers have the same width, else ValueError.
     """
 
-    def build(self, shape: StackShape) -> None:
-        """Create the cells and the readout."""
-        check_equal_widths(type(self).__name__, shape.hidden, least=1)
-        self.cell_list = nn.ModuleList(STLSTMCell(*dims, shape) for dims in shape.layers())
-        self.conv_last = nn.Conv2d(shape.hidden[-1], shape.channels, 1, bias=False)
+    cell = STLSTMCell
+    least_layers = 1
 
-    def begin(self, first: Tensor, *, collect: bool) -> PredRNNState:
-        """All states zero."""
-        zero = first.new_zeros(first.shape[0], self.shape.hidden[0], *first.shape[-2:])
-        layers = len(self.shape.hidden)
-        weights = [cell.joined_weights() for cell in self.cell_list]
-        return PredRNNState([zero] * layers, [zero] * layers, zero, weights, collect)
-
-    def step(self, x: Tensor, state: PredRNNState) -> Tensor:
-        """One step through all layers."""
+    def step(self, x: Tensor, state: StackState) -> Tensor:
         for k, cell in enumerate(self.cell_list):
             x, state.c[k], state.m, increments = cell(
                 x, state.h[k], state.c[k], state.m, state.weights[k]

@@ -13,11 +13,15 @@ from torch import Tensor, nn
 from predcnn.predictors.stacked import (
     StackedPredictor,
     StackShape,
+    StackState,
     convolve,
     gated_update,
+    joinable,
     joined,
+    joined_gates,
+    summed_gates,
 )
-from predcnn.predictors.unrolling import check_equal_widths, mixed, note_unused
+from predcnn.predictors.unrolling import mixed, note_unused
 from predcnn.registry import PREDICTORS
 
 
@@ -46,7 +50,7 @@ class CausalLSTMCell(nn.Module):
 
         They give i, f, g; i', g', f', o; and the rest of o.
         """
-        if not self.conv_x.joinable:
+        if not joinable(self.conv_x):
             return None
         x, h, c = (part[0].weight for part in (self.conv_x, self.conv_h, self.conv_c))
         n = len(c)
@@ -101,28 +105,22 @@ class GradientHighway(nn.Module):
         for conv in (self.x_concat[0], self.z_concat[0]):
             nn.init.uniform_(conv.weight, -1e-3, 1e-3)
 
-    def joined_weight(self) -> Tensor | None:
-        """The weight of both convolutions as one; None where norms stand behind them."""
-        if not self.x_concat.joinable:
-            return None
-        return joined(self.x_concat[0].weight, self.z_concat[0].weight)
+    def joined_weights(self) -> Tensor | None:
+        """The weight of both convolutions as one, see `joined_gates`."""
+        return joined_gates(self.x_concat, self.z_concat)
 
     def forward(self, x: Tensor, z: Tensor, weight: Tensor | None) -> Tensor:
-        """(B, dim, H, W) twice and the `joined_weight` -> the new z."""
-        gates = self.x_concat(x) + self.z_concat(z) if weight is None else convolve(weight, x, z)
+        """(B, dim, H, W) twice and the `joined_weights` -> the new z."""
+        gates = summed_gates(weight, (self.x_concat, self.z_concat), x, z)
         p, u = gates.chunk(2, dim=1)
         return mixed(torch.sigmoid(u), torch.tanh(p), z)
 
 
-@dataclass
-class PredRNNppState:
-    """States of all layers, the memory that passes through them, the highway; joined weights."""
+@dataclass(kw_only=True)
+class PredRNNppState(StackState):
+    """A `StackState`, the state z of the gradient highway and its joined weight."""
 
-    h: list[Tensor]
-    c: list[Tensor]
-    m: Tensor
     z: Tensor
-    weights: list[tuple[Tensor, ...] | None]
     highway: Tensor | None
 
 
@@ -138,28 +136,26 @@ class PredRNNpp(StackedPredictor):
     refused with ValueError at construction rather than at the first frame.
     """
 
+    cell = CausalLSTMCell
+    least_layers = 2
+
     def build(self, shape: StackShape) -> None:
-        """Create the cells, the highway and the readout."""
-        dim = check_equal_widths(type(self).__name__, shape.hidden, least=2)[0]
         if shape.layer_norm and shape.compat == "openstl":
             raise ValueError(
                 "PredRNN++ as published cannot run with layer_norm=True: its gradient highway "
                 "normalises the wrong number of channels; use compat=None"
             )
-        self.cell_list = nn.ModuleList(CausalLSTMCell(*dims, shape) for dims in shape.layers())
+        dim = shape.hidden[0]
+        self.cell_list = nn.ModuleList(self.cell(*dims, shape) for dims in shape.layers())
         self.gradient_highway = GradientHighway(dim, shape)
         self.conv_last = nn.Conv2d(dim, shape.channels, 1, bias=False)
 
     def begin(self, first: Tensor, *, collect: bool) -> PredRNNppState:
-        """All states zero."""
-        zero = first.new_zeros(first.shape[0], self.shape.hidden[0], *first.shape[-2:])
-        layers = len(self.shape.hidden)
-        weights = [cell.joined_weights() for cell in self.cell_list]
-        highway = self.gradient_highway.joined_weight()
-        return PredRNNppState([zero] * layers, [zero] * layers, zero, zero, weights, highway)
+        state = super().begin(first, collect=collect)
+        highway = self.gradient_highway.joined_weights()
+        return PredRNNppState(**vars(state), z=state.m, highway=highway)
 
     def step(self, x: Tensor, state: PredRNNppState) -> Tensor:
-        """One step through all layers."""
         for k, cell in enumerate(self.cell_list):
             if k == 1:
                 x = state.z = self.gradient_highway(x, state.z, state.highway)

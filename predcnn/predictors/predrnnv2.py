@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from predcnn.predictors.predrnn import PredRNN, PredRNNState
-from predcnn.predictors.stacked import StackShape
+from predcnn.predictors.predrnn import PredRNN
+from predcnn.predictors.stacked import StackShape, StackState
 from predcnn.registry import PREDICTORS
 
 
@@ -34,11 +34,10 @@ class PredRNNv2(PredRNN):
     """
 
     def build(self, shape: StackShape) -> None:
-        """Create the cells, the readout and the adapter."""
         super().build(shape)
         self.adapter = nn.Conv2d(shape.hidden[0], shape.hidden[0], 1, bias=False)
 
-    def extras(self, state: PredRNNState, frames: Tensor, predictions: Tensor) -> dict[str, Tensor]:
+    def extras(self, state: StackState, frames: Tensor, predictions: Tensor) -> dict[str, Tensor]:
         """{"decoupling": scalar}, from the increments of all steps and layers at once."""
         delta_c, delta_m = (torch.cat(maps) for maps in zip(*state.increments, strict=True))
         return {"decoupling": decoupling(self.adapter(delta_c), self.adapter(delta_m))}

@@ -1,7 +1,8 @@
 """Cells stacked on patches: the base of ConvLSTM, the PredRNN family, MIM and E3D-LSTM."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +10,7 @@ from torch.nn import functional
 
 from predcnn.native import plain_wanted
 from predcnn.predictors.patches import PatchedPredictor
-from predcnn.predictors.unrolling import over_time
+from predcnn.predictors.unrolling import check_equal_widths, over_time
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,6 @@ class GateConv(nn.Sequential):
             parts.append(nn.LayerNorm([dim_out, *norm_size]))
         super().__init__(*parts)
 
-    @property
-    def joinable(self) -> bool:
-        """Whether it may become part of a `joined` convolution: no norm behind it, not `plain`."""
-        return len(self) == 1 and not plain_wanted()
-
 
 def joined(*weights: Tensor) -> Tensor:
     """The weight of one convolution over several maps, the sum of those over each of them.
@@ -74,9 +70,26 @@ def joined(*weights: Tensor) -> Tensor:
     return torch.cat(weights, dim=1)
 
 
+def joinable(conv: GateConv) -> bool:
+    """Whether it may become part of a `joined` convolution: no norm behind it, not `plain`."""
+    return len(conv) == 1 and not plain_wanted()
+
+
+def joined_gates(*convs: GateConv) -> Tensor | None:
+    """The `joined` weight of gate convolutions; None if they are not `joinable`."""
+    return joined(*(conv[0].weight for conv in convs)) if joinable(convs[0]) else None
+
+
 def convolve(weight: Tensor, *maps: Tensor) -> Tensor:
     """The convolution of ``maps``, stacked along the channels, by a `joined` weight, size kept."""
     return functional.conv2d(torch.cat(maps, dim=1), weight, padding=weight.shape[-1] // 2)
+
+
+def summed_gates(
+    weight: Tensor | None, convs: tuple[GateConv, GateConv], x: Tensor, h: Tensor
+) -> Tensor:
+    """The gates of two maps, added; in one convolution where `joined_gates` gave a weight."""
+    return convs[0](x) + convs[1](h) if weight is None else convolve(weight, x, h)
 
 
 def gated_update(gates: Tensor, state: Tensor, forget_bias: float = 0.0) -> tuple[Tensor, Tensor]:
@@ -92,8 +105,27 @@ def gated_update(gates: Tensor, state: Tensor, forget_bias: float = 0.0) -> tupl
     return torch.addcmul(increment, torch.sigmoid(f), state), increment
 
 
+@dataclass(kw_only=True)
+class StackState:
+    """What passes from step to step.
+
+    Attributes:
+        h, c: hidden and cell states of all layers.
+        m: the memory through the layers, where there is one.
+        weights: joined weights of the cells.
+        collect: whether ``increments`` gathers (Δc, Δm) of every step and layer.
+    """
+
+    h: list[Tensor]
+    c: list[Tensor]
+    m: Tensor
+    weights: list[object]
+    collect: bool
+    increments: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+
+
 class StackedPredictor(PatchedPredictor):
-    """Cells stacked on space-to-depth patches; a subclass defines `build`, `begin` and `step`.
+    """Cells stacked on space-to-depth patches; a subclass has its ``cell`` and defines `step`.
 
     (B, T, C, H, W) -> (B, frames_out, C, H, W), H and W multiples of ``patch_size``. The parameters
     start as PyTorch's defaults, as published.
@@ -105,6 +137,10 @@ class StackedPredictor(PatchedPredictor):
         patch_size: frames are folded into patches of this size.
         layer_norm: LayerNorm over (C, H, W) after every gate convolution; it fixes the frame size.
     """
+
+    cell: ClassVar[type[nn.Module]]
+    least_layers: ClassVar[int] = 0
+    """Of a network whose memory passes through all layers, which then have equal widths."""
 
     def __init__(
         self,
@@ -134,11 +170,23 @@ class StackedPredictor(PatchedPredictor):
         self.shape = StackShape(
             C * patch_size**2, tuple(num_hidden), filter_size, size, bool(layer_norm), compat
         )
+        if self.least_layers:
+            check_equal_widths(type(self).__name__, self.shape.hidden, self.least_layers)
         self.build(self.shape)
 
     def build(self, shape: StackShape) -> None:
         """Create the cells and the readout."""
-        raise NotImplementedError
+        self.cell_list = nn.ModuleList(self.cell(*dims, shape) for dims in shape.layers())
+        self.conv_last = nn.Conv2d(shape.hidden[-1], shape.channels, 1, bias=False)
+
+    def begin(self, first: Tensor, *, collect: bool) -> StackState:
+        return self.zero_state(first, self.cell_list, collect)
+
+    def zero_state(self, first: Tensor, cells: Iterable[nn.Module], collect: bool) -> StackState:
+        """All states zero, and the joined weights of the cells."""
+        zeros = [first.new_zeros(first.shape[0], n, *first.shape[-2:]) for n in self.shape.hidden]
+        weights = [cell.joined_weights() for cell in cells]
+        return StackState(h=zeros, c=list(zeros), m=zeros[0], weights=weights, collect=collect)
 
     def step(self, x: Tensor, state: object) -> Tensor:
         """Take one step, input (B, C, H, W) -> the top hidden state; ``state`` changes in place."""

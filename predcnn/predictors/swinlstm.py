@@ -216,7 +216,6 @@ class SwinLSTM(RecurrentPredictor):
         note_unused(self, compat, lambda: {"unused_embed": PatchEmbedding(C, dim, patch_size)})
 
     def begin(self, first: Tensor, *, collect: bool) -> State:
-        """All states zero."""
         B, _, H, W = first.shape
         layers = len(self.down)
         shrunk = [self.patch_size * 2**k for k in (*range(layers), *range(layers, 0, -1))]

@@ -46,8 +46,7 @@ class MaskGenerator:
 
 
 def at_size(mask: Tensor, size: tuple[int, int]) -> Tensor:
-    """A mask (B, h, w) at the size (H, W) of a map, (B, 1, H, W); every cell becomes a rectangle.
-    """
+    """A mask (B, h, w) at the size (H, W) of a map, (B, 1, H, W); every cell becomes a rectangle."""
     rows, columns = (big // small for big, small in zip(size, mask.shape[1:], strict=True))
     if (rows * mask.shape[1], columns * mask.shape[2]) != tuple(size):
         raise ValueError(
