@@ -37,7 +37,7 @@ def absorb_(conv: nn.Conv2d, other: nn.Conv2d) -> None:
 
 
 class ConvBN(nn.Module):
-    """A convolution and its BatchNorm, (B, C, H, W) -> (B, C', H, W); :meth:`merge_` makes it one."""
+    """A convolution and its BatchNorm, (B, C, H, W) -> (B, C', H, W); `merge_` makes it one."""
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()

@@ -46,7 +46,7 @@ class MaskGenerator:
 
 
 def at_size(mask: Tensor, size: tuple[int, int]) -> Tensor:
-    """A mask (B, h, w) at the size (H, W) of a map, (B, 1, H, W); every cell becomes a rectangle."""
+    """Enlarge a mask (B, h, w) to the size (H, W) of a map, (B, 1, H, W), by repeating cells."""
     rows, columns = (big // small for big, small in zip(size, mask.shape[1:], strict=True))
     if (rows * mask.shape[1], columns * mask.shape[2]) != tuple(size):
         raise ValueError(
