@@ -31,7 +31,7 @@ def readable(command: str, words: list[str]) -> list[str]:
         ValueError: an option ``--name`` that does not exist; suggests the setting.
     """
     sweeps = not {"-m", "--multirun"}.isdisjoint(words)
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip(words, [*words, ""][1:], strict=True):
         if word.startswith("--"):
             _check_option(command, word, following)
     return [_readable(command, word, sweeps) for word in words]

@@ -47,6 +47,10 @@ def test_only_paths_are_quoted():
     assert readable("train", words) == expected
 
 
+def test_a_command_without_overrides_is_read():
+    assert readable("predict", []) == []
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
