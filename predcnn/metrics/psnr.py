@@ -34,6 +34,7 @@ class PSNR(FrameMetric):
         "peak 1; infinite if any frame is reproduced exactly"
     )
     state_key = "psnr"
+    ranged = True
 
     def frame_values(self, pred: Tensor, target: Tensor) -> Tensor:
         """(B, T, C, H, W) twice -> (B, T)."""

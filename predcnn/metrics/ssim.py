@@ -125,11 +125,12 @@ class SSIM(FrameMetric):
         "covariance, channels averaged), prediction clipped to [0, 1], data range 1"
     )
     state_key = "ssim"
-    data_range = 1.0
+    ranged = True
+    peak = 1.0  # the R of the constants, of frames in [0, 1]
 
     def frame_values(self, pred: Tensor, target: Tensor) -> Tensor:
         """(B, T, C, H, W) twice -> (B, T)."""
-        return structural_similarity(pred.clamp(0, 1), target, data_range=self.data_range)
+        return structural_similarity(pred.clamp(0, 1), target, data_range=self.peak)
 
 
 @METRICS.register("ssim_openstl")
@@ -146,4 +147,4 @@ class SSIMOpenSTL(SSIM):
         "than ssim and only to be compared with those tables"
     )
     state_key = "ssim_openstl"
-    data_range = 2.0
+    peak = 2.0

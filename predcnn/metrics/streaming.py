@@ -19,6 +19,8 @@ from predcnn.registry import Registry
 METRICS = Registry("metric")
 """Every metric by the name it has in tables and in ``video_metrics``."""
 
+ROUNDING = 1e-3  # share of the range that targets may leave it by
+
 MAX_FRAMES = 4096
 """Longest horizon a metric can score. A fixed length lets a rank without any batch still reduce."""
 
@@ -80,6 +82,8 @@ class FrameMetric(Metric):
 
     Args:
         per_frame: give the curve over lead times instead of its mean.
+        data_range: [low, high] of the targets of metrics that are defined on [0, 1], which they are
+            mapped to; None: they lie in [0, 1].
     """
 
     full_state_update = False
@@ -91,6 +95,8 @@ class FrameMetric(Metric):
     """One sentence that says how the number is made, printed below tables."""
     state_key: ClassVar[str | None] = None
     """Metrics with the same key keep the same sums, so a collection updates them once."""
+    ranged: ClassVar[bool] = False
+    """Whether the number means something for targets in [0, 1] only."""
 
     total: Tensor
     rest: Tensor
@@ -99,9 +105,13 @@ class FrameMetric(Metric):
     masked: Tensor
     bad: Tensor
 
-    def __init__(self, *, per_frame: bool = False) -> None:
+    def __init__(
+        self, *, per_frame: bool = False, data_range: Sequence[float] | None = None
+    ) -> None:
         super().__init__()
-        self.per_frame = per_frame
+        if data_range is not None and not self.ranged:
+            raise ValueError(f"{type(self).__name__} takes no data_range: it needs none")
+        self.per_frame, self.data_range = per_frame, data_range
         self._frames: int | None = None
         self.add_state("total", torch.zeros(MAX_FRAMES, dtype=torch.float64), _sum_of_ranks)
         self.add_state("rest", torch.zeros(MAX_FRAMES, dtype=torch.float64), _sum_of_ranks)
@@ -152,9 +162,14 @@ class FrameMetric(Metric):
         if pred.device.type == "cpu":
             check_finite("pred", pred)
             check_finite("target", target)
+            if self.ranged and valid is None:
+                self._check_range(target)
         else:  # reading the verdict now would wait for the device
             bad = [torch.isfinite(part).logical_not().sum() for part in (pred, target)]
             self.bad = self.bad + torch.stack(bad)
+        if self.data_range is not None:
+            low, high = self.data_range
+            pred, target = ((widened(part) - low) / (high - low) for part in (pred, target))
         with torch.no_grad():
             values = self.frame_values(pred, target)
         count = self.count.new_full((frames,), len(values))
@@ -168,6 +183,16 @@ class FrameMetric(Metric):
         # Not in place: a state made under inference_mode could not be changed outside of it.
         self._add(nn.functional.pad(values.sum(0), beyond))
         self.count = self.count + nn.functional.pad(count, beyond)
+
+    def _check_range(self, target: Tensor) -> None:
+        low, high = self.data_range or (0.0, 1.0)
+        least, most = (float(value) for value in torch.aminmax(target))
+        slack = ROUNDING * (high - low)
+        if least < low - slack or most > high + slack:
+            raise ValueError(
+                f"{type(self).__name__} is defined for targets in [{low:g}, {high:g}], these span "
+                f"{least:.4g} to {most:.4g}: scale them, or give data_range=[low, high]"
+            )
 
     def _add(self, values: Tensor) -> None:
         """Add to ``total``; ``rest`` collects the rounding errors of float32 (Knuth's TwoSum)."""

@@ -294,3 +294,57 @@ def test_a_damaged_or_missing_file_is_one_clear_error(tmp_path):
     (tmp_path / "a.npy").write_bytes(b"\x93NUMPY\x01\x00")
     with pytest.raises(ValueError, match="cannot be read"):
         opened(tmp_path).in_shape  # noqa: B018
+
+
+def preset(name: str, root: Path, *overrides: str):
+    from hydra import compose, initialize_config_module
+    from hydra.utils import instantiate
+
+    with initialize_config_module("predcnn.configs", version_base="1.3"):
+        cfg = compose("train", [f"data={name}", f"data.root={root}", *overrides])
+    return instantiate(cfg.data)
+
+
+def test_the_preset_of_taxibj_reads_openstls_file(tmp_path):
+    parts = {f"{part}_{split}": np.full((n, 4, 2, 32, 32), value, np.float32)
+             for split, n in (("train", 20), ("test", 3))
+             for part, value in (("X", -1), ("Y", 0.5))}  # fmt: skip
+    np.savez(tmp_path / "dataset.npz", **parts)
+    module = preset("taxibj", tmp_path / "dataset.npz", "data.test_sequences=null")
+    assert module.in_shape == (4, 2, 32, 32)
+    batch = module.split("test").batch(0, range(3))
+    assert batch.shape == (3, 8, 2, 32, 32)
+    assert batch[:, :4].unique().tolist() == [0]
+    assert batch[:, 4:].unique().tolist() == [0.75]
+
+
+def test_the_preset_of_weatherbench_divides_by_year(tmp_path):
+    xarray = pytest.importorskip("xarray")
+    random = np.random.default_rng(0)
+    coords = {"lat": np.linspace(-87, 87, 32), "lon": np.arange(64) * 5.625}
+    for year in range(2009, 2019):
+        values = random.normal(280, 10, (30, 32, 64)).astype(np.float32)
+        field = (("time", "lat", "lon"), values, {"units": "K"})
+        name = f"2m_temperature_{year}_5.625deg.nc"
+        xarray.Dataset({"t2m": field}, coords).to_netcdf(tmp_path / name, engine="h5netcdf")
+    module = preset("weatherbench", tmp_path, "data.train_sequences=null")
+    parts = module.family._divided[1]
+    years = {name: [s.recording.number for s in found] for name, found in parts.items()}
+    assert years == {"train": [*range(2010, 2016)], "val": [2016], "test": [2017, 2018]}
+    assert module.in_shape == (12, 1, 32, 64)
+    assert (module.units.names, module.units.scale.units) == (["t2m"], ("K",))
+    assert module.units.scale.kind == "standard"
+    assert module.units.coords["H"].shape == (32,)
+
+
+def test_the_preset_of_sevir_reads_openstls_files(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    for name, count in (("training", 12), ("testing", 2)):
+        with h5py.File(tmp_path / f"vil_{name}.h5", "w") as file:
+            file["IN"] = np.full((count, 8, 9, 13), 33, np.uint8)
+            file["OUT"] = np.arange(12, dtype=np.uint8) * np.ones((count, 8, 9, 1), np.uint8)
+    module = preset("sevir_vil", tmp_path, "data.test_sequences=null")
+    assert module.in_shape == (13, 1, 8, 9)
+    assert len(module.split("test")) == 2
+    frames = module.units.scale.undo(module.split("test").batch(0, [1]))[0, :, 0, 3, 4]
+    np.testing.assert_allclose(frames, [33] * 13 + [*range(12)], atol=1e-4)

@@ -45,10 +45,29 @@ def test_curves_have_one_value_per_lead_time_and_the_same_mean(videos):
 
 
 def test_only_the_prediction_is_clipped():
-    target = torch.full((1, 1, 1, 8, 8), 1.5)
+    target = torch.full((1, 1, 1, 8, 8), 0.5)
     metric = PSNR()
     metric.update(torch.full_like(target, 9.0), target)
     assert float(metric.compute()) == pytest.approx(-20 * torch.log10(torch.tensor(0.5)).item())
+
+
+SPANS = {"bytes": (0, 255), "kelvin": (250, 310), "signed": (-1, 1)}
+
+
+@pytest.mark.parametrize("span", SPANS.values(), ids=SPANS)
+def test_a_range_makes_scores_of_unscaled_frames_right_and_is_asked_for(videos, span):
+    low, high = span
+    pred, target = videos
+    names = ("ssim", "psnr")
+    known = video_metrics(names)
+    known.update(pred, target)
+    moved = [low + (high - low) * part.double() for part in videos]
+    with pytest.raises(ValueError, match=r"data_range=\[low, high\]"):
+        video_metrics(names).update(*moved)
+    ranged = video_metrics(names, {name: {"data_range": span} for name in names})
+    ranged.update(*moved)
+    for name, value in known.compute().items():
+        torch.testing.assert_close(ranged.compute()[name], value, rtol=1e-6, atol=1e-6)
 
 
 def test_parts_equal_the_whole(videos):

@@ -22,7 +22,8 @@ class ArrayOptions:
         targets: names of the channels that are predicted and measured; None: all.
         layout: axes of the arrays, e.g. "NTCHW" or "THW"; None: inferred.
         split: {train, val, test}: patterns of file names ("*1979*"), ranges of the numbers in
-            them ("1979-2015"), or arrays of an .npz ("X_train+Y_train": past and future).
+            them ("1979-2015"), or arrays, past and future ("X_train+Y_train", or with the name of
+            the file "training.h5:IN+OUT").
         protocol: without ``split``: "by_sequence", "by_time" (beginning, middle and end of each)
             or "auto": by sequence if there are three or more.
         val_share: of the sequences, or of their time.

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
@@ -106,7 +107,7 @@ def find_recordings(options: ArrayOptions) -> Catalogue:
     partial: dict[object, dict[str, tuple[Path, Stored]]] = {}
     for path in files:
         arrays = open_arrays(path)
-        labels = _labels(options, arrays)
+        labels = _labels(options, arrays, path.name)
         if labels:
             stacks += [_Stack(path, [(path, arrays[n])], label, order)
                        for label, names in labels for order, n in enumerate(names)]  # fmt: skip
@@ -136,12 +137,17 @@ class _Stack:
 
 
 def _labels(
-    options: ArrayOptions, arrays: Mapping[str, Stored]
+    options: ArrayOptions, arrays: Mapping[str, Stored], file: str
 ) -> list[tuple[str, tuple[str, ...]]]:
     """Return entries of ``data.split`` that name arrays of a file, with these names."""
     entries = [entry for value in (options.split or {}).values() for entry in as_list(value)]
-    pairs = [(entry, tuple(entry.split("+"))) for entry in entries]
-    return [(entry, names) for entry, names in pairs if set(names) <= set(arrays)]
+    found = []
+    for entry in entries:
+        pattern, _, names = entry.rpartition(":")
+        pair = tuple(names.split("+"))
+        if set(pair) <= set(arrays) and fnmatch(file, pattern or "*"):
+            found.append((entry, pair))
+    return found
 
 
 def _chosen(wanted: Sequence[str] | None, arrays: Mapping[str, Stored], path: Path) -> list[Stored]:
