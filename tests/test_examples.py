@@ -7,6 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from predcnn.data import create_datamodule
+
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "examples/your_own_clip.py"
 
@@ -40,3 +44,14 @@ def test_your_own_clip(tmp_path):
     assert results["data"]["protocol"] == "by_time"
     drawn = {path.name for path in (run / "predictions").iterdir()}
     assert {"my clip.mp4", "my clip_trial.png", "my clip_trial_lead_times.png"} <= drawn
+
+
+def test_the_example_of_a_field_is_read_with_its_units(tmp_path):
+    pytest.importorskip("xarray")
+    script = ROOT / "examples/advection.py"
+    subprocess.run([sys.executable, str(script), str(tmp_path / "fields")], check=True, timeout=120)
+    module = create_datamodule("array", root=tmp_path / "fields", frames_in=4, frames_out=6)
+    assert module.in_shape == (4, 1, 32, 32)
+    assert module.units.scale.units == ("K",)
+    values = module.units.scale.undo(module.split("test").batch(0, [0]))
+    assert 240 < float(values.min()) < float(values.max()) < 330
