@@ -22,7 +22,8 @@ def in_range(frames: np.ndarray, white: float, as_bytes: bool) -> np.ndarray:
     """Stored numbers -> uint8 (of whole numbers up to 255 only), or float32 in [0, 1]."""
     if as_bytes:
         return frames.astype(np.uint8, copy=False)
-    return frames.astype(np.float32) / np.float32(white)
+    # floats may leave [0, 1] by rounding
+    return (frames.astype(np.float32) / np.float32(white)).clip(0, 1)
 
 
 def shaped(frame: np.ndarray, channels: int, size: tuple[int, int], fit: str) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 
 from predcnn.data.clips.scenes import Survey
 from predcnn.data.clips.sources import Clip, ClipError
+from predcnn.data.frames import ROUNDING
 from predcnn.data.sources.known_files import load_arrays
 
 CHUNK = 64 << 16  # numbers of an array looked at together
@@ -51,7 +52,7 @@ def as_clips(array: np.ndarray) -> np.ndarray:
     Accepted: (N, T, C, H, W), (N, T, H, W, C), (T, H, W, C), (T, C, H, W), (T, H, W). Channels are
     last where the last axis has 1 or 3 entries and the axis they stand on otherwise has not.
     """
-    if array.dtype.kind not in "uif":
+    if array.dtype.kind not in "buif":
         raise ClipError(f"holds {array.dtype}, no numbers")
     if array.ndim not in (3, 4, 5):
         raise ClipError(
@@ -71,24 +72,30 @@ def as_clips(array: np.ndarray) -> np.ndarray:
 
 
 def value_range(array: np.ndarray) -> float:
-    """Return the value that means 1 by type and largest value: 1, 255 or 65535."""
+    """Return the value that means 1: 255 for uint8, 1 for bool and for floats in [0, 1].
+
+    The type decides, never the largest value of a file: all files of a set have one scale.
+
+    Raises:
+        ClipError: other numbers, NaN or Inf; names the settings that take them.
+    """
+    if array.dtype == np.uint8:
+        return 255.0
+    if array.dtype.kind == "b":
+        return 1.0
     flat = array.reshape(-1) if array.flags.c_contiguous else np.ascontiguousarray(array).ravel()
     parts = [flat[i : i + CHUNK] for i in range(0, flat.size, CHUNK)]
     low, high = (
         float(function([function(part) for part in parts])) for function in (np.min, np.max)
     )
     if not np.isfinite([low, high]).all():
-        raise ClipError("holds NaN or Inf")
-    whole = array.dtype.kind in "ui"
-    most = 65535 if whole else 255
-    if low < 0 or high > most:
-        raise ClipError(
-            f"has values from {low:.4g} to {high:.4g}: frames lie in 0..1, in 0..255, or as whole "
-            "numbers in 0..65535; scale them before"
-        )
-    if high <= 1:
+        raise ClipError("holds NaN or Inf: data=array takes missing values")
+    if array.dtype.kind == "f" and low >= -ROUNDING and high <= 1 + ROUNDING:
         return 1.0
-    return 255.0 if high <= 255 and array.dtype != np.uint16 else 65535.0
+    raise ClipError(
+        f"has {array.dtype} values from {low:.4g} to {high:.4g}: clips are uint8, bool or floats "
+        "in 0..1; others need data=array with data.range=[low,high] or data.normalize=minmax"
+    )
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:

@@ -16,7 +16,7 @@ from predcnn.files import digest, replacing
 log = logging.getLogger(__name__)
 
 FILE = ".predcnn_index.json"
-VERSION = 3  # of the rules of a scan too
+VERSION = 4  # of the rules of a scan too
 
 
 @dataclass(frozen=True)
