@@ -38,6 +38,15 @@ class FeatureMaps(nn.Module):
         )
 
 
+def check_features(what: str, features: object) -> None:
+    """TypeError unless ``features``, on which ``what`` stands, are `FeatureMaps`."""
+    if not isinstance(features, FeatureMaps):
+        raise TypeError(
+            f"{what} stands on feature maps, not on a {type(features).__name__}: "
+            "create_backbone(name, features_only=True)"
+        )
+
+
 def take_indices(count: int, indices: int | Sequence[int] | None) -> list[int]:
     """Numbers of feature maps from 0 up: the last n for a number n, all ``count`` for None.
 

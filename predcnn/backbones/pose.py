@@ -7,7 +7,7 @@ https://arxiv.org/abs/1804.06208 (section 2). Joints are (x, y) in pixels of the
 import torch
 from torch import Tensor, nn
 
-from predcnn.backbones.features import FeatureMaps
+from predcnn.backbones.features import FeatureMaps, check_features
 
 WIDTH = 256
 
@@ -27,11 +27,7 @@ class TopDownPose(nn.Module):
 
     def __init__(self, features: FeatureMaps, joints: int = 17) -> None:
         super().__init__()
-        if not isinstance(features, FeatureMaps):
-            raise TypeError(
-                f"a pose head stands on feature maps, not on a {type(features).__name__}: "
-                "create_backbone(name, features_only=True)"
-            )
+        check_features("a pose head", features)
         last = features.feature_info.reduction()[-1]
         if last % 8:
             raise ValueError(

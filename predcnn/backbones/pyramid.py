@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool, LastLevelP6P7
 
-from predcnn.backbones.features import FeatureMaps
+from predcnn.backbones.features import FeatureMaps, check_features
 
 EXTRA = {None: lambda width: None, "pool": lambda width: LastLevelMaxPool(),
          "p6p7": lambda width: LastLevelP6P7(width, width)}  # fmt: skip
@@ -34,11 +34,7 @@ class FeaturePyramid(nn.Module):
         self, features: FeatureMaps, out_channels: int = 256, extra: str | None = "pool"
     ) -> None:
         super().__init__()
-        if not isinstance(features, FeatureMaps):
-            raise TypeError(
-                f"a pyramid stands on feature maps, not on a {type(features).__name__}: "
-                "create_backbone(name, features_only=True)"
-            )
+        check_features("a pyramid", features)
         if extra not in EXTRA:
             raise ValueError(f"extra is None, 'pool' or 'p6p7', not {extra!r}")
         strides = features.feature_info.reduction()

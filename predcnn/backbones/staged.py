@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from predcnn.backbones.features import take_indices
 from predcnn.backbones.parts import ClassifierHead, Stage, norm_patches, patches
-from predcnn.ops.fold import Savings, merge_parts
+from predcnn.ops.fold import Mergeable
 from predcnn.ops.init import init_trunc_normal
 from predcnn.registry import BACKBONES
 
@@ -31,7 +31,7 @@ def presets(**options: Mapping[str, object]) -> Callable[[type], type]:
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class StagedBackbone(nn.Module):
+class StagedBackbone(Mergeable, nn.Module):
     """Images (B, in_chans, H, W) -> logits (B, num_classes); any H and W from about 32 up.
 
     A family is a subclass that `presets` registers. Its annotated fields are options: they become
@@ -55,7 +55,6 @@ class StagedBackbone(nn.Module):
     Attributes:
         feature_info: one dict per stage, as timm has it: num_chs, reduction, module.
         num_features: channels of the last stage. num_classes: of the classifier.
-        merged: whether branches or norms were merged. savings: what that saved, None before.
     """
 
     presets: ClassVar[dict[str, dict[str, object]]] = {}
@@ -92,8 +91,6 @@ class StagedBackbone(nn.Module):
             {"num_chs": dim, "reduction": 4 * 2**i, "module": f"stages.{i}"}
             for i, dim in enumerate(self.dims)
         ]
-        self.merged = False
-        self.savings: Savings | None = None
         self.initialise()
 
     def _check(self) -> None:
@@ -231,15 +228,6 @@ class StagedBackbone(nn.Module):
             (r"^norm|^head", (99_999,)),
         ]
         return {"stem": r"^stem", "blocks": r"^stages\.(\d+)" if coarse else blocks}
-
-    def merge(self) -> "StagedBackbone":
-        """Fold normalisation and parallel branches for inference, in place; returns itself.
-
-        ``savings`` lists the parts that were folded.
-        """
-        self.savings = merge_parts(self)
-        self.merged = True
-        return self
 
 
 class ConvNeXtLike(StagedBackbone):

@@ -179,9 +179,9 @@ class DCNv3Block(DeformableBlock):
 
     Args (others: see `predcnn.blocks.protocol`):
         dim: channels C, a multiple of the groups.
-        center_feature_scale: mix the projected input back in by a gate.
 
-    ``groups`` to ``remove_center`` are those of `Sampling`, the others of `DeformableBlock`.
+    ``groups`` to ``remove_center`` are those of `Sampling`, ``center_feature_scale`` that of
+    `DCNv3`, the others of `DeformableBlock`.
     """
 
     def __init__(

@@ -15,12 +15,7 @@ from predcnn.registry import BLOCKS
 
 
 class InceptionDepthwise(nn.Module):
-    """Identity, square, horizontal band, vertical band, (B, C, H, W) -> (B, C, H, W).
-
-    Args:
-        band: long side of the bands, odd.
-        branch_ratio: share of the channels that each of the three kernels takes (at least one).
-    """
+    """Identity, square, horizontal band, vertical band, (B, C, H, W) -> (B, C, H, W)."""
 
     def __init__(
         self, dim: int, square: int = 3, band: int = 11, branch_ratio: float = 0.125
@@ -46,7 +41,7 @@ class InceptionNeXtBlock(nn.Module):
     Args (others: see `predcnn.blocks.protocol`):
         dim: channels C, at least 3.
         band: long side of the bands, odd.
-        branch_ratio: share of the channels that each of the three kernels takes.
+        branch_ratio: share of the channels that each of the three kernels takes (at least one).
     """
 
     def __init__(

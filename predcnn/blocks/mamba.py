@@ -22,12 +22,7 @@ from predcnn.registry import BLOCKS
 
 
 class MambaMixer(nn.Module):
-    """Gated selective scan of a map, channels last: (B, H, W, C) -> (B, H, W, C).
-
-    Args:
-        conv: taps of the causal convolution along the sequence.
-        expand: inner channels, in units of ``dim``.
-    """
+    """Gated selective scan of a map, channels last: (B, H, W, C) -> (B, H, W, C)."""
 
     def __init__(
         self,

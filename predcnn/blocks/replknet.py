@@ -22,11 +22,6 @@ class LargeKernelMixer(nn.Module):
     """RepLK block: BN, 1x1, ReLU, large depthwise kernel, ReLU, 1x1, and the shortcut.
 
     (B, C, H, W) -> (B, C, H, W).
-
-    Args:
-        kernel_size: of the large kernel, odd.
-        small_kernel: of the parallel kernel, odd; None for none.
-        dw_ratio: channels of the depthwise part, in units of ``dim``.
     """
 
     def __init__(
@@ -60,11 +55,7 @@ class LargeKernelMixer(nn.Module):
 
 
 class ConvFeedForward(nn.Module):
-    """RepLKNet's ConvFFN: BN, 1x1, GELU, 1x1, and the shortcut, (B, C, H, W) -> (B, C, H, W).
-
-    Args:
-        mlp_ratio: hidden channels, in units of ``dim``.
-    """
+    """RepLKNet's ConvFFN: BN, 1x1, GELU, 1x1, and the shortcut, (B, C, H, W) -> (B, C, H, W)."""
 
     def __init__(self, dim: int, mlp_ratio: float = 4.0, drop_path: float = 0.0) -> None:
         super().__init__()

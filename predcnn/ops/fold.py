@@ -1,6 +1,6 @@
 """Exact folding of batch normalisation into a neighbouring convolution, for inference."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -72,9 +72,6 @@ def merge_parts(module: nn.Module) -> Savings:
     """Call ``merge_()`` of every part inside that has one, inner parts first; in place, eval mode.
 
     The outputs there stay the same up to rounding, training from here is meaningless.
-
-    Returns:
-        what was saved.
     """
     module.eval()
     before = _inventory(module)
@@ -82,6 +79,19 @@ def merge_parts(module: nn.Module) -> Savings:
         if part is not module and hasattr(part, "merge_"):
             part.merge_()
     return Savings(*(was - now for was, now in zip(before, _inventory(module), strict=True)))
+
+
+class Mergeable:
+    """A network that can be merged; ``savings`` tells what that removed, None before."""
+
+    merged: bool = False
+    savings: Savings | None = None
+
+    def merge(self) -> Self:
+        """Fold normalisation and parallel branches for inference, in place; see `merge_parts`."""
+        self.savings = merge_parts(self)
+        self.merged = True
+        return self
 
 
 def _inventory(module: nn.Module) -> Savings:

@@ -234,16 +234,26 @@ class DMVFN(RecurrentPredictor):
 
     def _predict_stages(self, first: Tensor, second: Tensor) -> Tensor:
         """Predictions after every block, (N, blocks, C, H, W); every block is computed."""
-        routes = self.routes(first, second)
-        motion, merged = _no_motion(first, second), []
+        merged: list[Tensor] = []
+        motion = self._routed(first, second, self.routes(first, second), merged)
+        return torch.stack([*merged, motion.merged()], dim=1)
+
+    def _routed(
+        self, first: Tensor, second: Tensor, routes: Tensor, unrouted: list[Tensor] | None = None
+    ) -> Motion:
+        """The motion after all blocks, each computed and masked by its routes (N, blocks).
+
+        Appends to ``unrouted`` the prediction after every block but the last, without its routing.
+        """
+        motion = _no_motion(first, second)
         for i, block in enumerate(self.stu):
             d_flow, d_mask = block(_seen(first, second, motion), motion.flow)
-            use = routes[:, i, None, None, None]
-            if i < len(self.stu) - 1:
-                unrouted = _moved(first, second, motion.flow + d_flow, motion.mask + d_mask)
-                merged.append(unrouted.merged())
+            use = routes[:, i, None, None, None].to(d_flow.dtype)
+            if unrouted is not None and i < len(self.stu) - 1:
+                moved = _moved(first, second, motion.flow + d_flow, motion.mask + d_mask)
+                unrouted.append(moved.merged())
             motion = _moved(first, second, motion.flow + d_flow * use, motion.mask + d_mask * use)
-        return torch.stack([*merged, motion.merged()], dim=1)
+        return motion
 
     def _predict_sparse(self, first: Tensor, second: Tensor) -> Tensor:
         """The last stage (N, C, H, W), computing only what each sample uses."""
@@ -269,12 +279,7 @@ class DMVFN(RecurrentPredictor):
         routes = self.routes(first, second) > 0.5
         if self.compat == "openstl":
             routes = routes[:1].expand_as(routes)
-        motion = _no_motion(first, second)
-        for i, block in enumerate(self.stu):
-            d_flow, d_mask = block(_seen(first, second, motion), motion.flow)
-            use = routes[:, i, None, None, None].to(d_flow.dtype)
-            motion = _moved(first, second, motion.flow + d_flow * use, motion.mask + d_mask * use)
-        merged = motion.merged()
+        merged = self._routed(first, second, routes).merged()
         return torch.where(routes.any(), merged, first) if self.compat == "openstl" else merged
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from predcnn.data.frames import as_batch
-from predcnn.ops.fold import Savings, merge_parts
+from predcnn.ops.fold import Mergeable
 from predcnn.predictors.hub import Publishing
 from predcnn.predictors.rollout import roll_out
 from predcnn.predictors.sizes import tiled
@@ -42,7 +42,7 @@ def check_frames_out(frames_out: int | None, frames_in: int) -> int:
     return count
 
 
-class Predictor(Publishing, nn.Module):
+class Predictor(Publishing, Mergeable, nn.Module):
     """Past frames (B, T, C, H, W) in [0, 1] -> future frames (B, frames_out, C, H, W), unclipped.
 
     A subclass is registered in PREDICTORS, calls this constructor first, and defines ``forward``.
@@ -59,8 +59,6 @@ class Predictor(Publishing, nn.Module):
         compat: None for the repaired form, "openstl" for the published one.
         config: plain dict {"name", "in_shape", "frames_out", "compat", options...} (sequences as
             tuples) that `predcnn.create_predictor` accepts back.
-        merged: whether `merge` was called.
-        savings: the parts `merge` folded, None before.
         taken_weights: what the translator received from a backbone's checkpoint, printable; None
             where nothing was asked for.
 
@@ -90,8 +88,6 @@ class Predictor(Publishing, nn.Module):
         self.in_shape = check_in_shape(in_shape)
         self.frames_out = check_frames_out(frames_out, self.in_shape[0])
         self.compat = check_compat(type(self).__name__, compat)
-        self.merged = False
-        self.savings: Savings | None = None
 
     def check_past(self, past: Tensor) -> None:
         """Raise if ``past`` is no float tensor (B, T, C, H, W) with this predictor's T and C."""
@@ -154,17 +150,6 @@ class Predictor(Publishing, nn.Module):
         finally:
             for module, training in modes:
                 module.training = training
-
-    def merge(self) -> "Predictor":
-        """Fold normalisation and parallel branches for inference, in place; returns itself.
-
-        Calls ``merge_()`` of every part that has one, inner parts first, and switches to eval mode:
-        the outputs there stay the same up to rounding, training from here is meaningless.
-        ``savings`` lists the parts that were folded.
-        """
-        self.savings = merge_parts(self)
-        self.merged = True
-        return self
 
 
 def _recording(init: Callable[..., None]) -> Callable[..., None]:

@@ -70,9 +70,7 @@ class InceptionTranslator(nn.Module):
         channels: frames times channels per frame, T * hid_S.
         hidden: width between the units; half of it inside them.
         depth: units on each side, at least 2.
-        resolution: not used, the translator is fully convolutional.
-        mlp_ratio: not used, the units have no MLP.
-        drop_path: not used, the published translator has no stochastic depth.
+        resolution, mlp_ratio, drop_path: not used.
         options: ``kernels`` (3, 5, 7, 11), the sizes in each unit, and ``groups`` 8.
     """
 
