@@ -166,6 +166,12 @@ def _check_numbers(cfg: DictConfig) -> None:
     for key in ("max_epochs", "min_epochs", "max_steps", "min_steps"):
         if cfg.trainer[key] is not None and type(cfg.trainer[key]) is not int:
             raise ValueError(f"trainer.{key} is a whole number, not {cfg.trainer[key]!r}")
+    for key in ("max_epochs", "max_steps"):
+        if cfg.trainer[key] == 0:
+            raise ValueError(
+                f"trainer.{key}=0 trains nothing: give 1 or more, or test a checkpoint with "
+                "predcnn evaluate ckpt_path=…"
+            )
     if type(cfg.optimizer.get("lr", 0)) not in (int, float):
         raise ValueError(f"optimizer.lr is a number, not {cfg.optimizer.lr!r}")
 

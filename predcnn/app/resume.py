@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import lightning.pytorch as pl
 from omegaconf import DictConfig
 
 from predcnn.app.console import say
@@ -89,6 +90,21 @@ def newest_state(run_dir: Path) -> Path:
             say(f"warning: {damages[0]}; continuing from {path.name}, the state before it")
         return path
     raise ValueError(f"{'; '.join(damages)}; no state of {run_dir} is left to continue from")
+
+
+def check_unfinished(path: Path, trainer: pl.Trainer) -> None:
+    """Raise ValueError if a checkpoint has trained all steps or epochs of this run."""
+    content = read_pickle(path)
+    loops, step = content["loops"]["fit_loop"], content["global_step"]
+    epochs = loops["epoch_progress"]["current"]["ready"]
+    epochs -= not loops["epoch_loop.batch_progress"]["is_last_batch"]
+    for key, done, unit in (("max_epochs", epochs, "epochs"), ("max_steps", step, "steps")):
+        wanted = getattr(trainer, key)
+        if wanted is not None and 0 < wanted <= done:
+            raise ValueError(
+                f"{path} has trained its {done} {unit} of trainer.{key}={wanted}: test it with "
+                f"predcnn evaluate ckpt_path={path}, or start a new run with weights={path}"
+            )
 
 
 def check_state(path: Path, module: TrainingModule, datamodule: SplitDataModule) -> int:

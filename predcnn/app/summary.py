@@ -36,6 +36,24 @@ def print_start(
         print(loaded)
 
 
+def verdict(results: dict) -> str | None:
+    """Compare a run with repeating the last frame, in one sentence; None without both errors."""
+    copy = results.get("copy_last", {}).get("metrics", {})
+    name = next((name for name in ("mse", "rmse", "mae") if copy.get(name)), None)
+    ours = None if name is None else results["metrics"].get(name)
+    if ours is None:
+        return None
+    ratio = ours / copy[name]
+    if ratio < 1:
+        return f"better than repeating the last frame: {name} is {1 - ratio:.0%} lower"
+    if ratio == 1:
+        return f"as good as repeating the last frame: {name} is the same"
+    advice = "train longer"
+    if results["model"].get("residual") is False:
+        advice += " or try model.net.residual=true"
+    return f"worse than repeating the last frame: {name} is {ratio - 1:.0%} higher; {advice}"
+
+
 def print_results(results: dict) -> None:
     """Print the metrics of results.json, next to the copy-last baseline where there is one."""
     data = results["data"]
@@ -59,3 +77,6 @@ def print_results(results: dict) -> None:
         )  # of identical frames; of no valid pixel or event
         table.add_row(name, *(unknown if value is None else f"{value:.4f}" for value in values))
     Console().print(table)
+    sentence = verdict(results)
+    if sentence is not None:
+        print(sentence)

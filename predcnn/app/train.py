@@ -21,13 +21,14 @@ from predcnn.app.build import (
 from predcnn.app.console import quiet_libraries, say
 from predcnn.app.provenance import fingerprint
 from predcnn.app.results import collect
-from predcnn.app.resume import check_state
+from predcnn.app.resume import check_state, check_unfinished
 from predcnn.app.run_directory import RunRecord, claim, first_command
 from predcnn.app.summary import print_results, print_start
 from predcnn.files import write_json
 from predcnn.training.callbacks import Checkpoint, Effort
 from predcnn.training.csv_logger import CSVLogger
 from predcnn.training.module import TrainingModule
+from predcnn.training.run_pictures import warn_of_failure
 from predcnn.weights.files import read_pickle
 
 
@@ -60,7 +61,11 @@ def run(cfg: DictConfig, build: Callable) -> float:
         keep_found(cfg, datamodule)
         module = build(cfg, datamodule)
         trainer = build_trainer(cfg, run_dir)
-        step = 0 if ckpt_path is None else check_state(ckpt_path, module, datamodule)
+        step = 0
+        if ckpt_path is not None:
+            step = check_state(ckpt_path, module, datamodule)
+            if not _callback(trainer, Checkpoint).best_file(trainer).exists():
+                check_unfinished(ckpt_path, trainer)
         record = RunRecord(cfg, run_dir, datamodule.fingerprint)
         trainer.callbacks.append(record)
         print_start(module, datamodule, trainer, run_dir)
@@ -69,10 +74,12 @@ def run(cfg: DictConfig, build: Callable) -> float:
             timing = fit(trainer, module, datamodule, ckpt_path, step)
             results = test(cfg, trainer, module, datamodule, timing)
         if trainer.is_global_zero:
-            module.draw(run_dir, datamodule, results)
             write_json(run_dir / "results.json", results)
+            module.save_weights(run_dir, results)
             record.write_identity(finished=True)
             print_results(results)
+            with warn_of_failure("images of the run"):
+                module.draw(run_dir, datamodule, results)
             say(f"results, checkpoints and images: {os.path.relpath(run_dir)}")
     return results["metrics"].get(module.metric, float("nan"))
 
@@ -105,6 +112,7 @@ def fit(
     started = time.perf_counter()
     if any(p.requires_grad for p in module.network.parameters()):
         trainer.fit(module, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
+        say(_callback(trainer, Checkpoint).choice)
     else:
         _callback(trainer, RunRecord).write()
         trainer.strategy.connect(module)

@@ -38,9 +38,12 @@ class MaskedVideo(MaskedImages):
         return self.make_optimizer(self.method.parameters())
 
     def draw(self, run_dir: Path, datamodule: SequenceDataModule, results: dict) -> None:
-        """Write reconstructions.png (a test sequence), curves.png and predictor.safetensors."""
+        """Write reconstructions.png (a test sequence) and curves.png."""
         past = self.inputs(datamodule.split("test").batch(0, [0]))
         title = f"{results['name']}: past frames of a test sequence"
         self._draw_columns(run_dir, past, lambda frames: frames.clamp(0, 1), title)
+
+    def save_weights(self, run_dir: Path, results: dict) -> None:
+        """Write predictor.safetensors."""
         path = save_predictor(self.network, run_dir / "predictor.safetensors", self.run_description)
         print(f"pre-trained predictor, for train.py weights=…: {path}", flush=True)

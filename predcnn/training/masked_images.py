@@ -104,13 +104,16 @@ class MaskedImages(TrainingModule):
         return {"metrics": dict(self.test_results), "definitions": {"loss": self.definition}}
 
     def draw(self, run_dir: Path, datamodule: ImageDataModule, results: dict) -> None:
-        """Write reconstructions.png, curves.png and backbone.safetensors."""
+        """Write reconstructions.png and curves.png."""
         dataset = datamodule.split("test")
         images, _ = dataset.batch(0, range(min(DRAWN, len(dataset))))
         options = datamodule.family.options
         mean, std = (torch.tensor(v).view(-1, 1, 1) for v in (options.mean, options.std))
         title = f"{results['name']}: test images"
         self._draw_columns(run_dir, images, lambda x: (x * std + mean).clamp(0, 1), title)
+
+    def save_weights(self, run_dir: Path, results: dict) -> None:
+        """Write backbone.safetensors."""
         about = {
             "backbone": self.config["name"],
             "method": self.config["method"]["name"],

@@ -77,8 +77,11 @@ class TrainingModule(pl.LightningModule):
         """Return ``metrics``, ``definitions`` and more for results.json, after a test."""
         raise NotImplementedError
 
+    def save_weights(self, run_dir: Path, results: dict) -> None:
+        """Write weight files of a finished run besides its checkpoints; by default none."""
+
     def draw(self, run_dir: Path, datamodule: SplitDataModule, results: dict) -> None:
-        """Write the images and weight files of a finished run into its directory."""
+        """Write the images of a finished run into its directory."""
         raise NotImplementedError
 
     def stream(self) -> int:

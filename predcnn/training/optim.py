@@ -76,8 +76,9 @@ def check_length(trainer: "Trainer") -> None:
         if steps < wanted:
             raise ValueError(
                 f"the checkpoint's {type(schedule).__name__} ends after {steps:,} steps, this run "
-                f"would take {wanted:,}: keep trainer.max_epochs, or train longer with "
-                "scheduler=cosine or scheduler=constant from the start"
+                f"would take {wanted:,}: keep trainer.max_epochs, start a new run from its weights "
+                "with weights=… instead of ckpt_path=…, or train longer with scheduler=cosine or "
+                "scheduler=constant from the start"
             )
 
 

@@ -1,6 +1,7 @@
 """Images of a finished run: GIFs and strips of sequences, curves of numbers."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -15,6 +16,15 @@ from predcnn.visual import WRITERS, comparison_frames, plot_curves, write_strip
 from predcnn.visual.curves import LOSSES
 
 MOST_CURVES = 5
+
+
+@contextlib.contextmanager
+def warn_of_failure(what: str) -> Iterator[None]:
+    """Print a warning where drawing fails: numbers and weights are worth more than images."""
+    try:
+        yield
+    except Exception as error:
+        print(f"warning: {what} not drawn: {type(error).__name__}: {error}", flush=True)
 
 
 def draw_sequences(

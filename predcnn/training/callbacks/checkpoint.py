@@ -60,6 +60,15 @@ class Checkpoint(LightningCheckpoint):
         """Return the path of the best checkpoint."""
         return self._folder(trainer) / BEST
 
+    @property
+    def choice(self) -> str:
+        """What chose the best checkpoint, in one line."""
+        if not self.best_step:
+            return f"{BEST}: the last step, as no validation gave a number"
+        kind = "lowest" if self.sign > 0 else "highest"
+        score = self.best_score * self.sign
+        return f"{BEST}: step {self.best_step:,}, with the {kind} {self.monitor}, {score:.4g}"
+
     def _folder(self, trainer: pl.Trainer) -> Path:
         if self.dirpath is None:
             root = trainer.strategy.broadcast(trainer.default_root_dir)
@@ -91,6 +100,17 @@ class Checkpoint(LightningCheckpoint):
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self.signals.release()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object
+    ) -> None:
+        """Ask for a validation at the last step of a run that ends before its first one."""
+        last_epoch = trainer.max_epochs == trainer.current_epoch + 1 and trainer.is_last_batch
+        if self.best_step or not (last_epoch or trainer.global_step == trainer.max_steps):
+            return
+        if trainer.check_val_every_n_epoch is not None:
+            trainer.check_val_every_n_epoch = 1
+        trainer.should_stop = True  # Lightning validates before it stops
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.sanity_checking or trainer.state.fn != "fit":

@@ -7,6 +7,7 @@ import torch
 
 from predcnn.data import to_float
 from predcnn.data.views import views_of
+from predcnn.training.run_pictures import warn_of_failure
 from predcnn.visual import comparison_frames, write_gif
 
 
@@ -27,6 +28,10 @@ class DrawPredictions(pl.Callback):
         due = epoch % self.every_n_epochs == 0 and trainer.state.fn == "fit"
         if not due or trainer.sanity_checking or not trainer.is_global_zero:
             return
+        with warn_of_failure(f"validation sequences of epoch {epoch}"):
+            self._draw(trainer, pl_module, epoch)
+
+    def _draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule, epoch: int) -> None:
         dataset = trainer.datamodule.split("val")
         batch = dataset.batch(0, range(min(self.sequences, len(dataset)))).to(pl_module.device)
         units = trainer.datamodule.units

@@ -5,6 +5,9 @@ import time
 import lightning.pytorch as pl
 from lightning.pytorch.utilities.data import extract_batch_size
 
+EVALUATION = 1 / 3
+"""Estimated time to evaluate a sequence, in units of the time to train on it: no backward pass."""
+
 
 class Throughput(pl.Callback):
     """Log ``timing/<unit>_per_s`` and print once how long the run will take.
@@ -45,16 +48,20 @@ class Throughput(pl.Callback):
         rate = extract_batch_size(batch) * trainer.world_size / seconds
         pl_module.log(self.name, rate)
         if announce:
-            self._announce(trainer, seconds)
+            self._announce(trainer, seconds, rate)
         self._mark = (time.perf_counter(), batch_idx)
 
-    def _announce(self, trainer: pl.Trainer, seconds: float) -> None:
+    def _announce(self, trainer: pl.Trainer, seconds: float, rate: float) -> None:
         batches = trainer.num_training_batches
         left = trainer.estimated_stepping_batches * trainer.accumulate_grad_batches
+        every = (trainer.val_check_batch or batches) * (trainer.check_val_every_n_epoch or 1)
+        validations = max(1, left // every)  # at least at the last step
+        val, test = (len(trainer.datamodule.split(name)) for name in ("val", "test"))
+        minutes = (seconds * left + EVALUATION * (validations * val + test) / rate) / 60
         text = (
             f"{seconds:.2f} s a step: about {seconds * batches / 60:.1f} minutes an epoch of "
-            f"{batches:,} steps, {seconds * left / 60:.0f} minutes in all "
-            "(validation and test not counted)"
+            f"{batches:,} steps, {minutes:.0f} minutes in all with validation and test (assumed "
+            "to take a third of a training step per sample)"
         )
         if trainer.progress_bar_callback is not None:
             trainer.progress_bar_callback.print(text)
