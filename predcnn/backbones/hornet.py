@@ -30,10 +30,9 @@ SPECTRA = (None, None, (14, 8), (7, 4))
 class HorNet(ConvNeXtLike):
     """HorNet, images (B, in_chans, H, W) -> logits (B, num_classes).
 
-    Args (others: see `ConvNeXtLike`):
+    Args (others: see `ConvNeXtLike` and `HorBlock`):
         dims: channels of each stage, divisible by 2 ** (order - 1).
         orders: of the interactions in each stage.
-        scale: of the depthwise features.
         global_filters: per stage the spectrum (rows, columns) of a global filter, or None for the
             7 x 7 depthwise convolution.
     """

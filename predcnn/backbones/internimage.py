@@ -33,12 +33,8 @@ def _sizes(width: int, depths: tuple[int, ...], **options: object) -> dict[str, 
 class DeformableNet(StagedBackbone):
     """The common parts of both families: stem, downsampling, norms between stages, head.
 
-    Args (others: see `StagedBackbone`):
+    Args (others: see `StagedBackbone` and the blocks):
         groups: channel groups of the sampling in each stage.
-        offset_scale: factor on taps and offsets.
-        post_norm: normalise the branches' results, not their inputs.
-        layer_scale: initial factor of the residual branches; None for none.
-        remove_center: leave out the middle tap.
     """
 
     published_keys: ClassVar[dict[str, str]] = {
@@ -97,12 +93,7 @@ class DeformableNet(StagedBackbone):
     internimage_xl=_sizes(192, (5, 5, 24, 5), offset_scale=2.0, **POST_NORM),
 )
 class InternImage(DeformableNet):
-    """InternImage, images (B, in_chans, H, W) -> logits (B, num_classes).
-
-    Args (others: see `DeformableNet`):
-        center_feature_scale: mix the projected input back in by a gate.
-        dw_kernel_size: of the depthwise convolution before the offsets.
-    """
+    """InternImage, images (B, in_chans, H, W) -> logits (B, num_classes)."""
 
     center_feature_scale: bool = False
     dw_kernel_size: int = 3
@@ -128,12 +119,7 @@ class InternImage(DeformableNet):
     ),
 )
 class FlashInternImage(DeformableNet):
-    """FlashInternImage, images (B, in_chans, H, W) -> logits (B, num_classes).
-
-    Args (others: see `DeformableNet`):
-        dw_kernel_size: of a depthwise convolution before offsets and weights; None for none.
-        bias: biases of the output projections and of the MLPs' second layers.
-    """
+    """FlashInternImage, images (B, in_chans, H, W) -> logits (B, num_classes)."""
 
     dw_kernel_size: int | None = None
     bias: bool = False

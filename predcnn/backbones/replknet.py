@@ -34,11 +34,8 @@ def _unit(dim: int, out: int, kernel_size: int = 1, *, stride: int = 1, groups: 
 class RepLKNet(StagedBackbone):
     """RepLKNet, images (B, in_chans, H, W) -> logits (B, num_classes).
 
-    Args (others: see `StagedBackbone`):
+    Args (others: see `StagedBackbone` and `RepLKNetBlock`):
         depths: blocks of each stage, each a large kernel and a MLP.
-        small_kernel: of the parallel kernel, odd; None for none.
-        dw_ratio: channels of the depthwise part, in units of the stage's.
-        mlp_ratio: hidden channels of the MLPs, in units of the stage's.
     """
 
     published_keys: ClassVar[dict[str, str]] = {

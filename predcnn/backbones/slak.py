@@ -22,12 +22,10 @@ from predcnn.blocks.slak import SLaKBlock
 class SLaK(ConvNeXtLike):
     """SLaK, images (B, in_chans, H, W) -> logits (B, num_classes).
 
-    Args (others: see `ConvNeXtLike`):
+    Args (others: see `ConvNeXtLike` and `SLaKBlock`):
         dims: channels of each stage before they are widened.
         width_factor: of all ``dims``.
         large_kernel_sizes: long side of the strips in each stage, odd.
-        band: short side of the strips, odd.
-        small_kernel: side of the parallel square kernel, odd; None for none.
     """
 
     per_stage: ClassVar[tuple[str, ...]] = ("large_kernel_sizes",)

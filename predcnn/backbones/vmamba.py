@@ -48,7 +48,6 @@ class VMamba(_VMamba):
     Args (others: see `StagedBackbone`):
         ssm_ratio: inner channels of the scan, in units of the stage's: 1, or 2 with fewer blocks
             (the published "s2l5" is ``ssm_ratio=2, depths=(2, 2, 5, 2)``).
-        mlp_ratio: hidden channels of the MLPs, in units of the stage's.
     """
 
     published_keys: ClassVar[dict[str, str]] = SHARED_KEYS | {
@@ -104,11 +103,7 @@ class PatchMerging(nn.Module):
     vmamba_v0_base={"dims": doubling(128), "depths": (2, 2, 27, 2)},
 )
 class VMambaV0(_VMamba):
-    """The first VMamba, images (B, in_chans, H, W) -> logits (B, num_classes).
-
-    Args (others: see `StagedBackbone`):
-        ssm_ratio: inner channels of the scan, in units of the stage's.
-    """
+    """The first VMamba, images (B, in_chans, H, W) -> logits (B, num_classes); see `VMamba`."""
 
     published_keys: ClassVar[dict[str, str]] = SHARED_KEYS | {
         "stem.0": "patch_embed.0",

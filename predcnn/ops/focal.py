@@ -12,38 +12,24 @@ from predcnn.ops.pointwise import PointwiseConv2d
 class FocalModulation(nn.Module):
     """Query times the gated sum of focal contexts, channels last: (B, H, W, C) -> (B, H, W, C).
 
-    Level l looks through a depthwise kernel of ``window + factor * l``; the last context is the
+    Level l looks through a depthwise kernel of ``window + 2 l``; the last context is the
     mean of the whole map.
 
     Args:
         levels: number of depthwise contexts L.
         window: kernel of the first level, odd.
-        factor: growth of the kernel per level, even.
-        normalize: divide the sum by L + 1 (off in the ImageNet models).
-        post_norm: LayerNorm on the modulated query (used with post-norm blocks).
     """
 
-    def __init__(
-        self,
-        dim: int,
-        levels: int = 2,
-        window: int = 3,
-        factor: int = 2,
-        *,
-        normalize: bool = False,
-        post_norm: bool = False,
-    ) -> None:
+    def __init__(self, dim: int, levels: int = 2, window: int = 3) -> None:
         super().__init__()
-        kernels = [window + factor * level for level in range(levels)]
+        kernels = [window + 2 * level for level in range(levels)]
         self.sizes = [dim, dim, levels + 1]
-        self.share = levels + 1 if normalize else 1
         self.f = nn.Linear(dim, 2 * dim + levels + 1)
         self.focal_layers = nn.ModuleList(
             nn.Sequential(DepthwiseConv2d(dim, k, bias=False), nn.GELU()) for k in kernels
         )
         self.act = nn.GELU()
         self.h = PointwiseConv2d(dim, dim)
-        self.ln = nn.LayerNorm(dim) if post_norm else nn.Identity()
         self.proj = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -55,6 +41,5 @@ class FocalModulation(nn.Module):
             context = layer(context)
             total = total + context * gate
         everywhere = self.act(context.mean(dim=(2, 3), keepdim=True))
-        total = (total + everywhere * gates[-1]) / self.share
-        x = (query * self.h(total)).permute(0, 2, 3, 1)
-        return self.proj(self.ln(x))
+        total = total + everywhere * gates[-1]
+        return self.proj((query * self.h(total)).permute(0, 2, 3, 1))

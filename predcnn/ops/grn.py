@@ -13,16 +13,14 @@ class GRN(nn.Module):
 
     ``x + beta + gamma * x * energy / mean(energy)``, where the energy of a channel is its L2 norm
     over H and W. Starts as the identity (gamma = beta = 0).
-
-    Args:
-        bias: False leaves beta out (its place is taken by the bias of the next layer).
+    Without beta (None), the bias of the next layer takes its place.
     """
 
-    def __init__(self, dim: int, eps: float = 1e-6, bias: bool = True) -> None:
+    def __init__(self, dim: int, eps: float = 1e-6) -> None:
         super().__init__()
         self.eps = eps
         self.gamma = nn.Parameter(torch.zeros(1, 1, 1, dim))
-        self.beta = nn.Parameter(torch.zeros(1, 1, 1, dim)) if bias else None
+        self.beta = nn.Parameter(torch.zeros(1, 1, 1, dim))
 
     def forward(self, x: Tensor) -> Tensor:
         # sums of squares overflow in float16 and round off in bfloat16

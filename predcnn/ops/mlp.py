@@ -1,7 +1,5 @@
 """Two-layer MLPs of the blocks, on maps (1x1 convolutions) or on tokens (linear layers)."""
 
-from collections.abc import Callable
-
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -10,7 +8,7 @@ from predcnn.ops.pointwise import PointwiseConv2d
 
 
 class ConvMlp(nn.Module):
-    """MLP of every pixel, (B, C, H, W) -> (B, out, H, W), optionally with a depthwise convolution.
+    """MLP of every pixel, (B, C, H, W) -> (B, C, H, W), optionally with a depthwise convolution.
 
     Args:
         depthwise: odd kernel size of a depthwise convolution before the activation, or None.
@@ -22,37 +20,28 @@ class ConvMlp(nn.Module):
         dim: int,
         hidden: int,
         *,
-        out: int | None = None,
         depthwise: int | None = None,
-        act: Callable[[], nn.Module] = nn.GELU,
         middle: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.fc1 = PointwiseConv2d(dim, hidden)
         self.depthwise = DepthwiseConv2d(hidden, depthwise) if depthwise else nn.Identity()
-        self.act = act()
+        self.act = nn.GELU()
         self.middle = middle if middle is not None else nn.Identity()
-        self.fc2 = PointwiseConv2d(hidden, out or dim)
+        self.fc2 = PointwiseConv2d(hidden, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.fc2(self.middle(self.act(self.depthwise(self.fc1(x)))))
 
 
 class TokenMlp(nn.Module):
-    """MLP over the last axis, (..., C) -> (..., out)."""
+    """MLP over the last axis, (..., C) -> (..., C)."""
 
-    def __init__(
-        self,
-        dim: int,
-        hidden: int,
-        *,
-        out: int | None = None,
-        act: Callable[[], nn.Module] = nn.GELU,
-    ) -> None:
+    def __init__(self, dim: int, hidden: int) -> None:
         super().__init__()
         self.fc1 = nn.Linear(dim, hidden)
-        self.act = act()
-        self.fc2 = nn.Linear(hidden, out or dim)
+        self.act = nn.GELU()
+        self.fc2 = nn.Linear(hidden, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.fc2(self.act(self.fc1(x)))

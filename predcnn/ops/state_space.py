@@ -21,17 +21,14 @@ class S4DKernel(nn.Module):
     Args:
         channels: number of kernels.
         state: N, even; half of it is stored, the other half is its complex conjugate.
-        step: range of the initial step sizes dt.
     """
 
-    def __init__(
-        self, channels: int, state: int = 64, step: tuple[float, float] = (1e-3, 0.1)
-    ) -> None:
+    def __init__(self, channels: int, state: int = 64) -> None:
         super().__init__()
         if state % 2:
             raise ValueError(f"the state comes in conjugate pairs: it must be even, not {state}")
         half = state // 2
-        low, high = math.log(step[0]), math.log(step[1])
+        low, high = math.log(1e-3), math.log(0.1)  # range of the first step sizes
         self.C = nn.Parameter(torch.randn(channels, half, 2) * math.sqrt(0.5))
         self.log_dt = nn.Parameter(torch.rand(channels) * (high - low) + low)
         self.log_A_real = nn.Parameter(torch.full((channels, half), math.log(0.5)))

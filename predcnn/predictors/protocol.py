@@ -54,9 +54,7 @@ class Predictor(Publishing, Mergeable, nn.Module):
     ``needs_resolution = True`` and gets other sizes in `predict` by padding and tiling.
 
     Attributes:
-        in_shape: (T, C, H, W) of the past.
-        frames_out: number of future frames that ``forward`` gives.
-        compat: None for the repaired form, "openstl" for the published one.
+        in_shape, frames_out, compat: as given to the constructor.
         config: plain dict {"name", "in_shape", "frames_out", "compat", options...} (sequences as
             tuples) that `predcnn.create_predictor` accepts back.
         taken_weights: what the translator received from a backbone's checkpoint, printable; None

@@ -54,7 +54,7 @@ def test_layer_scale_finds_the_channels():
 
 
 def test_conv_mlp_is_token_mlp_of_each_pixel():
-    conv, token = ConvMlp(4, 10, out=3), TokenMlp(4, 10, out=3)
+    conv, token = ConvMlp(4, 10), TokenMlp(4, 10)
     conv.load_state_dict(
         {k: v[..., None, None] if "weight" in k else v for k, v in token.state_dict().items()}
     )
@@ -63,7 +63,7 @@ def test_conv_mlp_is_token_mlp_of_each_pixel():
 
 
 def test_conv_mlp_options():
-    plain, wide = ConvMlp(4, 8), ConvMlp(4, 8, depthwise=3, act=nn.ReLU, middle=nn.Dropout(1.0))
+    plain, wide = ConvMlp(4, 8), ConvMlp(4, 8, depthwise=3, middle=nn.Dropout(1.0))
     x = torch.zeros(1, 4, 5, 5)
     x[..., 2, 2] = 1.0
     assert wide.depthwise.groups == 8

@@ -13,10 +13,9 @@ def test_published_values(name):
     assert_near(loaded(GRN(12), name)(values["input"]), values["output"])
 
 
-def test_is_the_identity_at_first_and_without_bias_lacks_beta():
+def test_is_the_identity_at_first():
     x = torch.randn(2, 3, 4, 5)
     assert torch.equal(GRN(5)(x), x)
-    assert set(GRN(5, bias=False).state_dict()) == {"gamma"}
 
 
 def test_half_precision_does_not_overflow():
