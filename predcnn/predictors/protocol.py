@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from predcnn.costs.measuring import evaluating
 from predcnn.data.frames import as_batch
 from predcnn.ops.fold import Mergeable
 from predcnn.predictors.hub import Publishing
@@ -107,7 +108,6 @@ class Predictor(Publishing, Mergeable, nn.Module):
         """
         return roll_out(self, past, horizon)
 
-    @torch.no_grad()
     def predict(
         self,
         frames: Tensor | np.ndarray,
@@ -138,16 +138,11 @@ class Predictor(Publishing, Mergeable, nn.Module):
         frames = frames if weight is None else frames.to(weight.device)
         self.check_past(frames)
         horizon = check_frames_out(horizon, self.frames_out)
-        modes = [(module, module.training) for module in self.modules()]
-        self.eval()
-        try:
+        with evaluating(self):
             if self.needs_resolution:
                 size = self.in_shape[2:]
                 return tiled(lambda past: self.rollout(past, horizon), frames, size)
             return self.rollout(frames, horizon)
-        finally:
-            for module, training in modes:
-                module.training = training
 
 
 def _recording(init: Callable[..., None]) -> Callable[..., None]:

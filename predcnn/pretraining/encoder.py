@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
-import torch
 from einops import rearrange
 from torch import Tensor, nn
+
+from predcnn.costs.measuring import evaluating
 
 STEMS = ("stem", "patch_embed", "maxpool")
 STAGES = ("stages", "layers")
@@ -55,22 +56,15 @@ class Encoder(nn.Module):
             images, indices=self.indices, norm=True, output_fmt="NCHW", intermediates_only=True
         )
 
-    @torch.no_grad()
     def probe(self, within: AbstractContextManager | None = None) -> list[Tensor]:
         """The maps of an empty image; every module's mode and statistics stay as they are.
 
         ``within`` surrounds the pass.
         """
-        modes = [(module, module.training) for module in self.modules()]
-        self.eval()
         weight = next(self.backbone.parameters())
         image = weight.new_zeros(1, self.in_chans, self.image_size, self.image_size)
-        try:
-            with within or nullcontext():
-                return self(image)
-        finally:
-            for module, training in modes:
-                module.training = training
+        with evaluating(self), within or nullcontext():
+            return self(image)
 
     @property
     def in_chans(self) -> int:
