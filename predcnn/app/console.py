@@ -11,12 +11,14 @@ CHATTY = ("lightning.pytorch", "lightning.fabric")
 
 
 def quiet_libraries() -> None:
-    """Silence Lightning's tips and device listings, and two warnings."""
+    """Silence Lightning's tips and device listings, and three warnings."""
     for name in CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=r".*treespec, LeafSpec.*")
     # Without workers loading is fast enough on a CPU (measured).
     warnings.filterwarnings("ignore", message=r".*does not have many workers.*")
+    # A run with short epochs logs fewer values.
+    warnings.filterwarnings("ignore", message=r".*is smaller than the logging interval.*")
 
 
 @rank_zero_only
