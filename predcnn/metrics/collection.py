@@ -1,6 +1,6 @@
 """The metrics of a run in one object, each named as in tables, equal sums kept once."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from torchmetrics import MetricCollection
 
@@ -46,6 +46,8 @@ def split_values(
 def video_metrics(
     names: Iterable[str] = ("mse", "mae", "ssim", "psnr"),
     options: Mapping[str, Mapping[str, object]] | None = None,
+    *,
+    data_range: Sequence[float] | None = None,
 ) -> MetricCollection:
     """Streaming metrics by name: ``update(pred, target)``, then ``compute()`` -> name to tensor.
 
@@ -55,6 +57,8 @@ def video_metrics(
             appended the value is a (T,) curve, else a scalar.
         options: arguments of single metrics, such as
             ``{"lpips": {"backbone_weights": "alexnet.safetensors"}}``.
+        data_range: [low, high] of frames that do not lie in [0, 1], for the metrics that need it
+            (ssim, ssim_openstl, psnr); mse, mae and rmse keep the units of the frames.
 
     pred and target are (B, T, C, H, W), frames in [0, 1], pred unclipped. A metric, its curve and
     its root share one set of sums, which are updated once.
@@ -80,7 +84,9 @@ def video_metrics(
         base = name.removesuffix(PER_FRAME)
         cls = metric_class(name)
         key = name.rpartition(".")[2]  # a module name cannot hold the dots of a path
-        metrics[key] = cls(per_frame=name.endswith(PER_FRAME), **options.get(base, {}))
+        own = {"data_range": data_range} if cls.ranged and data_range is not None else {}
+        own = {"per_frame": name.endswith(PER_FRAME), **own, **options.get(base, {})}
+        metrics[key] = cls(**own)
         groups.setdefault(cls.state_key or base, []).append(key)
     # torchmetrics would otherwise group whatever is equal after the first batch, and a perfect
     # first batch has mse == mae == 0.

@@ -70,6 +70,18 @@ def test_a_range_makes_scores_of_unscaled_frames_right_and_is_asked_for(videos, 
         torch.testing.assert_close(ranged.compute()[name], value, rtol=1e-6, atol=1e-6)
 
 
+def test_one_range_serves_every_metric_that_needs_one():
+    target = torch.rand(2, 4, 1, 32, 32)
+    pred = (target + 0.05 * torch.randn_like(target)).clamp(0, 1)
+    metrics = video_metrics(("ssim", "psnr", "mae"), data_range=(0, 255))
+    metrics.update(255 * pred, 255 * target)
+    values = metrics.compute()
+    assert float(values["ssim"]) == pytest.approx(0.985, abs=2e-3)
+    assert float(values["psnr"]) == pytest.approx(26.2, abs=0.2)
+    error = (255 * (pred - target).double()).abs().sum((2, 3, 4)).mean()
+    assert float(values["mae"]) == pytest.approx(float(error), rel=1e-5)
+
+
 def test_parts_equal_the_whole(videos):
     whole, parts = video_metrics(ALL), video_metrics(ALL)
     whole.update(*videos)
