@@ -218,3 +218,19 @@ def test_contributing_lists_the_files_of_the_default_run():
     silent = {"hydra", "logger", "callbacks", "local"}
     used = {f"{group}/{name}.yaml" for group, name in choices.items() if group not in silent}
     assert yaml == {"train.yaml", *used}
+
+
+SAME = {
+    **{t: ("simvp", {"translator": t}, f"translator={t}") for t in predcnn.list_translators()},
+    **{name: (name, {}, f"model={name}") for name in PREDICTORS.names()},
+}
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_python_builds_what_the_command_line_composes(name):
+    predictor, options, override = SAME[name]
+    small = ("data.frames_in=4", "data.frames_out=4", "data.height=32", "scale=small")
+    composed_net = instantiate(composed(override, *small).model.net)
+    shape = (4, 1, 32, 32)
+    built = create_predictor(predictor, in_shape=shape, scale="small", **options)
+    assert built.config == composed_net.config

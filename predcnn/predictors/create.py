@@ -1,5 +1,6 @@
 """Predictors by name and options."""
 
+import inspect
 import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -57,7 +58,10 @@ def create_predictor(
         options["scale"] = scale
     check_options(name, cls, options, implied=("in_shape", "frames_out", "compat"))
     if isinstance(scale, str):
-        options = {**sizes_of(name, scale, in_shape), **options}
+        sizes = sizes_of(name, scale, in_shape)
+        if "translator" in inspect.signature(cls).parameters:
+            sizes |= translator_defaults(options.get("translator", "gsta"))
+        options = {**sizes, **options}
     predictor = cls(in_shape, frames_out, compat=compat, **options)
     if translator_weights is not None:
         if not hasattr(predictor, "translator"):
@@ -77,3 +81,18 @@ def sizes_of(name: str, scale: str, in_shape: Sequence[int]) -> dict[str, object
     if scale not in sizes:
         raise ValueError(unknown(f"scale of {name}", scale, sizes))
     return dict(sizes[scale])
+
+
+def translator_defaults(translator: str | Sequence[str]) -> dict[str, object]:
+    """Return the options of ``configs/translator/<name>.yaml``; of a stack, those of gsta."""
+    values = {}
+    for name in ("gsta", translator):
+        file = files("predcnn.configs") / "translator" / f"{name}.yaml"
+        if file.is_file():
+            text = file.read_text(encoding="utf-8")
+            found = yaml.safe_load(text)
+            # an option may refer to another value of the file
+            text = re.sub(r'"\$\{translator\.(\w+)\}"', lambda m: str(found[m[1]]), text)
+            values |= yaml.safe_load(text)
+    keys = {"mlp_ratio": "mlp_ratio", "drop_path": "drop_path", "options": "translator_options"}
+    return {option: values[key] for key, option in keys.items()}
