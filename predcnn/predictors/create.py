@@ -90,9 +90,9 @@ def translator_defaults(translator: str | Sequence[str]) -> dict[str, object]:
         file = files("predcnn.configs") / "translator" / f"{name}.yaml"
         if file.is_file():
             text = file.read_text(encoding="utf-8")
-            found = yaml.safe_load(text)
+            values |= yaml.safe_load(text)
             # an option may refer to another value of the file
-            text = re.sub(r'"\$\{translator\.(\w+)\}"', lambda m: str(found[m[1]]), text)
+            text = re.sub(r'"\$\{translator\.(\w+)\}"', lambda m, v=values: str(v[m[1]]), text)
             values |= yaml.safe_load(text)
     keys = {"mlp_ratio": "mlp_ratio", "drop_path": "drop_path", "options": "translator_options"}
     return {option: values[key] for key, option in keys.items()}
