@@ -64,7 +64,7 @@ def test_two_processes_equal_one_with_the_doubled_batch(tiny_cfg, tmp_path, monk
     words = (*SETTINGS[name], *DATA, "trainer.max_epochs=2", "optimizer=sgd", "optimizer.lr=0.002")
     app.train(tiny_cfg(*words, "data.batch_size=4", run_dir=tmp_path / "one"))
     two = tiny_cfg(*words, "trainer=ddp", "trainer.devices=2", run_dir=tmp_path / "two")
-    mp.start_processes(one_of_two, args=(two, free_port()), nprocs=2, start_method="fork")
+    mp.start_processes(one_of_two, args=(two, free_port()), nprocs=2, start_method="spawn")
 
     weights, results, rows = read(tmp_path / "one")
     other_weights, other_results, other_rows = read(tmp_path / "two")
