@@ -19,9 +19,9 @@ class Published:
     """One row of a published table; None where the table has no number.
 
     ``data``, ``name`` and ``kind`` ("translator" or "model") are ours, ``label`` and ``table``
-    those of the publication. MSE and MAE are sums over the pixels of a frame, SSIM has data range
-    2 (our ``ssim_openstl``), FLOPs are multiply–adds of one sequence, speed is in sequences per
-    second.
+    those of the publication; ``source`` names the origin of a row outside OpenSTL's tables. MSE
+    and MAE are sums over the pixels of a frame, SSIM has data range 2 (our ``ssim_openstl``),
+    FLOPs are multiply–adds of one sequence, speed is in sequences per second.
     """
 
     data: str
@@ -37,6 +37,7 @@ class Published:
     ssim: float | None
     psnr: float | None
     table: str
+    source: str | None = None
 
 
 @functools.cache
@@ -47,16 +48,20 @@ def published_rows() -> tuple[Published, ...]:
 
 
 def source() -> str:
-    """Return where the rows come from."""
-    return json.loads(FILE.read_text(encoding="utf-8"))["source"]
+    """Return where the rows come from: the tables, then the sources of single rows."""
+    own = [row.source for row in published_rows() if row.source]
+    tables = json.loads(FILE.read_text(encoding="utf-8"))["source"]
+    return "; ".join(dict.fromkeys([tables, *own]))
 
 
-def published(kind: str, name: str, data: str, epochs: int = 200) -> Published | None:
-    """Return the published row of one of our translators ("translator") or models ("model")."""
-    for row in published_rows():
-        if (row.kind, row.name, row.data, row.epochs) == (kind, name, data, epochs):
-            return row
-    return None
+def published(kind: str, name: str, data: str, epochs: int | None = None) -> Published | None:
+    """Return the published row of one of our translators ("translator") or models ("model").
+
+    Without ``epochs`` it is the shortest published training.
+    """
+    same = [r for r in published_rows() if (r.kind, r.name, r.data) == (kind, name, data)]
+    rows = [row for row in same if epochs in (None, row.epochs)]
+    return min(rows, key=lambda row: row.epochs, default=None)
 
 
 def published_numbers(row: Published) -> dict[str, float]:

@@ -3,14 +3,14 @@
 import json
 
 import predcnn
-from predcnn.leaderboard.published import published, published_rows
+from predcnn.leaderboard.published import published, published_rows, source
 
 
 def test_names_are_ours():
     ours = {"translator": predcnn.list_translators(), "model": predcnn.list_predictors()}
     named = [row for row in published_rows() if row.name is not None]
     assert all(row.name in ours[row.kind] for row in named)
-    assert len({(r.kind, r.name) for r in named}) == 13 + 10
+    assert len({(r.kind, r.name) for r in named}) == 13 + 13
     keys = [(r.data, r.label, r.epochs) for r in published_rows()]
     assert len(set(keys)) == len(keys)
 
@@ -22,6 +22,17 @@ def test_single_cells():
     assert published("translator", "gsta", "moving_mnist", 2000).mse == 15.05
     assert published("model", "predrnnpp", "mmnist_cifar").mse == 44.19
     assert published("translator", "mamba", "moving_mnist") is None
+    assert published("translator", "moganet", "moving_mnist", 600) is None
+
+
+def test_rows_outside_the_tables_have_their_own_epochs_and_source():
+    predformer = published("model", "predformer", "moving_mnist", 2000)
+    assert (predformer.mse, predformer.params_millions) == (12.4, 25.3)
+    for name, epochs in (("predformer", 200), ("vmrnn", 500), ("wast", 600)):
+        row = published("model", name, "moving_mnist")
+        assert row.epochs == epochs
+        assert row.source in source()
+    assert published("model", "mmvp", "moving_mnist") is None
 
 
 def test_all_numbers_are_those_of_the_reference_file(shared):
