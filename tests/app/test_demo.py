@@ -85,7 +85,7 @@ def test_the_page_in_a_browser(tiny_cfg, tmp_path, browser, monkeypatch):
     _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
     try:
         browser.get(address)
-        seen = _animation(browser, By, None)
+        seen = _until(lambda: _shown(browser, By, None))  # predicted on load
         clip = browser.find_element(By.CSS_SELECTOR, "#clip input[type=file]")
         clip.send_keys(str(CARPHONE))
         _until(lambda: "carphone" in browser.find_element(By.ID, "clip").text)
@@ -100,15 +100,14 @@ def test_the_page_in_a_browser(tiny_cfg, tmp_path, browser, monkeypatch):
 
 
 def _animation(browser, by, before):
-    _until(lambda: browser.find_elements(by.ID, "predict"))
     browser.find_element(by.ID, "predict").click()
+    return _until(lambda: _shown(browser, by, before))
 
-    def shown() -> str | None:
-        found = browser.find_elements(by.CSS_SELECTOR, "#animation img")
-        source = found[0].get_attribute("src") if found else None
-        return source if source and source != before else None
 
-    return _until(shown)
+def _shown(browser, by, before) -> str | None:
+    found = browser.find_elements(by.CSS_SELECTOR, "#animation img")
+    source = found[0].get_attribute("src") if found else None
+    return source if source and source != before else None
 
 
 def _until(condition, seconds: float = 240.0):
