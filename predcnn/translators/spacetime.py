@@ -94,7 +94,7 @@ class SpaceTimeTranslator(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         T, (H, W) = self.frames, x.shape[-2:]
         x = self.enter(split_frames(x, T))  # (B T, C, H, W)
-        batch = len(x) // T
+        batch = x.shape[0] // T  # len(x) would make a constant of it at export
         x = x + self.position.repeat(batch, 1, 1, 1)
         for axis, block in zip(self.order, self.blocks, strict=True):
             if axis == "s":

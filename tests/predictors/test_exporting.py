@@ -5,6 +5,7 @@ import torch
 
 from predcnn.predictors.create import create_predictor
 from predcnn.predictors.exporting import capture
+from tests.predictors import one_pass_cases
 from tests.predictors.recurrent_cases import clip, recurrent_names, tiny
 
 # motion is looked for where the frames say it is: as many pixels as the data have
@@ -25,8 +26,19 @@ def test_a_recurrent_predictor_is_captured_for_any_batch(name):
         torch.testing.assert_close(graph(past), net.predict(past), atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["predformer", "wast", "mmvp"])
+def test_a_one_pass_predictor_is_captured_for_any_batch(name):
+    net = one_pass_cases.tiny(name, frames_out=2).eval()
+    graph = capture(net).module()
+    for batch in (1, 3):
+        past = torch.rand(batch, *net.in_shape)
+        torch.testing.assert_close(graph(past), net.predict(past), atol=1e-5, rtol=1e-4)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("translator", ["mamba", "swin", "vmamba", "dcnv4"])
+@pytest.mark.parametrize(
+    "translator", ["mamba", "swin", "vmamba", "dcnv4", "gatedtransformer", "spacetime"]
+)
 def test_a_graph_has_no_operator_of_ours(translator):
     net = create_predictor(
         "simvp", in_shape=(2, 1, 16, 16), translator=translator, hid_S=8, hid_T=16, N_S=2, N_T=2
