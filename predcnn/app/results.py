@@ -7,22 +7,12 @@ versions, git, timing``. Video prediction adds ``per_frame {name: [one value per
 ``copy_last {the same two}``. Infinite values (the PSNR of identical frames) are null.
 """
 
-import math
-
 from predcnn.app.provenance import git_state, versions
 from predcnn.costs import profile
 from predcnn.data.datamodule import SplitDataModule
 from predcnn.data.splits import SPLITS
+from predcnn.files import finite
 from predcnn.training.module import TrainingModule
-
-
-def finite(value: object) -> object:
-    """Replace numbers that JSON does not have (infinity, NaN) by None, at any depth."""
-    if isinstance(value, dict):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def data_record(datamodule: SplitDataModule, split: str) -> dict:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import fields
+from pathlib import Path
 
 from predcnn import checks
 
@@ -31,6 +32,28 @@ def whole(name: str, value: object, least: int | None = None) -> None:
         raise ValueError(f"data.{name} is a whole number, not {value!r}")
     if least is not None and value < least:
         raise ValueError(f"data.{name} is at least {least}, not {value}")
+
+
+def check_options(options: object, counts: str = "", flags: str = "") -> None:
+    """Check what most data sets have, and complete it.
+
+    ``width`` None becomes the height, ``root`` an expanded path. The options in ``counts``, names
+    with spaces between, are 1 or more or the default None; those in ``flags`` are booleans.
+    """
+    if getattr(options, "width", 0) is None:
+        object.__setattr__(options, "width", options.height)
+    optional = {field.name for field in fields(options) if field.default is None}
+    for name in counts.split():
+        value = getattr(options, name)
+        if value is not None or name not in optional:
+            whole(name, value, 1)
+    for name in ("seed", "eval_seed"):
+        whole(name, getattr(options, name))
+    for name in flags.split():
+        boolean(name, getattr(options, name))
+    if not isinstance(options.root, str | Path) or not str(options.root):
+        raise TypeError(f"data.root is the path of a file or folder, not {options.root!r}")
+    object.__setattr__(options, "root", Path(options.root).expanduser())
 
 
 def boolean(name: str, value: object) -> None:

@@ -1,7 +1,7 @@
 """What a data set offers its data module, whatever a sample is: three splits that name batches."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from predcnn.data.sources.known_files import FileReport
 
@@ -40,12 +40,35 @@ class SplitFamily(Protocol):
     def split(self, name: str) -> SplitDataset: ...
 
 
-class SequenceFamily(SplitFamily, Protocol):
-    """A data set of sequences: see :class:`predcnn.data.generated.moving_mnist.MovingMNIST`.
+class SequenceFamily:
+    """Base of the data sets of sequences, see `SplitFamily`; nothing is read before `split`.
 
-    ``facts`` are lines of its own for the table at the start of a run, label -> text.
+    ``facts`` are rows of its own for the table at the start of a run, label -> text.
     """
 
-    in_shape: tuple[int, int, int, int]
-    frames_out: int
+    Options: ClassVar[type]
+    name: ClassVar[str]
     facts: dict[str, str]
+
+    def __init__(self, options: object) -> None:
+        self.options = options
+
+    @property
+    def channels(self) -> int:
+        """C."""
+        return self.options.channels
+
+    @property
+    def in_shape(self) -> tuple[int, int, int, int]:
+        """(T_in, C, H, W)."""
+        return (self.options.frames_in, self.channels, self.options.height, self.options.width)
+
+    @property
+    def frames_out(self) -> int:
+        """T_out."""
+        return self.options.frames_out
+
+    @property
+    def protocol(self) -> str:
+        """How the splits are made."""
+        return self.options.protocol

@@ -1,8 +1,6 @@
-"""Libraries that draw from the process's own random numbers, made to draw from a named stream."""
+"""Seeds for libraries that draw from the random numbers of the process."""
 
-import contextlib
 import random
-from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -13,15 +11,3 @@ def seed_process(key: int) -> None:
     random.seed(key)
     np.random.seed([key & 0xFFFFFFFF, key >> 32])
     torch.default_generator.manual_seed(key)
-
-
-@contextlib.contextmanager
-def borrowed_randomness() -> Iterator[None]:
-    """The three generators may be seeded inside; afterwards they go on where they were."""
-    python, arrays, tensors = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    try:
-        yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(arrays)
-        torch.set_rng_state(tensors)

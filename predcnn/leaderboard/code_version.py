@@ -38,17 +38,11 @@ def _meaning(source: Path) -> str:
     text = source.read_text(encoding="utf-8")
     if source.suffix != ".py":
         return text
-    tree = ast.parse(text)
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list):
-            node.body = [part for part in body if not _is_text(part)]
-    return ast.dump(tree)
+    return ast.dump(_WithoutTexts().visit(ast.parse(text)))
 
 
-def _is_text(node: ast.AST) -> bool:
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
+class _WithoutTexts(ast.NodeTransformer):
+    """Removes statements that are constants: docstrings and ``...``."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        return None if isinstance(node.value, ast.Constant) else node

@@ -109,24 +109,22 @@ def as_csv(boards: Sequence[Board]) -> str:
 
 
 def _csv_rows(board: Board) -> Iterator[Mapping[str, object]]:
-    same = {"board": board.key, "data": board.data["name"]}
+    about = {"board": board.key, "data": board.data["name"]}
     ours = {"protocol": board.data["protocol"], "scale": board.scale,
             "budget_minutes": board.budget_minutes}  # fmt: skip
     for row in board.rows:
-        yield (
-            _spread(row)
-            | same
-            | ours
-            | {
-                "kind": row.kind,
-                "name": row.name,
-                "seeds": " ".join(map(str, row.seeds)),
-                "failures": "; ".join(row.failures),
-            }
-        )
+        yield {
+            **_spread(row),
+            **about,
+            **ours,
+            "kind": row.kind,
+            "name": row.name,
+            "seeds": " ".join(map(str, row.seeds)),
+            "failures": "; ".join(row.failures),
+        }
     for row in board.published:
-        about = {"kind": "published", "name": row.label, "epochs": row.epochs}
-        yield {**same, **about, **published_numbers(row)}
+        kind = {"kind": "published", "name": row.label, "epochs": row.epochs}
+        yield {**about, **kind, **published_numbers(row)}
 
 
 def _spread(row: EntryRow) -> dict[str, object]:

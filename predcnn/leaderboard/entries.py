@@ -1,7 +1,6 @@
 """Entries of a benchmark: the runs that a command line asks for, and what identifies each."""
 
 import contextlib
-import functools
 import hashlib
 import json
 from collections.abc import Sequence
@@ -50,12 +49,11 @@ class Entry:
 def compose_run(overrides: Sequence[str]) -> DictConfig:
     """Compose the configuration of the train command, from the tree of the running command."""
     running = GlobalHydra.instance().is_initialized()
-    tree = (
-        contextlib.nullcontext
+    with (
+        contextlib.nullcontext()
         if running
-        else functools.partial(initialize_config_module, "predcnn.configs", version_base="1.3")
-    )
-    with tree():
+        else initialize_config_module("predcnn.configs", version_base="1.3")
+    ):
         return compose("train", overrides=[*overrides, "run_dir=run"])
 
 
@@ -124,16 +122,15 @@ def choices(cfg: DictConfig, overrides: Sequence[str], everything: bool = False)
 
 def kind_of(cfg: DictConfig) -> tuple[str, str]:
     """Return ("translator", its name) or ("model", its name)."""
-    if "translator" in cfg:
-        return "translator", cfg.translator.label
-    return "model", cfg.model.label
+    kind = "translator" if "translator" in cfg else "model"
+    return kind, cfg[kind].label
 
 
 def entries_of(cfg: DictConfig) -> list[Entry]:
     """Compose every entry of a benchmark, seeds innermost; nothing is trained.
 
-    Without ``translators`` and ``models`` the overrides name one entry themselves. Under a budget
-    all entries have epochs of one length, so that they see the same sequences in the same order.
+    Under a budget all entries have epochs of one length, so that they see the same sequences in
+    the same order.
     """
     overrides = train_overrides(cfg)
     chosen = choices(cfg, overrides)

@@ -10,11 +10,6 @@ def number(value: object) -> bool:
     return type(value) in (int, float) and abs(value) < 1e300 and math.isfinite(value)
 
 
-def number_or_null(value: object) -> bool:
-    """Accept finite numbers and None."""
-    return value is None or number(value)
-
-
 def text(value: object) -> bool:
     """Accept text of any length."""
     return isinstance(value, str)
@@ -35,9 +30,9 @@ def inside(value: object) -> bool:
 
 Rule = Callable[[object], bool] | dict | list | tuple
 """A test; {key: rule}, a key with "?" being optional; {name: rule} for any keys; [rule] for lists;
-(rule,) for an object or null."""
+(rule,) for a value or null."""
 
-TESTED = {"metrics": {name: number_or_null}, "per_frame": {name: [number_or_null]}}
+TESTED = {"metrics": {name: (number,)}, "per_frame": {name: [(number,)]}}
 KINDS: dict[str, Rule] = {
     "probe": {"fingerprint": name, "code": text, "name": name,
               "pace": {"seconds_per_step": number, "steps": number}},
@@ -48,7 +43,7 @@ KINDS: dict[str, Rule] = {
     "run": {"fingerprint": name, "code": name, "name": name, "seed": number,
             "kind_of_entry": lambda value: value in ("translator", "model"),
             "data": {"name": name, "source": text, "protocol": name, "sequences": {name: number}},
-            "test_fingerprint": name, "scale": name, "budget_minutes": number_or_null,
+            "test_fingerprint": name, "scale": name, "budget_minutes": (number,),
             "recorded": name, "status": lambda value: value in ("finished", "failed"),
             "note?": text, "files": {"sequence?": inside}},
 }  # fmt: skip
@@ -58,7 +53,7 @@ COUNTED = {"params": number, "macs": number, "macs_published": number}
 FINISHED: dict[str, Rule] = {
     "costs": {**COUNTED, **MEASURED, "params_published": number},
     "run": {**MEASURED, "training_memory": ({"bytes": number},), "command": text,
-            "config": {}, "history": {name: [[number_or_null]]},
+            "config": {}, "history": {name: [[(number,)]]},
             "results": {**TESTED, **COUNTED, "copy_last": TESTED, "definitions": {name: text},
                         "timing": {name: number}, "git": ({"commit": name},)}},
 }  # fmt: skip

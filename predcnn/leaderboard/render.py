@@ -1,7 +1,6 @@
 """From the records of a benchmark to its tables, its page and its galleries."""
 
 import datetime
-import math
 import shutil
 import zipfile
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from hydra.utils import instantiate
 from rich.console import Console
 
 from predcnn.data import to_float
-from predcnn.files import write_text
+from predcnn.files import finite, write_text
 from predcnn.leaderboard import gallery, records
 from predcnn.leaderboard.boards import Board, EntryRow, boards
 from predcnn.leaderboard.columns import as_csv, markdown, table_of
@@ -23,6 +22,7 @@ from predcnn.leaderboard.processes import say
 from predcnn.leaderboard.runs import Bench, now
 from predcnn.leaderboard.table import Table
 from predcnn.metrics import video_metrics
+from predcnn.metrics.collection import PER_FRAME, split_values
 
 UNLIMITED = 220  # characters of a line where no terminal limits it
 
@@ -102,7 +102,7 @@ def record_references(bench: Bench, entries: Sequence[Entry]) -> None:
         if entry.test_fingerprint in known:
             continue
         names = [name for name in entry.cfg.metrics if name != "lpips"]
-        meters = video_metrics([*names, *(f"{name}_per_frame" for name in names)])
+        meters = video_metrics([*names, *(name + PER_FRAME for name in names)])
         datamodule = instantiate(entry.cfg.data)
         for batch in datamodule.test_dataloader():
             future = to_float(batch)[:, datamodule.frames_in :]
@@ -112,17 +112,7 @@ def record_references(bench: Bench, entries: Sequence[Entry]) -> None:
             "kind": "reference",
             "fingerprint": entry.test_fingerprint,
             "name": "all_black",
-            "results": {
-                "metrics": {name: _finite(values[name]) for name in names},
-                "per_frame": {
-                    name: [_finite(value) for value in values[f"{name}_per_frame"]]
-                    for name in names
-                },
-            },
+            "results": finite(split_values(values, names)),
             "recorded": now(),
         }
         records.append(bench.records, known[entry.test_fingerprint])
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -11,7 +11,7 @@ from predcnn.leaderboard import records
 from predcnn.leaderboard.budget import own_steps
 from predcnn.leaderboard.entries import Entry, entries_of, key_of, kind_of
 from predcnn.leaderboard.processes import say
-from predcnn.leaderboard.published import Published, published_rows
+from predcnn.leaderboard.published import Published, published, published_rows
 from predcnn.leaderboard.runs import Bench, now, pace_of, run_entry
 
 RECIPE = (
@@ -85,10 +85,9 @@ def reproduce(bench: Bench, cfg: DictConfig) -> None:
 def _published(entry: Entry) -> Published:
     kind, name = kind_of(entry.cfg)
     data, epochs = entry.cfg.data.name, entry.cfg.trainer.max_epochs
+    if row := published(kind, name, data, epochs):
+        return row
     same = [r for r in published_rows() if (r.kind, r.name, r.data) == (kind, name, data)]
-    for row in same:
-        if row.epochs == epochs:
-            return row
     lengths = ", ".join(str(row.epochs) for row in same)
     raise ValueError(
         f"no result of {name} on {data} after {epochs} epochs is published"

@@ -2,7 +2,6 @@
 
 import datetime
 import json
-import math
 import queue
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -13,7 +12,7 @@ from pathlib import Path
 import torch
 import yaml
 
-from predcnn.files import only_writer
+from predcnn.files import finite, only_writer
 from predcnn.leaderboard import probe, records
 from predcnn.leaderboard.budget import BUSY, overrides_of_budget, steps_within
 from predcnn.leaderboard.entries import Entry, kind_of
@@ -202,7 +201,7 @@ def _read(run_dir: Path) -> dict:
         "config": yaml.safe_load((run_dir / "config.yaml").read_text()),
         **json.loads((run_dir / "measured.json").read_text()),
         "history": {
-            name: [steps, [value if math.isfinite(value) else None for value in values]]
+            name: finite([list(steps), list(values)])
             for name, (steps, values) in history.items()
             if name in ("val/mse", "val/ssim")
         },

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
@@ -10,7 +11,7 @@ from torchmetrics import MeanMetric
 
 from predcnn.backbones.checkpoint import TASK
 from predcnn.data import ImageDataModule
-from predcnn.data.streams import borrowed_randomness, seed_process
+from predcnn.data.streams import seed_process
 from predcnn.training.module import TrainingModule
 from predcnn.training.optim import layered_optimizer
 from predcnn.training.run_pictures import draw_losses
@@ -31,14 +32,10 @@ class ImageClassification(TrainingModule):
     Args:
         model: images -> logits (B, classes).
         config: arguments of `predcnn.create_backbone` that rebuild ``model``.
-        loss: (logits, labels (B,) or shares of classes (B, classes)) -> scalar; None, as the next
-            two, to test only.
-        optimizer: parameter groups -> optimizer.
-        scheduler: (optimizer, total_steps=n) -> schedule.
+        loss: (logits, labels (B,) or shares of classes (B, classes)) -> scalar; None to test only.
         layer_decay: see `predcnn.training.optim.layered_optimizer`.
         mix: (images, labels) -> (images, shares of classes): `timm.data.Mixup`, or None.
-        run: plain values that describe the run.
-        seed: of mixing and of what the network draws.
+        optimizer, scheduler, run, seed: see `TrainingModule`.
     """
 
     task = TASK
@@ -83,7 +80,7 @@ class ImageClassification(TrainingModule):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         images, targets = batch
         if self.mix is not None:
-            with borrowed_randomness():
+            with isolate_rng(include_cuda=False):
                 seed_process(self.stream())
                 images, targets = self.mix(images, targets)
         loss = self.loss(self._logits(images), targets)

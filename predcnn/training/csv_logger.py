@@ -41,20 +41,14 @@ class _Table:
         if self.path.exists():
             # a power failure may have cut the last row
             complete = [row for row in _rows(self.path) if None not in row.values()]
-            self._write(
-                [row for row in complete if row["step"].isdigit() and int(row["step"]) < step]
-            )
+            kept = [r for r in complete if r["step"].isdigit() and int(r["step"]) < step]
+            self._write(kept)
 
     def _write(self, rows: list[dict]) -> None:
         with replacing(self.path) as temporary, temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, self.columns)
             writer.writeheader()
             writer.writerows(rows)
-
-
-def _is_complete(row: dict[str, str]) -> bool:
-    """Return whether a row is complete: a power failure may have cut the last one."""
-    return None not in row.values() and row["step"].isdigit()
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

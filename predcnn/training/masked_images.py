@@ -28,11 +28,8 @@ class MaskedImages(TrainingModule):
     Args:
         method: (images, masks) -> `Reconstruction`.
         config: plain values that describe ``method``, saved in every checkpoint.
-        optimizer: parameter groups -> optimizer.
-        scheduler: (optimizer, total_steps=n) -> schedule.
         token_lr: learning rate of the mask tokens, as a share of the others'.
-        run: plain values that describe the run.
-        seed: of the masks and of what the network draws.
+        optimizer, scheduler, run, seed: see `TrainingModule`.
     """
 
     task = "masked_images"

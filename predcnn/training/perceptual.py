@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import vgg
 
-from predcnn.weights.files import existing_file, read_pickle, read_safetensors
+from predcnn.weights.published import read_state
 
 LAYERS = {1: 1 / 2.6, 6: 1 / 4.8, 11: 1 / 3.7, 20: 1 / 5.6, 29: 10 / 1.5}
 """Weight of each compared layer, by its index in torchvision's ``features``: the first ReLU of
@@ -22,15 +22,12 @@ SMALLEST = 16
 
 def read_features(path: str | Path) -> dict[str, Tensor]:
     """The tensors of VGG19's ``features`` up to the last compared layer, without that prefix."""
-    path = existing_file(path)
-    state = read_safetensors(path)[1] if path.suffix == ".safetensors" else read_pickle(path)
-    if not isinstance(state, dict):
-        raise ValueError(f"{path} holds no state dict but a {type(state).__name__}")
+    what, state = read_state(path)
     wanted = {f"features.{key}": value.shape for key, value in _features().state_dict().items()}
     given = {key: getattr(state.get(key), "shape", None) for key in wanted}
     bad = [key for key, shape in wanted.items() if given[key] != shape]
     if bad:
-        raise ValueError(f"{path} is not torchvision's VGG19, missing or of another shape: {bad}")
+        raise ValueError(f"{what} is not torchvision's VGG19, missing or of another shape: {bad}")
     return {key.removeprefix("features."): state[key] for key in wanted}
 
 

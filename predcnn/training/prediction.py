@@ -36,13 +36,10 @@ class VideoPrediction(TrainingModule):
         objective: see ``predcnn.training.objectives``; None to test only. An objective that is
             ``stepwise(predictor)`` takes an optimizer step per item of ``windows(frames)``, on
             gradients that add up over the batch.
-        optimizer: parameters -> optimizer.
-        scheduler: (optimizer, total_steps=n) -> schedule.
         metrics: names of ``predcnn.metrics``.
         metric_options: options of single metrics, ``{"lpips": {"backbone_weights": path}}``.
         units: of numbers that are no frames in [0, 1]; batches are scaled, NaN where missing.
-        run: plain values that describe the run.
-        seed: of the random numbers drawn in training steps.
+        optimizer, scheduler, run, seed: see `TrainingModule`.
     """
 
     task = "prediction"

@@ -18,14 +18,14 @@ from predcnn.visual.drawing import (
     VERMILLION,
     captioned_page,
     colour_bar,
-    colour_error,
+    error_panel,
     fit,
     font,
     panel_size,
     place,
     shorten,
 )
-from predcnn.visual.frames import absolute_error, check_clip, to_rgb
+from predcnn.visual.frames import check_clip, to_rgb
 
 GAP, LABEL = 12, 22
 BAR = 48  # room for the scale of the error, right of it
@@ -149,8 +149,7 @@ def _layout(
         y = first if beside else first + height + LABEL + GAP // 2
         for i, pred in enumerate(preds.values()):
             x = MARGIN + (start + beside + i) * across
-            error = colour_error(absolute_error(pred, future))
-            panels.append(Panel("|prediction − truth|", x, y, error))
+            panels.append(Panel("|prediction − truth|", x, y, error_panel(pred, future)))
     room = BAR if future is not None else 0
     total_width = 2 * MARGIN + columns * across - GAP + room
     total_height = rows * (height + LABEL) + (rows - 1) * (GAP // 2) + MARGIN
@@ -160,20 +159,16 @@ def _layout(
 def _shown(panel: Panel, t: int, frames_in: int, size: tuple[int, int]) -> Image.Image | None:
     if panel.in_input:
         shown = fit(panel.frames[min(t, frames_in - 1)], size)
-        return (
-            shown if t < frames_in else Image.blend(shown, Image.new("RGB", shown.size, EMPTY), 0.6)
-        )
+        pale = Image.new("RGB", shown.size, EMPTY)
+        return shown if t < frames_in else Image.blend(shown, pale, 0.6)
     return fit(panel.frames[t - frames_in], size) if t >= frames_in else None
 
 
 def _draw_time(page: Image.Image, t: int, frames_in: int, frames_out: int, y: int) -> None:
     """Draw the current time as text and as a row of marks: input blue, future orange."""
     draw = ImageDraw.Draw(page)
-    now = (
-        f"input {t + 1} of {frames_in}"
-        if t < frames_in
-        else f"lead time {t - frames_in + 1} of {frames_out}"
-    )
+    lead = t - frames_in + 1
+    now = f"lead time {lead} of {frames_out}" if lead > 0 else f"input {t + 1} of {frames_in}"
     draw.text((MARGIN, y), now, fill=BLUE if t < frames_in else VERMILLION, font=font(13))
     start = MARGIN + 150
     step = min(10, (page.width - MARGIN - start) / (frames_in + frames_out))

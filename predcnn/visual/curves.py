@@ -57,8 +57,7 @@ def plot_curves(
         _draw_losses(axes.pop(0), losses)
     for ax, metric in zip(axes, drawn, strict=True):
         _draw_lead_times(ax, metric, {n: c[metric] for n, c in per_frame.items() if metric in c})
-    with replacing(path) as temporary:
-        figure.savefig(temporary)
+    save_figure(path, figure)
 
 
 def new_figure(width: float, height: float, dpi: int) -> "Figure":
@@ -69,6 +68,12 @@ def new_figure(width: float, height: float, dpi: int) -> "Figure":
     figure = Figure(figsize=(width, height), dpi=dpi, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def save_figure(path: str | Path, figure: "Figure") -> None:
+    """Write a figure in the format of the file's ending, atomically."""
+    with replacing(path) as temporary:
+        figure.savefig(temporary)
 
 
 def plain_axes(ax: "Axes", title: str, x_label: str, legend: str = "best") -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from predcnn.files import replacing
+
 PAPER = (255, 255, 255)
 INK = (34, 34, 34)
 FAINT = (118, 118, 118)
@@ -38,8 +40,19 @@ def _error_colours() -> np.ndarray:
 
 
 def colour_error(error: np.ndarray) -> np.ndarray:
-    """(..., H, W) in [0, 1] -> (..., H, W, 3) uint8."""
+    """Colour errors (..., H, W) in [0, 1] as (..., H, W, 3) uint8."""
     return _error_colours()[np.round(error * 255).astype(np.uint8)]
+
+
+def error_panel(pred: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Colour |pred - truth|, mean over channels: (T, C, H, W) in [0, 1] -> (T, H, W, 3) uint8."""
+    return colour_error(np.abs(pred - truth).mean(1))
+
+
+def save_png(path: str | Path, page: Image.Image) -> None:
+    """Write a page as a PNG, atomically."""
+    with replacing(path) as temporary:
+        page.save(temporary, format="PNG", optimize=True)
 
 
 def panel_size(height: int, width: int, target: int) -> tuple[int, int]:

@@ -52,8 +52,3 @@ def check_clip(
         if pred.shape != want:
             raise ValueError(f"prediction {name!r} has shape {pred.shape}, expected {want}")
     return inputs, future, arrays
-
-
-def absolute_error(pred: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """|pred - truth| of clipped frames, (T, C, H, W) -> (T, H, W), mean over channels."""
-    return np.abs(pred - truth).mean(1)

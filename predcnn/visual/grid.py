@@ -6,7 +6,6 @@ from pathlib import Path
 from PIL import ImageDraw
 from torch import Tensor
 
-from predcnn.files import replacing
 from predcnn.visual.drawing import (
     FAINT,
     MARGIN,
@@ -15,6 +14,7 @@ from predcnn.visual.drawing import (
     font,
     panel_size,
     place,
+    save_png,
     shorten,
 )
 from predcnn.visual.frames import to_rgb, to_unit
@@ -58,5 +58,4 @@ def write_grid(
                 label = shorten(name, width, 11)
                 draw.text(at, label, fill=FAINT, font=font(11), anchor="md")
             place(page, fit(images[n], (height, width)), x, top + row * (height + GAP))
-    with replacing(path) as temporary:
-        page.save(temporary, format="PNG", optimize=True)
+    save_png(path, page)

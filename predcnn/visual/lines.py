@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from predcnn.files import replacing
-from predcnn.visual.curves import COLOURS, MARKS, new_figure, plain_axes
+from predcnn.visual.curves import COLOURS, MARKS, new_figure, plain_axes, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,8 +37,7 @@ def plot_lines(
         # The best place takes seconds to find among many points; ranks fall from the left.
         plain_axes(ax, title, x_label, "lower left" if many else "best")
     axes[0].set_ylabel(y_label)
-    with replacing(path) as temporary:
-        figure.savefig(temporary)
+    save_figure(path, figure)
 
 
 def _draw(ax: "Axes", lines: Lines, names: Sequence[str]) -> None:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from predcnn.files import replacing
-from predcnn.visual.curves import new_figure
+from predcnn.visual.curves import new_figure, save_figure
 from predcnn.visual.drawing import ERROR_MAP
 
 if TYPE_CHECKING:
@@ -68,8 +67,7 @@ def plot_panels(
             _draw(ax, panel)
         if labels:
             cells[i][0].set_ylabel(labels[i], fontsize=8)
-    with replacing(path) as temporary:
-        figure.savefig(temporary)
+    save_figure(path, figure)
 
 
 def _draw(ax: "Axes", panel: Panel) -> None:

@@ -7,21 +7,21 @@ import numpy as np
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from predcnn.files import replacing
 from predcnn.visual.drawing import (
     FAINT,
     INK,
     MARGIN,
     captioned_page,
     colour_bar,
-    colour_error,
+    error_panel,
     fit,
     font,
     panel_size,
     place,
+    save_png,
     shorten,
 )
-from predcnn.visual.frames import absolute_error, check_clip, to_rgb
+from predcnn.visual.frames import check_clip, to_rgb
 
 GAP, TIMES, BAR = 4, 18, 44
 NAMES = 180  # widest column of row names
@@ -60,10 +60,9 @@ def write_strip(
     for name, pred in preds.items():
         rows.append((name, to_rgb(pred)[lead], lead_times))
         if future is not None:
-            rows.append(("error", colour_error(absolute_error(pred, future))[lead], lead_times))
-    page = _draw(rows, panel_size(*inputs.shape[2:], target=112), caption, future is not None)
-    with replacing(path) as temporary:
-        page.save(temporary, format="PNG", optimize=True)
+            rows.append(("error", error_panel(pred, future)[lead], lead_times))
+    size = panel_size(*inputs.shape[2:], target=112)
+    save_png(path, _draw(rows, size, caption, future is not None))
 
 
 def _spread(count: int, at_most: int) -> list[int]:

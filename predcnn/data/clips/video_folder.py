@@ -15,13 +15,13 @@ from predcnn.data.options import nearest
 from predcnn.data.sequences import SETS
 from predcnn.data.shaping import check_channels, check_cut
 from predcnn.data.sources.known_files import FileReport
-from predcnn.data.splits import SPLITS
+from predcnn.data.splits import SPLITS, SequenceFamily
 
 log = logging.getLogger(__name__)
 
 
 @SETS.register("video_folder")
-class VideoFolder:
+class VideoFolder(SequenceFamily):
     """Windows (B, T, C, H, W) of your own clips.
 
     uint8 where every clip is stored in bytes, else float32.
@@ -31,25 +31,6 @@ class VideoFolder:
     name: ClassVar[str] = "video_folder"
     download: ClassVar[bool] = False
     reader: ClassVar[str] = READER
-
-    def __init__(self, options: VideoFolderOptions) -> None:
-        self.options = options
-
-    @property
-    def in_shape(self) -> tuple[int, int, int, int]:
-        """(T_in, C, H, W)."""
-        options = self.options
-        return (options.frames_in, options.channels, options.height, options.width)
-
-    @property
-    def frames_out(self) -> int:
-        """T_out."""
-        return self.options.frames_out
-
-    @property
-    def protocol(self) -> str:
-        """How the splits are made."""
-        return self.options.protocol
 
     @cached_property
     def _found(self) -> tuple[ClipIndex, dict[str, str]]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from predcnn.data.options import boolean, nearest, whole
+from predcnn.data.options import check_options, nearest, whole
 from predcnn.data.shaping import FITS
 
 PROTOCOLS = ("by_clip", "by_time")
@@ -36,17 +36,12 @@ class VideoFolderOptions:
     eval_seed: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "width", self.height if self.width is None else self.width)
-        counts = "frames_in frames_out frame_step stride height width channels"
-        for name in counts.split():
-            whole(name, getattr(self, name), 1)
-        for name in ("train_sequences", "val_sequences", "test_sequences"):
-            if getattr(self, name) is not None:
-                whole(name, getattr(self, name), 1)
+        counts = (
+            "frames_in frames_out frame_step stride height width channels train_sequences "
+            "val_sequences test_sequences"
+        )
+        check_options(self, counts, flags="strict")
         whole("cache_mb", self.cache_mb, 0)
-        for name in ("seed", "eval_seed"):
-            whole(name, getattr(self, name))
-        boolean("strict", self.strict)
         for name, accepted in (("protocol", PROTOCOLS), ("fit", FITS), ("cuts", CUTS)):
             nearest(f"data.{name}", getattr(self, name), accepted)
         for name in ("val_share", "test_share"):
@@ -55,9 +50,6 @@ class VideoFolderOptions:
                 raise ValueError(f"data.{name} lies between 0 and 1, not {share!r}")
         if self.val_share + self.test_share >= 1:
             raise ValueError("data.val_share and data.test_share leave nothing to train on")
-        if not isinstance(self.root, str | Path) or not str(self.root):
-            raise TypeError(f"data.root is the path of a folder or clip, not {self.root!r}")
-        object.__setattr__(self, "root", Path(self.root).expanduser())
 
     @property
     def span(self) -> int:

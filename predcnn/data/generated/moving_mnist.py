@@ -18,13 +18,13 @@ from predcnn.data.sources.cifar import CIFAR10
 from predcnn.data.sources.idx import FASHION_MNIST, MNIST
 from predcnn.data.sources.known_files import FileReport, ImageArchive
 from predcnn.data.sources.published_test import PublishedSequences, PublishedTest
-from predcnn.data.splits import SPLITS
+from predcnn.data.splits import SPLITS, SequenceFamily
 
 GENERATED_TEST = 1_000  # sequences when nobody says how many: seconds on two CPU cores
 
 
 @SETS.register("moving_mnist")
-class MovingMNIST:
+class MovingMNIST(SequenceFamily):
     """Digits in grey that bounce over black, frames (B, T, 1, H, W) uint8."""
 
     Options: ClassVar[type] = MovingMNISTOptions
@@ -41,23 +41,8 @@ class MovingMNIST:
     )
 
     def __init__(self, options: MovingMNISTOptions) -> None:
-        self.options = options
+        super().__init__(options)
         self._words = self._source_words(options.source)
-
-    @property
-    def in_shape(self) -> tuple[int, int, int, int]:
-        """(T_in, C, H, W)."""
-        return (self.options.frames_in, self.channels, self.options.height, self.options.width)
-
-    @property
-    def frames_out(self) -> int:
-        """T_out."""
-        return self.options.frames_out
-
-    @property
-    def protocol(self) -> str:
-        """How the splits are made."""
-        return self.options.protocol
 
     @property
     def download(self) -> bool:
@@ -96,7 +81,7 @@ class MovingMNIST:
         if name == "test" and options.protocol == "openstl":
             path = self._published_path()
             if path is not None:
-                return self._published_split(path)
+                return PublishedSequences(self.published, path, options)
             why = f", generated in place of {self.published.name}"
         pools = [
             source.pool(archive, options.protocol, name)
@@ -152,18 +137,6 @@ class MovingMNIST:
         if options.download:
             self.published.fetch(options.root)
         return self.published.locate(options.root)
-
-    def _published_split(self, path: Path) -> PublishedSequences:
-        options = self.options
-        return PublishedSequences(
-            self.published,
-            path,
-            frames=(options.frames_in, options.frames_out),
-            length=options.test_sequences,
-            noise=options.noise,
-            seed=options.eval_seed,
-            verify=options.verify,
-        )
 
     def _prepare(self, source: PoolSource) -> list[FileReport]:
         options, files = self.options, source.files

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from predcnn.data.generated.noise import NOISES
-from predcnn.data.options import ROOT, boolean, nearest, whole
+from predcnn.data.options import ROOT, check_options, nearest, whole
 
 PROTOCOLS = ("isolated", "openstl")
 SPRITE = 28  # pixels, height and width of a digit
@@ -39,21 +39,11 @@ class MovingMNISTOptions:
     eval_seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("frames_in", "frames_out", "train_sequences", "val_sequences"):
-            whole(name, getattr(self, name), 1)
-        if self.test_sequences is not None:
-            whole("test_sequences", self.test_sequences, 1)
-        for name in ("seed", "eval_seed"):
-            whole(name, getattr(self, name))
-        for name in ("download", "verify"):
-            boolean(name, getattr(self, name))
-        object.__setattr__(self, "width", self.height if self.width is None else self.width)
+        counts = "frames_in frames_out train_sequences val_sequences test_sequences"
+        check_options(self, counts, flags="download verify")
         for name in ("height", "width"):
             whole(name, getattr(self, name), SPRITE)
         object.__setattr__(self, "digits", _digit_counts(self.digits))
-        if not isinstance(self.root, str | Path):
-            raise TypeError(f"data.root is the path of a folder, not {self.root!r}")
-        object.__setattr__(self, "root", Path(self.root).expanduser())
         if not isinstance(self.speed, (int, float)) or not 0 < self.speed < math.inf:
             raise ValueError(f"data.speed is a positive number, not {self.speed!r}")
         if self.noise is not None:

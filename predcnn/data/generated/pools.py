@@ -5,29 +5,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
 from predcnn.data.generated.photographs import PHOTOGRAPHS, photograph_crops
-from predcnn.data.sources.known_files import FileReport, ImageArchive
+from predcnn.data.sources.cifar import CifarSet
+from predcnn.data.sources.idx import IdxSet
+from predcnn.data.sources.known_files import ImageArchive
 from predcnn.data.splits import SPLITS
 
 HELD_OUT = 12  # every 12th training picture validates: 5,000 of 60,000, whatever their order
 DIGITS_SHA256 = "df6ffbcaccf0816d563112f5fab69d3c781a5b29c4b5946ed3df09764f15be03"
-
-
-class ImageSet(Protocol):
-    """The interface of `sources.idx.IdxSet` and `sources.cifar.CifarSet`."""
-
-    name: str
-
-    def locate(self, root: Path, with_test: bool) -> Path | None: ...
-    def expected(self, root: Path, with_test: bool) -> str: ...
-    def load(self, place: Path, *, with_test: bool, verify: bool) -> ImageArchive: ...
-    def fetch(self, root: Path, with_test: bool) -> set[Path]: ...
-    def missing(self, root: Path, with_test: bool) -> list[FileReport]: ...
-    def reports(self, place: Path, *, with_test: bool, verify: bool) -> list[FileReport]: ...
 
 
 @dataclass(frozen=True)
@@ -55,7 +43,7 @@ class PoolSource:
         pools_test: the published protocol draws from the test pictures too (CIFAR backgrounds).
     """
 
-    files: ImageSet
+    files: IdxSet | CifarSet
     embedded: Callable[[], ImageArchive] | None
     pools_test: bool = False
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from lightning.pytorch.utilities.seed import isolate_rng
 from PIL import Image
 from timm.data import create_transform
 from torch import Tensor
@@ -15,7 +16,13 @@ from predcnn.data.draws import stream_key
 from predcnn.data.images.options import ImageFolderOptions
 from predcnn.data.images.pictures import read_image
 from predcnn.data.sequences import Key
-from predcnn.data.streams import borrowed_randomness, seed_process
+from predcnn.data.streams import seed_process
+
+AUGMENTATION = (
+    "scale", "ratio", "hflip", "color_jitter", "auto_augment", "interpolation", "re_prob",
+    "re_mode", "re_count", "mean", "std",
+)  # fmt: skip
+"""Options that timm's ``create_transform`` takes under the same names."""
 
 
 class Sample(NamedTuple):
@@ -64,7 +71,7 @@ class ImageSplit(Dataset):
 
     def __getitems__(self, keys: Sequence[Key]) -> tuple[Tensor, Tensor]:
         """A batch of keys at once; what torch's loader calls when it is there."""
-        with borrowed_randomness():
+        with isolate_rng(include_cuda=False):
             images = torch.stack([self._image(epoch, index) for epoch, index in keys])
         return images, self._labels[[index for _, index in keys]]
 
@@ -83,17 +90,7 @@ def training_transform(options: ImageFolderOptions) -> Callable[[Image.Image], T
             options.image_size,
             is_training=True,
             train_crop_mode=options.crop_mode,
-            scale=options.scale,
-            ratio=options.ratio,
-            hflip=options.hflip,
-            color_jitter=options.color_jitter,
-            auto_augment=options.auto_augment,
-            interpolation=options.interpolation,
-            re_prob=options.re_prob,
-            re_mode=options.re_mode,
-            re_count=options.re_count,
-            mean=options.mean,
-            std=options.std,
+            **{name: getattr(options, name) for name in AUGMENTATION},
         )
     except (AssertionError, KeyError, ValueError) as error:
         raise ValueError(

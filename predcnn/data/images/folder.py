@@ -79,11 +79,9 @@ class ImageFolder:
         held = self._labelled(test) if has_test else self._evaluation(val)
         kept, held_out = hold_out(train, self.options.val_share, self.options.eval_seed)
         name = "test" if has_test else val.name
-        sentence = (
-            f"test is {name}/, validation {self.options.val_share:g} of each class of train/ "
-            f"(seed {self.options.eval_seed})"
-        )
-        return {"train": kept, "val": held_out, "test": held}, sentence
+        share, seed = self.options.val_share, self.options.eval_seed
+        how = f"test is {name}/, validation {share:g} of each class of train/ (seed {seed})"
+        return {"train": kept, "val": held_out, "test": held}, how
 
     def _labelled(self, folder: Path) -> list[Sample]:
         """Images of a folder with one folder per class, in the order of their paths."""
@@ -148,9 +146,7 @@ def _place(root: Path) -> Path:
 def _classes(train: Path) -> list[str]:
     names = sorted(p.name for p in train.iterdir() if p.is_dir())
     if len(names) < 2:
-        raise ValueError(
-            f"{train} needs one folder of images per class, two at least; it has {len(names)}"
-        )
+        raise ValueError(f"{train} needs two or more folders of images, one per class: {names}")
     return names
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from predcnn.data.options import ROOT, nearest, whole
+from predcnn.data.options import ROOT, nearest
 
 INTERPOLATIONS = ("random", "bilinear", "bicubic")
 CROP_MODES = ("rrc", "rkrc", "rkrr")
@@ -43,15 +43,9 @@ class ImageFolderOptions:
     eval_seed: int = 0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.root, str | Path):
-            raise TypeError(f"data.root is the path of a folder, not {self.root!r}")
-        object.__setattr__(self, "root", Path(self.root).expanduser())
         eval_size = self.image_size if self.eval_size is None else self.eval_size
         object.__setattr__(self, "eval_size", eval_size)
-        for name in ("image_size", "eval_size", "re_count"):
-            whole(name, getattr(self, name), 1)
-        for name in ("seed", "eval_seed"):
-            whole(name, getattr(self, name))
+        check_options(self, "image_size eval_size re_count")
         for name in ("hflip", "re_prob"):
             _between(name, getattr(self, name), 0, 1)
         for name in ("crop", "val_share"):

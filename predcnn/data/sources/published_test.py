@@ -12,6 +12,7 @@ from torch import Tensor
 
 from predcnn.data.draws import stream_key
 from predcnn.data.generated.noise import disturb
+from predcnn.data.generated.options import MovingMNISTOptions
 from predcnn.data.sequences import SequenceDataset
 from predcnn.data.sources.known_files import FileReport, altered, fetch, load_arrays, report
 from predcnn.files import digest
@@ -86,37 +87,25 @@ class PublishedSequences(SequenceDataset):
     Args:
         published: what the file should be.
         path: where it is.
-        frames: (T_in, T_out), together at most 20.
-        length: sequences to use; None: all.
-        noise: None, "perceptual" or "missing", laid over the input frames.
-        seed: of the noise.
-        verify: hold the file against the published checksum.
+        options: numbers of frames (together at most 20) and sequences, noise, seed, ``verify``.
     """
 
     protocol = "openstl"
 
-    def __init__(
-        self,
-        published: PublishedTest,
-        path: Path,
-        *,
-        frames: tuple[int, int],
-        length: int | None,
-        noise: str | None,
-        seed: int,
-        verify: bool,
-    ) -> None:
-        self._published, self._path, self._noise = published, path, noise
+    def __init__(self, published: PublishedTest, path: Path, options: MovingMNISTOptions) -> None:
+        self._published, self._path, self._noise = published, path, options.noise
         self._frames: np.ndarray | None = published.open(path)
+        frames, length = (options.frames_in, options.frames_out), options.test_sequences
         total, *size = self._frames.shape[1:]
         if length is not None and length > total:
             raise ValueError(f"{path} has {total:,} sequences, {length:,} were asked for")
         self._length = total if length is None else length
         channels = size[2] if len(size) == 3 else 1
         self.in_shape, self.frames_out = (frames[0], channels, *size[:2]), frames[1]
-        self._key = stream_key(seed, "test", 0)
+        self._key = stream_key(options.eval_seed, "test", 0)
         self.source = f"{path.name} ({path.parent}, {total:,} published sequences)"
-        facts = [published.checksum(path, verify), frames, self._length, noise, seed]
+        sha256 = published.checksum(path, options.verify)
+        facts = [sha256, frames, self._length, options.noise, options.eval_seed]
         self.fingerprint = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def __getstate__(self) -> dict[str, object]:

@@ -14,10 +14,8 @@ class Effort(pl.Callback):
     """
 
     def __init__(self) -> None:
-        self.steps = 0
-        self.sequences = 0
-        self.wall_s = 0.0
-        self.cpu_s = 0.0
+        self.steps, self.sequences = 0, 0
+        self.wall_s, self.cpu_s = 0.0, 0.0
         self._mark = (0.0, 0.0)
 
     def record(self) -> dict[str, float | int]:
@@ -38,10 +36,10 @@ class Effort(pl.Callback):
     def on_train_batch_end(
         self,
         trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
+        module: pl.LightningModule,
         outputs: object,
         batch: object,
-        batch_idx: int,
+        i: int,
     ) -> None:
         wall, cpu = _now()
         self.wall_s += wall - self._mark[0]

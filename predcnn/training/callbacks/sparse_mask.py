@@ -126,10 +126,7 @@ class SparseMask(pl.Callback):
 
     @torch.no_grad()
     def on_before_optimizer_step(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        optimizer: torch.optim.Optimizer,
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
         if self.masks:
             return
@@ -146,12 +143,7 @@ class SparseMask(pl.Callback):
 
     @torch.no_grad()
     def on_train_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: object,
-        batch: object,
-        batch_idx: int,
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *rest: object
     ) -> None:
         step = trainer.global_step
         if not self.masks:
