@@ -24,12 +24,7 @@ def stream_key(*parts: int | str) -> int:
 
 
 def uniforms(key: int, indices: np.ndarray, count: int) -> np.ndarray:
-    """``count`` numbers in [0, 1) for each of the ``indices``.
-
-    Args:
-        key: the stream, from :func:`stream_key`.
-        indices: integers (B,), the sequences the numbers belong to.
-        count: numbers per sequence.
+    """Draw ``count`` numbers in [0, 1) for each of the ``indices`` (B,) of a stream.
 
     Returns:
         float64 (B, count). Row b depends on ``key`` and ``indices[b]`` alone, and its first numbers

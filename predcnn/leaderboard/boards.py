@@ -21,13 +21,7 @@ LONGEST_REASON = 300
 
 @dataclass(frozen=True)
 class EntryRow(Row):
-    """A row with its runs.
-
-    Attributes:
-        seeds: of the finished runs.
-        curves: metric -> one mean value per lead time.
-        runs: the records.
-    """
+    """A row with its records, ``curves``: metric -> one mean value per lead time."""
 
     seeds: tuple[int, ...] = ()
     curves: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
@@ -99,9 +93,8 @@ def boards(rows: Iterable[dict]) -> list[Board]:
 
 
 def _key(run: dict, taken: set[str]) -> str:
-    budget = run["budget_minutes"]
+    budget, data = run["budget_minutes"], run["data"]
     length = "full" if budget is None else f"{budget:g}min"
-    data = run["data"]
     return unique_slug(f"{data['name']}-{run['scale']}-{length}-{data['protocol']}", taken)
 
 
@@ -144,9 +137,7 @@ def _row(name: str, runs: list[dict]) -> EntryRow:
     if done:
         values["seeds"] = Value(len(done))
     curves = [run["results"]["per_frame"] for run in done]
-    shared = [
-        metric for metric in (curves[0] if curves else ()) if all(metric in c for c in curves)
-    ]
+    shared = [m for m in (curves[0] if curves else ()) if all(m in c for c in curves)]
     return EntryRow(
         name=name,
         kind=runs[0]["kind_of_entry"],

@@ -25,15 +25,10 @@ def clip(past: np.ndarray, future: np.ndarray) -> list[np.ndarray]:
     """
     pages = []
     for frames, colour in ((past, BLUE), (future, VERMILLION)):
-        for frame in _rgb(frames):
+        for frame in frames.transpose(0, 2, 3, 1).repeat(3 // frames.shape[1], axis=3):
             mark = np.broadcast_to(np.array(colour, np.uint8), (MARK, frame.shape[1], 3))
             pages.append(np.concatenate([frame, mark]))
     return pages
-
-
-def _rgb(frames: np.ndarray) -> np.ndarray:
-    pixels = frames.transpose(0, 2, 3, 1)
-    return np.repeat(pixels, 3, axis=3) if pixels.shape[3] == 1 else pixels
 
 
 def write_gallery(path: Path, clips: Mapping[str, list[np.ndarray]], columns: int = 6) -> None:

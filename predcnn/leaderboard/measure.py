@@ -41,13 +41,12 @@ def inference_costs(predictor: nn.Module, batch_sizes: list[int], accelerator: s
         memory = peak_memory(lambda: predictor(largest), device)
     speed, single = [], throughput(predictor, predictor.in_shape, rounds=1, warm_up=1)
     for size in batch_sizes:
-        rounds = int(ENOUGH_S / (single.seconds_per_batch * size))
-        rounds = min(10, max(1, rounds))
-        speed.append(
-            throughput(predictor, predictor.in_shape, size, rounds=rounds, warm_up=1 + rounds // 5)
-        )
+        rounds = min(10, max(1, int(ENOUGH_S / (single.seconds_per_batch * size))))
+        warm_up = 1 + rounds // 5
+        found = throughput(predictor, predictor.in_shape, size, rounds=rounds, warm_up=warm_up)
+        speed.append(dataclasses.asdict(found))
     return {
-        "throughput": [dataclasses.asdict(one) for one in speed],
+        "throughput": speed,
         "inference_memory": {"bytes": memory, "batch_size": len(largest)},
     }
 

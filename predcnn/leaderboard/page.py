@@ -31,7 +31,10 @@ def page(boards: Sequence[Board], gifs: Mapping[str, Mapping[str, bytes]], made:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATE), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    files = {name: Markup(_read(name)) for name in ("style.css", "charts.js", "page.js")}
+    files = {
+        name: Markup((TEMPLATE / name).read_text(encoding="utf-8"))
+        for name in ("style.css", "charts.js", "page.js")
+    }
     taken = {board.key for board in boards}
     views = [_view(board, gifs.get(board.key, {}), taken) for board in boards]
     return environment.get_template("page.html").render(
@@ -43,10 +46,6 @@ def page(boards: Sequence[Board], gifs: Mapping[str, Mapping[str, bytes]], made:
         published=PUBLISHED,
         source=source(),
     )
-
-
-def _read(name: str) -> str:
-    return (TEMPLATE / name).read_text(encoding="utf-8")
 
 
 def _view(board: Board, gifs: Mapping[str, bytes], taken: set[str]) -> dict:
@@ -64,13 +63,13 @@ def _view(board: Board, gifs: Mapping[str, bytes], taken: set[str]) -> dict:
         "published": published,
         "anchors": anchors,
         "gifs": {name: base64.b64encode(gif).decode() for name, gif in gifs.items()},
-        "configs": {row.name: _config(row) for row in board.rows if row.finished},
+        "configs": {
+            row.name: yaml.safe_dump(row.finished[0]["config"], sort_keys=False, allow_unicode=True)
+            for row in board.rows
+            if row.finished
+        },
         "plotted": _plotted(board, published, anchors),
     }
-
-
-def _config(row: EntryRow) -> str:
-    return yaml.safe_dump(row.finished[0]["config"], sort_keys=False, allow_unicode=True)
 
 
 def _published_row(row: Published) -> Row:

@@ -27,10 +27,9 @@ class EntryError(Exception):
 def run_child(
     program: Sequence[str], arguments: Sequence[str], log: Path, device: str | None = None
 ) -> int | None:
-    """Run Python with ``program`` and wait; its output is appended to ``log``.
+    """Run Python with ``program``, append its output to ``log`` and return its peak memory in bytes.
 
-    Returns:
-        the peak of its resident memory in bytes; None where the system does not report it.
+    None where the system does not report it.
     """
     environment = dict(os.environ)
     if device is not None:

@@ -19,11 +19,9 @@ PROTOCOLS = {
 def title(board: Board) -> str:
     """Return one line that names a board."""
     name = DATA.get(board.data["name"], board.data["name"])
-    length = (
-        "trained as long as the scale says"
-        if board.budget_minutes is None
-        else f"{board.budget_minutes:g} minutes of training each"
-    )
+    length = "trained as long as the scale says"
+    if board.budget_minutes is not None:
+        length = f"{board.budget_minutes:g} minutes of training each"
     return f"{name}, {length}, scale {board.scale}"
 
 
@@ -57,13 +55,8 @@ def protocol(board: Board) -> list[str]:
     codes = {run["code"] for run in board.runs}
     if len(codes) > 1:
         sentences.append(f"The runs were made with {len(codes)} different versions of the code.")
-    return sentences + _notes(board)
-
-
-def _notes(board: Board) -> list[str]:
-    """Return the notes on runs, each once."""
-    counts = Counter(run["note"] for run in board.runs if "note" in run)
-    return [f"{n} of {len(board.runs)} runs: {note}." for note, n in counts.items()]
+    notes = Counter(run["note"] for run in board.runs if "note" in run)
+    return sentences + [f"{n} of {len(board.runs)} runs: {note}." for note, n in notes.items()]
 
 
 PUBLISHED = (

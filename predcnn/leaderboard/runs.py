@@ -22,13 +22,10 @@ from predcnn.training.csv_logger import read_history
 
 @dataclass(frozen=True)
 class Bench:
-    """What holds for all entries.
+    """Settings of all entries.
 
-    Attributes:
-        output: folder of records and runs.
-        budget_minutes: of training steps; None: as long as the scale says.
-        batch_sizes: of the measured throughput.
-        any_code: whether finished entries count whatever code made them.
+    ``budget_minutes`` are of training steps, None: as long as the scale says. With ``any_code``
+    finished entries count whatever code made them.
     """
 
     output: Path
@@ -81,11 +78,7 @@ def run_all(
 
 
 def run_entry(bench: Bench, entry: Entry, device: str | None = None) -> dict:
-    """Train, test, measure and record one entry; a benchmark that was killed is continued.
-
-    Returns:
-        its record, that of an earlier benchmark if there is one.
-    """
+    """Train, test, measure and record one entry; an earlier record of it is returned."""
     place = f"{entry.name}_seed{entry.seed}_{entry.fingerprint[:12]}_{entry.code[:6]}"
     folder = bench.output / "entries" / place
     folder.mkdir(parents=True, exist_ok=True)
@@ -97,7 +90,7 @@ def run_entry(bench: Bench, entry: Entry, device: str | None = None) -> dict:
             record = _run(bench, entry, folder, device)
         except (EntryError, ValueError) as error:
             record = {**_about(bench, entry), "status": "failed", "reason": str(error)}
-            record["files"] = {"log": _relative(folder / "log.txt", bench)}
+            record["files"] = {"log": (folder / "log.txt").as_posix()}
         record = _portable(record, bench.output)
         records.append(bench.records, record)
     return record
@@ -121,7 +114,7 @@ def _run(bench: Bench, entry: Entry, folder: Path, device: str | None) -> dict:
         **_read(run_dir),
         "training_memory": peak and {"bytes": peak, "of": "the process, resident"},
         "plan": plan,
-        "files": _files(run_dir, log, bench),
+        "files": _files(run_dir, log),
         **_note(plan),
     }
 
@@ -208,22 +201,18 @@ def _read(run_dir: Path) -> dict:
     }
 
 
-def _files(run_dir: Path, log: Path, bench: Bench) -> dict:
+def _files(run_dir: Path, log: Path) -> dict:
     gifs = sorted((run_dir / "predictions").glob("sequence_*.gif"))
     names = {"config": "config.yaml", "results": "results.json", "curves": "curves.png",
              "sequence": "sequence.npz"}  # fmt: skip
-    paths = {key: _relative(run_dir / name, bench) for key, name in names.items()}
-    return {**paths, "log": _relative(log, bench), "gifs": [_relative(p, bench) for p in gifs]}
+    paths = {key: (run_dir / name).as_posix() for key, name in names.items()}
+    return {**paths, "log": log.as_posix(), "gifs": [path.as_posix() for path in gifs]}
 
 
 def _portable(record: dict, output: Path) -> dict:
     """Make the paths in a record relative to the benchmark's folder."""
     folder = json.dumps(f"{output.as_posix()}/", ensure_ascii=False)[1:-1]
     return json.loads(json.dumps(record, ensure_ascii=False).replace(folder, ""))
-
-
-def _relative(path: Path, bench: Bench) -> str:
-    return path.relative_to(bench.output).as_posix()
 
 
 def now() -> str:

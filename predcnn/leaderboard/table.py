@@ -23,14 +23,10 @@ class Value:
 
 @dataclass(frozen=True)
 class Column:
-    """One column.
+    """One column: a key of ``Row.values``, its title, and a sentence about it.
 
-    Attributes:
-        key: of ``Row.values``.
-        title: its heading.
-        show: a mean or a standard deviation as text, in the unit of the column.
-        higher: whether more is better; None where nothing is ranked.
-        about: one sentence.
+    ``show`` formats a mean or a standard deviation in the unit of the column. ``higher`` tells
+    whether more is better; None: nothing is ranked.
     """
 
     key: str
@@ -59,13 +55,9 @@ def scaled(unit: float, digits: int) -> Callable[[float], str]:
 
 @dataclass(frozen=True)
 class Row:
-    """One row.
+    """One row: a name that is unique in its table, values by column, reasons of failed runs.
 
-    Attributes:
-        name: unique in its table.
-        kind: "translator", "model", "reference" (a baseline without a model) or "published".
-        values: key of a column -> value; missing where there is none.
-        failures: reasons of failed runs.
+    ``kind`` is "translator", "model", "reference" (a baseline without a model) or "published".
     """
 
     name: str

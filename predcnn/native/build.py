@@ -12,25 +12,11 @@ from pathlib import Path
 
 from predcnn.files import replacing
 
-SOURCES = (
-    "deform.cpp",
-    "depthwise.cpp",
-    "group_norm_silu.cpp",
-    "scan.cpp",
-    "sprites.cpp",
-    "ssim.cpp",
-    "to_float.cpp",
-    "winograd.cpp",
-)
 HERE = Path(__file__).resolve().parent
+SOURCES = tuple(sorted(path.name for path in HERE.glob("*.cpp")))
 FLAGS = ("-O3", "-march=native", "-mprefer-vector-width=512", "-std=c++17", "-fopenmp", "-fPIC")
-FLAGS += (
-    "-shared",
-    "-fno-math-errno",
-    "-fno-trapping-math",
-    "-Wno-psabi",
-    "-Wno-ignored-attributes",
-)
+FLAGS += ("-shared", "-fno-math-errno", "-fno-trapping-math")
+FLAGS += ("-Wno-psabi", "-Wno-ignored-attributes")
 SWITCH = "PREDCNN_KERNELS"
 """Environment variable; 0 switches the kernels off."""
 
@@ -46,15 +32,8 @@ def cache_folder() -> Path:
 
 
 def _compiler() -> str:
-    named = os.environ.get("CXX")
-    found = next(
-        (
-            path
-            for name in (named, "c++", "g++", "clang++")
-            if name and (path := shutil.which(name))
-        ),
-        None,
-    )
+    names = (os.environ.get("CXX"), "c++", "g++", "clang++")
+    found = next((path for name in names if name and (path := shutil.which(name))), None)
     if found is None:
         raise Unavailable("no C++ compiler (c++, g++, clang++ or $CXX)")
     return found

@@ -93,11 +93,9 @@ def kernels_for(
     dtype = first.dtype
     if dtype not in types or torch.is_autocast_enabled("cpu"):
         return None
-    for tensor in (first, *others):
-        if tensor is not None and not (
-            tensor.is_cpu and tensor.dtype == dtype and type(tensor) in _OWN_MEMORY
-        ):
-            return None
+    tensors = [tensor for tensor in (first, *others) if tensor is not None]
+    if not all(t.is_cpu and t.dtype == dtype and type(t) in _OWN_MEMORY for t in tensors):
+        return None
     if private.operators_observed():
         return None
     library = load()

@@ -12,11 +12,7 @@ if TYPE_CHECKING:
 
 
 class Interrupted(BaseException):
-    """A signal stopped the training, after its state was saved.
-
-    Attributes:
-        signal: the signal.
-    """
+    """A signal stopped the training, after its state was saved."""
 
     def __init__(self, number: signal.Signals, where: str) -> None:
         super().__init__(f"stopped by {number.name} {where}")
@@ -26,10 +22,7 @@ class Interrupted(BaseException):
 class StopSignals:
     """Record Ctrl-C, SIGTERM and a cluster's requeue signal; the training reads it between steps.
 
-    A second Ctrl-C raises KeyboardInterrupt immediately.
-
-    Attributes:
-        received: the first signal received, or None.
+    A second Ctrl-C raises KeyboardInterrupt immediately. ``received`` is the first signal or None.
     """
 
     def __init__(self) -> None:
@@ -82,11 +75,7 @@ def requeue_signal(trainer: "Trainer") -> signal.Signals | None:
 
 
 def requeue_slurm_job() -> None:
-    """Ask SLURM to run this job again; the same command then continues its run.
-
-    Raises:
-        OSError, subprocess.CalledProcessError: there is no scontrol, or it refused.
-    """
+    """Ask SLURM to run this job again; the same command then continues its run."""
     job = os.environ["SLURM_JOB_ID"]
     if "SLURM_ARRAY_JOB_ID" in os.environ:
         job = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ['SLURM_ARRAY_TASK_ID']}"

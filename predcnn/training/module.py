@@ -1,7 +1,6 @@
 """The LightningModule behind every training: optimizer, schedule, seeding, meters, checkpoints."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import lightning.pytorch as pl
 import numpy as np
@@ -9,8 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torchmetrics import Metric, MetricCollection
-
-from predcnn.data.datamodule import SplitDataModule
 
 
 class TrainingModule(pl.LightningModule):
@@ -20,8 +17,13 @@ class TrainingModule(pl.LightningModule):
     leaves the values of all meters in ``test_results``. Every training batch draws its random
     numbers from a stream of its own, so a resumed run draws the same numbers.
 
-    Subclasses define ``network``, ``config``, ``training_step`` and the methods that raise
-    NotImplementedError here.
+    Subclasses define ``network``, ``config``, ``training_step`` and
+
+    - ``new_meters(split)``: the meters of "val" or "test" by name;
+    - ``measure(meters, batch, index)``: update them with an evaluation batch;
+    - ``describe()``: rows for the table printed at the start, label -> text;
+    - ``results()``: ``metrics``, ``definitions`` and more for results.json, after a test;
+    - ``draw(run_dir, datamodule, results)``: write the images and weight files of a finished run.
 
     Args:
         optimizer: parameters -> optimizer; None to test only.
@@ -31,6 +33,7 @@ class TrainingModule(pl.LightningModule):
     """
 
     task: str  # name in results.json and in checkpoints
+    network: nn.Module
     metric = "loss"  # the test metric that a run returns
     metric_names: tuple[str, ...] = ("loss",)
     config: Mapping[str, object]  # plain values that rebuild the network
@@ -51,11 +54,6 @@ class TrainingModule(pl.LightningModule):
         self.test_results: dict[str, float | list[float]] = {}
         # Not submodules: LPIPS contains a network that must not enter the checkpoints.
         self._meters: dict[str, dict[str, Metric | MetricCollection]] = {}
-
-    @property
-    def network(self) -> nn.Module:
-        """The network that the run is for."""
-        raise NotImplementedError
 
     def build_optimizer(self) -> Optimizer:
         """Create the optimizer, by default with one group of parameters."""

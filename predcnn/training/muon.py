@@ -58,8 +58,6 @@ class Muon(torch.optim.Optimizer):
         weight_decay: decoupled, in units of the learning rate.
         eps: of Adam's denominator.
 
-    Raises:
-        ValueError: a value out of its range; no matrix among the parameters.
     """
 
     def __init__(

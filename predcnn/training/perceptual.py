@@ -34,9 +34,8 @@ def read_features(path: str | Path) -> dict[str, Tensor]:
 class PerceptualDistance:
     """Weighted mean absolute differences of VGG19 features, times 0.1, as published.
 
-    Called with predicted and true frames in [0, 1], (N, C, H, W) twice, it gives a scalar; the
-    gradient flows into the predicted ones alone. Grey frames count as three equal channels. No
-    module: VGG's weights must not enter the checkpoints of whoever holds it.
+    Called with predicted and true frames in [0, 1], (N, C, H, W) twice; grey frames count as three
+    equal channels. No module, since VGG's weights must not enter checkpoints.
     """
 
     def __init__(self, path: str | Path) -> None:

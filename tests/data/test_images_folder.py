@@ -76,7 +76,7 @@ def test_odd_folders_are_one_clear_error(tmp_path):
     (tmp_path / "a").mkdir()
     error(FileNotFoundError, "has no train/.*holds nothing")
     (tmp_path / "a/train").mkdir()
-    error(ValueError, "it has 0")
+    error(ValueError, "needs two or more folders")
     write_images(tmp_path / "a", {"train": 1})
     error(FileNotFoundError, "neither val/ nor test/")
     (tmp_path / "a/val/purple").mkdir(parents=True)

@@ -73,7 +73,10 @@ def test_the_predictor_sees_the_past_only():
 
 @pytest.mark.parametrize(
     ("terms", "message"),
-    [({"mes": 1.0}, "accepted: divergence, l1, mse, ssim"), ({"mse": 0}, "at least one")],
+    [
+        ({"mes": 1.0}, "accepted: divergence, high_frequency, l1, mse, ssim"),
+        ({"mse": 0}, "at least one"),
+    ],
 )
 def test_wrong_terms_are_named(terms, message):
     with pytest.raises(ValueError, match=message):

@@ -21,9 +21,8 @@ def scan_array(path: Path, name: str) -> list[Clip]:
         rows = as_clips(array)
         if 0 in rows.shape:
             raise ClipError(f"holds no frames: shape {array.shape}")
-        white = value_range(array)
+        white, single = value_range(array), array.ndim < 5
         label = f"{name}:{key}" if key else name
-        single = array.ndim < 5
         for i, frames in enumerate(rows):
             survey = Survey()
             for frame in frames:
@@ -85,9 +84,7 @@ def value_range(array: np.ndarray) -> float:
         return 1.0
     flat = array.reshape(-1) if array.flags.c_contiguous else np.ascontiguousarray(array).ravel()
     parts = [flat[i : i + CHUNK] for i in range(0, flat.size, CHUNK)]
-    low, high = (
-        float(function([function(part) for part in parts])) for function in (np.min, np.max)
-    )
+    low, high = (float(f([f(part) for part in parts])) for f in (np.min, np.max))
     if not np.isfinite([low, high]).all():
         raise ClipError("holds NaN or Inf: data=array takes missing values")
     if array.dtype.kind == "f" and low >= -ROUNDING and high <= 1 + ROUNDING:

@@ -57,9 +57,8 @@ def read_end(
         seen += 1
         counted(seen)
 
-    clips = _scan(source, name, Survey(keep))
     found = []
-    for clip in clips:
+    for clip in _scan(source, name, Survey(keep)):
         end = clip.frames if stop is None else min(stop, clip.frames)
         first = max(0, end - length)
         frames = np.stack(kept) if kept else read_array(source.path, clip, range(first, end))

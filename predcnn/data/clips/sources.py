@@ -2,7 +2,6 @@
 
 import os
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ VIDEOS = frozenset(
 )
 IMAGES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 ARRAYS = frozenset({".npy", ".npz"})
+ENDINGS = {"video": VIDEOS, "images": IMAGES, "array": ARRAYS}
 
 
 class ClipError(ValueError):
@@ -109,22 +109,15 @@ def image_files(folder: Path) -> list[Path]:
 
 def accepted_endings() -> str:
     """Return what a clip may be, for error messages."""
-    return (
-        f"a clip is a video ({_listed(VIDEOS)}), a folder of images ({_listed(IMAGES)}) or an "
-        f"array ({_listed(ARRAYS)})"
-    )
+    videos, images, arrays = (" ".join(sorted(e[1:] for e in ends)) for ends in ENDINGS.values())
+    return f"a clip is a video ({videos}), a folder of images ({images}) or an array ({arrays})"
 
 
 def _kind(path: Path) -> str | None:
     ending = path.suffix.lower()
-    kinds = {"video": VIDEOS, "images": IMAGES, "array": ARRAYS}
-    return next((kind for kind, endings in kinds.items() if ending in endings), None)
+    return next((kind for kind, endings in ENDINGS.items() if ending in endings), None)
 
 
 def _natural(path: Path) -> list[tuple[int, int, str]]:
     parts = re.findall(r"\d+|\D+", path.name)
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
-
-
-def _listed(endings: Iterable[str]) -> str:
-    return " ".join(ending.removeprefix(".") for ending in sorted(endings))

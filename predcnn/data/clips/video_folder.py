@@ -77,13 +77,11 @@ class VideoFolder(SequenceFamily):
         reports = []
         for name, sha256 in index.sha256.items():
             clips = [clip for clip in index.clips if clip.source == name]
-            found = [_described(clip, problems) for clip in clips] or [
-                f"left out: {problems[name]}"
-            ]
-            found = list(dict.fromkeys(found))  # the rows of an array are often alike
-            more = [f"and {len(found) - 3} more"] if len(found) > 3 else []
-            path, text = index.folder / name, "; ".join([*found[:3], *more])
-            reports.append(FileReport(path, "present", text, sha256, index.sizes[name]))
+            # the rows of an array are often alike
+            found = list(dict.fromkeys(_described(clip, problems) for clip in clips))
+            text = _shortened(found or [f"left out: {problems[name]}"], 3)
+            path, size = index.folder / name, index.sizes[name]
+            reports.append(FileReport(path, "present", text, sha256, size))
         return reports
 
     def split(self, name: str) -> WindowSequences:
@@ -139,14 +137,10 @@ class VideoFolder(SequenceFamily):
         order = permutation(stream_key(options.eval_seed, "clips"), len(clips)).tolist()
         test = min(max(1, int(options.test_share * len(clips))), len(clips) - 2)
         val = min(max(1, int(options.val_share * len(clips))), len(clips) - 1 - test)
-        parts = {
-            "train": order[test + val :],
-            "val": order[test : test + val],
-            "test": order[:test],
-        }
+        parts = (order[test + val :], order[test : test + val], order[:test])
         return {
-            split: [Segment(clips[i], 0, clips[i].frames) for i in sorted(parts[split])]
-            for split in SPLITS
+            split: [Segment(clips[i], 0, clips[i].frames) for i in sorted(part)]
+            for split, part in zip(SPLITS, parts, strict=True)
         }
 
 
@@ -159,6 +153,9 @@ def _described(clip: Clip, problems: dict[str, str]) -> str:
 
 
 def _listed(problems: dict[str, str], shown: int = 5) -> str:
-    reasons = [f"{name} {reason}" for name, reason in problems.items()]
-    more = [f"and {len(reasons) - shown} more"] if len(reasons) > shown else []
-    return "; ".join([*reasons[:shown], *more])
+    return _shortened([f"{name} {reason}" for name, reason in problems.items()], shown)
+
+
+def _shortened(parts: list[str], shown: int) -> str:
+    more = [f"and {len(parts) - shown} more"] if len(parts) > shown else []
+    return "; ".join([*parts[:shown], *more])

@@ -88,7 +88,8 @@ class MovingMNIST(SequenceFamily):
             for source, archive in zip(self._pool_sources(), self._archives, strict=True)
         ]
         source = " over ".join(pool.origin for pool in pools) + why
-        return GeneratedSequences(options, name, self._length(name), *pools, source=source)
+        length = getattr(options, f"{name}_sequences") or GENERATED_TEST
+        return GeneratedSequences(options, name, length, *pools, source=source)
 
     @cached_property
     def _archives(self) -> list[ImageArchive]:
@@ -104,12 +105,8 @@ class MovingMNIST(SequenceFamily):
                 "or data.source=embedded"
             )
         command = f"python scripts/prepare_data.py data={self.name} data.download=true"
-        return [
-            source.open(
-                options.root, self._words, options.protocol, verify=options.verify, command=command
-            )
-            for source in self._pool_sources()
-        ]
+        arguments = (options.root, self._words, options.protocol, options.verify, command)
+        return [source.open(*arguments) for source in self._pool_sources()]
 
     def _pool_sources(self) -> list[PoolSource]:
         return [self.sprites] if self.backgrounds is None else [self.sprites, self.backgrounds]
@@ -125,10 +122,6 @@ class MovingMNIST(SequenceFamily):
         if len(words) > 1 and {"auto", "embedded"} & set(words):
             raise ValueError(f"data.source={given}: only names of sets can be joined by '+'")
         return words
-
-    def _length(self, split: str) -> int:
-        wanted = getattr(self.options, f"{split}_sequences")
-        return GENERATED_TEST if wanted is None else wanted
 
     def _published_path(self) -> Path | None:
         options = self.options
@@ -147,7 +140,7 @@ class MovingMNIST(SequenceFamily):
             return files.missing(options.root, with_test)
         files.load(place, with_test=with_test, verify=options.verify)
         reports = files.reports(place, with_test=with_test, verify=options.verify)
-        return [_with_origin(entry, fetched) for entry in reports]
+        return _with_origin(reports, fetched)
 
     def _prepare_published(self) -> list[FileReport]:
         options = self.options
@@ -155,11 +148,11 @@ class MovingMNIST(SequenceFamily):
             return []
         fetched = self.published.fetch(options.root) if options.download else set()
         reports = self.published.reports(options.root, options.verify)
-        return [_with_origin(entry, fetched) for entry in reports]
+        return _with_origin(reports, fetched)
 
 
-def _with_origin(entry: FileReport, fetched: set[Path]) -> FileReport:
-    return replace(entry, status="downloaded") if entry.path in fetched else entry
+def _with_origin(reports: list[FileReport], fetched: set[Path]) -> list[FileReport]:
+    return [replace(r, status="downloaded") if r.path in fetched else r for r in reports]
 
 
 @SETS.register("mmnist_cifar")

@@ -52,7 +52,7 @@ class PoolSource:
         return protocol == "isolated" or self.pools_test
 
     def open(
-        self, root: Path, source: tuple[str, ...], protocol: str, *, verify: bool, command: str
+        self, root: Path, source: tuple[str, ...], protocol: str, verify: bool, command: str
     ) -> ImageArchive:
         """The pictures, from files if they are there, else embedded."""
         with_test = self.with_test(protocol)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from predcnn.data.options import ROOT, nearest
+from predcnn.data.options import ROOT, check_options, nearest
 
 INTERPOLATIONS = ("random", "bilinear", "bicubic")
 CROP_MODES = ("rrc", "rkrc", "rkrr")

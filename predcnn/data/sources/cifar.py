@@ -13,15 +13,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from predcnn.data.sources.known_files import (
-    FileReport,
-    ImageArchive,
-    KnownFile,
-    altered,
-    fetch,
-    load_arrays,
-    report,
-)
+from predcnn.data.sources import known_files
+from predcnn.data.sources.known_files import FileReport, ImageArchive, KnownFile
 from predcnn.files import digest, replacing
 
 _PIXELS = 3 * 32 * 32
@@ -68,7 +61,7 @@ def read_batch(path: Path) -> np.ndarray:
 
 def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """``images`` uint8 (N, 32, 32, 3) and ``split`` (N,), 0 train and 1 test -> the two parts."""
-    arrays = load_arrays(path)
+    arrays = known_files.load_arrays(path)
     if not isinstance(arrays, dict) or not {"images", "split"} <= arrays.keys():
         raise ValueError(f"{path} lacks 'images' and 'split'")
     images, split = arrays["images"], arrays["split"]
@@ -78,10 +71,9 @@ def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
             f"{path}: 'images' is {images.dtype} {images.shape}, 'split' {split.shape}; "
             "expected uint8 (N, 32, 32, 3) and (N,)"
         )
-    train, test = images[split == 0], images[split == 1]
-    if not len(train) or not len(test):
+    if not {0, 1} <= set(split.tolist()):
         raise ValueError(f"{path}: 'split' must mark images of train (0) and of test (1)")
-    return train, test
+    return images[split == 0], images[split == 1]
 
 
 @dataclass(frozen=True)
@@ -130,7 +122,7 @@ class CifarSet:
             return set()
         archive = root / self.packed.name
         if not archive.exists():
-            fetch(archive, list(self.mirrors), self.packed.md5)
+            known_files.fetch(archive, list(self.mirrors), self.packed.md5)
         _unpack(archive, folder, missing)
         return {folder / known.name for known in missing}
 
@@ -142,9 +134,11 @@ class CifarSet:
     def reports(self, place: Path, *, with_test: bool, verify: bool) -> list[FileReport]:
         """What is at ``place``, after :meth:`load` has verified it."""
         if place.suffix == ".npz":
-            return [report(place, "present", "")]
+            return [known_files.report(place, "present", "")]
         verified = "MD5 of the published file" if verify else ""
-        return [report(path, "present", verified) for path in self._batches(place, verify)]
+        return [
+            known_files.report(path, "present", verified) for path in self._batches(place, verify)
+        ]
 
     def _batches(self, folder: Path, verify: bool) -> list[Path]:
         wanted = (*self.train, self.test)
@@ -159,7 +153,7 @@ class CifarSet:
                     "data.download=true, or data.verify=false to use the batches that are there"
                 )
             if verify and (found := digest(path, "md5")) != known.md5:
-                raise altered(path, found, known.md5)
+                raise known_files.altered(path, found, known.md5)
         return [folder / known.name for known in wanted]
 
 

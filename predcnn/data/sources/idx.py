@@ -13,14 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from predcnn.data.sources.known_files import (
-    FileReport,
-    ImageArchive,
-    KnownFile,
-    altered,
-    fetch_all,
-    report,
-)
+from predcnn.data.sources import known_files
+from predcnn.data.sources.known_files import FileReport, ImageArchive, KnownFile
 
 _MAGIC = 0x0803  # unsigned bytes, three dimensions
 _HEADER = 16  # bytes
@@ -42,10 +36,8 @@ class IdxSet:
 
     def locate(self, root: Path, with_test: bool) -> Path | None:
         """The first folder that holds any of the files; None when there is none."""
-        for folder in (root / name for name in self.folders):
-            if any(_find(folder, known) for known in self.wanted(with_test)):
-                return folder
-        return None
+        wanted, folders = self.wanted(with_test), (root / name for name in self.folders)
+        return next((f for f in folders if any(_find(f, known) for known in wanted)), None)
 
     def expected(self, root: Path, with_test: bool) -> str:
         """Which files belong where, as a clause of an error message."""
@@ -55,9 +47,8 @@ class IdxSet:
 
     def load(self, folder: Path, *, with_test: bool, verify: bool = True) -> ImageArchive:
         """Read and verify the images in ``folder``."""
-        images = [
-            self._read(self._path(folder, known), known, verify) for known in self.wanted(with_test)
-        ]
+        wanted = self.wanted(with_test)
+        images = [self._read(self._path(folder, known), known, verify) for known in wanted]
         checked = "" if verify else ", unverified"
         origin = f"{self.name} ({folder}, IDX{checked})"
         return ImageArchive(origin, images[0], images[1] if with_test else None)
@@ -65,13 +56,13 @@ class IdxSet:
     def fetch(self, root: Path, with_test: bool) -> set[Path]:
         """Download the files that are missing, next to those that are there; says which."""
         folder = self.locate(root, with_test) or root / self.folders[0]
-        return fetch_all(folder, self.wanted(with_test), self.mirrors)
+        return known_files.fetch_all(folder, self.wanted(with_test), self.mirrors)
 
     def reports(self, folder: Path, *, with_test: bool, verify: bool) -> list[FileReport]:
         """What is in ``folder``, after :meth:`load` has verified it."""
         verified = "MD5 of the published images" if verify else ""
         paths = [self._path(folder, known) for known in self.wanted(with_test)]
-        return [report(path, "present", verified) for path in paths]
+        return [known_files.report(path, "present", verified) for path in paths]
 
     def missing(self, root: Path, with_test: bool) -> list[FileReport]:
         """Where the files belong when none of them is there."""
@@ -93,7 +84,7 @@ class IdxSet:
             found = hashlib.md5(content, usedforsecurity=False).hexdigest()
             if found != known.md5:
                 parse_idx(content, path)  # a truncated file is called truncated
-                raise altered(path, found, known.md5, _whose(found))
+                raise known_files.altered(path, found, known.md5, _whose(found))
         return parse_idx(content, path)
 
 
@@ -132,10 +123,9 @@ def _find(folder: Path, known: KnownFile) -> Path | None:
 
 
 def _whose(md5: str) -> str:
-    for owner in (MNIST, FASHION_MNIST):
-        if md5 in (owner.train.md5, owner.test.md5):
-            return f"it is a file of {owner.name}, which belongs in {owner.folders[0]}/; "
-    return ""
+    owners = (s for s in (MNIST, FASHION_MNIST) if md5 in (s.train.md5, s.test.md5))
+    found = next(owners, None)
+    return f"it is a file of {found.name}, which belongs in {found.folders[0]}/; " if found else ""
 
 
 def _images(part: str, md5: str, packed_md5: str) -> KnownFile:
@@ -148,10 +138,7 @@ MNIST = IdxSet(
     folders=("mnist", "MNIST/raw", "moving_mnist", "."),
     train=_images("train", "6bbc9ace898e44ae57da46a324031adb", "f68b3c2dcbeaaa9fbdd348bbdeb94873"),
     test=_images("t10k", "2646ac647ad5339dbf082846283269ea", "9fb629c4189551a2d022fa330f9573f3"),
-    mirrors=(
-        "https://ossci-datasets.s3.amazonaws.com/mnist/",
-        "http://yann.lecun.com/exdb/mnist/",
-    ),
+    mirrors=("https://ossci-datasets.s3.amazonaws.com/mnist/", "http://yann.lecun.com/exdb/mnist/"),
 )
 """60,000 + 10,000 handwritten digits."""
 
