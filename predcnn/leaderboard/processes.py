@@ -27,9 +27,9 @@ class EntryError(Exception):
 def run_child(
     program: Sequence[str], arguments: Sequence[str], log: Path, device: str | None = None
 ) -> int | None:
-    """Run Python with ``program``, append its output to ``log`` and return its peak memory in bytes.
+    """Run Python with ``program`` and append its output to ``log``.
 
-    None where the system does not report it.
+    Returns its peak memory in bytes; None where the system does not report it.
     """
     environment = dict(os.environ)
     if device is not None:

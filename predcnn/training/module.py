@@ -1,6 +1,7 @@
 """The LightningModule behind every training: optimizer, schedule, seeding, meters, checkpoints."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import lightning.pytorch as pl
 import numpy as np
@@ -23,7 +24,7 @@ class TrainingModule(pl.LightningModule):
     - ``measure(meters, batch, index)``: update them with an evaluation batch;
     - ``describe()``: rows for the table printed at the start, label -> text;
     - ``results()``: ``metrics``, ``definitions`` and more for results.json, after a test;
-    - ``draw(run_dir, datamodule, results)``: write the images and weight files of a finished run.
+    - ``draw(run_dir, datamodule, results)``: write the images of a finished run.
 
     Args:
         optimizer: parameters -> optimizer; None to test only.
@@ -59,28 +60,8 @@ class TrainingModule(pl.LightningModule):
         """Create the optimizer, by default with one group of parameters."""
         return self.make_optimizer(self.network.parameters())
 
-    def new_meters(self, split: str) -> dict[str, Metric | MetricCollection]:
-        """Create the meters of a split, "val" or "test"."""
-        raise NotImplementedError
-
-    def measure(self, meters: Mapping, batch: object, index: int) -> None:
-        """Update the meters with evaluation batch ``index``."""
-        raise NotImplementedError
-
-    def describe(self) -> dict[str, str]:
-        """Return rows for the table printed at the start, label -> text."""
-        raise NotImplementedError
-
-    def results(self) -> dict[str, dict]:
-        """Return ``metrics``, ``definitions`` and more for results.json, after a test."""
-        raise NotImplementedError
-
     def save_weights(self, run_dir: Path, results: dict) -> None:
         """Write weight files of a finished run besides its checkpoints; by default none."""
-
-    def draw(self, run_dir: Path, datamodule: SplitDataModule, results: dict) -> None:
-        """Write the images of a finished run into its directory."""
-        raise NotImplementedError
 
     def stream(self) -> int:
         """Return the seed of the current training batch."""
