@@ -49,8 +49,8 @@ def predictor(name):
         return tiny(name)
     if name not in PREDICTORS:
         return simvp(name)
-    net = predcnn.create_predictor(name, in_shape=(3, 1, *SIZE), scale="small").eval()
-    return net.fit([torch.rand(2, 3, 1, *SIZE)]) if name == "mean_frame" else net
+    net = predcnn.create_predictor(name, in_shape=(4, 1, *SIZE), scale="small").eval()
+    return net.fit([torch.rand(2, 4, 1, *SIZE)]) if name == "mean_frame" else net
 
 
 def test_every_backbone_family_is_tried():
@@ -73,7 +73,7 @@ def test_a_forward_pass_stays_on_the_gpu(name, precision):
         past = torch.empty(2, *net.in_shape, device="cuda")
         out = functional_call(net, on_cuda(net), (past,))
         assert out.device.type == "cuda"
-        assert out.shape == (2, 3, 1, *SIZE)
+        assert out.shape == (2, net.frames_out, 1, *SIZE)
     assert watch.reads == 0
     assert watch.doubles == []
 
@@ -109,11 +109,11 @@ def test_gradients_need_neither_the_host_nor_cpu_kernels(name, monkeypatch):
     asked = []
     monkeypatch.setattr(choice.Kernels, "__call__", lambda self, name, *rest: asked.append(name))
     net = predictor(name).train().to("meta")
-    frames = torch.empty(2, net.in_shape[0] + 3, 1, *SIZE, device="meta")
+    frames = torch.empty(2, net.in_shape[0] + net.frames_out, 1, *SIZE, device="meta")
     if name in recurrent_names():
         loss = UnrolledRun(net)(frames)["loss"]
     else:
-        past, future = frames.split([net.in_shape[0], 3], dim=1)
+        past, future = frames.split([net.in_shape[0], net.frames_out], dim=1)
         loss = FrameLoss({"mse": 1.0}).frame_loss(net(past), future)["loss"]
     weights = [parameter for parameter in net.parameters() if parameter.requires_grad]
     with Watch() as watch:
