@@ -64,7 +64,7 @@ def run(cfg: DictConfig, build: Callable) -> float:
         step = 0
         if ckpt_path is not None:
             step = check_state(ckpt_path, module, datamodule)
-            if not _callback(trainer, Checkpoint).best_file(trainer).exists():
+            if not ckpt_path.resolve().is_relative_to(run_dir.resolve()):
                 check_unfinished(ckpt_path, trainer)
         record = RunRecord(cfg, run_dir, datamodule.fingerprint)
         trainer.callbacks.append(record)
