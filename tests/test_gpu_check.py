@@ -84,3 +84,8 @@ def test_a_dry_run_does_every_stage(tmp_path):
     assert list((tmp_path / "report/recipe").rglob("*.gif"))
     again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert "holds a report already" in again.stderr
+    command = [*command[:-1], "more", "--resume", "report", "--stages", "d"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads((tmp_path / "more/report.json").read_text())["stages"][0]["rows"]
+    assert row["steps"] == 8, row  # 4 of them in the first run

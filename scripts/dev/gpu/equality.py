@@ -11,6 +11,7 @@ import predcnn
 from predcnn.ops.deform import deformable_sampling
 from predcnn.ops.depthwise import depthwise_conv2d
 from predcnn.ops.scan import selective_scan
+from predcnn.ops.state_space import LongConv1d
 from scripts.dev.gpu.stage import FIRST, Setting, Stage
 from scripts.dev.gpu.timing import tf32
 from scripts.dev.speed.comparing import largest_error
@@ -18,7 +19,10 @@ from scripts.dev.speed.comparing import largest_error
 FLOAT32, BFLOAT16 = 1e-4, 2e-2
 SMALL = {"hid_S": 16, "hid_T": 64, "N_S": 2, "N_T": 2}
 PUBLISHED = ("moganet", "gsta", "van", "vmamba", "predrnn", "convlstm")
-BACKBONES = ("moganet_xtiny", "van_b0", "unireplknet_a", "internimage_t", "vmamba_tiny")
+BACKBONES = (
+    *("moganet_xtiny", "van_b0", "unireplknet_a", "internimage_t", "vmamba_tiny"),
+    "hornet_tiny_gf",  # two-dimensional FFT
+)
 
 
 def predictor(name: str, scale: str) -> nn.Module:
@@ -104,6 +108,7 @@ def operators() -> Iterator[tuple[str, Callable[..., Tensor], list[Tensor]]]:
         depthwise = functools.partial(depthwise_conv2d, bias=None, dilation=dilation)
         maps = [draw(2, 16, 24, 24), draw(16, 1, kernel, kernel)]
         yield f"depthwise {kernel}x{kernel} dilation {dilation}", depthwise, maps
+    yield "FFT convolution", LongConv1d(), [draw(2, 16, 64), draw(16, 64)]
 
 
 def compare_operator(

@@ -1,5 +1,6 @@
 """The packages a check needs: what is missing, and how it is installed without a network."""
 
+import configparser
 import importlib.metadata
 import site
 import subprocess
@@ -18,14 +19,8 @@ WHEELS = (
     *("av", "filelock", "jinja2", "huggingface_hub"),
 )
 """Installed from ``--wheels`` where missing."""
-RANGES = {
-    "hydra-core": ">=1.3.2,<1.4",
-    "omegaconf": ">=2.3,<2.4",
-    "antlr4-python3-runtime": "==4.9.*",
-    "lpips": ">=0.1.4,<0.2",
-    "av": ">=12",
-    "huggingface_hub": ">=0.25",
-}
+ANTLR = "antlr4-python3-runtime==4.9.*"
+"""Comes with omegaconf 2.3; setup.cfg does not name it."""
 
 
 def missing(names: tuple[str, ...]) -> list[str]:
@@ -87,7 +82,10 @@ def _install(lacking: list[str], wheels: Path | None) -> None:
 
 def make_wheels(folder: Path) -> None:
     """Fill ``folder`` for this Python and platform; builds what has no wheel (antlr4 4.9)."""
-    wanted = [name + RANGES.get(name, "") for name in WHEELS]
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg", encoding="utf-8")
+    required = setup["options"]["install_requires"].splitlines()
+    wanted = [ANTLR, *(line for line in required if line.startswith(WHEELS))]
     command = [*_pip("wheel"), "--no-deps", "--wheel-dir", str(folder), *wanted]
     subprocess.run(command, check=True)
     names = sorted(path.name for path in folder.glob("*.whl"))

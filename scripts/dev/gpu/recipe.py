@@ -17,6 +17,7 @@ TINY = (
     *("scale=small", "translator=moganet", "model.net.hid_S=4", "model.net.hid_T=8"),
     *("model.net.N_T=2", "data.source=embedded", "data.train_sequences=16"),
     *("data.val_sequences=4", "data.test_sequences=4", "data.height=32", "optimizer=adam"),
+    "scheduler=constant",  # so that --resume can train longer
     *("trainer.accelerator=cpu", "callbacks.drawing=null"),
 )
 TESTING_S = 60
@@ -27,9 +28,10 @@ def train(seconds: float, setting: Setting) -> dict:
     """One run of scripts/train.py in a process of its own; its results, extrapolated."""
     folder = setting.out / "recipe"
     recipe = TINY if setting.dry else (*RECIPE, *setting.best)
+    epochs = setting.epochs if not setting.dry else 1 if setting.resume is None else 2
     overrides = [
         *recipe,
-        f"trainer.max_epochs={1 if setting.dry else setting.epochs}",
+        f"trainer.max_epochs={epochs}",
         f"hydra.run.dir={folder}",
         "trainer.enable_progress_bar=false",
     ]

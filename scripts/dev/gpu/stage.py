@@ -55,7 +55,7 @@ class Stage:
         self.name = name
         self.seconds = seconds
         self.save = save
-        self.start = time.monotonic()
+        self.start = self.end = time.monotonic()
         self.rows: list[dict] = []
         self.not_run: list[str] = []
 
@@ -77,6 +77,7 @@ class Stage:
             row["error"] = row["error"][:500]
         row["took_s"] = round(time.monotonic() - began, 1)
         self.rows.append(row)
+        self.end = time.monotonic()
         print(f"{self.name}: {describe(row)}", flush=True)
         gc.collect()
         if torch.cuda.is_available():
@@ -86,11 +87,10 @@ class Stage:
 
     def record(self) -> dict:
         """The stage as the report holds it."""
-        seconds = round(time.monotonic() - self.start, 1)
         return {
             "stage": self.name,
             "share_s": round(self.seconds),
-            "took_s": seconds,
+            "took_s": round(self.end - self.start, 1),
             "rows": self.rows,
             "not_run": self.not_run,
         }
