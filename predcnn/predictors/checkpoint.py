@@ -1,4 +1,4 @@
-"""Predictors to and from files: weights and the configuration that rebuilds them."""
+"""Predictors in files: weights and the configuration that rebuilds them."""
 
 import json
 import re
@@ -25,20 +25,24 @@ KEY = "predcnn"
 BEST = Path("checkpoints", "best.ckpt")
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+OTHER_TASKS = {
+    "classification": "a classifier of images: predcnn.load_backbone loads it",
+    "masked_frames": "masked frames: the predictor of that run is in its predictor.safetensors",
+}
 
 
 def weights_file(place: str | Path) -> Path:
     """Return the weight file that a path or a name stands for.
 
     Args:
-        place: a file; a run directory, which stands for its ``checkpoints/best.ckpt``; a folder of
-            `save_pretrained`; or, if there is no such path, ``pretrained/NAME`` of
+        place: a file, a run directory (its ``checkpoints/best.ckpt``) or a folder of
+            `save_pretrained`; if there is no such path, ``pretrained/NAME`` of
             `predcnn.list_pretrained`, or ``user/model`` on the Hugging Face Hub, with an optional
             ``@revision``.
 
     Raises:
-        FileNotFoundError: no such file, folder or model. ConnectionError: the Hub cannot be
-        reached.
+        FileNotFoundError: no such file, folder or model.
+        ConnectionError: the Hub cannot be reached.
     """
     path = Path(place).expanduser()
     if (path / WEIGHTS).is_file():
@@ -54,25 +58,21 @@ def weights_file(place: str | Path) -> Path:
 
 
 def _downloaded(name: str) -> Path:
-    """Fetch a model from the Hub, or from its cache; return the weight file."""
+    """Return the weight file of a model on the Hub, downloaded or from the cache."""
     import huggingface_hub
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     model, _, revision = name.partition("@")
     wanted = {"revision": revision or None, "allow_patterns": [WEIGHTS, CONFIG]}
     try:
-        folder = Path(huggingface_hub.snapshot_download(model, **wanted))
-    except HFValidationError as error:
-        raise FileNotFoundError(f"no file {name}, and no name of a model: {error}") from error
-    except OSError as error:
-        if isinstance(error, HfHubHTTPError) and error.response is not None:
-            raise FileNotFoundError(f"no file {name} here, and no such model on the Hub") from error
+        folder = huggingface_hub.snapshot_download(model, **wanted)
+    except LocalEntryNotFoundError as error:
         raise ConnectionError(
             f"no file {name} here, and the Hugging Face Hub cannot be reached: {error}"
         ) from error
-    if not (folder / WEIGHTS).is_file():
-        raise FileNotFoundError(f"{name} on the Hub holds no {WEIGHTS}")
-    return folder / WEIGHTS
+    except (HfHubHTTPError, HFValidationError) as error:
+        raise FileNotFoundError(f"no file {name} here, and none on the Hub: {error}") from error
+    return existing_file(Path(folder) / WEIGHTS)
 
 
 def save_predictor(
@@ -82,11 +82,12 @@ def save_predictor(
     *,
     half: bool = False,
 ) -> Path:
-    """Write weights and configuration to a .safetensors file, completely or not at all.
+    """Write weights and configuration to a .safetensors file atomically; return its path.
 
-    Returns the path; creates its folder if needed. ``run`` is plain data about the origin of the
-    weights, returned by `read_description`. ``half`` stores kernels and matrices as
-    float16; loading gives float32 again.
+    Args:
+        path: its folder is created if needed.
+        run: plain data about the origin of the weights, returned by `read_description`.
+        half: store kernels and matrices as float16; loading gives float32 again.
     """
     path = Path(path).expanduser()
     if path.suffix != ".safetensors":
@@ -94,11 +95,13 @@ def save_predictor(
     about = {"config": predictor.config, "merged": predictor.merged}
     if run is not None:
         about["run"] = dict(run)
-    # clones: the format knows no tensors that share memory
-    state = {key: value.detach().cpu().clone() for key, value in predictor.state_dict().items()}
-    state = {key: value.contiguous() for key, value in state.items()}
+    # clones: safetensors refuses tensors that share memory
+    state = {
+        key: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for key, value in predictor.state_dict().items()
+    }
     if half:
-        # vectors stay: running variances exceed float16's range
+        # vectors stay float32: running variances exceed float16's range
         state = {key: value.half() if value.ndim > 1 else value for key, value in state.items()}
     content = save(state, metadata={KEY: json.dumps(about)})
     with replacing(path) as temporary:
@@ -111,15 +114,16 @@ def load_predictor(
 ) -> nn.Module:
     """Load a predictor from our .ckpt or .safetensors, in eval mode on ``device``.
 
-    ``path`` may also be a run directory, a folder of `save_pretrained`, ``pretrained/NAME`` of
-    `predcnn.list_pretrained` or ``user/model`` on the Hugging Face Hub, see `weights_file`.
-    Nothing in the file is executed, and no module that it names is imported: import a block of
-    your own first, or pass ``trusted=True``.
+    No code from the file is executed, and no module that it names is imported.
+
+    Args:
+        path: a file, folder or name, see `weights_file`.
+        trusted: import the modules that the file names; otherwise import your own blocks first.
 
     Raises:
-        FileNotFoundError: no such file, or no such model on the Hub. ConnectionError: the Hub
-        cannot be reached. ValueError: unreadable, not a checkpoint of ours, or weights of another
-        architecture.
+        FileNotFoundError: no such file, or no such model on the Hub.
+        ConnectionError: the Hub cannot be reached.
+        ValueError: unreadable, not a checkpoint of ours, or weights of another architecture.
     """
     return load_described(path, device=device, trusted=trusted)[0]
 
@@ -127,12 +131,9 @@ def load_predictor(
 def load_described(
     path: str | Path, *, device: str | torch.device = "cpu", trusted: bool = False
 ) -> tuple[nn.Module, dict[str, object]]:
-    """Load a predictor as `load_predictor` does, and return what `read_description` does with it.
-
-    The file is read once.
-    """
+    """Read a file once for the results of both `load_predictor` and `read_description`."""
     path = weights_file(path)
-    about, state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_ckpt(path)
+    about, state = _read(path)
     config = dict(about["config"])
     if not trusted:
         _check_imported(path, config)
@@ -140,28 +141,35 @@ def load_described(
     if about.get("merged", False):
         predictor.merge()
     _fill(predictor, f"{path} does not fit the {about['config']['name']} it describes", state)
-    return predictor.to(device).eval(), {"step": 0, "epoch": 0, **about}
+    return predictor.to(device).eval(), about
 
 
 def start_from_predictor(predictor: nn.Module, path: str | Path) -> None:
-    """Copy the weights of a predictor's .ckpt or .safetensors into another one of its kind.
+    """Copy the weights of a saved predictor of the same parts and sizes into ``predictor``.
 
-    Weights of other parts or sizes change nothing (`KeyMismatchError` lists the differences).
+    Nothing changes if they do not fit: `KeyMismatchError` lists the differences.
     """
     found = load_predictor(path)
     what = f"{path}, a {found.config['name']}, does not fit {type(predictor).__name__}"
     _fill(predictor, what, found.state_dict())
 
 
+def read_description(path: str | Path) -> dict[str, object]:
+    """Return {"config", "run" if known, "step", "epoch"} of our .ckpt or .safetensors.
+
+    Step and epoch are 0 for weights that no training saved.
+    """
+    return _read(weights_file(path))[0]
+
+
 def _fill(predictor: nn.Module, what: str, state: Mapping[str, Tensor]) -> None:
-    """Load ``state`` if its keys and shapes are those of the predictor."""
     expected = {key: value.shape for key, value in predictor.state_dict().items()}
     check_keys(what, state, expected)
     predictor.load_state_dict(state)
 
 
 def _check_imported(path: Path, config: Mapping[str, object]) -> None:
-    """ValueError if the file would have a module imported that nobody imported yet."""
+    """Raise ValueError if building from ``config`` would import a module or open a file."""
     if "translator_weights" in config:
         raise ValueError(
             f"{path} names another file to load: a saved predictor has its own weights"
@@ -173,84 +181,59 @@ def _check_imported(path: Path, config: Mapping[str, object]) -> None:
         if dot and module not in sys.modules:
             raise ValueError(
                 f"{path} is built from {name!r}, a class from outside this package: import "
-                f"{module} first, or say trusted=True (on the command line trusted=true) to import "
-                "what it names"
+                f"{module} first, or allow it by trusted=True (trusted=true on the command line)"
             )
 
 
-def read_description(path: str | Path) -> dict[str, object]:
-    """Return what our .ckpt or .safetensors records next to its weights.
-
-    {"config", "run" if it is known, "step", "epoch"}; step and epoch are 0 for weights that no
-    training saved.
-    """
-    path = weights_file(path)
-    if path.suffix == ".safetensors":
-        return {"step": 0, "epoch": 0, **_read_safetensors(path)[0]}
-    content = read_pickle(path)
-    return _description(path, content if isinstance(content, Mapping) else {})
+def _read(path: Path) -> tuple[dict[str, object], dict[str, Tensor]]:
+    """Return the description and the state dict of a weight file of ours."""
+    about, state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_ckpt(path)
+    return {"step": 0, "epoch": 0, **about}, state
 
 
-def _description(path: Path, content: Mapping) -> dict[str, object]:
-    about = _checked(path, content.get(KEY))
-    return {**about, "step": content.get("global_step", 0), "epoch": content.get("epoch", 0)}
-
-
-def _read_ckpt(path: Path) -> tuple[Mapping[str, object], dict[str, Tensor]]:
+def _read_ckpt(path: Path) -> tuple[dict[str, object], dict[str, Tensor]]:
     content = read_pickle(path)
     if not isinstance(content, Mapping):
         raise ValueError(f"{path} is no checkpoint: it holds a {type(content).__name__}")
-    about = _description(path, content)
+    about = _checked(path, content.get(KEY))
+    progress = {"step": content.get("global_step", 0), "epoch": content.get("epoch", 0)}
     state = content.get("state_dict")
     if not isinstance(state, Mapping) or not all(isinstance(key, str) for key in state):
         raise ValueError(f"{path} is a damaged checkpoint: it has no state_dict")
     prefix = "predictor."
     own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-    return about, strip_prefixes(own, ("_orig_mod.",))
+    return {**about, **progress}, strip_prefixes(own, ("_orig_mod.",))
 
 
 def _read_safetensors(path: Path) -> tuple[Mapping[str, object], dict[str, Tensor]]:
     metadata, state = read_safetensors(path)
-    try:
-        about = json.loads(metadata.get(KEY, "null"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} cannot be read: its description is damaged") from error
+    about = _parsed(f"{path}: its description", metadata.get(KEY, "null"))
     place = path.with_name(CONFIG)
     if path.name != WEIGHTS or not place.is_file():
         return _checked(path, about), state
-    config = _folder_config(place)
+    config = _parsed(place, place.read_text(encoding="utf-8"))
     about = _checked(path, about or {"config": config})
     if json.loads(json.dumps(about["config"])) != config:
         raise ValueError(f"{place} describes another predictor than {path.name}")
     return about, state
 
 
-def _folder_config(place: Path) -> Mapping[str, object]:
-    """Read the config.json of a saved folder."""
+def _parsed(what: object, text: str) -> object:
     try:
-        config = json.loads(place.read_text(encoding="utf-8"))
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{place} is no JSON: {error}") from error
-    if not isinstance(config, Mapping) or "name" not in config or "in_shape" not in config:
-        raise ValueError(
-            f"{place} is no configuration of a predcnn predictor: no name and in_shape"
-        )
-    return config
+        raise ValueError(f"{what} is no JSON: {error}") from error
 
 
 def _checked(path: Path, about: object) -> Mapping[str, object]:
     """Return ``about`` if it describes a predictor of ours; raise ValueError otherwise."""
     config = about.get("config") if isinstance(about, Mapping) else None
-    if config is not None and about.get("task") == "classification":
-        raise ValueError(f"{path} holds a classifier of images: predcnn.load_backbone loads it")
-    if config is not None and about.get("task") == "masked_frames":
-        raise ValueError(
-            f"{path} is a checkpoint of masked frames: the predictor of that run is in its "
-            "predictor.safetensors"
-        )
+    other = OTHER_TASKS.get(str(about.get("task"))) if config is not None else None
+    if other is not None:
+        raise ValueError(f"{path} holds {other}")
     if not isinstance(config, Mapping) or "name" not in config or "in_shape" not in config:
         raise ValueError(
-            f"{path} says nothing about a predcnn predictor; weights of OpenSTL and others are "
-            "converted by scripts/import_weights.py"
+            f"{path} does not describe a predcnn predictor; scripts/import_weights.py converts "
+            "weights of OpenSTL and others"
         )
     return about

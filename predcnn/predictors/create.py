@@ -1,4 +1,4 @@
-"""Predictors by name and options."""
+"""Predictors from their names and options."""
 
 import inspect
 import re
@@ -39,17 +39,18 @@ def create_predictor(
         in_shape: (T, C, H, W) of the past.
         frames_out: number of future frames; T if None.
         compat: None for the repaired form of a published model, "openstl" for the published one.
-        scale: "small", "published" or "large": sizes from ``configs/model/<name>.yaml``, as
-            ``scale=`` of the command line; explicit ``options`` win. None: the class's defaults.
-            A sequence is DMVFN's own option of this name.
+        scale: "small", "published" or "large", sizes from ``configs/model/<name>.yaml``, which
+            ``options`` override; None for the defaults of the class. A sequence is the option
+            ``scale`` of DMVFN.
         translator_weights: checkpoint of a backbone made of the translator's blocks, from which
-            these start; see `start_from_backbone`. The predictor's ``taken_weights`` reports the
-            tensors that were copied. Not part of ``config``.
-        options: the predictor's own options; see its class.
+            these start; ``taken_weights`` of the predictor reports the copied tensors, see
+            `start_from_backbone`. Not part of ``config``.
+        options: the options of the predictor's class.
 
     Raises:
-        KeyError: unknown name. TypeError: unknown option, or translator_weights for a predictor
-        without a translator. ValueError: unknown scale, or values that do not fit.
+        KeyError: unknown name.
+        TypeError: unknown option, or translator_weights for a predictor without a translator.
+        ValueError: unknown scale, or values that do not fit.
     """
     cls = PREDICTORS[name]
     if not hasattr(cls, "rollout"):
@@ -58,10 +59,7 @@ def create_predictor(
         options["scale"] = scale
     check_options(name, cls, options, implied=("in_shape", "frames_out", "compat"))
     if isinstance(scale, str):
-        sizes = sizes_of(name, scale, in_shape)
-        if "translator" in inspect.signature(cls).parameters:
-            sizes |= translator_defaults(options.get("translator", "gsta"))
-        options = {**sizes, **options}
+        options = _sizes_of(name, scale, in_shape, options.get("translator", "gsta")) | options
     predictor = cls(in_shape, frames_out, compat=compat, **options)
     if translator_weights is not None:
         if not hasattr(predictor, "translator"):
@@ -70,8 +68,10 @@ def create_predictor(
     return predictor
 
 
-def sizes_of(name: str, scale: str, in_shape: Sequence[int]) -> dict[str, object]:
-    """Return the options that a scale sets for a predictor; {} for one without sizes."""
+def _sizes_of(
+    name: str, scale: str, in_shape: Sequence[int], translator: str | Sequence[str]
+) -> dict[str, object]:
+    """Return the options that a scale sets for a predictor and its translator."""
     file = files("predcnn.configs") / "model" / f"{name}.yaml"
     if not file.is_file():
         raise ValueError(f"scale= is for the predictors of this package, not for {name}")
@@ -80,10 +80,11 @@ def sizes_of(name: str, scale: str, in_shape: Sequence[int]) -> dict[str, object
     sizes = yaml.safe_load(text).get("sizes", {key: {} for key in SCALES})
     if scale not in sizes:
         raise ValueError(unknown(f"scale of {name}", scale, sizes))
-    return dict(sizes[scale])
+    has_translator = "translator" in inspect.signature(PREDICTORS[name]).parameters
+    return {**sizes[scale], **(_translator_defaults(translator) if has_translator else {})}
 
 
-def translator_defaults(translator: str | Sequence[str]) -> dict[str, object]:
+def _translator_defaults(translator: str | Sequence[str]) -> dict[str, object]:
     """Return the options of ``configs/translator/<name>.yaml``; of a stack, those of gsta."""
     values = {}
     for name in ("gsta", translator):

@@ -1,7 +1,7 @@
-"""Predictors in folders as the Hugging Face Hub keeps them: weights, configuration, model card.
+"""Predictors in folders for the Hugging Face Hub, in the layout of ``PyTorchModelHubMixin``.
 
-Layout and names are those of huggingface_hub's ``PyTorchModelHubMixin``: ``model.safetensors``,
-``config.json`` (which `predcnn.create_predictor` accepts) and ``README.md``.
+A folder holds ``model.safetensors``, ``config.json`` (which `predcnn.create_predictor` accepts) and
+the model card ``README.md``.
 """
 
 import json
@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from predcnn.files import replacing
+from predcnn.files import write_text
 from predcnn.predictors.checkpoint import CONFIG, WEIGHTS, load_predictor, save_predictor
 
 CARD = "README.md"
@@ -68,7 +68,7 @@ class Publishing:
         return found
 
     def push_to_hub(self, name: str, *, results: str | Path | Mapping | None = None) -> str:
-        """Upload as ``user/model`` with the account huggingface_hub knows; return the address."""
+        """Upload as ``user/model`` with the account of huggingface_hub; return the address."""
         import huggingface_hub
 
         api = huggingface_hub.HfApi()
@@ -85,15 +85,16 @@ def save_pretrained(
     results: str | Path | Mapping | None = None,
     name: str | None = None,
 ) -> Path:
-    """Write weights, config.json and a model card into a folder, as the Hub keeps models.
+    """Write weights, config.json and a model card into a folder, in the layout of the Hub.
 
     Args:
         folder: created if needed; `load_predictor` reads it.
         results: a run's results.json (path or content) for the card.
-        name: the name the card loads it by, such as "user/model"; None: the folder.
+        name: what the card's example loads, such as "user/model"; None: the folder.
 
     Raises:
-        OSError: the folder cannot be written. ValueError: ``results`` is no results.json.
+        OSError: the folder cannot be written.
+        ValueError: ``results`` has not the content of a results.json.
     """
     folder = Path(folder).expanduser()
     if isinstance(results, str | Path):
@@ -103,9 +104,8 @@ def save_pretrained(
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"results are no content of a results.json: {error!r}") from error
     save_predictor(predictor, folder / WEIGHTS)
-    for file, text in ((CONFIG, json.dumps(predictor.config, indent=2)), (CARD, card)):
-        with replacing(folder / file) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+    write_text(folder / CONFIG, json.dumps(predictor.config, indent=2))
+    write_text(folder / CARD, card)
     return folder
 
 
@@ -113,7 +113,7 @@ def model_card(config: Mapping[str, object], place: str, results: Mapping | None
     """Return the README.md of a saved folder.
 
     Args:
-        place: the path or name the example loads.
+        place: the path or name that the example loads.
         results: the content of a run's results.json; None: not measured.
     """
     frames_in, channels, height, width = config["in_shape"]
@@ -132,7 +132,7 @@ def model_card(config: Mapping[str, object], place: str, results: Mapping | None
 
 
 def _results(results: Mapping) -> str:
-    """A table of the metrics next to copy-last's, and the data they were measured on."""
+    """Return the source of the numbers and a table of the metrics next to those of copy-last."""
     data, copy = results["data"], results["copy_last"]["metrics"]
     count = data["sequences"][data["split"]]
     rows = [

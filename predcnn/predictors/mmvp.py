@@ -1,8 +1,8 @@
 """MMVP: the motion between frames as matrices of similarity, predicted and applied to the past.
 
 Zhong et al., "MMVP: Motion-Matrix-Based Video Prediction", ICCV 2023,
-https://arxiv.org/abs/2308.16154 (fig. 2 to 4, eq. 1 to 5). Compared with OpenSTL's code. Every
-pixel of a small feature map is matched with every pixel of the next one; S is ``hid_S`` below.
+https://arxiv.org/abs/2308.16154 (fig. 2 to 4, eq. 1 to 5). Tested against OpenSTL's code. A matrix
+compares every pixel of a small feature map with every pixel of the next one. S is ``hid_S`` below.
 """
 
 from collections.abc import Sequence
@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from predcnn.predictors.mmvp_frames import Doubling, Enhancer, FrameDecoder, FrameEncoder
-from predcnn.predictors.protocol import Predictor
-from predcnn.predictors.sizes import pad_to_multiple
+from predcnn.predictors.one_pass import OnePassPredictor
 from predcnn.predictors.unrolling import note_unused
 from predcnn.registry import PREDICTORS
 
@@ -104,14 +103,14 @@ def similarity(features: Tensor) -> Tensor:
 
 
 def as_weights(matrices: Tensor) -> Tensor:
-    """Return matrices (B, T, n, n) through a softmax over all entries of each."""
+    """Apply a softmax over all entries of each matrix, (B, T, n, n) kept."""
     return matrices.flatten(2).softmax(2).view(matrices.shape)
 
 
 def halved(matrices: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return matrices (B, T, n, n) of maps of ``size`` for maps of half the size.
+    """Resize matrices (B, T, n, n) of maps of ``size`` to (B, T, n/4, n/4) of half the size.
 
-    The targets are resized bilinearly, then the sources bicubically, as published.
+    The targets are resized bilinearly, then the sources bicubically, as in the reference code.
     """
     B, frames, n, _ = matrices.shape
     half = (size[0] // 2, size[1] // 2)
@@ -122,10 +121,10 @@ def halved(matrices: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 class MotionMatrices(nn.Module):
-    """Motion of maps at 1/8 and 1/16 of the frames' size: (past, future) matrices of both.
+    """Maps at 1/8 and 1/16 of the frames' size -> (past, future) matrices of both.
 
-    (B, T, 4S, h, w) and (B, T, 8S, h/2, w/2) -> matrices (B, T-1, n, n) and (B, frames_out, n, n)
-    of each, every one through a softmax. The coarse future is the fine one, resized.
+    (B, T, 4S, h, w) and (B, T, 8S, h/2, w/2) -> (B, T-1, n, n) and (B, frames_out, n, n) for each
+    size. The coarse future is the fine one, resized.
     """
 
     def __init__(self, dim: int, predictor: MatrixPredictor) -> None:
@@ -149,9 +148,8 @@ class MotionMatrices(nn.Module):
 class Composition(nn.Module):
     """The past moved to every future step: maps (B, T, C, h, w) -> (B, frames_out, C, h, w).
 
-    Frame k reaches step t by the product of the matrices between; pixels of all frames are averaged
-    with the products' entries as weights. The published code multiplies the matrices; here the maps
-    pass through them one by one, which gives the same sum.
+    The matrices between frame k and step t, multiplied, weigh the pixels of frame k in step t. The
+    reference code multiplies the matrices; here the maps are multiplied by one after the other.
     """
 
     def forward(self, maps: Tensor, past: Tensor, future: Tensor) -> Tensor:
@@ -164,39 +162,30 @@ class Composition(nn.Module):
         return (moved[:, :, :-1] / (moved[:, :, -1:] + 1e-6)).unflatten(3, maps.shape[3:])
 
     def published_macs(self, counted: int, maps: tuple, past: tuple, future: tuple) -> int:
-        """Products of matrices for every step, then one product with the maps."""
+        """Count products of matrices for every step, then one product with the maps."""
         B, T, C, h, w = maps
         n = h * w
         return B * future[1] * (T - 1) * n**3 + B * future[1] * T * C * n**2
 
 
 @PREDICTORS.register("mmvp")
-class MMVP(Predictor):
-    """MMVP, (B, T, C, H, W) -> (B, frames_out, C, H, W), unclipped, with no recurrence.
+class MMVP(OnePassPredictor):
+    """MMVP, (B, T, C, H, W) -> (B, frames_out, C, H, W), unclipped, any H and W, T at least 2.
 
-    The network sees the past only (the published training fed it the future, too, whose statistics
-    its batch norms saw). T is at least 2. Any H and W: what 16 does not divide is padded by
-    repeating the border and cropped again. More than ``frames_out`` frames come from feeding back.
+    The network sees the past only; the reference training also feeds it the future, which changes
+    the statistics of its batch norms. For C > 1 the reference code reads its result, channels last
+    in memory, as channels first. This is corrected here, except with compat "openstl".
 
-    For C > 1 the published code reads its result, channels last in memory, as channels first. This
-    is put right here; compat "openstl" reproduces it, and has the unused parameters.
-
-    Args:
-        in_shape: (T, C, H, W) of the past.
-        frames_out: number of future frames; T if None.
-        compat: None or "openstl", see above.
+    Args (others: see `Predictor`):
         hid_S: channels of encoder and decoder at half the size, even.
         hid_T: channels of the network that predicts matrices.
-        rrdb_encoder_num: residual dense blocks of the encoder.
-        rrdb_decoder_num: those of the decoder.
-        rrdb_enhance_num: those behind it.
-        downsample_setting: "2,2,2"; the key exists because published configurations write it.
-        use_direct_predictor: True, likewise; the published alternative predicts one frame only.
-
-    Raises:
-        ValueError: one past frame, odd ``hid_S``, or another setting of the last two.
+        rrdb_encoder_num, rrdb_decoder_num, rrdb_enhance_num: residual dense blocks of encoder,
+            decoder and enhancer.
+        downsample_setting: "2,2,2", as published configurations write it.
+        use_direct_predictor: True, likewise; the alternative predicts one frame only.
     """
 
+    size_multiple = 16
     openstl_keys: ClassVar[dict[str, str]] = {
         "matrices.filter": "filter.filter_block",
         "matrices.predictor": "hid.predictor",
@@ -242,21 +231,17 @@ class MMVP(Predictor):
             },
         )
 
-    def forward(self, past: Tensor) -> Tensor:
-        self.check_past(past)
-        height, width = past.shape[-2:]
-        frames = pad_to_multiple(past, 16)
-        T = past.shape[1]
+    def one_pass(self, frames: Tensor) -> Tensor:
+        T = frames.shape[1]
         features = self.enc(functional.pixel_unshuffle(frames, 2).flatten(0, 1))
         wide, middle, small = (x.unflatten(0, (-1, T)) for x in features)
         high, low = self.matrices(middle, small)
         moved = self.compose(functional.pixel_unshuffle(wide, 2), *high)
-        maps = (functional.pixel_shuffle(moved, 2), self.compose(middle, *high))
-        maps = (*maps, self.compose(small, *low))
-        decoded = self.dec([x.flatten(0, 1) for x in maps])
+        maps = [functional.pixel_shuffle(moved, 2), self.compose(middle, *high)]
+        maps.append(self.compose(small, *low))
+        decoded = functional.pixel_shuffle(self.dec([x.flatten(0, 1) for x in maps]), 2)
         composed = self.compose(functional.pixel_unshuffle(frames, 8), *high).flatten(0, 1)
-        pictures = [functional.pixel_shuffle(decoded, 2), functional.pixel_shuffle(composed, 8)]
-        future = self.enhance(torch.cat(pictures, dim=1))
+        future = self.enhance(torch.cat([decoded, functional.pixel_shuffle(composed, 8)], dim=1))
         if self.compat == "openstl":
             future = future.permute(0, 2, 3, 1).reshape(future.shape)
-        return future.unflatten(0, (-1, self.frames_out))[..., :height, :width]
+        return future.unflatten(0, (-1, self.frames_out))

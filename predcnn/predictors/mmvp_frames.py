@@ -13,7 +13,7 @@ from torch.nn import functional
 
 
 class DenseBlock(nn.Module):
-    """Three convolutions, each on all maps so far, and a fourth back to C: (B, C, H, W) kept."""
+    """Three convolutions, each on all earlier maps, and a fourth back to C: (B, C, H, W) kept."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class Halving(nn.Module):
 
 
 class Doubling(nn.Module):
-    """Double the size, halve the channels, look at an earlier map of that size if there is one."""
+    """(B, C, H, W), and with ``skip`` an earlier map (B, C/2, 2H, 2W) -> (B, C/2, 2H, 2W)."""
 
     openstl_keys: ClassVar[dict[str, str]] = {"conv": "conv.conv.0"}
 
@@ -123,7 +123,7 @@ class FrameDecoder(nn.Module):
 
 
 class Enhancer(nn.Module):
-    """A decoded frame and the composed one -> the final frame, (N, 2C, H, W) -> (N, C, H, W)."""
+    """A decoded and a composed frame (N, 2C, H, W) -> the final frame (N, C, H, W)."""
 
     def __init__(self, channels: int, dim: int, blocks: int) -> None:
         super().__init__()

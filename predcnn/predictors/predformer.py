@@ -1,12 +1,14 @@
 """PredFormer: gated transformers over the patches of all frames, in space, in time or in both.
 
 Tang et al., "PredFormer: Transformers Are Effective Spatial-Temporal Predictive Learners", 2024,
-https://arxiv.org/abs/2410.04733 (fig. 2 and 3: the nine variants). Compared with the published
+https://arxiv.org/abs/2410.04733 (fig. 2 and 3: the nine variants). Tested against the reference
 code.
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from math import ceil
 
 from einops import rearrange
 from torch import Tensor, nn
@@ -14,10 +16,7 @@ from torch import Tensor, nn
 from predcnn.blocks.gatedtransformer import GatedTransformerLayer
 from predcnn.checks import unknown
 from predcnn.ops.attention import sinusoid_position
-from predcnn.predictors.protocol import Predictor
-from predcnn.predictors.rollout import roll_out
-from predcnn.predictors.simvp import HORIZON_HEADS
-from predcnn.predictors.sizes import pad_to_multiple
+from predcnn.predictors.one_pass import OnePassPredictor, is_direct
 from predcnn.registry import PREDICTORS
 
 AXES = {
@@ -25,7 +24,7 @@ AXES = {
     "time": "b t n d -> (b n) t d",
     "both": "b t n d -> b (t n) d",
 }
-"""What attends to what: tokens of one frame, of one place, or all of them."""
+"""Which tokens attend to each other: those of one frame, of one place, or all."""
 
 VARIANTS: dict[str, dict[str, str]] = {
     "full": {"space_temporal_transformer": "both"},
@@ -56,20 +55,14 @@ VARIANTS: dict[str, dict[str, str]] = {
         "st_temporal_transformer": "time",
     },
 }
-"""Variant -> the stacks of one block in their order: published name -> what attends."""
+"""Variant -> the stacks of one block in their order: published name -> key of `AXES`."""
 
 FACTORISED = ("full", "facst", "facts")
-"""Variants of one block, whose stacks are ``depth`` layers deep; the others repeat the block."""
+"""Variants with one block of stacks ``depth`` layers deep; the others repeat the block."""
 
 
 class GatedTransformer(nn.Module):
-    """A stack of layers along one axis and a closing LayerNorm, (B, T, N, d) -> (B, T, N, d).
-
-    Args:
-        axis: one of `AXES`.
-        layers: the layers, on tokens (B', L, d).
-        dim: d.
-    """
+    """Layers along one of `AXES`, then LayerNorm, (B, T, N, d) -> (B, T, N, d)."""
 
     def __init__(self, axis: str, layers: Sequence[nn.Module], dim: int) -> None:
         super().__init__()
@@ -85,37 +78,30 @@ class GatedTransformer(nn.Module):
 
 
 @PREDICTORS.register("predformer")
-class PredFormer(Predictor):
-    """PredFormer, (B, T, C, H, W) -> (B, frames_out, C, H, W), unclipped, with no recurrence.
+class PredFormer(OnePassPredictor):
+    """PredFormer, (B, T, C, H, W) -> (B, frames_out, C, H, W), unclipped, any H and W.
 
-    One pass gives T frames: fewer are cut from these, more come from feeding the prediction back.
-    With ``horizon_head="direct"`` a linear layer over time makes frames_out frames of tokens from
-    T. Any H and W: what ``patch_size`` does not divide is padded by repeating the border and
-    cropped again. Positions are fixed sines of frame and place, continued for larger frames.
+    A pass gives T frames, or frames_out with ``horizon_head="direct"``, a linear layer over time.
+    Positions are fixed sines of frame and place, continued for larger frames.
 
-    In the reference code of "facst" the tokens leave the temporal stack ordered by place, but are
-    painted as if ordered by frame. They are put back in order here; compat "openstl" reproduces it.
+    In the reference code of "facst" the tokens are ordered by place after the temporal stack, but
+    read as if ordered by frame. This is corrected here, except with compat "openstl".
 
-    Args:
-        in_shape: (T, C, H, W) of the past.
-        frames_out: number of future frames; T if None.
-        compat: None or "openstl"; they differ for "facst" only.
-        variant: full, facst, facts, binaryst, binaryts, sts, tst, stts or tsst: what attends in
-            which order, S over space and T over time.
+    Args (others: see `Predictor`):
+        variant: full, facst, facts, binaryst, binaryts, sts, tst, stts or tsst: the order of
+            attention, S over space and T over time.
         patch_size: side of a patch in pixels.
         dim: width of the tokens.
         heads: of the attention.
         dim_head: channels of a head.
-        scale_dim: hidden channels of the feed-forward part, in units of ``dim``.
-        depth: number of blocks, of layers per stack for full, facst and facts (``Ndepth`` there).
-        stack_depth: layers per stack of the other six (``depth`` in the reference code).
-        dropout: inside the feed-forward parts.
-        attn_dropout: behind the attention.
+        scale_dim: hidden channels of the MLPs, in units of ``dim``.
+        depth: number of blocks; for full, facst and facts layers per stack. ``Ndepth`` in the
+            reference code.
+        stack_depth: layers per stack of the other six, ``depth`` in the reference code.
+        dropout: inside the MLPs.
+        attn_dropout: after the attention.
         drop_path: probability of skipping a residual branch, the same in all layers.
         horizon_head: "rollout" (published) or "direct", see above.
-
-    Raises:
-        ValueError: unknown variant or horizon head.
     """
 
     def __init__(
@@ -140,61 +126,34 @@ class PredFormer(Predictor):
         super().__init__(in_shape, frames_out, compat=compat)
         if variant not in VARIANTS:
             raise ValueError(unknown("variant of PredFormer", variant, VARIANTS))
-        if horizon_head not in HORIZON_HEADS:
-            raise ValueError(unknown("horizon head", horizon_head, HORIZON_HEADS))
         T, C, H, W = self.in_shape
-        self.patch_size, self.scrambled = patch_size, variant == "facst" and compat == "openstl"
-        single = variant in FACTORISED
-        self.openstl_keys = {"embed": "to_patch_embedding.1", "head": "mlp_head"}
-        if single:
-            self.openstl_keys["blocks.0"] = ""
-        places = -(-H // patch_size) * -(-W // patch_size)
+        self.size_multiple = patch_size
+        self.scrambled = variant == "facst" and compat == "openstl"
         self.embed = nn.Linear(C * patch_size**2, dim)
+        places = ceil(H / patch_size) * ceil(W / patch_size)
         self.register_buffer("position", sinusoid_position(T * places, dim), persistent=False)
-
-        def stack(axis: str) -> GatedTransformer:
-            layers = [
-                GatedTransformerLayer(
-                    dim,
-                    dim * scale_dim,
-                    heads=heads,
-                    head_dim=dim_head,
-                    drop_path=drop_path,
-                    dropout=dropout,
-                    attn_dropout=attn_dropout,
-                )
-                for _ in range(depth if single else stack_depth)
-            ]
-            return GatedTransformer(axis, layers, dim)
-
-        self.blocks = nn.Sequential(
-            *(
-                nn.Sequential(
-                    OrderedDict({n: stack(axis) for n, axis in VARIANTS[variant].items()})
-                )
-                for _ in range(1 if single else depth)
-            )
+        layer = partial(
+            GatedTransformerLayer,
+            dim,
+            dim * scale_dim,
+            heads=heads,
+            head_dim=dim_head,
+            drop_path=drop_path,
+            dropout=dropout,
+            attn_dropout=attn_dropout,
         )
-        self.direct = horizon_head == "direct"
+        self.openstl_keys = {"embed": "to_patch_embedding.1", "head": "mlp_head"}
+        if variant in FACTORISED:
+            self.openstl_keys["blocks.0"] = ""
+            depth, stack_depth = 1, depth
+        self.blocks = _blocks(VARIANTS[variant], depth, stack_depth, layer, dim)
+        self.direct = is_direct(horizon_head)
         if self.direct:
             self.horizon = nn.Linear(T, self.frames_out)
         self.head = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, C * patch_size**2))
 
-    def forward(self, past: Tensor) -> Tensor:
-        self.check_past(past)
-        return self.rollout(past, self.frames_out)
-
-    def rollout(self, past: Tensor, horizon: int) -> Tensor:
-        """Return the next ``horizon`` frames; a pass gives T or ``frames_out``, the fewer of both.
-
-        With the direct head a pass gives ``frames_out``.
-        """
-        return roll_out(self._one_pass, past, horizon)
-
-    def _one_pass(self, past: Tensor) -> Tensor:
-        height, width = past.shape[-2:]
-        p = self.patch_size
-        frames = pad_to_multiple(past, p)
+    def one_pass(self, frames: Tensor) -> Tensor:
+        p = self.size_multiple
         rows = frames.shape[-2] // p
         # the pixels of a patch are read with the channels last and written with them first
         patches = rearrange(frames, "b t c (h p) (w q) -> b t (h w) (p q c)", p=p, q=p)
@@ -205,13 +164,27 @@ class PredFormer(Predictor):
         if self.direct:
             x = self.horizon(x.transpose(1, 3)).transpose(1, 3)  # (B, frames_out, N, d)
         pixels = "b t (h w) (c p q) -> b t c (h p) (w q)"
-        future = rearrange(self.head(x), pixels, h=rows, p=p, q=p)
-        return future[:, : self.frames_out, :, :height, :width]
+        return rearrange(self.head(x), pixels, h=rows, p=p, q=p)
 
     def _positions(self, x: Tensor) -> Tensor:
-        """Return the positions (T, N, d) of tokens ``x``; frames larger than built for get more."""
+        """Return the positions (T, N, d) of tokens ``x``."""
         frames, places, dim = x.shape[1:]
         table = self.position
         if frames * places > len(table):
             table = sinusoid_position(frames * places, dim, device=x.device).to(table.dtype)
         return table[: frames * places].view(frames, places, dim)
+
+
+def _blocks(
+    stacks: Mapping[str, str], depth: int, layers: int, layer: Callable[[], nn.Module], dim: int
+) -> nn.Sequential:
+    """Build ``depth`` blocks of the named stacks, each of as many ``layers``."""
+
+    def block() -> nn.Sequential:
+        parts = {
+            name: GatedTransformer(axis, [layer() for _ in range(layers)], dim)
+            for name, axis in stacks.items()
+        }
+        return nn.Sequential(OrderedDict(parts))
+
+    return nn.Sequential(*(block() for _ in range(depth)))

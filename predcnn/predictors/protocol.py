@@ -1,4 +1,4 @@
-"""The base class of all predictors: past frames in, future frames out."""
+"""The base class of all predictors."""
 
 import functools
 import inspect
@@ -17,18 +17,9 @@ from predcnn.predictors.sizes import tiled
 from predcnn.registry import PREDICTORS
 from predcnn.translators.weights import TakenWeights
 
-COMPAT = (None, "openstl")
-
-
-def check_compat(name: str, compat: str | None) -> str | None:
-    """Return ``compat`` if it is None (repaired form) or "openstl" (published form)."""
-    if compat not in COMPAT:
-        raise ValueError(f"{name}: compat is None or 'openstl', not {compat!r}")
-    return compat
-
 
 def check_in_shape(in_shape: Sequence[int]) -> tuple[int, int, int, int]:
-    """Return ``in_shape`` as a tuple (T, C, H, W) of positive integers."""
+    """Return ``in_shape`` as a tuple; raise ValueError unless it is four positive integers."""
     shape = tuple(in_shape) if isinstance(in_shape, Sequence) else (in_shape,)
     if len(shape) != 4 or not all(type(size) is int and size > 0 for size in shape):
         raise ValueError(f"in_shape is (T, C, H, W), four positive integers, not {in_shape!r}")
@@ -47,22 +38,19 @@ class Predictor(Publishing, Mergeable, nn.Module):
     """Past frames (B, T, C, H, W) in [0, 1] -> future frames (B, frames_out, C, H, W), unclipped.
 
     A subclass is registered in PREDICTORS, calls this constructor first, and defines ``forward``.
-    Its constructor takes ``(in_shape, frames_out=None, *, compat=None, <named options>)``; what it
-    was called with is recorded in ``config`` without the subclass doing anything.
-
-    A subclass whose published parameter names differ declares ``openstl_keys`` (see
-    `predcnn.weights.published`). One that only takes frames of the size it was built for sets
-    ``needs_resolution = True`` and gets other sizes in `predict` by padding and tiling.
+    Its constructor takes ``(in_shape, frames_out=None, *, compat=None, <named options>)``, which
+    are recorded in ``config``. If its published parameter names differ, it declares
+    ``openstl_keys`` (see `predcnn.weights.published`). If it accepts only frames of the size it was
+    built for, it sets ``needs_resolution = True``; `predict` then pads and tiles other sizes.
 
     Attributes:
-        in_shape, frames_out, compat: as given to the constructor.
         config: plain dict {"name", "in_shape", "frames_out", "compat", options...} (sequences as
-            tuples) that `predcnn.create_predictor` accepts back.
-        taken_weights: what the translator received from a backbone's checkpoint, printable; None
-            where nothing was asked for.
+            tuples) that `predcnn.create_predictor` accepts.
+        taken_weights: what the translator received from a backbone's checkpoint, printable, or
+            None.
 
     Args:
-        in_shape: (T, C, H, W) of the past, four positive integers.
+        in_shape: (T, C, H, W) of the past.
         frames_out: number of future frames; T if None.
         compat: None, or "openstl" for the published form with its unused parameters.
     """
@@ -86,10 +74,12 @@ class Predictor(Publishing, Mergeable, nn.Module):
         super().__init__()
         self.in_shape = check_in_shape(in_shape)
         self.frames_out = check_frames_out(frames_out, self.in_shape[0])
-        self.compat = check_compat(type(self).__name__, compat)
+        if compat not in (None, "openstl"):
+            raise ValueError(f"{type(self).__name__}: compat is None or 'openstl', not {compat!r}")
+        self.compat = compat
 
     def check_past(self, past: Tensor) -> None:
-        """Raise if ``past`` is no float tensor (B, T, C, H, W) with this predictor's T and C."""
+        """Raise an error unless ``past`` is float (B, T, C, H, W) with this predictor's T and C."""
         T, C = self.in_shape[:2]
         if past.ndim != 5:
             raise ValueError(f"frames are (B, T, C, H, W), not {past.ndim}-D {tuple(past.shape)}")
@@ -102,10 +92,7 @@ class Predictor(Publishing, Mergeable, nn.Module):
             raise TypeError(f"frames are floats in [0, 1], not {past.dtype}: divide bytes by 255")
 
     def rollout(self, past: Tensor, horizon: int) -> Tensor:
-        """The next ``horizon`` frames, by feeding predictions back; differentiable.
-
-        Slides over the last T frames; a predictor that can simply run longer overrides this.
-        """
+        """Predict ``horizon`` frames, differentiably, by feeding back predictions."""
         return roll_out(self, past, horizon)
 
     def predict(
@@ -115,17 +102,16 @@ class Predictor(Publishing, Mergeable, nn.Module):
         *,
         any_range: bool = False,
     ) -> Tensor:
-        """Predict the next ``horizon`` frames, by default ``frames_out``: (B, horizon, C, H, W).
-
-        Any frame size and any horizon; runs in eval mode without gradients and leaves every
-        module's mode as it was.
+        """Predict ``horizon`` frames of any size in eval mode without gradients.
 
         Args:
             frames: the past (B, T, C, H, W), or (T, C, H, W) as a batch of one; a tensor or an
-                array, uint8 or floating point in [0, 1]. It is converted to the type and moved to
-                the device of this predictor.
-            horizon: number of frames, at least 1.
-            any_range: floats are values on the scale of the training, see data=array.
+                array on any device, uint8 or floating point in [0, 1].
+            horizon: number of frames, at least 1; ``frames_out`` if None.
+            any_range: floats may lie outside [0, 1]: they are on the scale of the training data.
+
+        Returns:
+            future frames (B, horizon, C, H, W) of the predictor's type, on its device.
 
         Raises:
             ValueError: wrong number of axes, frames or channels, NaN, values outside [0, 1], or
@@ -146,7 +132,7 @@ class Predictor(Publishing, Mergeable, nn.Module):
 
 
 def _recording(init: Callable[..., None]) -> Callable[..., None]:
-    """Let a constructor leave what it was called with in ``config``; the outermost class wins."""
+    """Let a constructor record its arguments in ``config``; the outermost class wins."""
 
     @functools.wraps(init)
     def recorded(self: Predictor, *args: object, **options: object) -> None:
@@ -154,8 +140,10 @@ def _recording(init: Callable[..., None]) -> Callable[..., None]:
         bound = inspect.signature(init).bind(self, *args, **options)
         bound.apply_defaults()
         given = {key: plain(value) for key, value in list(bound.arguments.items())[1:]}
+        cls = type(self)
+        dotted = f"{cls.__module__}.{cls.__qualname__}"
         self.config = {
-            "name": _name_of(type(self)),
+            "name": next((n for n in PREDICTORS.names() if PREDICTORS[n] is cls), dotted),
             **given,
             "in_shape": self.in_shape,
             "frames_out": self.frames_out,
@@ -167,16 +155,8 @@ def _recording(init: Callable[..., None]) -> Callable[..., None]:
 Predictor.__init__ = _recording(Predictor.__init__)
 
 
-def _name_of(cls: type) -> str:
-    """The registered name of a predictor's class, else its dotted path."""
-    for name in PREDICTORS.names():
-        if PREDICTORS[name] is cls:
-            return name
-    return f"{cls.__module__}.{cls.__qualname__}"
-
-
 def plain(value: object) -> object:
-    """An option as plain data: numbers, strings, None, tuples and dicts; TypeError for the rest."""
+    """Return an option as plain data (sequences as tuples); raise TypeError if it is none."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Mapping):

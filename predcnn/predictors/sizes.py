@@ -1,38 +1,32 @@
-"""Frames of sizes a network does not take as they are: padding, cropping, tiling."""
+"""Padding, cropping and tiling of frames whose size a network does not accept."""
 
 from collections.abc import Callable
 from math import ceil
 
 import torch
-from einops import rearrange
 from torch import Tensor
 from torch.nn import functional
 
 
 def pad_frames(frames: Tensor, height: int, width: int) -> Tensor:
-    """Repeat the border pixels downwards and to the right up to (height, width).
-
-    (B, T, C, H, W) -> (B, T, C, height, width); the inverse is ``[..., :H, :W]``.
-    """
+    """Repeat the lower and right border, (B, T, C, H, W) -> (B, T, C, height, width)."""
     below, right = height - frames.shape[-2], width - frames.shape[-1]
     if below <= 0 and right <= 0:
         return frames
-    flat = rearrange(frames, "b t c h w -> (b t) c h w")
-    padded = functional.pad(flat, (0, right, 0, below), mode="replicate")
-    return rearrange(padded, "(b t) c h w -> b t c h w", t=frames.shape[1])
+    return functional.pad(frames, (0, right, 0, below, 0, 0), mode="replicate")
 
 
 def pad_to_multiple(frames: Tensor, multiple: int) -> Tensor:
-    """`pad_frames` to the next sizes that ``multiple`` divides."""
+    """Repeat the lower and right border up to the next sizes that ``multiple`` divides."""
     height, width = (ceil(n / multiple) * multiple for n in frames.shape[-2:])
     return pad_frames(frames, height, width)
 
 
 def tiled(run: Callable[[Tensor], Tensor], frames: Tensor, size: tuple[int, int]) -> Tensor:
-    """Apply ``run``, which takes only frames of ``size``, to frames of any size.
+    """Apply ``run``, which accepts only frames of ``size`` (H, W), to frames of any size.
 
-    Smaller frames are padded, larger ones covered by evenly spaced tiles whose overlaps are
-    averaged; a frame of just that size goes through unchanged.
+    Smaller frames are padded. Larger ones are covered by evenly spaced tiles, whose overlaps are
+    averaged.
     """
     height, width = frames.shape[-2:]
     padded = pad_frames(frames, max(height, size[0]), max(width, size[1]))
@@ -52,6 +46,6 @@ def tiled(run: Callable[[Tensor], Tensor], frames: Tensor, size: tuple[int, int]
 
 
 def _starts(length: int, tile: int) -> list[int]:
-    """Where evenly spaced tiles begin so that they cover ``length``."""
+    """Return where evenly spaced tiles start that cover ``length``."""
     count = ceil(length / tile)
     return torch.linspace(0, length - tile, count).round().int().tolist()

@@ -243,8 +243,6 @@ class SwinLSTM(RecurrentPredictor):
 
 
 def rising(largest: float, depths: Sequence[int]) -> list[list[float]]:
-    """Return probabilities from 0 to ``largest`` over all blocks, cut into layers."""
-    blocks = sum(depths)
-    rates = [largest * i / max(blocks - 1, 1) for i in range(blocks)]
-    starts = [sum(depths[:i]) for i in range(len(depths))]
-    return [rates[start : start + depth] for start, depth in zip(starts, depths, strict=True)]
+    """Return probabilities from 0 to ``largest`` over all blocks, split into layers."""
+    rates = torch.linspace(0, largest, sum(depths), dtype=torch.float64, device="cpu")
+    return [layer.tolist() for layer in rates.split(list(depths))]

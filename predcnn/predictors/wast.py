@@ -1,7 +1,7 @@
 """WaST: a 3-D Haar transform as down- and upsampling, large-kernel blocks over all frames between.
 
 Nie et al., "Wavelet-Driven Spatiotemporal Predictive Learning: Bridging Frequency and Time
-Variations", AAAI 2024 (fig. 2 to 4). Compared with the published code.
+Variations", AAAI 2024 (fig. 2 to 4). Tested against the reference code.
 """
 
 from collections.abc import Sequence
@@ -16,14 +16,13 @@ from predcnn.ops.drop_path import DropPath
 from predcnn.ops.norm import LayerScale
 from predcnn.ops.pointwise import PointwiseConv2d
 from predcnn.ops.reparam import ConvBN
-from predcnn.predictors.protocol import Predictor
-from predcnn.predictors.rollout import roll_out
-from predcnn.predictors.sizes import pad_to_multiple
+from predcnn.predictors.one_pass import OnePassPredictor
+from predcnn.predictors.swinlstm import rising
 from predcnn.predictors.unrolling import note_unused
 from predcnn.registry import PREDICTORS
 
 AXES = (2, 3, 4)
-"""Time, height and width: the letters of a band in this order, L for low and H for high."""
+"""Time, height and width, the order of the letters in a band's name (L low, H high)."""
 
 
 class HaarTransform(nn.Module):
@@ -37,7 +36,7 @@ class HaarTransform(nn.Module):
         return torch.stack(bands, dim=2)
 
     def published_macs(self, counted: int, x: tuple[int, ...]) -> int:
-        """Count a depthwise convolution by eight kernels of 2x2x2, or a transposed one."""
+        """Count a (transposed) depthwise convolution by eight kernels of 2x2x2."""
         return 8 * torch.Size(x).numel()
 
 
@@ -56,10 +55,7 @@ class InverseHaarTransform(HaarTransform):
 
 
 class FrequencyAttention(nn.Module):
-    """Coordinate attention: factors per row and per column from the means over the other axis.
-
-    (B, D, H, W) -> (B, D, H, W).
-    """
+    """Coordinate attention: factors per row and column, (B, D, H, W) -> (B, D, H, W)."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -112,27 +108,26 @@ class TemporalMixer(nn.Module):
 
 
 class DepthwiseBN(ConvBN):
-    """Depthwise convolution and BatchNorm; fvcore does not count the published form of it."""
+    """Depthwise convolution and BatchNorm."""
 
     openstl_keys: ClassVar[dict[str, str]] = {"conv": "0", "bn": "1"}
 
     def __init__(self, dim: int, kernel_size: int | tuple[int, int]) -> None:
         super().__init__(DepthwiseConv2d(dim, kernel_size))
-        self.conv.uncounted_by_fvcore = True
+        self.conv.uncounted_by_fvcore = True  # the published one has padding="same"
 
 
 class TimeFrequencyBlock(nn.Module):
     """Low and high frequencies by large and small kernels, then the mixer, (B, D, H, W) kept.
 
-    In the published code the second branch, too, is scaled by the first one's factors, and
-    factors of its own are never used; so it is here, and compat "openstl" keeps the unused ones.
+    Both branches share one layer scale, as in the reference code, whose second scale is unused.
 
     Args:
         dim: D, frames times channels.
-        large: length of the two strips of 5 that see low frequencies.
+        large: length of the two kernels (large, 5) and (5, large) for low frequencies.
         ratio: hidden channels of the mixer, in units of ``dim``.
         drop_path: probability of skipping a residual branch of a sample.
-        compat: None or "openstl".
+        compat: None, or "openstl" for the unused second scale.
     """
 
     openstl_keys: ClassVar[dict[str, str]] = {
@@ -167,7 +162,7 @@ class TimeFrequencyBlock(nn.Module):
 class Translator(nn.Module):
     """Blocks over all frames, joined along the channels: (B, C, T, H, W) -> (B, C, T, H, W).
 
-    With ``skips`` a convolution first merges the input with an earlier map of the same shape.
+    With ``skips`` (C T) a convolution first merges the input with an earlier map of its shape.
     """
 
     def __init__(self, blocks: Sequence[TimeFrequencyBlock], skips: int = 0) -> None:
@@ -190,9 +185,9 @@ def conv3d(dim_in: int, dim_out: int, groups: int = 1) -> nn.Sequential:
 
 
 class WaveletEmbed(nn.Module):
-    """Half the size, as many frames: (B, E, T, H, W) -> (B, 2E, T, H/2, W/2) and its skip.
+    """Halve the size, keep T: (B, E, T, H, W) -> (B, 2E, T, H/2, W/2) and its skip.
 
-    Low and high bands of the width follow each other in time: the published code takes the last
+    Low and high bands of the width follow each other in time: the reference code takes the last
     letter of a band for time. The skip is the other six bands, (B, 6E, T/2, H/2, W/2).
     """
 
@@ -211,7 +206,7 @@ class WaveletEmbed(nn.Module):
 
 
 class WaveletRecon(nn.Module):
-    """The way back: (B, 2E, T, H/2, W/2) and the skip of `WaveletEmbed` -> (B, E, T, H, W)."""
+    """The inverse: (B, 2E, T, H/2, W/2) and the skip of `WaveletEmbed` -> (B, E, T, H, W)."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -225,26 +220,20 @@ class WaveletRecon(nn.Module):
 
 
 @PREDICTORS.register("wast")
-class WaST(Predictor):
-    """WaST of one wavelet level, (B, T, C, H, W) -> (B, frames_out, C, H, W), unclipped.
+class WaST(OnePassPredictor):
+    """WaST of one wavelet level, (B, T, C, H, W) -> (B, frames_out, C, H, W), unclipped, T even.
 
-    One pass gives T frames: fewer are cut from these, more come from feeding the prediction back. T
-    is even; odd H and W are padded by repeating the border and cropped again. `objective=wast` adds
-    its loss of high frequencies and its schedule of stochastic depth.
+    A pass gives T frames. ``objective=wast`` adds its loss of high frequencies and its schedule of
+    stochastic depth.
 
-    Args:
-        in_shape: (T, C, H, W) of the past, T even.
-        frames_out: number of future frames; T if None.
-        compat: None, or "openstl" for the published form with its unused parameters.
+    Args (others: see `Predictor`):
         encoder_dim: channels E of a frame.
-        block_list: blocks before, inside and behind the wavelet level.
+        block_list: numbers of blocks before, inside and after the wavelet level.
         mlp_ratio: hidden channels of the mixers, in units of their width.
         drop_path_rate: probability of skipping a branch in the last block; rises linearly from 0.
-
-    Raises:
-        ValueError: odd T, or not three numbers of blocks.
     """
 
+    size_multiple = 2
     unused_openstl_keys: ClassVar[tuple[str, ...]] = (
         "wavelet_embed1.DWT.filters",
         "wavelet_recon1.IDWT.filters",
@@ -267,34 +256,22 @@ class WaST(Predictor):
             raise ValueError(f"WaST halves the frames: in_shape starts with an even T, not {T}")
         if len(block_list) != 3 or min(block_list) < 1:
             raise ValueError(f"block_list is three positive numbers, not {tuple(block_list)}")
-        total = max(sum(block_list) - 1, 1)
-        rates = iter([drop_path_rate * i / total for i in range(sum(block_list))])
+        first, inner, last = rising(drop_path_rate, block_list)
 
-        def blocks(count: int, dim: int, large: int) -> list[TimeFrequencyBlock]:
-            sizes = (dim * T, large, mlp_ratio)
-            return [TimeFrequencyBlock(*sizes, next(rates), compat) for _ in range(count)]
+        def blocks(rates: Sequence[float], dim: int, large: int) -> list[TimeFrequencyBlock]:
+            return [TimeFrequencyBlock(dim * T, large, mlp_ratio, p, compat) for p in rates]
 
         self.conv_in = conv3d(C, E)
-        self.translator1 = Translator(blocks(block_list[0], E, 51))
+        self.translator1 = Translator(blocks(first, E, 51))
         self.wavelet_embed1 = WaveletEmbed(C, E)
-        self.bottleneck_translator = Translator(blocks(block_list[1], 2 * E, 21))
+        self.bottleneck_translator = Translator(blocks(inner, 2 * E, 21))
         self.wavelet_recon1 = WaveletRecon(E)
-        self.translator2 = Translator(blocks(block_list[2], E, 51), skips=E * T)
+        self.translator2 = Translator(blocks(last, E, 51), skips=E * T)
         self.conv_out = nn.Sequential(nn.BatchNorm3d(E), nn.GELU(), nn.Conv3d(E, C, 3, padding=1))
 
-    def forward(self, past: Tensor) -> Tensor:
-        self.check_past(past)
-        return self.rollout(past, self.frames_out)
-
-    def rollout(self, past: Tensor, horizon: int) -> Tensor:
-        """Return the next ``horizon`` frames; a pass gives T or ``frames_out``, the fewer."""
-        return roll_out(self._one_pass, past, horizon)
-
-    def _one_pass(self, past: Tensor) -> Tensor:
-        height, width = past.shape[-2:]
-        clip = pad_to_multiple(past, 2).transpose(1, 2)  # (B, C, T, H, W)
+    def one_pass(self, frames: Tensor) -> Tensor:
+        clip = frames.transpose(1, 2)  # (B, C, T, H, W)
         early = self.translator1(self.conv_in(clip))
         x, skip = self.wavelet_embed1(early, clip)
         x = self.wavelet_recon1(self.bottleneck_translator(x), skip)
-        x = self.conv_out(self.translator2(x, early))
-        return x.transpose(1, 2)[:, : self.frames_out, :, :height, :width]
+        return self.conv_out(self.translator2(x, early)).transpose(1, 2)

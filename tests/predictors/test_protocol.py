@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import predcnn
-from predcnn.predictors.protocol import Predictor, check_compat
+from predcnn.predictors.protocol import Predictor
 from predcnn.predictors.rollout import roll_out
 from predcnn.predictors.sizes import pad_frames, pad_to_multiple, tiled
 
@@ -130,9 +130,9 @@ def test_wrong_shapes(shape, words):
 def test_wrong_types():
     with pytest.raises(TypeError, match="divide bytes by 255"):
         Fading((3, 1, 4, 4)).check_past(torch.ones(2, 3, 1, 4, 4, dtype=torch.uint8))
-    assert check_compat("x", "openstl") == "openstl"
+    assert Fading((3, 1, 4, 4), compat="openstl").compat == "openstl"
     with pytest.raises(ValueError, match="not 'old'"):
-        check_compat("x", "old")
+        Fading((3, 1, 4, 4), compat="old")
 
 
 @pytest.mark.parametrize("size", [(8, 8), (5, 8), (3, 20), (17, 9), (16, 24)])
