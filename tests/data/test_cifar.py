@@ -1,4 +1,4 @@
-"""CIFAR-10 batches and arrays: read, verified, refused; nothing in them is executed."""
+"""CIFAR-10 batches and arrays are read and verified without executing anything."""
 
 import pickle
 import subprocess
@@ -15,7 +15,9 @@ from tests.data.writers import write_batch
 
 @pytest.mark.parametrize("keys", [str, bytes])
 @pytest.mark.parametrize("protocol", [2, 4])
-def test_cifar_batches_of_every_age(tmp_path: Path, keys: type, protocol: int) -> None:
+def test_cifar_batches_of_several_pickle_protocols(
+    tmp_path: Path, keys: type, protocol: int
+) -> None:
     write_batch(tmp_path / "test_batch", keys=keys, protocol=protocol)
     images = read_batch(tmp_path / "test_batch")
     rows = np.random.default_rng(1).integers(0, 256, (20, 3072), dtype=np.uint8)
@@ -28,13 +30,13 @@ class Evil:
         return (Path.write_text, (Path("executed"), "boo"))
 
 
-def test_no_codec_but_latin1(tmp_path: Path) -> None:
+def test_a_codec_other_than_latin1_is_refused(tmp_path: Path) -> None:
     (tmp_path / "test_batch").write_bytes(b"c_codecs\nencode\n(Va\nVrot13\ntR.")
     with pytest.raises(ValueError, match="encoding 'rot13'"):
         read_batch(tmp_path / "test_batch")
 
 
-def test_a_pickle_that_wants_to_run_something_is_refused(
+def test_a_pickle_that_calls_functions_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -49,7 +51,7 @@ def test_a_pickle_that_wants_to_run_something_is_refused(
     "content",
     [
         b"",
-        b"no pickle",
+        b"not a pickle",
         pickle.dumps([1, 2]),
         pickle.dumps({"data": [1]}),
         pickle.dumps({"data": np.zeros((2, 9), np.uint8)}),
@@ -57,13 +59,13 @@ def test_a_pickle_that_wants_to_run_something_is_refused(
         pickle.dumps({"data": np.zeros((2, 3072), np.uint8)})[:-500],
     ],
 )
-def test_damaged_batches(tmp_path: Path, content: bytes) -> None:
+def test_damaged_batches_are_errors(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "test_batch").write_bytes(content)
     with pytest.raises(ValueError, match="test_batch"):
         read_batch(tmp_path / "test_batch")
 
 
-def test_batches_are_verified_unless_told_otherwise(tmp_path: Path) -> None:
+def test_batches_are_verified_by_default(tmp_path: Path) -> None:
     folder = tmp_path / "cifar-10-batches-py"
     write_batch(folder / "data_batch_1")
     write_batch(folder / "test_batch", 5)
@@ -76,7 +78,7 @@ def test_batches_are_verified_unless_told_otherwise(tmp_path: Path) -> None:
         CIFAR10.load(folder, verify=False)
 
 
-def test_the_npz_form(tmp_path: Path) -> None:
+def test_npz_files(tmp_path: Path) -> None:
     images = np.random.default_rng(2).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
     path = tmp_path / "cifar10.npz"
     np.savez(path, images=images, split=np.arange(40) // 30)
@@ -91,12 +93,12 @@ def test_the_npz_form(tmp_path: Path) -> None:
     np.savez(path, images=images.astype(np.float32), split=np.arange(40) // 30)
     with pytest.raises(ValueError, match="float32"):
         read_npz(path)
-    np.savez(path, pictures=images)
+    np.savez(path, photographs=images)
     with pytest.raises(ValueError, match="lacks"):
         read_npz(path)
 
 
-def test_batches_written_by_python_2_hold_the_images_of_the_npz(shared, tmp_path: Path) -> None:
+def test_batches_written_by_python_2_equal_the_npz_file(shared, tmp_path: Path) -> None:
     npz, writer = shared("data/cifar10_subset.npz"), shared("data/npz_to_cifar.py")
     subprocess.run([sys.executable, writer, npz, tmp_path], check=True)
     train, test = read_npz(npz)

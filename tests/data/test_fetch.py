@@ -1,4 +1,4 @@
-"""Fetching: complete or not at all, verified, reported, never over a file that is there."""
+"""Downloads: complete or not at all, verified, reported, never over an existing file."""
 
 import gzip
 import http.server
@@ -24,7 +24,7 @@ from tests.data.writers import IMAGES, idx_bytes, write_batch, write_mnist
 
 @pytest.fixture
 def mirror(tmp_path: Path) -> Iterator[tuple[Path, str]]:
-    """A folder that is served over HTTP, and its address."""
+    """A folder served over HTTP, and its address."""
     folder = tmp_path / "mirror"
     folder.mkdir()
 
@@ -53,14 +53,14 @@ def test_fetch_is_complete_or_not_at_all(tmp_path: Path, mirror: tuple[Path, str
     assert target.read_bytes() == b"right"
 
 
-def test_offline_is_one_clear_error(tmp_path: Path) -> None:
+def test_offline_is_one_error_with_the_target_path(tmp_path: Path) -> None:
     with pytest.raises(ConnectionError, match="by hand") as error:
         fetch(tmp_path / "file.gz", ["http://127.0.0.1:9/file.gz"], "0" * 32)
     assert str(tmp_path / "file.gz") in str(error.value)
 
 
 class Fetchable(MovingMNIST):
-    """Moving MNIST whose mirror is a test's."""
+    """Moving MNIST with the mirror of a test."""
 
 
 def _fetchable(monkeypatch: pytest.MonkeyPatch, mirror: tuple[Path, str]) -> None:
@@ -99,7 +99,7 @@ def test_download_fetches_verifies_and_reports(
     assert damaged.read_bytes() == gzip.compress(idx_bytes(IMAGES[::-1]))  # never replaced
 
 
-def test_opening_a_split_downloads_without_a_call_to_prepare(
+def test_opening_a_split_downloads_missing_files(
     tmp_path: Path, mirror: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _fetchable(monkeypatch, mirror)

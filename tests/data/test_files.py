@@ -1,4 +1,4 @@
-"""Where files are looked for, what the source is called, and IDX files."""
+"""Search for data files, the reported source, and IDX files."""
 
 import gzip
 import struct
@@ -41,7 +41,7 @@ def test_without_files_the_source_is_embedded(tmp_path: Path) -> None:
         ("moving_fmnist", "auto", "fashion_mnist"),
     ],
 )
-def test_a_demanded_set_that_is_missing(
+def test_a_requested_set_that_is_missing_is_an_error(
     tmp_path: Path, name: str, source: str, missing: str
 ) -> None:
     module = create_datamodule(name, root=str(tmp_path), source=source)
@@ -52,7 +52,7 @@ def test_a_demanded_set_that_is_missing(
     assert f"prepare_data.py data={name} data.download=true" in str(error.value)
 
 
-def test_half_a_set_is_an_error_not_a_reason_to_embed(tmp_path: Path) -> None:
+def test_an_incomplete_set_is_an_error(tmp_path: Path) -> None:
     write_mnist(tmp_path)
     (tmp_path / "t10k-images-idx3-ubyte.gz").unlink()
     module = create_datamodule("moving_mnist", root=str(tmp_path), verify=False)
@@ -65,7 +65,7 @@ def test_half_a_set_is_an_error_not_a_reason_to_embed(tmp_path: Path) -> None:
     assert len(published.split("test")._sprites) == 30
 
 
-def test_a_root_that_is_no_folder(tmp_path: Path) -> None:
+def test_a_root_that_is_no_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="is no folder"):
         create_datamodule("moving_mnist", root=str(tmp_path / "nowhere")).setup()
 
@@ -80,35 +80,35 @@ def test_an_altered_file_names_both_checksums(tmp_path: Path) -> None:
     assert "data.verify=false" in str(error.value)
 
 
-def test_a_file_of_another_set_is_recognised(
+def test_a_file_of_another_set_is_recognized(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train = replace(MNIST.train, md5=md5(idx_bytes()).hexdigest())
     monkeypatch.setattr(idx, "MNIST", replace(MNIST, train=train))
     write_mnist(tmp_path)
-    with pytest.raises(ValueError, match="it is a file of mnist, which belongs in mnist/"):
+    with pytest.raises(ValueError, match="it is a file of mnist and belongs in mnist/"):
         FASHION_MNIST.load(tmp_path, with_test=True)
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "truncated: 0 bytes"),
-        (idx_bytes()[:10], "truncated: 10 bytes"),
+        (b"", "not an IDX file of images"),
+        (idx_bytes()[:10], "not an IDX file of images"),
         (idx_bytes()[:-1], "truncated or damaged"),
         (idx_bytes() + b"x", "truncated or damaged"),
-        (idx_bytes(magic=0x0801), "no IDX file of images"),
-        (struct.pack(">4i", 0x0803, -1, 28, 28), "no IDX file of images"),
-        (struct.pack(">4i", 0x0803, 2**30, 28, 28), "its header announces"),
+        (idx_bytes(magic=0x0801), "not an IDX file of images"),
+        (struct.pack(">4i", 0x0803, -1, 28, 28), "not an IDX file of images"),
+        (struct.pack(">4i", 0x0803, 2**30, 28, 28), "truncated or damaged"),
     ],
 )
-def test_damaged_idx(content: bytes, message: str) -> None:
+def test_damaged_idx_is_an_error(content: bytes, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         parse_idx(content, Path("train-images-idx3-ubyte"))
 
 
 @pytest.mark.parametrize("damage", ["truncate", "flip", "not gzip"])
-def test_damaged_gzip(tmp_path: Path, damage: str) -> None:
+def test_damaged_gzip_is_an_error(tmp_path: Path, damage: str) -> None:
     content = bytearray(gzip.compress(idx_bytes()))
     if damage == "truncate":
         content = content[: len(content) // 2]
@@ -122,7 +122,7 @@ def test_damaged_gzip(tmp_path: Path, damage: str) -> None:
         unpack(path)
 
 
-def test_a_truncated_file_is_called_truncated_before_altered(tmp_path: Path) -> None:
+def test_a_truncated_file_is_reported_as_truncated(tmp_path: Path) -> None:
     write_mnist(tmp_path, packed=False)
     path = tmp_path / "train-images-idx3-ubyte"
     path.write_bytes(path.read_bytes()[:-100])
@@ -130,7 +130,7 @@ def test_a_truncated_file_is_called_truncated_before_altered(tmp_path: Path) -> 
         create_datamodule("moving_mnist", root=str(tmp_path)).setup()
 
 
-def test_the_whole_mnist_verifies_and_splits_without_overlap(shared) -> None:
+def test_complete_mnist_verifies_and_splits_without_overlap(shared) -> None:
     module = create_datamodule("moving_mnist", root=str(shared("data")), source="mnist")
     sizes = [len(module.split(name)._sprites) for name in ("train", "val", "test")]
     assert sizes == [55_000, 5_000, 10_000]

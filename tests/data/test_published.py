@@ -1,4 +1,4 @@
-"""Published test files: mapped, verified, disturbed, refused."""
+"""Published test files: memory-mapped, verified, with noise, or refused."""
 
 import pickle
 from dataclasses import replace
@@ -27,7 +27,7 @@ def _module(root: Path, name: str = "moving_mnist", **options: object):
     return create_datamodule(name, root=str(root), **options)
 
 
-def test_the_file_is_the_test_split(tmp_path: Path) -> None:
+def test_the_published_file_is_the_test_split(tmp_path: Path) -> None:
     path = _write(tmp_path)
     module = _module(tmp_path)
     dataset = module.split("test")
@@ -38,11 +38,11 @@ def test_the_file_is_the_test_split(tmp_path: Path) -> None:
     assert "7 published sequences" in module.source
     assert module.description["sequences"] == "10,000 train, 200 val, 7 test"
     assert len(_module(tmp_path, test_sequences=3).split("test")) == 3
-    with pytest.raises(ValueError, match="has 7 sequences, 8 were asked for"):
+    with pytest.raises(ValueError, match="has 7 sequences, not data"):
         _module(tmp_path, test_sequences=8).setup()
 
 
-def test_validation_never_reads_it(tmp_path: Path) -> None:
+def test_validation_does_not_use_the_published_file(tmp_path: Path) -> None:
     _write(tmp_path)
     module = _module(tmp_path)
     test = {frame.tobytes() for frame in module.split("test").batch(0, range(7)).numpy()}
@@ -50,7 +50,7 @@ def test_validation_never_reads_it(tmp_path: Path) -> None:
     assert not val & test
 
 
-def test_fewer_frames_take_the_first_ones(tmp_path: Path) -> None:
+def test_fewer_frames_are_the_first_ones(tmp_path: Path) -> None:
     _write(tmp_path)
     dataset = _module(tmp_path, frames_in=4, frames_out=3).split("test")
     assert np.array_equal(dataset.batch(0, [2])[0, :, 0].numpy(), FRAMES[:7, 2])
@@ -60,21 +60,21 @@ def test_fewer_frames_take_the_first_ones(tmp_path: Path) -> None:
     "option",
     [{"height": 96}, {"digits": 3}, {"speed": 0.2}, {"frames_out": 11}, {"noise": "dynamic"}],
 )
-def test_another_task_is_generated_and_said_so(tmp_path: Path, option: dict) -> None:
+def test_another_task_is_generated_and_reported(tmp_path: Path, option: dict) -> None:
     _write(tmp_path)
     module = _module(tmp_path, **option)
     assert "generated in place of mnist_test_seq.npy" in module.source
     assert len(module.split("test")) == 1000
 
 
-def test_isolated_and_embedded_leave_it_alone(tmp_path: Path) -> None:
+def test_isolated_and_embedded_ignore_the_published_file(tmp_path: Path) -> None:
     _write(tmp_path)
     for options in ({"protocol": "isolated"}, {"source": "embedded"}):
         assert "npy (" not in _module(tmp_path, **options).source
 
 
 @pytest.mark.parametrize("noise", ["perceptual", "missing"])
-def test_noise_lies_over_the_input_frames(tmp_path: Path, noise: str) -> None:
+def test_noise_changes_only_input_frames(tmp_path: Path, noise: str) -> None:
     _write(tmp_path, FRAMES.clip(1))
     dataset = _module(tmp_path, noise=noise).split("test")
     frames = dataset.batch(0, range(7)).numpy()[:, :, 0]
@@ -131,7 +131,9 @@ def test_an_object_array_is_not_unpickled(tmp_path: Path) -> None:
         _module(tmp_path).setup()
 
 
-def test_the_published_checksum_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_published_checksum_is_verified(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = _write(tmp_path)
     with pytest.raises(ValueError, match="not the published file"):
         _module(tmp_path, verify=True).setup()
@@ -144,7 +146,7 @@ def test_the_published_checksum_is_held(tmp_path: Path, monkeypatch: pytest.Monk
     assert _module(tmp_path).fingerprint != before
 
 
-def test_a_pickled_dataset_does_not_carry_the_file(tmp_path: Path) -> None:
+def test_a_pickled_dataset_does_not_contain_the_file(tmp_path: Path) -> None:
     _write(tmp_path)
     dataset = _module(tmp_path).split("test")
     pickled = pickle.dumps(dataset)

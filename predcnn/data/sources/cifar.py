@@ -1,4 +1,4 @@
-"""CIFAR-10 as its Python batches or as one .npz file; nothing in a batch is ever executed.
+"""CIFAR-10 as Python batches or as one .npz file; batches are read without executing anything.
 
 Krizhevsky, "Learning multiple layers of features from tiny images", 2009.
 """
@@ -12,16 +12,17 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+from einops import rearrange
 
 from predcnn.data.sources import known_files
-from predcnn.data.sources.known_files import FileReport, ImageArchive, KnownFile
+from predcnn.data.sources.known_files import ImageArchive, KnownFile, PublishedImages
 from predcnn.files import digest, replacing
 
 _PIXELS = 3 * 32 * 32
 
 
 def _latin1(text: str, encoding: str) -> bytes:
-    """Encode the strings by which pickle protocol 2 represents bytes."""
+    """Encode strings, the form in which pickle protocol 2 stores bytes."""
     if encoding != "latin1":
         raise pickle.UnpicklingError(f"refused: it asks for the encoding {encoding!r}")
     return text.encode("latin1")
@@ -30,7 +31,7 @@ def _latin1(text: str, encoding: str) -> bytes:
 class NumpyUnpickler(pickle.Unpickler):
     """Unpickles plain containers and numpy arrays; any other class or function is refused."""
 
-    # how numpy.ndarray and its pickles of every age name what rebuilds an array
+    # names of the functions that rebuild arrays, in pickles of all numpy versions
     _admitted: ClassVar[dict[tuple[str, str], object]] = {
         ("_codecs", "encode"): _latin1,
         ("numpy", "ndarray"): np.ndarray,
@@ -40,14 +41,13 @@ class NumpyUnpickler(pickle.Unpickler):
     }
 
     def find_class(self, module: str, name: str) -> object:
-        """The admitted object; UnpicklingError for every other name."""
         if (module, name) not in self._admitted:
             raise pickle.UnpicklingError(f"refused: it asks for {module}.{name}")
         return self._admitted[module, name]
 
 
 def read_batch(path: Path) -> np.ndarray:
-    """One CIFAR-10 Python batch -> uint8 (N, 32, 32, 3), RGB."""
+    """Read a CIFAR-10 Python batch as uint8 (N, 32, 32, 3), RGB."""
     content = path.read_bytes()
     try:
         batch = NumpyUnpickler(io.BytesIO(content), encoding="latin1").load()
@@ -56,68 +56,71 @@ def read_batch(path: Path) -> np.ndarray:
     data = batch.get("data", batch.get(b"data")) if isinstance(batch, dict) else None
     if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape[1:] != (_PIXELS,):
         raise ValueError(f"{path} holds no 'data' of type uint8 and shape (N, {_PIXELS})")
-    return np.ascontiguousarray(data.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+    return np.ascontiguousarray(rearrange(data, "n (c h w) -> n h w c", c=3, h=32))
 
 
 def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """``images`` uint8 (N, 32, 32, 3) and ``split`` (N,), 0 train and 1 test -> the two parts."""
+    """Read train and test images, uint8 (N, 32, 32, 3), from an .npz file.
+
+    ``images`` holds both, ``split`` (N,) marks train with 0 and test with 1.
+    """
     arrays = known_files.load_arrays(path)
     if not isinstance(arrays, dict) or not {"images", "split"} <= arrays.keys():
         raise ValueError(f"{path} lacks 'images' and 'split'")
     images, split = arrays["images"], arrays["split"]
-    pictures = images.dtype == np.uint8 and images.shape[1:] == (32, 32, 3)
-    if not pictures or split.shape != images.shape[:1]:
+    fits = images.dtype == np.uint8 and images.shape == (*split.shape, 32, 32, 3)
+    if not fits or not {0, 1} <= set(split.tolist()):
         raise ValueError(
-            f"{path}: 'images' is {images.dtype} {images.shape}, 'split' {split.shape}; "
-            "expected uint8 (N, 32, 32, 3) and (N,)"
+            f"{path}: 'images' is {images.dtype} {images.shape}, 'split' {split.shape}; expected "
+            "uint8 (N, 32, 32, 3) and (N,) with images of train (0) and of test (1)"
         )
-    if not {0, 1} <= set(split.tolist()):
-        raise ValueError(f"{path}: 'split' must mark images of train (0) and of test (1)")
     return images[split == 0], images[split == 1]
 
 
 @dataclass(frozen=True)
-class CifarSet:
-    """CIFAR-10: 50,000 + 10,000 colour images of 32x32."""
+class CifarSet(PublishedImages):
+    """CIFAR-10: 50,000 + 10,000 colour images of 32x32.
 
-    name: str
-    folders: tuple[str, ...]
+    The training and test batches come in one archive, so the methods ignore ``with_test``.
+
+    Args:
+        arrays: .npz files under the data root that are accepted instead, see `read_npz`.
+        packed: the archive to download.
+    """
+
     arrays: tuple[str, ...]
     train: tuple[KnownFile, ...]
     test: KnownFile
     packed: KnownFile
-    mirrors: tuple[str, ...]
+
+    def wanted(self, with_test: bool = True) -> tuple[KnownFile, ...]:
+        return (*self.train, self.test)
 
     def locate(self, root: Path, with_test: bool = True) -> Path | None:
-        """The folder of batches or the .npz file; None when there is neither."""
+        """Return the folder of batches or the .npz file; None if there is neither."""
         for folder in (root / name for name in self.folders):
-            if any((folder / known.name).is_file() for known in (*self.train, self.test)):
+            if any((folder / known.name).is_file() for known in self.wanted()):
                 return folder
         return next((root / name for name in self.arrays if (root / name).is_file()), None)
 
     def expected(self, root: Path, with_test: bool = True) -> str:
-        """Which files belong where, as a clause of an error message."""
         arrays = " or ".join(str(root / name) for name in self.arrays)
         return f"the Python batches in {root / self.folders[0]}, or {arrays}"
 
     def load(self, place: Path, *, with_test: bool = True, verify: bool = True) -> ImageArchive:
-        """Read and verify the images at ``place``, which :meth:`locate` found.
-
-        With ``verify=False`` the training batches that are there will do.
-        """
+        """Read and verify the images at ``place``, the result of `locate`."""
         if place.suffix == ".npz":
             train, test = read_npz(place)
             return ImageArchive(f"{self.name} ({place}, {len(train):,}+{len(test):,})", train, test)
-        batches = [read_batch(path) for path in self._batches(place, verify)]
+        *train, test = map(read_batch, self.paths(place, with_test, verify))
         checked = "" if verify else ", unverified"
         origin = f"{self.name} ({place}, Python batches{checked})"
-        return ImageArchive(origin, np.concatenate(batches[:-1]), batches[-1])
+        return ImageArchive(origin, np.concatenate(train), test)
 
     def fetch(self, root: Path, with_test: bool = True) -> set[Path]:
-        """Download the archive and unpack the batches that are missing; says which."""
-        place = self.locate(root)
-        folder = place if place is not None else root / self.folders[0]
-        missing = [k for k in (*self.train, self.test) if not (folder / k.name).exists()]
+        """Download the archive and unpack missing batches; return their paths."""
+        folder = self.locate(root) or root / self.folders[0]
+        missing = [known for known in self.wanted() if not (folder / known.name).exists()]
         if folder.suffix == ".npz" or not missing:
             return set()
         archive = root / self.packed.name
@@ -126,35 +129,24 @@ class CifarSet:
         _unpack(archive, folder, missing)
         return {folder / known.name for known in missing}
 
-    def missing(self, root: Path, with_test: bool = True) -> list[FileReport]:
-        """Where the batches belong when none of them is there."""
-        folder = root / self.folders[0]
-        return [FileReport(folder / known.name, "missing") for known in (*self.train, self.test)]
-
-    def reports(self, place: Path, *, with_test: bool, verify: bool) -> list[FileReport]:
-        """What is at ``place``, after :meth:`load` has verified it."""
+    def paths(self, place: Path, with_test: bool, verify: bool) -> list[Path]:
+        """Return the batches, verified; without ``verify`` some training batches may be missing."""
         if place.suffix == ".npz":
-            return [known_files.report(place, "present", "")]
-        verified = "MD5 of the published file" if verify else ""
-        return [
-            known_files.report(path, "present", verified) for path in self._batches(place, verify)
-        ]
-
-    def _batches(self, folder: Path, verify: bool) -> list[Path]:
-        wanted = (*self.train, self.test)
+            return [place]
+        wanted = self.wanted()
         if not verify:
-            there = [known for known in self.train if (folder / known.name).is_file()]
+            there = [known for known in self.train if (place / known.name).is_file()]
             wanted = (*(there or self.train[:1]), self.test)
         for known in wanted:
-            path = folder / known.name
+            path = place / known.name
             if not path.is_file():
                 raise FileNotFoundError(
-                    f"{folder} holds part of {self.name} but not {known.name}; put it there, set "
-                    "data.download=true, or data.verify=false to use the batches that are there"
+                    f"{place} has some files of {self.name} but not {known.name}; put it there, "
+                    "set data.download=true, or data.verify=false to use the batches that are there"
                 )
             if verify and (found := digest(path, "md5")) != known.md5:
                 raise known_files.altered(path, found, known.md5)
-        return [folder / known.name for known in wanted]
+        return [place / known.name for known in wanted]
 
 
 def _unpack(archive: Path, folder: Path, files: list[KnownFile]) -> None:
@@ -185,4 +177,3 @@ CIFAR10 = CifarSet(
     packed=KnownFile("cifar-10-python.tar.gz", "c58f30108f718f92721af3b95e74349a"),
     mirrors=("https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",),
 )
-"""The published set."""

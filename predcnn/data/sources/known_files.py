@@ -5,7 +5,6 @@ the MD5s of unpacked IDX files were computed from copies whose images were compa
 """
 
 import http.client
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import numpy as np
 
 from predcnn.files import digest, replacing
 
-log = logging.getLogger(__name__)
+VERIFIED = "MD5 of the published file"
 
 
 @dataclass(frozen=True)
@@ -21,23 +20,20 @@ class KnownFile:
     """A published file.
 
     Args:
-        name: file name.
         md5: of the file as it is used (unpacked).
-        packed: name of the download, if that differs.
-        packed_md5: of the download; None: the download is the file.
-        size: bytes of the file as it is used; None: not known.
+        packed: name of the download; None: the download is the file.
+        packed_md5: MD5 of the download.
     """
 
     name: str
     md5: str
     packed: str | None = None
     packed_md5: str | None = None
-    size: int | None = None
 
 
 @dataclass(frozen=True)
 class FileReport:
-    """Status of one data file."""
+    """Status of one data file: "present", "downloaded" or "missing"."""
 
     path: Path
     status: str
@@ -56,13 +52,12 @@ class FileReport:
 
 @dataclass(frozen=True)
 class ImageArchive:
-    """Images to build sequences from.
+    """Images to build sequences from, uint8 (N, h, w) or (N, h, w, 3).
 
     Args:
-        origin: where they come from, for tables and captions, e.g. "mnist (datasets/mnist, IDX)".
-        train: uint8 (N, h, w) or (N, h, w, 3).
-        test: the test images; None: not loaded.
-        val: images for validation; None: they are taken from ``train`` when needed.
+        origin: source of the images for tables and captions, "mnist (datasets/mnist, IDX)".
+        test: None: not loaded.
+        val: None: taken from ``train`` when needed.
     """
 
     origin: str
@@ -71,11 +66,43 @@ class ImageArchive:
     val: np.ndarray | None = None
 
 
+@dataclass(frozen=True)
+class PublishedImages:
+    """A published set of images: known files in one of several folders under the data root.
+
+    A subclass defines which files are ``wanted``, how to ``locate``, ``fetch`` and ``load`` them,
+    their ``paths``, and what was ``expected`` as a clause of an error message.
+
+    Args:
+        name: accepted by ``data.source``.
+        folders: folders under the data root to search; downloads go to the first.
+        mirrors: addresses to download from.
+    """
+
+    name: str
+    folders: tuple[str, ...]
+    mirrors: tuple[str, ...]
+
+    def prepare(
+        self, root: Path, *, with_test: bool, download: bool, verify: bool
+    ) -> list[FileReport]:
+        """Download missing files if asked, verify what is there, and report on every file."""
+        fetched = self.fetch(root, with_test) if download else set()
+        place = self.locate(root, with_test)
+        if place is None:
+            folder = root / self.folders[0]
+            return [FileReport(folder / known.name, "missing") for known in self.wanted(with_test)]
+        self.load(place, with_test=with_test, verify=verify)
+        verified = VERIFIED if verify and place.is_dir() else ""
+        paths = self.paths(place, with_test, verify)
+        return [report(p, "downloaded" if p in fetched else "present", verified) for p in paths]
+
+
 def altered(path: Path, found: str, expected: str, hint: str = "") -> ValueError:
     """Return the error for a file whose MD5 is not the published one."""
     return ValueError(
         f"{path} is not the published file: its content has MD5 {found}, expected {expected}; "
-        f"{hint}delete it to fetch it again, or set data.verify=false if you mean this file"
+        f"{hint}delete it to fetch it again, or set data.verify=false to use it anyway"
     )
 
 
@@ -103,20 +130,6 @@ def fetch(target: Path, urls: list[str], md5: str) -> None:
         f"could not download {target.name}: {'; '.join(failures)}; "
         f"without a network put the file at {target} by hand"
     )
-
-
-def fetch_all(folder: Path, files: tuple[KnownFile, ...], mirrors: tuple[str, ...]) -> set[Path]:
-    """Download the files missing in ``folder``, packed as the mirrors have them."""
-    fetched = set()
-    for known in files:
-        packed = known.packed or known.name
-        if (folder / known.name).exists() or (folder / packed).exists():
-            continue
-        log.info("downloading %s to %s", packed, folder)
-        urls = [mirror + packed for mirror in mirrors]
-        fetch(folder / packed, urls, known.packed_md5 or known.md5)
-        fetched.add(folder / packed)
-    return fetched
 
 
 def load_arrays(path: Path) -> np.ndarray | dict[str, np.ndarray]:

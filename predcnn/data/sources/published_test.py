@@ -1,4 +1,4 @@
-"""Published test sequences: .npy files (20, N, 64, 64[, 3]), time first, read where they lie."""
+"""Published test sequences: .npy files (20, N, 64, 64[, 3]), time first, memory-mapped."""
 
 import hashlib
 import json
@@ -8,13 +8,21 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from predcnn.data.draws import stream_key
 from predcnn.data.generated.noise import disturb
 from predcnn.data.generated.options import MovingMNISTOptions
 from predcnn.data.sequences import SequenceDataset
-from predcnn.data.sources.known_files import FileReport, altered, fetch, load_arrays, report
+from predcnn.data.sources.known_files import (
+    VERIFIED,
+    FileReport,
+    altered,
+    fetch,
+    load_arrays,
+    report,
+)
 from predcnn.files import digest
 
 
@@ -23,11 +31,10 @@ class PublishedTest:
     """A fixed test file.
 
     Args:
-        name: file name.
-        folders: folders under the data root to look in; a download goes to the first.
-        shape: what the header must announce; -1 for the number of sequences.
-        md5: of the file; None: no checksum is published.
-        url: where it is; None: it has to be fetched by hand.
+        folders: folders under the data root to search; a download goes to the first.
+        shape: of the array; -1 for the number of sequences.
+        md5: None: no checksum is published.
+        url: address, only together with ``md5``; None: fetch the file by hand.
     """
 
     name: str
@@ -37,31 +44,33 @@ class PublishedTest:
     url: str | None = None
 
     def locate(self, root: Path) -> Path | None:
-        """The file; None when it is not there."""
+        """Return the path of the file; None if it is missing."""
         paths = (root / folder / self.name for folder in self.folders)
         return next((path for path in paths if path.is_file()), None)
 
     def fetch(self, root: Path) -> set[Path]:
-        """Download the file unless it is there or has no published address and checksum."""
-        if self.locate(root) is not None or not self.url or not self.md5:
+        """Download the file if it is missing and has an address; return its path."""
+        if self.locate(root) is not None or not self.url:
             return set()
         target = root / self.folders[0] / self.name
         fetch(target, [self.url], self.md5)
         return {target}
 
-    def reports(self, root: Path, verify: bool) -> list[FileReport]:
-        """What is there, verified; the place where it belongs when it is not."""
+    def prepare(self, root: Path, *, download: bool, verify: bool) -> list[FileReport]:
+        """Download the file if asked and missing, verify it, and report on it."""
+        fetched = self.fetch(root) if download else set()
         path = self.locate(root)
         if path is None:
             return [FileReport(root / self.folders[0] / self.name, "missing")]
         self.checksum(path, verify)
-        return [report(path, "present", "MD5 of the published file" if verify and self.md5 else "")]
+        status = "downloaded" if path in fetched else "present"
+        return [report(path, status, VERIFIED if verify and self.md5 else "")]
 
     def open(self, path: Path) -> np.ndarray:
         """Map the file read-only: (20, N, H, W[, 3]), uint8 or float32 in 0..255."""
         frames = load_arrays(path)
         if not isinstance(frames, np.ndarray):
-            raise ValueError(f"{path} is no .npy file but an archive of several")
+            raise ValueError(f"{path} is an .npz archive, expected an .npy file")
         fits = frames.ndim == len(self.shape) and all(
             want in (-1, have) for want, have in zip(self.shape, frames.shape, strict=True)
         )
@@ -80,14 +89,12 @@ class PublishedTest:
 
 
 class PublishedSequences(SequenceDataset):
-    """The first ``length`` sequences of a published test file, (B, T, C, 64, 64) uint8.
+    """The first ``test_sequences`` of a published test file, (B, T, C, 64, 64) uint8.
 
-    The file is mapped into memory: a batch reads its own bytes and no more.
+    The file is memory-mapped: a batch reads only its own bytes.
 
     Args:
-        published: what the file should be.
-        path: where it is.
-        options: numbers of frames (together at most 20) and sequences, noise, seed, ``verify``.
+        options: ``frames_in + frames_out`` is at most 20.
     """
 
     protocol = "openstl"
@@ -98,7 +105,7 @@ class PublishedSequences(SequenceDataset):
         frames, length = (options.frames_in, options.frames_out), options.test_sequences
         total, *size = self._frames.shape[1:]
         if length is not None and length > total:
-            raise ValueError(f"{path} has {total:,} sequences, {length:,} were asked for")
+            raise ValueError(f"{path} has {total:,} sequences, not data.test_sequences={length:,}")
         self._length = total if length is None else length
         channels = size[2] if len(size) == 3 else 1
         self.in_shape, self.frames_out = (frames[0], channels, *size[:2]), frames[1]
@@ -115,21 +122,14 @@ class PublishedSequences(SequenceDataset):
         return self._length
 
     def batch(self, epoch: int, indices: Sequence[int]) -> Tensor:
-        """See :meth:`SequenceDataset.batch`; every epoch has the same sequences."""
         indices = self._checked(indices)
         if self._frames is None:
             self._frames = self._published.open(self._path)
-        frames = self._frames[: self.in_shape[0] + self.frames_out, indices]  # (T, B, H, W[, 3])
-        frames = frames.swapaxes(0, 1)  # (B, T, H, W[, 3])
-        frames = np.moveaxis(frames, -1, 2) if frames.ndim == 5 else frames[:, :, None]
-        frames = np.ascontiguousarray(self._bytes(frames))
+        stored = self._frames[: self.in_shape[0] + self.frames_out, indices]
+        stored = stored if stored.ndim == 5 else stored[..., None]
+        stored = rearrange(stored, "t b h w c -> b t c h w")
+        frames = np.ascontiguousarray(stored, np.uint8)
+        if not np.array_equal(frames, stored):
+            raise ValueError(f"{self._path} holds values that are no whole numbers in 0..255")
         disturb(self._noise, frames[:, : self.in_shape[0]], self._key, indices)
         return torch.from_numpy(frames)
-
-    def _bytes(self, frames: np.ndarray) -> np.ndarray:
-        if frames.dtype == np.uint8:
-            return frames
-        whole = frames.astype(np.uint8)
-        if not np.array_equal(whole, frames):
-            raise ValueError(f"{self._path} holds values that are no whole numbers in 0..255")
-        return whole
