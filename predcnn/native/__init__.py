@@ -1,9 +1,8 @@
 """Optional compiled kernels for CPUs, built on first use, never at import.
 
-C++ without dependencies, compiled into the user's cache folder and called through ctypes. That
-takes seconds, where an extension against torch's headers takes minutes. Without a compiler
-everything runs in PyTorch. Every kernel is tested against a reference implementation, which
-`plain` selects.
+C++ without dependencies is compiled into the user's cache folder and called through ctypes: seconds
+instead of the minutes of an extension that includes torch's headers. Without a compiler everything
+runs in PyTorch. `plain` selects the reference implementations, with which tests compare kernels.
 """
 
 from predcnn.native.choice import (

@@ -17,12 +17,11 @@ SOURCES = tuple(sorted(path.name for path in HERE.glob("*.cpp")))
 FLAGS = ("-O3", "-march=native", "-mprefer-vector-width=512", "-std=c++17", "-fopenmp", "-fPIC")
 FLAGS += ("-shared", "-fno-math-errno", "-fno-trapping-math")
 FLAGS += ("-Wno-psabi", "-Wno-ignored-attributes")
-SWITCH = "PREDCNN_KERNELS"
-"""Environment variable; 0 switches the kernels off."""
+SWITCH = "PREDCNN_KERNELS"  # environment variable; 0 disables the kernels
 
 
 class Unavailable(Exception):  # noqa: N818 -- a state, not an error
-    """The reason why there are no kernels."""
+    """Reason why there are no kernels."""
 
 
 def cache_folder() -> Path:
@@ -50,7 +49,7 @@ def _processor() -> str:
 
 
 def _identity(compiler: str) -> str:
-    """Hash everything that the library is compiled from."""
+    """Hash everything that determines the compiled library."""
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True).stdout
     parts = [version, " ".join(FLAGS), _processor()]
     parts += [(HERE / name).read_text(encoding="utf-8") for name in ("vectors.h", *SOURCES)]
@@ -59,7 +58,7 @@ def _identity(compiler: str) -> str:
 
 def _compile(compiler: str, target: Path) -> None:
     sources = [str(HERE / source) for source in SOURCES]
-    with replacing(target) as temporary:  # processes that compile at once leave the same file
+    with replacing(target) as temporary:  # safe if several processes compile
         done = subprocess.run(
             [compiler, *FLAGS, "-o", str(temporary), *sources], capture_output=True, text=True
         )
@@ -69,7 +68,7 @@ def _compile(compiler: str, target: Path) -> None:
 
 @functools.cache
 def load() -> ctypes.CDLL | str:
-    """Load the compiled kernels, or return the reason why there are none; once per process."""
+    """Load the compiled kernels once per process, or return why there are none."""
     if os.environ.get(SWITCH) == "0":
         return f"switched off by {SWITCH}=0"
     try:
@@ -78,10 +77,7 @@ def load() -> ctypes.CDLL | str:
         if not target.exists():
             _compile(compiler, target)
         return ctypes.CDLL(str(target))
-    except Unavailable as reason:
-        if "failed" in str(reason):
+    except (Unavailable, OSError) as reason:
+        if isinstance(reason, OSError) or "failed" in str(reason):
             warnings.warn(f"predcnn runs without compiled kernels: {reason}", stacklevel=2)
-        return str(reason)
-    except OSError as reason:
-        warnings.warn(f"predcnn runs without compiled kernels: {reason}", stacklevel=2)
-        return f"not loadable: {reason}"
+        return f"not loadable: {reason}" if isinstance(reason, OSError) else str(reason)

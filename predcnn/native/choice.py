@@ -1,9 +1,10 @@
-"""Decide whether a compiled kernel may run."""
+"""Decide whether a compiled kernel may run, and call it."""
 
 import contextlib
 import ctypes
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,16 +13,16 @@ from torch import Tensor
 from predcnn.native import private
 from predcnn.native.build import load
 
-_plain_depth = 0  # a plain global, which torch.compile can trace
+_plain_depth = 0  # an int, which torch.compile can trace
 FLOATS = {torch.float32: "float32", torch.float64: "float64"}
 BYTES = {torch.uint8: "uint8"}
+# other tensor types (fakes, wrappers) have no memory of their own
 _OWN_MEMORY = {Tensor, torch.nn.Parameter, torch.nn.Buffer}
-"""Other tensor types (fakes, wrappers) have no memory of their own."""
 
 
 @contextlib.contextmanager
 def plain() -> Iterator[None]:
-    """Run the reference implementation of every operator inside, that of the published code."""
+    """Run the reference implementations of all operators inside the context."""
     global _plain_depth
     _plain_depth += 1
     try:
@@ -36,28 +37,23 @@ def plain_wanted() -> bool:
 
 
 class Kernels:
-    """The functions of the library for one type of numbers: ``kernels("scan", *arguments)``."""
+    """Kernels for one number type (``suffix``), called as ``kernels("scan", *arguments)``."""
 
     def __init__(self, library: ctypes.CDLL, suffix: str) -> None:
-        self._library = library
-        self._suffix = suffix
+        self._library, self._suffix = library, suffix
         self._found: dict[str, Callable[..., None]] = {}
 
     def __call__(self, name: str, *arguments: Tensor | np.ndarray | int | float | None) -> None:
-        """Call a function; tensors and arrays are passed as addresses, in the layout it expects.
-
-        The number of threads, the last argument, is torch's.
-        """
+        """Call a kernel with addresses of tensors and arrays; appends torch's number of threads."""
         function = self._found.get(name) or self._find(name, arguments)
         function(*map(_as_c, arguments), torch.get_num_threads())
 
     def _find(self, name: str, arguments: Sequence[object]) -> Callable[..., None]:
-        """Look up a function; the argument types of the first call hold for all."""
-        function = self._library[f"{name}_{self._suffix}"]
-        function.argtypes = [*map(_c_type, arguments), ctypes.c_int64]
-        function.restype = None
-        self._found[name] = function
-        return function
+        """Look up a kernel; the argument types of the first call hold for all."""
+        kind = ctypes.CFUNCTYPE(None, *map(_c_type, arguments), ctypes.c_int64)
+        address = ctypes.c_void_p.in_dll(self._library, f"{name}_{self._suffix}").value
+        self._found[name] = kind(address)
+        return self._found[name]
 
 
 def _as_c(value: object) -> object:
@@ -74,9 +70,7 @@ def _c_type(value: object) -> type:
     return ctypes.c_double if isinstance(value, float) else ctypes.c_int64
 
 
-@functools.cache
-def _typed(library: ctypes.CDLL, suffix: str) -> Kernels:
-    return Kernels(library, suffix)
+_typed = functools.cache(Kernels)
 
 
 def kernels_for(
@@ -84,9 +78,9 @@ def kernels_for(
 ) -> Kernels | None:
     """Return the compiled kernels if they support these tensors, else None.
 
-    They support float32 or float64 (or ``types``), all of one type, on a CPU, in eager mode without
-    autocast. Tracing, dispatch modes and function transforms get the operators of the reference
-    implementation instead, because a kernel is invisible to them.
+    They support tensors of one type, float32 or float64 (or ``types``), on a CPU, in eager mode
+    without autocast. Tracing, dispatch modes and function transforms would not see a kernel; they
+    get the operators of the reference implementation.
     """
     if torch.compiler.is_compiling() or torch.jit.is_tracing() or _plain_depth:
         return None
@@ -103,7 +97,7 @@ def kernels_for(
 
 
 def kernels_of(dtype: torch.dtype) -> Kernels:
-    """Return the kernels inside an operator that `kernels_for` or `kernels_in_graph` allowed."""
+    """Return the kernels of a type in an operator that a check above or below has allowed."""
     library = load()
     if isinstance(library, str):
         raise RuntimeError(f"this graph needs predcnn's compiled kernels: {library}")
@@ -111,7 +105,7 @@ def kernels_of(dtype: torch.dtype) -> Kernels:
 
 
 def kernels_in_graph(x: Tensor, *, gradients: bool = False) -> bool:
-    """Return whether the graph that ``torch.compile`` traces may hold a kernel as one operator.
+    """Return whether the graph that ``torch.compile`` traces may contain a kernel as an operator.
 
     Only for float tensors on a CPU, not in an exported graph, and with gradients only if the
     operator has ``gradients``.
@@ -129,12 +123,10 @@ def _there_are_kernels() -> bool:
 
 
 def describe() -> str:
-    """Describe whether the compiled kernels are in use; builds them if needed."""
+    """Return which compiled kernels are in use, or why there are none; builds them if needed."""
     if lacking := private.missing():
         return f"none: torch {torch.__version__} has no {lacking}"
     library = load()
-    return f"none: {library}" if isinstance(library, str) else f"compiled ({_file(library)})"
-
-
-def _file(library: ctypes.CDLL) -> str:
-    return library._name.rsplit("/", 1)[-1]
+    return (
+        f"none: {library}" if isinstance(library, str) else f"compiled ({Path(library._name).name})"
+    )

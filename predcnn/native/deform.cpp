@@ -1,7 +1,7 @@
 // Deformable sampling (DCNv3, DCNv4): bilinear samples of channels-last maps, weighted and summed.
 // x: (B, H, W, G * C); place: (B, P, G, K, 2), pixels (x, y); weight: (B, P, G, K); out:
-// (B, P, G * C), P output pixels, K points. Outside the map is zero. One work item is one group of
-// one sample, which alone writes its gradients.
+// (B, P, G * C), P output pixels, K points; the map is zero outside. A work item is one group of one
+// sample: no two items write to the same gradients.
 #include "vectors.h"
 
 namespace {
@@ -10,7 +10,7 @@ struct Shape {
     int64_t batch, height, width, groups, channels, pixels, points;
 };
 
-// the four neighbours of a place and their bilinear weights; those outside the map have none
+// The four pixels around a place, their bilinear weights and the derivatives of these.
 template <class T> struct Corners {
     int64_t at[4];
     T share[4], along_x[4], along_y[4];
@@ -34,9 +34,11 @@ template <class T> bool find(const T* place, const Shape& s, Corners<T>& c) {
 }
 
 template <class T>
-void forward(const T* x, const T* place, const T* weight, T* out, const Shape& s, int threads) {
+void deform(const T* x, const T* place, const T* weight, T* out, int64_t batch, int64_t height, int64_t width,
+            int64_t groups, int64_t channels, int64_t pixels, int64_t points, int64_t threads) {
+    const Shape s{batch, height, width, groups, channels, pixels, points};
     const int64_t image = s.height * s.width * s.groups * s.channels;
-#pragma omp parallel for num_threads(threads) schedule(static)
+#pragma omp parallel for num_threads(int(threads)) schedule(static)
     for (int64_t item = 0; item < s.batch * s.groups; item++) {
         const int64_t b = item / s.groups, g = item % s.groups, n = s.channels;
         const T* map = x + b * image + g * n;
@@ -60,10 +62,12 @@ void forward(const T* x, const T* place, const T* weight, T* out, const Shape& s
 }
 
 template <class T>
-void backward(const T* grad, const T* x, const T* place, const T* weight, T* grad_x, T* grad_place,
-              T* grad_weight, const Shape& s, int threads) {
+void deform_backward(const T* grad, const T* x, const T* place, const T* weight, T* grad_x, T* grad_place,
+                     T* grad_weight, int64_t batch, int64_t height, int64_t width, int64_t groups, int64_t channels,
+                     int64_t pixels, int64_t points, int64_t threads) {
+    const Shape s{batch, height, width, groups, channels, pixels, points};
     const int64_t image = s.height * s.width * s.groups * s.channels;
-#pragma omp parallel for num_threads(threads) schedule(static)
+#pragma omp parallel for num_threads(int(threads)) schedule(static)
     for (int64_t item = 0; item < s.batch * s.groups; item++) {
         const int64_t b = item / s.groups, g = item % s.groups, n = s.channels;
         const T* map = x + b * image + g * n;
@@ -101,20 +105,5 @@ void backward(const T* grad, const T* x, const T* place, const T* weight, T* gra
 
 }  // namespace
 
-#define DEFORM(T, NAME)                                                                             \
-    extern "C" void deform_##NAME(const T* x, const T* place, const T* weight, T* out, int64_t batch, \
-                                  int64_t height, int64_t width, int64_t groups, int64_t channels,  \
-                                  int64_t pixels, int64_t points, int64_t threads) {                \
-        forward(x, place, weight, out,                                                              \
-                Shape{batch, height, width, groups, channels, pixels, points}, int(threads));       \
-    }                                                                                               \
-    extern "C" void deform_backward_##NAME(const T* grad, const T* x, const T* place, const T* weight, \
-                                           T* grad_x, T* grad_place, T* grad_weight, int64_t batch, \
-                                           int64_t height, int64_t width, int64_t groups,           \
-                                           int64_t channels, int64_t pixels, int64_t points,        \
-                                           int64_t threads) {                                       \
-        backward(grad, x, place, weight, grad_x, grad_place, grad_weight,                           \
-                 Shape{batch, height, width, groups, channels, pixels, points}, int(threads));      \
-    }
-DEFORM(float, float32)
-DEFORM(double, float64)
+EXPORT(deform)
+EXPORT(deform_backward)

@@ -1,7 +1,7 @@
 // Depthwise convolution of channels-last maps, stride 1, size kept, any odd kernel and dilation.
-// x, out, grad: (B, H, W, C), x and grad perhaps a slice of the channels of maps of more channels,
-// `pitch` apart from pixel to pixel; weight: (C, kh * kw). One work item is one block of channels of one
-// sample (forward) or of all samples in order (weights), so results do not depend on threads.
+// x, out, grad: (B, H, W, C); x and grad may be a slice of the channels of a larger map, whose pixels are
+// `pitch` numbers apart; weight: (C, kh * kw). A work item is one block of channels of one sample (forward)
+// or of all samples in order (weights), so results do not depend on the number of threads.
 #include "vectors.h"
 
 namespace {
@@ -13,14 +13,14 @@ struct Shape {
     int64_t pad_x() const { return int64_t(kw / 2) * dilation; }
 };
 
-// taps whose rows lie inside the map, seen from row y: first and one past the last
+// range [a, b) of the taps that fall inside the map for some output in low .. high
 static inline void taps(int64_t low, int64_t high, int64_t pad, int64_t size, int k, int d, int& a, int& b) {
     const int64_t first = pad - high, last = pad - low + size - 1;
     a = first <= 0 ? 0 : int((first + d - 1) / d);
     b = last < 0 ? 0 : int(std::min<int64_t>(k, last / d + 1));
 }
 
-// A block of channels: a cache line of them, in one or two vectors.
+// A block of channels: one cache line, in one or two vectors.
 template <class T> struct Block {
     static constexpr int vectors = 64 / BYTES, lanes = Lanes<T>::count, size = vectors * lanes;
     Vec<T> v[vectors];
@@ -33,7 +33,7 @@ template <class T> static inline Block<T> load_block(const T* p) {
 template <class T> static inline void store_block(T* p, const Block<T>& block) {
     for (int k = 0; k < Block<T>::vectors; k++) store(p + k * Block<T>::lanes, block.v[k]);
 }
-// the first n channels, zeros behind
+// first n channels, the others 0
 template <class T> static inline void copy_block(const T* from, int n, T* to) {
     if (n == Block<T>::size) return store_block(to, load_block(from));
     for (int i = 0; i < n; i++) to[i] = from[i];
@@ -43,7 +43,7 @@ template <class T> static inline void multiply_add(Block<T>& sum, const Block<T>
     for (int k = 0; k < Block<T>::vectors; k++) sum.v[k] += a.v[k] * load(b + k * Block<T>::lanes);
 }
 
-// one block of channels with `pad` zero columns on the left, as many or more on the right
+// copies one block of channels, with `pad` zero columns on the left and at least as many on the right
 template <class T>
 void pack(const T* x, const Shape& s, int64_t pitch, int64_t c, int n, int64_t pad, int64_t wide, T* to) {
     for (int64_t y = 0; y < s.height; y++)
@@ -51,18 +51,18 @@ void pack(const T* x, const Shape& s, int64_t pitch, int64_t c, int n, int64_t p
             copy_block(x + (y * s.width + i) * pitch + c, n, to + (y * wide + pad + i) * Block<T>::size);
 }
 
-// the taps of one block of channels, side by side; turned round where they carry a gradient back. What lies
-// behind n channels is another block's and ends in sums that are cut off.
+// Copies the taps of one block of channels; flipped for the gradient of the input. Taps behind the first n
+// channels are left as they are: their sums are not stored.
 template <class T>
-void pack_taps(const T* weight, int64_t taps, int64_t c, int n, bool turned, T* to) {
+void pack_taps(const T* weight, int64_t taps, int64_t c, int n, bool flipped, T* to) {
     constexpr int S = Block<T>::size;
     for (int j = 0; j < n; j++) {
         const T* from = weight + (c + j) * taps;
-        for (int64_t k = 0; k < taps; k++) to[k * S + j] = from[turned ? taps - 1 - k : k];
+        for (int64_t k = 0; k < taps; k++) to[k * S + j] = from[flipped ? taps - 1 - k : k];
     }
 }
 
-constexpr int TILE = BYTES == 64 ? 8 : 4;  // pixels at once: as many sums as stay in registers
+constexpr int TILE = BYTES == 64 ? 8 : 4;  // pixels at once: as many sums as fit into the registers
 
 template <class T>
 void forward_block(const T* x, const T* w, const T* bias, const Shape& s, int64_t c, int n, int64_t wide,
@@ -97,12 +97,14 @@ void forward_block(const T* x, const T* w, const T* bias, const Shape& s, int64_
 }
 
 template <class T>
-void forward(const T* x, int64_t pitch, const T* weight, const T* bias, T* out, const Shape& s, bool turned,
-             int threads) {
+void depthwise(const T* x, int64_t pitch, const T* weight, const T* bias, T* out, int64_t batch, int64_t height,
+               int64_t width, int64_t channels, int64_t kh, int64_t kw, int64_t dilation, int64_t flipped,
+               int64_t threads) {
+    const Shape s{batch, height, width, channels, int(kh), int(kw), int(dilation)};
     constexpr int S = Block<T>::size;
     const int64_t blocks = (s.channels + S - 1) / S, wide = s.width + 2 * s.pad_x() + TILE;
     const int64_t taps_all = int64_t(s.kh) * s.kw, pixels = s.height * s.width;
-#pragma omp parallel num_threads(threads)
+#pragma omp parallel num_threads(int(threads))
     {
         std::vector<T> map(s.height * wide * S, T(0)), w(taps_all * S), start(S, T(0));
         int64_t packed = -1;
@@ -112,7 +114,7 @@ void forward(const T* x, int64_t pitch, const T* weight, const T* bias, T* out, 
             const int n = int(std::min<int64_t>(S, s.channels - c));
             pack(x + b * pixels * pitch, s, pitch, c, n, s.pad_x(), wide, map.data());
             if (c != packed) {
-                pack_taps(weight, taps_all, c, n, turned, w.data());
+                pack_taps(weight, taps_all, c, n, flipped != 0, w.data());
                 if (bias) copy_block(bias + c, n, start.data());
                 packed = c;
             }
@@ -163,12 +165,14 @@ void weight_row(const T* x, const T* g, const Shape& s, int64_t wide, int ky, T*
 }
 
 template <class T>
-void weights(const T* x, int64_t pitch, const T* grad, int64_t grad_pitch, T* weight_grad, T* bias_grad,
-             const Shape& s, int threads) {
+void depthwise_weights(const T* x, int64_t pitch, const T* grad, int64_t grad_pitch, T* weight_grad, T* bias_grad,
+                       int64_t batch, int64_t height, int64_t width, int64_t channels, int64_t kh, int64_t kw,
+                       int64_t dilation, int64_t threads) {
+    const Shape s{batch, height, width, channels, int(kh), int(kw), int(dilation)};
     constexpr int S = Block<T>::size;
     const int64_t blocks = (s.channels + S - 1) / S, wide = s.width + 2 * s.pad_x();
     const int64_t taps_all = int64_t(s.kh) * s.kw, pixels = s.height * s.width;
-#pragma omp parallel num_threads(threads)
+#pragma omp parallel num_threads(int(threads))
     {
         std::vector<T> map(s.height * wide * S, T(0)), g(pixels * S), w(taps_all * S), sum(S);
 #pragma omp for schedule(static)
@@ -195,21 +199,5 @@ void weights(const T* x, int64_t pitch, const T* grad, int64_t grad_pitch, T* we
 
 }  // namespace
 
-#define DEPTHWISE(T, NAME)                                                                          \
-    extern "C" void depthwise_##NAME(const T* x, int64_t pitch, const T* weight, const T* bias, T* out, \
-                                     int64_t batch, int64_t height, int64_t width, int64_t channels, \
-                                     int64_t kh, int64_t kw, int64_t dilation, int64_t turned,      \
-                                     int64_t threads) {                                             \
-        forward(x, pitch, weight, bias, out,                                                        \
-                Shape{batch, height, width, channels, int(kh), int(kw), int(dilation)}, turned != 0, \
-                int(threads));                                                                      \
-    }                                                                                               \
-    extern "C" void depthwise_weights_##NAME(                                                       \
-        const T* x, int64_t pitch, const T* grad, int64_t grad_pitch, T* weight_grad, T* bias_grad, \
-        int64_t batch, int64_t height, int64_t width, int64_t channels, int64_t kh, int64_t kw,     \
-        int64_t dilation, int64_t threads) {                                                        \
-        weights(x, pitch, grad, grad_pitch, weight_grad, bias_grad,                                 \
-                Shape{batch, height, width, channels, int(kh), int(kw), int(dilation)}, int(threads)); \
-    }
-DEPTHWISE(float, float32)
-DEPTHWISE(double, float64)
+EXPORT(depthwise)
+EXPORT(depthwise_weights)

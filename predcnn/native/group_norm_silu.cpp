@@ -1,22 +1,21 @@
-// Group norm, SiLU and perhaps a pixel shuffle by 2 before both, of channels-last maps in one pass.
-// x: (N, H, W, C * r * r), out: (N, H * r, W * r, C), r is 1 or 2. Channel c * r * r + i * r + j of x becomes
-// channel c of pixel (h * r + i, w * r + j); a group's channels stay together, so the statistics of
-// the shuffled map are those of the unshuffled one. One work item is one sample. Neighbouring pixels of
-// few channels are taken for one pixel of more (`fold` of them, without the shuffle, which needs them one by
-// one): sums over a handful of channels would wait for each other.
+// SiLU(GroupNorm(PixelShuffle(x))) of channels-last maps in one pass. A work item is one sample.
+// x: (N, H, W, C * r * r), out: (N, H * r, W * r, C), r is 1 (no shuffle) or 2. Channel c * r * r + i * r + j of
+// x becomes channel c of pixel (h * r + i, w * r + j). A group's channels stay together, so the statistics of
+// the shuffled map are those of the unshuffled one. Without the shuffle, `fold` adjacent pixels of few channels
+// are treated as one pixel of more channels, because short dependent sums would stall.
 #include "vectors.h"
 
 namespace {
 
 constexpr int R = 2;  // of the pixel shuffle
-constexpr int64_t FOLDED = 64;  // channels from which on nothing waits
+constexpr int64_t FOLDED = 64;  // maximum channels after folding
 
 struct Shape {
     int64_t samples, height, width, channels;  // channels of the result
     int groups, factor;
     int64_t wide() const { return channels * factor * factor; }
     int64_t pixels() const { return height * width; }
-    // of the shuffled map: numbers in a line, and where the R x R pixels of pixel p begin
+    // of the shuffled map: numbers in a line, and the offset of the R x R pixels of pixel p
     int64_t line() const { return width * R * channels; }
     int64_t corner(int64_t p) const { return p / width * R * line() + p % width * R * channels; }
     int64_t fold() const {
@@ -26,8 +25,8 @@ struct Shape {
     }
 };
 
-constexpr int64_t FLUSH = 64;    // pixels summed before the sum is widened to double
-constexpr int64_t SAMPLED = 64;  // pixels that give a first guess of the mean
+constexpr int64_t FLUSH = 64;    // pixels summed before the sum is added to a double
+constexpr int64_t SAMPLED = 64;  // pixels of the first estimate of the mean
 
 // Sums over every `stride`-th pixel of x - shift and of its square, per channel.
 template <class T>
@@ -55,7 +54,7 @@ void channel_sums(const T* x, int64_t pixels, int64_t stride, int64_t wide, cons
 
 template <class T> int64_t padded(int64_t n) { return n + Lanes<T>::count; }
 
-// one pixel's channels to its R x R pixels of the shuffled map, whose lines are `line` numbers long
+// one pixel's channels -> its R x R pixels of the shuffled map, whose lines are `line` numbers long; and back
 template <class T>
 void scatter(const T* __restrict pixel, int64_t channels, int64_t line, T* __restrict to) {
     for (int64_t c = 0; c < channels; c++)
@@ -69,13 +68,13 @@ void gather(const T* __restrict from, int64_t channels, int64_t line, T* __restr
             for (int j = 0; j < R; j++) pixel[(c * R + i) * R + j] = from[i * line + j * channels + c];
 }
 
-// What one thread keeps of the sample it works on.
+// One thread's buffers for one sample.
 template <class T> struct Sample {
     static constexpr int V = Lanes<T>::count;
     const Shape& s;
     const int64_t base, fold, wide, pixels, group, spread;
     const double count;
-    // values of the channels, once for each of the pixels folded into one
+    // values per channel, repeated for each of the folded pixels
     std::vector<T> weight, scale, offset, middle, rstd, direct, through;
     std::vector<T> part, part_two, pixel;
     std::vector<double> sums, sums_two;
@@ -104,7 +103,7 @@ template <class T> struct Sample {
     }
 
     void statistics(const T* x, double eps, T* mean, T* root) {
-        // the mean of some pixels first: about it, sums of squares lose nothing
+        // sums of squares about the mean of some pixels do not cancel
         std::fill(middle.begin(), middle.end(), T(0));
         const int64_t stride = std::max<int64_t>(1, pixels / SAMPLED);
         const double sampled = double(group * fold) * ((pixels + stride - 1) / stride);
@@ -149,7 +148,7 @@ template <class T> struct Sample {
         }
     }
 
-    // the gradient behind the norm into grad_x, and its sums over pixels, plain and times the normed x
+    // grad_x = gradient of the norm's output; sums it over pixels, also times the normalised x
     void through_silu(const T* grad, const T* x, T* grad_x) {
         std::fill(sums.begin(), sums.end(), 0.0);
         std::fill(sums_two.begin(), sums_two.end(), 0.0);
@@ -199,7 +198,7 @@ template <class T> struct Sample {
         }
     }
 
-    // grad_x holds what through_silu left there
+    // reads the grad_x of through_silu
     void through_norm(const T* x, T* grad_x) {
         for (int64_t c = 0; c < base; c++) {
             sums[c] *= weight[c];
@@ -223,9 +222,11 @@ template <class T> struct Sample {
 };
 
 template <class T>
-void forward(const T* x, const T* weight, const T* bias, T* out, T* mean, T* rstd, const Shape& s,
-             double eps, int threads) {
-#pragma omp parallel num_threads(threads)
+void group_norm_silu(const T* x, const T* weight, const T* bias, T* out, T* mean, T* rstd, int64_t samples,
+                     int64_t height, int64_t width, int64_t channels, int64_t groups, int64_t factor, double eps,
+                     int64_t threads) {
+    const Shape s{samples, height, width, channels, int(groups), int(factor)};
+#pragma omp parallel num_threads(int(threads))
     {
         Sample<T> work(s);
 #pragma omp for schedule(static)
@@ -240,9 +241,12 @@ void forward(const T* x, const T* weight, const T* bias, T* out, T* mean, T* rst
 }
 
 template <class T>
-void backward(const T* grad, const T* x, const T* weight, const T* bias, const T* mean, const T* rstd,
-              T* grad_x, T* grad_weight, T* grad_bias, const Shape& s, int threads) {
-#pragma omp parallel num_threads(threads)
+void group_norm_silu_backward(const T* grad, const T* x, const T* weight, const T* bias, const T* mean,
+                              const T* rstd, T* grad_x, T* grad_weight, T* grad_bias, int64_t samples,
+                              int64_t height, int64_t width, int64_t channels, int64_t groups, int64_t factor,
+                              int64_t threads) {
+    const Shape s{samples, height, width, channels, int(groups), int(factor)};
+#pragma omp parallel num_threads(int(threads))
     {
         Sample<T> work(s);
 #pragma omp for schedule(static)
@@ -258,20 +262,5 @@ void backward(const T* grad, const T* x, const T* weight, const T* bias, const T
 
 }  // namespace
 
-#define GROUP_NORM_SILU(T, NAME)                                                                    \
-    extern "C" void group_norm_silu_##NAME(const T* x, const T* weight, const T* bias, T* out, T* mean, \
-                                           T* rstd, int64_t samples, int64_t height, int64_t width, \
-                                           int64_t channels, int64_t groups, int64_t factor, double eps, \
-                                           int64_t threads) {                                       \
-        forward(x, weight, bias, out, mean, rstd,                                                   \
-                Shape{samples, height, width, channels, int(groups), int(factor)}, eps, int(threads)); \
-    }                                                                                               \
-    extern "C" void group_norm_silu_backward_##NAME(                                                \
-        const T* grad, const T* x, const T* weight, const T* bias, const T* mean, const T* rstd,    \
-        T* grad_x, T* grad_weight, T* grad_bias, int64_t samples, int64_t height, int64_t width,    \
-        int64_t channels, int64_t groups, int64_t factor, int64_t threads) {                        \
-        backward(grad, x, weight, bias, mean, rstd, grad_x, grad_weight, grad_bias,                 \
-                 Shape{samples, height, width, channels, int(groups), int(factor)}, int(threads));  \
-    }
-GROUP_NORM_SILU(float, float32)
-GROUP_NORM_SILU(double, float64)
+EXPORT(group_norm_silu)
+EXPORT(group_norm_silu_backward)

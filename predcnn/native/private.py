@@ -1,7 +1,6 @@
-"""Every private function of torch and Lightning that the package calls, with its replacement.
+"""Every private function of torch and Lightning that the package calls.
 
-Private functions may change in any release. Each is looked up when it is needed; where a release
-lacks it, the callers run their reference path, as the comments say.
+They may change in any release: each is looked up when it is needed and has a replacement.
 """
 
 from collections.abc import Sequence
@@ -15,10 +14,10 @@ _dispatch = getattr(torch.utils, "_python_dispatch", None)
 
 
 def operators_observed() -> bool:
-    """Return whether dispatch modes, forward-mode AD or functorch see the operators that run.
+    """Return whether dispatch modes, forward-mode AD or functorch transforms are active.
 
-    Compiled kernels are invisible to all three and must not run then. Without these functions
-    nobody can tell: the answer is True, and every operator runs its reference implementation.
+    None of them sees compiled kernels, which therefore must not run then. True if torch cannot
+    tell: every operator then runs its reference implementation.
     """
     try:
         return (
@@ -31,7 +30,7 @@ def operators_observed() -> bool:
 
 
 def missing() -> str:
-    """Return the names that `operators_observed` needs and this torch lacks, "" if none."""
+    """Return the functions of `operators_observed` that this torch lacks, "" if none."""
     needed = (
         (_dispatch, "_get_current_dispatch_mode"),
         (forward_ad, "_current_level"),
@@ -47,12 +46,12 @@ class _NoDispatchMode:
         )
 
 
-# Base class of the operator counter of `predcnn.profile`; without it profile raises.
+# base class of the operator counter of `predcnn.profile`, which raises without it
 DispatchMode = getattr(_dispatch, "TorchDispatchMode", _NoDispatchMode)
 
 
 def profiler_running() -> bool:
-    """Return whether a profiler is active; False where torch cannot tell, and torch raises then."""
+    """Return whether a profiler is active; False if torch cannot tell (it then raises itself)."""
     running = getattr(torch.autograd, "_profiler_enabled", None)
     return running is not None and running()
 
@@ -60,9 +59,9 @@ def profiler_running() -> bool:
 def foreach(
     name: str, tensors: Sequence[Tensor], *arguments: object, **options: object
 ) -> Sequence[Tensor] | None:
-    """Call the method ``name`` of all tensors in one kernel, or without that kernel one by one.
+    """Call the method ``name`` of all tensors at once, or one by one if torch has no such kernel.
 
-    Arguments that are lists hold one value per tensor.
+    Lists among the arguments hold one value per tensor.
     """
     fused = getattr(torch, f"_foreach_{name}", None)
     if fused is not None:
@@ -72,9 +71,9 @@ def foreach(
 
 
 def cluster_environment(trainer: object) -> object | None:
-    """Return the cluster environment of a Lightning trainer, which no public attribute gives.
+    """Return the cluster environment of a Lightning trainer, None if it is kept elsewhere.
 
-    None where Lightning keeps it elsewhere; a requeue signal of SLURM is then not handled.
+    Without it SLURM's requeue signal is not handled.
     """
     connector = getattr(trainer, "_accelerator_connector", None)
     return getattr(connector, "cluster_environment", None)

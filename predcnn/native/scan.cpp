@@ -1,8 +1,8 @@
 // Selective scan: h_l = exp(delta_l A) h_{l-1} + x_l B_l, y_l = sum_n C_l h_l, and its gradients.
-// Time first, channels innermost: delta, x, y (L, B, G, D), A (G, N, D), B, C (L, B, G, N). The
+// Time-major, channels innermost: delta, x, y (L, B, G, D), A (G, N, D), B, C (L, B, G, N). The
 // forward pass keeps the state before every CHUNK-th step, the backward pass recomputes the others.
-// One work item is one slab of channels of one sample and group: sums over channels and samples
-// come as partial sums per item, so results do not depend on threads.
+// A work item is one slab of channels of one sample and group. Each returns its own partial sums, so
+// results do not depend on the number of threads.
 #include "vectors.h"
 
 namespace {
@@ -15,7 +15,7 @@ struct Shape {
     int64_t slab() const { return (channels + slabs - 1) / slabs; }
 };
 
-// The states at steps first .. last - 1 of one block of channels; `visit(step, h)` sees each.
+// Computes the states h at steps first .. last - 1 of one block of channels and calls visit(step, h) after each.
 template <class T, class F>
 void advance(const T* delta, const T* x, const T* A, const T* B, const Shape& s, int64_t row, int64_t d,
              int lanes, int64_t first, int64_t last, T* h, F visit) {
@@ -34,11 +34,12 @@ void advance(const T* delta, const T* x, const T* A, const T* B, const Shape& s,
 }
 
 template <class T>
-void forward(const T* delta, const T* x, const T* A, const T* B, const T* C, T* y, T* last, T* kept,
-             const Shape& s, int threads) {
+void scan(const T* delta, const T* x, const T* A, const T* B, const T* C, T* y, T* last, T* kept, int64_t length,
+          int64_t batch, int64_t groups, int64_t states, int64_t channels, int64_t threads) {
+    const Shape s{length, batch, groups, states, channels, 1};
     constexpr int V = Lanes<T>::count;
     const int64_t blocks = (s.channels + V - 1) / V, state = s.rows() * s.states * s.channels;
-#pragma omp parallel num_threads(threads)
+#pragma omp parallel num_threads(int(threads))
     {
         std::vector<T> h(s.states * V);
 #pragma omp for schedule(static)
@@ -68,12 +69,12 @@ void forward(const T* delta, const T* x, const T* A, const T* B, const T* C, T* 
 template <class T> struct Given {
     const T *grad_y, *grad_last, *delta, *x, *A, *B, *C, *kept;
 };
-template <class T> struct Wanted {
+template <class T> struct Gradients {
     T *delta, *x, *A, *B, *C;  // A (B, G, N, D), B and C (slabs, L, B, G, N)
 };
 
 template <class T>
-void backward_block(const Given<T>& in, const Wanted<T>& out, const Shape& s, int64_t row, int64_t slab,
+void backward_block(const Given<T>& in, const Gradients<T>& out, const Shape& s, int64_t row, int64_t slab,
                     int64_t d, int lanes, std::vector<T>& work) {
     constexpr int V = Lanes<T>::count;
     const int64_t N = s.states, size = N * V, state = s.rows() * N * s.channels;
@@ -120,9 +121,15 @@ void backward_block(const Given<T>& in, const Wanted<T>& out, const Shape& s, in
 }
 
 template <class T>
-void backward(const Given<T>& in, const Wanted<T>& out, const Shape& s, int threads) {
+void scan_backward(const T* grad_y, const T* grad_last, const T* delta, const T* x, const T* A, const T* B,
+                   const T* C, const T* kept, T* grad_delta, T* grad_x, T* grad_A, T* grad_B, T* grad_C,
+                   int64_t length, int64_t batch, int64_t groups, int64_t states, int64_t channels, int64_t slabs,
+                   int64_t threads) {
+    const Given<T> in{grad_y, grad_last, delta, x, A, B, C, kept};
+    const Gradients<T> out{grad_delta, grad_x, grad_A, grad_B, grad_C};
+    const Shape s{length, batch, groups, states, channels, slabs};
     constexpr int V = Lanes<T>::count;
-#pragma omp parallel num_threads(threads)
+#pragma omp parallel num_threads(int(threads))
     {
         std::vector<T> work((3 + CHUNK + 1) * s.states * V);
 #pragma omp for schedule(static)
@@ -137,21 +144,5 @@ void backward(const Given<T>& in, const Wanted<T>& out, const Shape& s, int thre
 
 }  // namespace
 
-#define SCAN(T, NAME)                                                                               \
-    extern "C" void scan_##NAME(const T* delta, const T* x, const T* A, const T* B, const T* C, T* y, \
-                                T* last, T* kept, int64_t length, int64_t batch, int64_t groups,    \
-                                int64_t states, int64_t channels, int64_t threads) {                \
-        forward(delta, x, A, B, C, y, last, kept,                                                   \
-                Shape{length, batch, groups, states, channels, 1}, int(threads));                   \
-    }                                                                                               \
-    extern "C" void scan_backward_##NAME(                                                           \
-        const T* grad_y, const T* grad_last, const T* delta, const T* x, const T* A, const T* B,    \
-        const T* C, const T* kept, T* grad_delta, T* grad_x, T* grad_A, T* grad_B, T* grad_C,       \
-        int64_t length, int64_t batch, int64_t groups, int64_t states, int64_t channels,            \
-        int64_t slabs, int64_t threads) {                                                           \
-        backward(Given<T>{grad_y, grad_last, delta, x, A, B, C, kept},                              \
-                 Wanted<T>{grad_delta, grad_x, grad_A, grad_B, grad_C},                             \
-                 Shape{length, batch, groups, states, channels, slabs}, int(threads));              \
-    }
-SCAN(float, float32)
-SCAN(double, float64)
+EXPORT(scan)
+EXPORT(scan_backward)

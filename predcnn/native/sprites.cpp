@@ -1,9 +1,8 @@
-// Moving sprites: their ways, and they themselves over a still picture or black, by the maximum. One
-// thread: these are called in the processes of data loaders, which are forked, and OpenMP does not
-// survive a fork.
+// Moving sprites: `walk` computes their tracks, `sprites` draws them over a still image or black by the
+// maximum. Single-threaded: forked data loader workers call them, and OpenMP does not survive a fork.
 // position: (N); steps, track: (T, N).
 // frames: (B, T, P, H, W); still: (B, P, H, W) or null for black; pool: (N, h, w); which: (B, D), indices
-// of the pool; counts: (B), sprites shown of the D, or null for all; places: (T, 2, B, D), top and left.
+// into the pool; counts: (B), sprites drawn of the D, or null for all; places: (T, 2, B, D), top and left.
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
@@ -27,19 +26,16 @@ void lay(const uint8_t* sprite, int64_t h, int64_t w, int64_t width, uint8_t* at
             for (int64_t x = 0; x < w; x++) at[x] = std::max(at[x], sprite[x]);
             continue;
         }
-        // the last bytes overlap others; reading them after those are written would wait for the writing
+        // the last bytes overlap others: read them before those are written, which would stall the read
         const Bytes last = brighter(at + w - V, sprite + w - V);
         for (int64_t x = 0; x + V < w; x += V) store(at + x, brighter(at + x, sprite + x));
         store(at + w - V, last);
     }
 }
 
-}  // namespace
-
-extern "C" void sprites_uint8(uint8_t* frames, const uint8_t* still, const uint8_t* pool, const int64_t* which,
-                              const int64_t* counts, const int64_t* places, int64_t batch, int64_t steps,
-                              int64_t planes, int64_t height, int64_t width, int64_t digits, int64_t h, int64_t w,
-                              int64_t) {
+void sprites(uint8_t* frames, const uint8_t* still, const uint8_t* pool, const int64_t* which, const int64_t* counts,
+             const int64_t* places, int64_t batch, int64_t steps, int64_t planes, int64_t height, int64_t width,
+             int64_t digits, int64_t h, int64_t w, int64_t) {
     const int64_t area = height * width, size = planes * area;
     for (int64_t b = 0; b < batch; b++)
         for (int64_t t = 0; t < steps; t++, frames += size) {
@@ -54,8 +50,7 @@ extern "C" void sprites_uint8(uint8_t* frames, const uint8_t* still, const uint8
         }
 }
 
-extern "C" void walk_float64(const double* position, const double* steps, double* track, int64_t frames,
-                             int64_t count, int64_t) {
+void walk(const double* position, const double* steps, double* track, int64_t frames, int64_t count, int64_t) {
     for (int64_t n = 0; n < count; n++) {
         double at = position[n], heading = 1;
         for (int64_t i = n; i < frames * count; i += count) {
@@ -68,3 +63,8 @@ extern "C" void walk_float64(const double* position, const double* steps, double
         }
     }
 }
+
+}  // namespace
+
+auto sprites_uint8 = sprites;
+auto walk_float64 = walk;

@@ -1,4 +1,4 @@
-// SSIM of planes with a uniform 7x7 window (Wang et al. 2004, eq. 13), sums in double.
+// SSIM of image planes with a uniform 7x7 window (Wang et al. 2004, eq. 13), summed in double.
 #include "vectors.h"
 
 namespace {
@@ -61,9 +61,9 @@ double plane(const T* x, const T* y, int64_t height, int64_t width, double c1, d
 }
 
 template <class T>
-void planes(const T* x, const T* y, double* out, int64_t count, int64_t height, int64_t width,
-            double c1, double c2, int threads) {
-#pragma omp parallel num_threads(threads)
+void ssim(const T* x, const T* y, double* out, int64_t count, int64_t height, int64_t width, double c1, double c2,
+          int64_t threads) {
+#pragma omp parallel num_threads(int(threads))
     {
         std::vector<double> work(9 * width + 8);
 #pragma omp for schedule(static)
@@ -74,10 +74,4 @@ void planes(const T* x, const T* y, double* out, int64_t count, int64_t height, 
 
 }  // namespace
 
-#define SSIM(T, NAME)                                                                               \
-    extern "C" void ssim_##NAME(const T* x, const T* y, double* out, int64_t count, int64_t height, \
-                                int64_t width, double c1, double c2, int64_t threads) {             \
-        planes(x, y, out, count, height, width, c1, c2, int(threads));                              \
-    }
-SSIM(float, float32)
-SSIM(double, float64)
+EXPORT(ssim)

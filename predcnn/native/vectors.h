@@ -1,4 +1,4 @@
-// Vectors through the compilers' vector extension, for any processor, and an exponential.
+// SIMD vectors by the compilers' vector extension, an exponential, and the export of kernels.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -29,7 +29,7 @@ template <class T> static inline Vec<T> load(const T* p) {
     std::memcpy(&v, p, sizeof(v));
     return v;
 }
-// the first n lanes, zeros behind
+// first n lanes, the others 0
 template <class T> static inline Vec<T> load(const T* p, int n) {
     if (n >= Lanes<T>::count) return load(p);
     Vec<T> v = {};
@@ -41,14 +41,15 @@ template <class T> static inline void store(T* p, const Vec<T>& v, int n) {
     if (n >= Lanes<T>::count) return store(p, v);
     std::memcpy(p, &v, n * sizeof(T));
 }
+// sum of all lanes
 template <class T> static inline T total(const Vec<T>& v) {
     T sum = 0;
     for (int i = 0; i < Lanes<T>::count; i++) sum += v[i];
     return sum;
 }
 
-// e^x to 1e-7; arguments are clamped to where the result is a normal number, NaN stays NaN.
-// Cephes' polynomial (Moshier, 1992).
+// e^x with a relative error of 1e-7, arguments clamped so that the result is a normal number; NaN stays
+// NaN. Cephes' polynomial (Moshier, 1992).
 static inline Vec<float> exponential(Vec<float> x) {
     const Vec<float> zero = {}, low = zero - 87.f, high = zero + 88.f;
     x = x < low ? low : x;
@@ -71,3 +72,8 @@ static inline Vec<double> exponential(Vec<double> x) {
     for (int i = 0; i < Lanes<double>::count; i++) x[i] = std::exp(x[i]);
     return x;
 }
+
+// Pointers that the caller looks up by name: kernel<float> as kernel_float32, kernel<double> as kernel_float64.
+#define EXPORT(KERNEL)                   \
+    auto KERNEL##_float32 = KERNEL<float>; \
+    auto KERNEL##_float64 = KERNEL<double>;

@@ -1,16 +1,16 @@
 // 3x3 convolution of channels-last maps, stride 1, size kept, by Winograd's F(4x4, 3x3): 36 products for 16 pixels
 // where the sum over taps takes 144. Lavin & Gray 2016, https://arxiv.org/abs/1509.09308 (sec. 4.3).
-// x: (B, H, W, in); taps: (3, 3, in, out); out: (B, H, W, out). One work item is a run of tiles of 4x4 pixels, so
-// results do not depend on threads. Products are of `ROWS` tiles and two vectors of output channels, a panel.
+// x: (B, H, W, in); taps: (3, 3, in, out); out: (B, H, W, out). A work item is a run of 4x4 tiles; results do not
+// depend on the number of threads. Products are of ROWS tiles and one panel: two vectors of output channels.
 #include "vectors.h"
 
 namespace {
 
-constexpr int OUT = 4, IN = 6, POINTS = IN * IN;  // sides of a tile of the result and of the map
-constexpr int ROWS = BYTES == 64 ? 12 : 6;        // twice as many sums stay in registers
-constexpr int64_t RUN = 24;                       // most tiles of a work item
-constexpr int64_t NEAR = 64 << 10;                // numbers of transformed tiles that stay near the processor
-constexpr int PANELS = 2;                         // worked on before their results are transformed back
+constexpr int OUT = 4, IN = 6, POINTS = IN * IN;  // sides of an output and of an input tile
+constexpr int ROWS = BYTES == 64 ? 12 : 6;        // 2 * ROWS sums fit into the registers
+constexpr int64_t RUN = 24;                       // maximum tiles of a work item
+constexpr int64_t CACHED = 64 << 10;              // numbers of transformed tiles that fit into the cache
+constexpr int PANELS = 2;                         // multiplied before their results are transformed back
 
 struct Shape {
     int64_t batch, height, width, in, out;
@@ -24,7 +24,7 @@ template <class T> struct Panel {
     static int64_t count(int64_t channels) { return (channels + size - 1) / size; }
 };
 
-// B^T times six values
+// B^T d
 template <class V> static inline void to_points(const V* d, V* to) {
     const V even = d[4] - 4 * d[2], odd = d[3] - 4 * d[1];
     const V even2 = d[4] - d[2], odd2 = 2 * (d[3] - d[1]);
@@ -35,7 +35,7 @@ template <class V> static inline void to_points(const V* d, V* to) {
     to[4] = even2 - odd2;
     to[5] = 4 * d[1] - 5 * d[3] + d[5];
 }
-// A^T times six values
+// A^T m
 template <class V> static inline void from_points(const V* m, V* to) {
     const V sum = m[1] + m[2], difference = m[1] - m[2];
     const V sum2 = m[3] + m[4], difference2 = m[3] - m[4];
@@ -44,7 +44,7 @@ template <class V> static inline void from_points(const V* m, V* to) {
     to[2] = sum + 4 * sum2;
     to[3] = difference + 8 * difference2 + m[5];
 }
-// G times three taps that lie `step` apart
+// G g of three taps, `step` apart
 template <class V> static inline void taps_to_points(const V* g, int step, V* to) {
     const V ends = g[0] + g[2 * step], middle = g[step];
     const V wide = g[0] / 24 + g[2 * step] / 6, middle2 = middle / 12;
@@ -56,7 +56,7 @@ template <class V> static inline void taps_to_points(const V* g, int step, V* to
     to[5] = g[2 * step];
 }
 
-// (3, 3, in, out) -> (POINTS, panels, in, panel), zeros behind the last channel
+// (3, 3, in, out) -> (POINTS, panels, in, panel), padded with zero channels
 template <class T> void transform_taps(const T* taps, const Shape& s, T* to, int threads) {
     using P = Panel<T>;
     const int64_t panels = P::count(s.out), plane = s.in * s.out, point = panels * s.in * P::size;
@@ -81,7 +81,7 @@ template <class T> void transform_taps(const T* taps, const Shape& s, T* to, int
     }
 }
 
-// one tile of the map, its channels in vectors -> (POINTS, `apart`)
+// one input tile -> (POINTS, `apart`)
 template <class T>
 void transform_tile(const T* x, const Shape& s, int64_t tile, T* to, int64_t apart) {
     constexpr int L = Lanes<T>::count;
@@ -109,7 +109,7 @@ void transform_tile(const T* x, const Shape& s, int64_t tile, T* to, int64_t apa
     }
 }
 
-// ROWS tiles' sums over the input channels, for one panel
+// sums over the input channels, of ROWS tiles and one panel
 template <class T>
 static inline void multiply(const T* v, int64_t pitch, const T* u, int64_t in, T* to, int64_t to_pitch) {
     constexpr int L = Lanes<T>::count;
@@ -127,7 +127,7 @@ static inline void multiply(const T* v, int64_t pitch, const T* u, int64_t in, T
     }
 }
 
-// (POINTS, `apart`) of one tile and panel -> its pixels
+// (POINTS, `apart`) of one tile and panel -> its output pixels
 template <class T>
 void transform_back(const T* m, int64_t apart, const T* bias, const Shape& s, int64_t tile, int64_t first, T* out) {
     constexpr int L = Lanes<T>::count;
@@ -152,17 +152,19 @@ void transform_back(const T* m, int64_t apart, const T* bias, const Shape& s, in
 }
 
 template <class T>
-void forward(const T* x, const T* taps, const T* bias, T* out, const Shape& s, int threads) {
+void winograd(const T* x, const T* taps, const T* bias, T* out, int64_t batch, int64_t height, int64_t width,
+              int64_t in, int64_t channels, int64_t threads) {
+    const Shape s{batch, height, width, in, channels};
     using P = Panel<T>;
     const int64_t panels = P::count(s.out), tiles = s.tiles();
     const int64_t pitch = (s.in + P::lanes - 1) / P::lanes * P::lanes;
-    const int64_t run = std::max<int64_t>(ROWS, std::min(RUN, NEAR / (pitch * POINTS)) / ROWS * ROWS);
-    // a line more, lest all points of a tile meet in the same places of the cache
+    const int64_t run = std::max<int64_t>(ROWS, std::min(RUN, CACHED / (pitch * POINTS)) / ROWS * ROWS);
+    // an extra cache line, so that the points of a tile do not all map to the same cache sets
     const int64_t apart = run * pitch + 64 / sizeof(T), m_pitch = PANELS * P::size;
     const int64_t m_apart = run * m_pitch + 64 / sizeof(T), u_point = panels * s.in * P::size;
     std::vector<T> u(POINTS * u_point);
-    transform_taps(taps, s, u.data(), threads);
-#pragma omp parallel num_threads(threads)
+    transform_taps(taps, s, u.data(), int(threads));
+#pragma omp parallel num_threads(int(threads))
     {
         std::vector<T> v(POINTS * apart), m(POINTS * m_apart);
 #pragma omp for schedule(static)
@@ -188,11 +190,4 @@ void forward(const T* x, const T* taps, const T* bias, T* out, const Shape& s, i
 
 }  // namespace
 
-#define WINOGRAD(T, NAME)                                                                            \
-    extern "C" void winograd_##NAME(const T* x, const T* taps, const T* bias, T* out, int64_t batch, \
-                                    int64_t height, int64_t width, int64_t in, int64_t channels,     \
-                                    int64_t threads) {                                               \
-        forward(x, taps, bias, out, Shape{batch, height, width, in, channels}, int(threads));        \
-    }
-WINOGRAD(float, float32)
-WINOGRAD(double, float64)
+EXPORT(winograd)
