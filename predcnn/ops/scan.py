@@ -1,4 +1,4 @@
-"""Selective scan of state space models with interchangeable back ends; cross-scans of maps.
+"""Selective scan of state space models with interchangeable back ends; cross-scan of maps.
 
 Gu and Dao, "Mamba: Linear-Time Sequence Modeling with Selective State Spaces", 2023, section 3;
 cross-scan: Liu et al., "VMamba: Visual State Space Model", NeurIPS 2024, section 4.2.
@@ -8,24 +8,24 @@ import importlib.util
 from collections.abc import Callable, Sequence
 
 import torch
+from einops import rearrange
 from torch import Tensor
 from torch.nn import functional
 
 from predcnn.native import plain_wanted
 from predcnn.ops.precision import without_autocast
 from predcnn.ops.scan_compiled import compiled_scan
-from predcnn.ops.scan_parallel import doubling_scan, parallel_scan, textbook_scan
+from predcnn.ops.scan_parallel import Scanned, doubling_scan, parallel_scan, textbook_scan
 
-DIRECTIONS = ("row", "column", "row_reversed", "column_reversed")
-"""Orders in which a map is read; the default of VMamba's cross-scan, in its order."""
+_ORDERS = {"row": "(h w)", "column": "(w h)", "row_reversed": "(h w)", "column_reversed": "(w h)"}
+DIRECTIONS = tuple(_ORDERS)
+"""Orders in which a map is read; VMamba's cross-scan uses all, in this order."""
 
-# compiled: CPUs; parallel: GPUs and graphs of torch.compile; doubling: exported graphs;
-# textbook: the reference implementation
-_CORES: dict[str, Callable[..., tuple[Tensor, Tensor]]] = {
-    "compiled": compiled_scan,
-    "parallel": parallel_scan,
-    "doubling": doubling_scan,
-    "textbook": textbook_scan,
+_CORES: dict[str, Callable[..., Scanned]] = {
+    "compiled": compiled_scan,  # CPUs
+    "parallel": parallel_scan,  # GPUs and graphs of torch.compile
+    "doubling": doubling_scan,  # exported graphs
+    "textbook": textbook_scan,  # the reference implementation
 }
 BACKENDS = (*_CORES, "mamba_ssm")
 
@@ -35,17 +35,14 @@ def _has_mamba_ssm() -> bool:
 
 
 def choose_backend(device: torch.device) -> str:
-    """Return the fastest back end: the compiled one on CPUs, mamba-ssm's on CUDA if installed.
-
-    An exported graph gets a few out-of-place operators that every runtime has.
-    """
+    """Return the fastest back end; mamba-ssm on CUDA if it is installed."""
     if plain_wanted():
         return "textbook"
     if torch.compiler.is_exporting():
         return "doubling"
     if device.type == "cpu":
         return "compiled"
-    # mamba-ssm would break a compiled graph; the parallel scan becomes part of it
+    # mamba-ssm would break a compiled graph
     if device.type == "cuda" and not torch.compiler.is_compiling() and _has_mamba_ssm():
         return "mamba_ssm"
     return "parallel"
@@ -64,10 +61,9 @@ def selective_scan(
     return_last_state: bool = False,
     backend: str | None = None,
 ) -> Tensor | tuple[Tensor, Tensor]:
-    """Scan: y_l = C_l h_l + D u_l with h_l = exp(delta_l A) h_{l-1} + delta_l B_l u_l.
+    """Compute y_l = (C_l h_l + D u_l) SiLU(z_l), h_l = exp(delta_l A) h_{l-1} + delta_l B_l u_l.
 
-    The result is multiplied by SiLU(z_l). Computed in float32 (float64 for float64) whatever the
-    inputs and autocast are.
+    Runs in float32 (float64 for float64) also under autocast.
 
     Args:
         u: (batch, channels, L).
@@ -75,15 +71,15 @@ def selective_scan(
         A: (channels, N) real, negative for a decaying state.
         B: (batch, N, L), or (batch, groups, N, L) with each group for its share of the channels.
         C: as B.
-        D: (channels,) weight of the input itself; None for none.
-        z: (batch, channels, L) gate; None for none.
+        D: (channels,), or None for no skip connection.
+        z: (batch, channels, L), or None for no gate.
         delta_bias: (channels,) added to delta.
         delta_softplus: pass delta (with its bias) through softplus.
-        return_last_state: return also h_L, (batch, channels, N).
+        return_last_state: also return h_L, (batch, channels, N).
         backend: one of `BACKENDS`; None for the fastest, see `choose_backend`.
 
     Returns:
-        (batch, channels, L) in the dtype of u; with the last state if asked.
+        (batch, channels, L) in the dtype of u; with ``return_last_state`` also h_L.
     """
     backend = choose_backend(u.device) if backend is None else backend
     if backend not in BACKENDS:
@@ -108,28 +104,18 @@ def selective_scan(
 
 
 def _check(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> None:
-    if A.is_complex():
-        raise TypeError("the selective scan takes a real A")
-    if u.ndim != 3 or delta.shape != u.shape:
+    (batch, channels, length), groups = u.shape, B.shape[1]
+    fits = delta.shape == u.shape and A.shape[0] == channels and channels % groups == 0
+    if not fits or not B.shape == C.shape == (batch, groups, A.shape[1], length):
+        given = ", ".join(str(tuple(t.shape)) for t in (u, delta, A, B, C))
         raise ValueError(
-            f"u and delta have one shape (batch, channels, L), "
-            f"not {tuple(u.shape)} and {tuple(delta.shape)}"
-        )
-    batch, channels, length = u.shape
-    if A.ndim != 2 or A.shape[0] != channels:
-        raise ValueError(
-            f"A has shape ({channels}, N) for {channels} channels, not {tuple(A.shape)}"
-        )
-    fits = B.ndim == 4 and B.shape == C.shape and channels % B.shape[1] == 0
-    if not fits or (B.shape[0], *B.shape[2:]) != (batch, A.shape[1], length):
-        raise ValueError(
-            f"B and C have one shape ({batch}, groups, {A.shape[1]}, {length}) with groups "
-            f"dividing {channels}, not {tuple(B.shape)} and {tuple(C.shape)}"
+            "a scan takes u and delta (batch, channels, L), A (channels, N), B and C "
+            f"(batch, groups, N, L) with groups dividing channels, not the shapes {given}"
         )
 
 
 def _scan_with(
-    core: Callable[..., tuple[Tensor, Tensor]],
+    core: Callable[..., Scanned],
     u: Tensor,
     delta: Tensor,
     A: Tensor,
@@ -137,7 +123,7 @@ def _scan_with(
     C: Tensor,
     delta_bias: Tensor | None,
     delta_softplus: bool,
-) -> tuple[Tensor, Tensor]:
+) -> Scanned:
     """Call ``core`` in its time-major layout and convert the results back."""
     wide = torch.promote_types(u.dtype, torch.float32)
     (batch, channels, length), groups = u.shape, B.shape[1]
@@ -156,31 +142,24 @@ def _scan_with(
     return y, last.transpose(-1, -2).reshape(batch, channels, -1)
 
 
-def _sequence(x: Tensor, direction: str) -> Tensor:
-    """Read (B, C, H, W) as (B, C, L) in one direction."""
-    if direction not in DIRECTIONS:
-        raise ValueError(f"no direction {direction!r}; accepted: {', '.join(DIRECTIONS)}")
-    if direction.startswith("column"):
-        x = x.transpose(2, 3)
-    x = x.flatten(2)
-    return x.flip(-1) if direction.endswith("reversed") else x
-
-
 def cross_scan(x: Tensor, directions: Sequence[str] = DIRECTIONS) -> Tensor:
     """Read a map in several directions: (B, C, H, W) -> (B, K, C, H * W), K directions."""
-    return torch.stack([_sequence(x, direction) for direction in directions], dim=1)
+
+    def read(direction: str) -> Tensor:
+        sequence = rearrange(x, f"b c h w -> b c {_ORDERS[direction]}")
+        return sequence.flip(-1) if direction.endswith("reversed") else sequence
+
+    return torch.stack([read(direction) for direction in directions], dim=1)
 
 
 def cross_merge(
     y: Tensor, height: int, width: int, directions: Sequence[str] = DIRECTIONS
 ) -> Tensor:
-    """Add the directions at each pixel: (B, K, C, height * width) -> (B, C, height, width)."""
+    """Sum the directions at each pixel: (B, K, C, height * width) -> (B, C, height, width)."""
     total = 0
     for sequence, direction in zip(y.unbind(1), directions, strict=True):
         if direction.endswith("reversed"):
             sequence = sequence.flip(-1)
-        if direction.startswith("column"):
-            total = total + sequence.unflatten(-1, (width, height)).transpose(-1, -2)
-        else:
-            total = total + sequence.unflatten(-1, (height, width))
+        pattern = f"b c {_ORDERS[direction]} -> b c h w"
+        total = total + rearrange(sequence, pattern, h=height, w=width)
     return total

@@ -1,13 +1,13 @@
 """The selective scan for CPUs by compiled kernels, the fastest back end there.
 
-The forward pass keeps the state at every 16th step, the backward pass computes the others again.
 Recurrence, per sample, group, state n and channel d:  h_l = exp(delta_l A) h_{l-1} + x_l B_l and
 y_l = sum_n C_l h_l  (Gu and Dao, "Mamba: Linear-Time Sequence Modeling with Selective State
-Spaces", 2023, equation 2 with the zero-order hold of A).
+Spaces", 2023, equation 2 with the zero-order hold of A). The forward pass keeps the state at every
+16th step; the backward pass recomputes the others.
 
 Tensors are time-major with the channels innermost: delta, x, y (L, B, G, D); A (G, N, D); B, C
-(L, B, G, N); states (B, G, N, D). Both directions are operators of ``torch.library``:
-torch.compile puts each into the graph as one node.
+(L, B, G, N); states (B, G, N, D). Both passes are operators of ``torch.library``, single nodes in
+the graphs of torch.compile.
 """
 
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
 from predcnn.native import kernels_for, kernels_in_graph, kernels_of
-from predcnn.ops.scan_parallel import parallel_scan
+from predcnn.ops.scan_parallel import Scanned, parallel_scan
 
 CHUNK = 16
 """Steps between kept states, as in the kernel."""
@@ -23,13 +23,8 @@ SLAB = 64
 """Channels of one work item of the backward pass."""
 
 
-def compiled_scan(
-    delta: Tensor, x: Tensor, A: Tensor, B: Tensor, C: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Scan contiguous tensors: (y (L, B, G, D), last state (B, G, N, D)).
-
-    Without kernels for these tensors it is `parallel_scan`.
-    """
+def compiled_scan(delta: Tensor, x: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Scanned:
+    """Scan contiguous tensors; `parallel_scan` if no kernel supports them."""
     inputs = (delta, x, A, B, C)
     if kernels_for(*inputs) is None and not kernels_in_graph(x, gradients=True):
         return parallel_scan(*inputs)
@@ -60,13 +55,6 @@ def scan_op(
     return y, last, kept
 
 
-@scan_op.register_fake
-def _(
-    delta: Tensor, x: Tensor, A: Tensor, B: Tensor, C: Tensor, keep: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    return _results(x, A, keep)
-
-
 @torch.library.custom_op("predcnn::scan_backward", mutates_args=())
 def scan_backward_op(
     grad_y: Tensor,
@@ -91,21 +79,6 @@ def scan_backward_op(
     return grad_delta, grad_x, grad_A.sum(0), grad_B.sum(0), grad_C.sum(0)
 
 
-@scan_backward_op.register_fake
-def _(
-    grad_y: Tensor,
-    grad_last: Tensor,
-    delta: Tensor,
-    x: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    kept: Tensor,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    empty = torch.empty_like
-    return empty(delta), empty(x), empty(A), empty(B), empty(C)
-
-
 def _setup_context(ctx: FunctionCtx, inputs: tuple, output: tuple) -> None:
     ctx.save_for_backward(*inputs[:5], output[2])
     ctx.mark_non_differentiable(output[2])
@@ -117,4 +90,6 @@ def _backward(
     return (*scan_backward_op(grad_y, grad_last, *ctx.saved_tensors), None)
 
 
+scan_op.register_fake(lambda delta, x, A, B, C, keep: _results(x, A, keep))
 scan_op.register_autograd(_backward, setup_context=_setup_context)
+scan_backward_op.register_fake(lambda *tensors: tuple(map(torch.empty_like, tensors[2:7])))

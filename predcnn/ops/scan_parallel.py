@@ -1,13 +1,15 @@
-"""The selective scan as a work-efficient parallel prefix scan: 2 log2(L) steps instead of L.
+"""Selective scans in torch operators, tensors laid out as in ``predcnn.ops.scan_compiled``.
 
-Blelloch, "Prefix Sums and Their Applications", 1990; the pairs compose as
-(a2, x2) o (a1, x1) = (a2 a1, a2 x1 + x2). No logarithms of cumulative sums, which overflow for
-strong decay. Layout as in ``predcnn.ops.scan_compiled``. For GPUs,
-for graphs of torch.compile, and for CPUs without kernels.
+`parallel_scan` is a work-efficient prefix scan of 2 log2(L) steps: Blelloch, "Prefix Sums and Their
+Applications", 1990. Pairs compose as (a2, x2) o (a1, x1) = (a2 a1, a2 x1 + x2), without logarithms
+of cumulative sums, which overflow for strong decay.
 """
 
 import torch
 from torch import Tensor
+
+Scanned = tuple[Tensor, Tensor]
+"""(y (L, B, G, D), last state (B, G, N, D))."""
 
 
 def _scan_(factors: Tensor, x: Tensor) -> None:
@@ -24,7 +26,7 @@ def _scan_(factors: Tensor, x: Tensor) -> None:
 
 
 class LinearScan(torch.autograd.Function):
-    """h_l = a_l h_{l-1} + x_l along the first axis, h_{-1} = 0; its backward pass is a scan too."""
+    """h_l = a_l h_{l-1} + x_l along the first axis, h_{-1} = 0; the backward pass is a scan too."""
 
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, a: Tensor, x: Tensor) -> Tensor:
@@ -44,21 +46,17 @@ class LinearScan(torch.autograd.Function):
         return flowing * before, flowing
 
 
-def parallel_scan(
-    delta: Tensor, x: Tensor, A: Tensor, B: Tensor, C: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Return (y (L, B, G, D), last state (B, G, N, D)); holds factors and states of all steps."""
+def parallel_scan(delta: Tensor, x: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Scanned:
+    """Scan in 2 log2(L) steps; stores the factors and states of all time steps."""
     a = torch.exp(delta.unsqueeze(-2) * A)  # (L, B, G, N, D)
     states = LinearScan.apply(a, x.unsqueeze(-2) * B.unsqueeze(-1))
     return torch.matmul(C.unsqueeze(-2), states).squeeze(-2), states[-1]
 
 
-def doubling_scan(
-    delta: Tensor, x: Tensor, A: Tensor, B: Tensor, C: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Scan out of place in log2(L) rounds over all steps: more additions, but few operators.
+def doubling_scan(delta: Tensor, x: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Scanned:
+    """Scan out of place in log2(L) rounds: more additions, but few operators, for exported graphs.
 
-    Hillis and Steele, "Data Parallel Algorithms", CACM 1986. For exported graphs.
+    Hillis and Steele, "Data Parallel Algorithms", CACM 1986.
     """
     factors = torch.exp(delta.unsqueeze(-2) * A)  # (L, B, G, N, D)
     states, reach = x.unsqueeze(-2) * B.unsqueeze(-1), 1
@@ -71,13 +69,10 @@ def doubling_scan(
     return torch.matmul(C.unsqueeze(-2), states).squeeze(-2), states[-1]
 
 
-def textbook_scan(
-    delta: Tensor, x: Tensor, A: Tensor, B: Tensor, C: Tensor
-) -> tuple[Tensor, Tensor]:
+def textbook_scan(delta: Tensor, x: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Scanned:
     """Scan step by step, as the published reference code does.
 
     The reference implementation of tests and `predcnn.ops.plain`, also for higher derivatives.
-    It is slow: the backward pass of each step's indexing fills a gradient of all steps.
     """
     factors = torch.exp(torch.einsum("lbgd,gnd->bgdln", delta, A))
     inputs = torch.einsum("lbgd,lbgn->bgdln", x, B)

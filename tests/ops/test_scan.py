@@ -1,4 +1,4 @@
-"""The selective scan: published values, agreeing back ends, strong decay, speed of the loop."""
+"""The selective scan: reference values, agreement of the back ends, strong decay, speed."""
 
 import sys
 import time
@@ -54,7 +54,7 @@ def run(arguments, backend):
 @pytest.mark.usefixtures("either_kernels")
 @pytest.mark.parametrize("backend", OURS)
 @pytest.mark.parametrize("name", ["selective_scan_0", "selective_scan_2"])
-def test_published_values_and_gradients(name, backend):
+def test_values_and_gradients_match_the_reference_code(name, backend):
     values = reference(name)
     names = [k.removeprefix("grad_") for k in values if k.startswith("grad_") and k != "grad_out"]
     arguments = {k: values[k].requires_grad_() for k in names}
@@ -80,13 +80,15 @@ def test_backends_agree_with_the_textbook(shape, backend):
     for a, b in zip((*got[:2], *got[2]), (*expected[:2], *expected[2]), strict=True):
         assert_near(a, b, 1e-4)
     if backend == "compiled":
-        quiet = selective_scan(**arguments, delta_softplus=True)  # no gradients: states not kept
+        quiet = selective_scan(
+            **arguments, delta_softplus=True
+        )  # without gradients: states are not kept
         assert torch.equal(quiet, got[0])
 
 
 @pytest.mark.usefixtures("either_kernels")
 @pytest.mark.parametrize("backend", OURS)
-def test_strong_decay_stays_finite_and_exact(backend):
+def test_strong_decay_is_finite_and_exact(backend):
     arguments = inputs(1, 4, 2, 200, decay=300.0)
     expected = run({k: v.double() for k, v in arguments.items()}, "textbook")
     got = run(arguments, backend)
@@ -97,7 +99,7 @@ def test_strong_decay_stays_finite_and_exact(backend):
 
 @pytest.mark.usefixtures("either_kernels")
 @pytest.mark.parametrize("backend", ["compiled", "parallel", "doubling"])
-def test_gradients_are_those_of_finite_differences(backend):
+def test_gradients_match_finite_differences(backend):
     small = inputs(2, 4, 2, 5, 2, dtype=torch.float64)
     small = {k: v.requires_grad_() for k, v in small.items()}
 
@@ -110,7 +112,7 @@ def test_gradients_are_those_of_finite_differences(backend):
     assert torch.autograd.gradcheck(scan, tuple(small.values()))
 
 
-def test_plain_form_without_options():
+def test_scan_without_options_follows_the_recurrence():
     arguments = inputs(2, 4, 3, 7)
     u, delta, A, B, C = (arguments[k].abs() for k in ("u", "delta", "A", "B", "C"))
     A = -A
@@ -137,7 +139,7 @@ def test_half_precision_inputs_are_computed_in_float32():
 
 
 @pytest.mark.usefixtures("kernels")
-def test_the_library_accepts_the_operators():
+def test_the_operators_pass_opcheck():
     time_major = {"x": torch.randn(5, 2, 2, 3), "B": torch.randn(5, 2, 2, 4)}
     arguments = (
         time_major["x"].abs().requires_grad_(),
@@ -150,7 +152,7 @@ def test_the_library_accepts_the_operators():
     torch.library.opcheck(scan_compiled.scan_op, arguments)
 
 
-def test_backend_is_chosen_in_one_place(monkeypatch):
+def test_choice_of_the_backend():
     assert choose_backend(torch.device("cpu")) == "compiled"
     assert choose_backend(torch.device("meta")) == "parallel"
     with plain():
@@ -160,7 +162,7 @@ def test_backend_is_chosen_in_one_place(monkeypatch):
     assert selective_scan(**meta, delta_softplus=True).shape == (1, 4, 9)
 
 
-def test_mamba_ssm_gets_what_its_kernel_takes(monkeypatch):
+def test_arguments_are_converted_for_mamba_ssm(monkeypatch):
     received = {}
 
     def kernel(u, delta, A, B, C, D, z, delta_bias, delta_softplus, return_last_state):
@@ -183,22 +185,21 @@ def test_mamba_ssm_gets_what_its_kernel_takes(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("change", "error", "message"),
+    ("change", "message"),
     [
-        ({"backend": "fast"}, ValueError, "accepted: compiled, parallel"),
-        ({"delta": torch.zeros(1, 4, 8)}, ValueError, "u and delta have one shape"),
-        ({"A": torch.zeros(3, 2)}, ValueError, r"A has shape \(4, N\)"),
-        ({"B": torch.zeros(1, 3, 2, 9), "C": torch.zeros(1, 3, 2, 9)}, ValueError, "dividing 4"),
-        ({"C": torch.zeros(1, 1, 5, 9)}, ValueError, "B and C have one shape"),
-        ({"A": torch.zeros(4, 2, dtype=torch.complex64)}, TypeError, "real A"),
+        ({"backend": "fast"}, "accepted: compiled, parallel"),
+        ({"delta": torch.zeros(1, 4, 8)}, r"not the shapes \(1, 4, 9\), \(1, 4, 8\), \(4, 2\)"),
+        ({"A": torch.zeros(3, 2)}, r"A \(channels, N\)"),
+        ({"B": torch.zeros(1, 3, 2, 9), "C": torch.zeros(1, 3, 2, 9)}, "dividing channels"),
+        ({"C": torch.zeros(1, 1, 5, 9)}, "B and C"),
     ],
 )
-def test_wrong_arguments_are_named(change, error, message):
-    with pytest.raises(error, match=message):
+def test_wrong_arguments_raise(change, message):
+    with pytest.raises(ValueError, match=message):
         selective_scan(**(inputs(1, 4, 2, 9) | change))
 
 
-def test_cross_scan_and_merge_have_the_published_values():
+def test_cross_scan_and_merge_match_the_reference_code():
     values = reference("vmamba_cross_scan")
     assert torch.equal(cross_scan(values["x"]), values["xs"])
     merged = cross_merge(values["ys"].flatten(3), 4, 5)
@@ -207,17 +208,15 @@ def test_cross_scan_and_merge_have_the_published_values():
     assert torch.equal(rows, values["xs_bidi"][:, ::2])
 
 
-def test_merging_undoes_scanning():
+def test_cross_merge_inverts_cross_scan():
     x = torch.randn(2, 3, 4, 5)
     for direction in DIRECTIONS:
         assert torch.equal(cross_merge(cross_scan(x, (direction,)), 4, 5, (direction,)), x)
-    with pytest.raises(ValueError, match="no direction 'diagonal'"):
-        cross_scan(x, ("diagonal",))
 
 
 @pytest.mark.usefixtures("either_kernels")
-def test_the_chosen_scan_is_much_faster_than_the_textbook():
-    """At a size where the textbook takes a second; the published size is in the speed group."""
+def test_the_compiled_scan_is_much_faster_than_the_textbook():
+    """At a size at which the textbook takes a second."""
     arguments = inputs(2, 128, 16, 256)
 
     def seconds(backend):
@@ -231,7 +230,7 @@ def test_the_chosen_scan_is_much_faster_than_the_textbook():
 
 
 @pytest.mark.usefixtures("kernels")
-def test_a_compiled_graph_holds_the_kernel_as_one_operator_with_gradients():
+def test_a_compiled_graph_contains_the_kernel_as_one_operator_with_gradients():
     arguments = inputs(2, 6, 4, 33)
     expected = run(arguments, "compiled")
     graphs = []
