@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from predcnn.ops.depthwise import DepthwiseConv2d
 from predcnn.ops.drop_path import DropPath
-from predcnn.ops.grn import GRN
 from predcnn.ops.init import init_trunc_normal
+from predcnn.ops.norm import GRN
 from predcnn.registry import BLOCKS
 
 

@@ -10,9 +10,9 @@ from torch.nn import functional
 
 from predcnn.ops.drop_path import DropPath
 from predcnn.ops.fold import affine_of, fold_norm_into_previous
-from predcnn.ops.grn import GRN
 from predcnn.ops.init import init_trunc_normal
 from predcnn.ops.large_kernel import DepthwiseConv2d, DilatedReparamConv
+from predcnn.ops.norm import GRN
 from predcnn.ops.pointwise import PointwiseConv2d
 from predcnn.registry import BLOCKS
 

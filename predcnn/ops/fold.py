@@ -7,29 +7,22 @@ from torch import Tensor, nn
 
 
 def affine_of(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """(scale, shift), each (C,) float64, with norm(x) = scale * x + shift in eval mode."""
-    if norm.running_mean is None or norm.running_var is None:
-        raise ValueError("a BatchNorm without running statistics cannot be folded")
-    scale = (norm.running_var.double() + norm.eps).rsqrt()
-    if norm.weight is not None:
-        scale = scale * norm.weight.detach().double()
-    shift = -norm.running_mean.double() * scale
-    if norm.bias is not None:
-        shift = shift + norm.bias.detach().double()
-    return scale, shift
+    """Return (scale, shift), (C,) float64 each, with norm(x) = scale * x + shift in eval mode."""
+    scale = norm.weight.detach().double() * (norm.running_var.double() + norm.eps).rsqrt()
+    return scale, norm.bias.detach().double() - norm.running_mean.double() * scale
 
 
 @torch.no_grad()
 def fold_norm_into_next(norm: nn.Module, conv: nn.Conv2d) -> nn.Module:
-    """Fold ``norm``, read by ``conv`` alone, into ``conv`` in place; return what replaces it.
+    """Fold ``norm`` into ``conv``, the only layer that reads it, in place; return its replacement.
 
-    Exact only where no zero padding is read between the two: ``conv`` must be 1x1 without padding
-    and without groups. Anything but a BatchNorm2d (already folded, another norm) is returned as is.
+    Exact only without zero padding in between: ``conv`` is 1x1 without padding and groups. Anything
+    but a BatchNorm2d (already folded, another norm) is returned unchanged.
     """
     if not isinstance(norm, nn.BatchNorm2d):
         return norm
     if conv.kernel_size != (1, 1) or conv.padding != (0, 0) or conv.groups != 1:
-        raise ValueError(f"a BatchNorm folds exactly into a plain 1x1 convolution, not into {conv}")
+        raise ValueError(f"a BatchNorm folds exactly into a 1x1 convolution only, not into {conv}")
     scale, shift = affine_of(norm)
     weight = conv.weight.double()
     bias = torch.einsum("oi,i->o", weight[:, :, 0, 0], shift)
@@ -41,10 +34,9 @@ def fold_norm_into_next(norm: nn.Module, conv: nn.Conv2d) -> nn.Module:
 
 @torch.no_grad()
 def fold_norm_into_previous(conv: nn.Conv2d, norm: nn.Module) -> nn.Module:
-    """Fold ``norm``, the only reader of ``conv``, into ``conv`` in place; return what replaces it.
+    """Fold ``norm``, the only layer that reads ``conv``, into it in place; return its replacement.
 
-    Exact for every kernel size, stride, padding and grouping. Anything but a BatchNorm2d is
-    returned as is.
+    Exact for all convolutions. Anything but a BatchNorm2d is returned unchanged.
     """
     if not isinstance(norm, nn.BatchNorm2d):
         return norm
@@ -54,8 +46,17 @@ def fold_norm_into_previous(conv: nn.Conv2d, norm: nn.Module) -> nn.Module:
     return nn.Identity()
 
 
+def _set(conv: nn.Conv2d, weight: Tensor, bias: Tensor) -> None:
+    dtype = conv.weight.dtype
+    conv.weight.copy_(weight.to(dtype))
+    if conv.bias is None:
+        conv.bias = nn.Parameter(bias.to(dtype))
+    else:
+        conv.bias.copy_(bias.to(dtype))
+
+
 class Savings(NamedTuple):
-    """What a module no longer has after `merge_parts`."""
+    """Counts of what merging removes."""
 
     parameters: int
     convolutions: int
@@ -68,28 +69,24 @@ class Savings(NamedTuple):
         )
 
 
-def merge_parts(module: nn.Module) -> Savings:
-    """Call ``merge_()`` of every part inside that has one, inner parts first; in place, eval mode.
-
-    The outputs there stay the same up to rounding, training from here is meaningless.
-    """
-    module.eval()
-    before = _inventory(module)
-    for part in reversed(list(module.modules())):
-        if part is not module and hasattr(part, "merge_"):
-            part.merge_()
-    return Savings(*(was - now for was, now in zip(before, _inventory(module), strict=True)))
-
-
 class Mergeable:
-    """A network that can be merged; ``savings`` tells what that removed, None before."""
+    """Network that can be merged for inference; ``savings`` is None before."""
 
     merged: bool = False
     savings: Savings | None = None
 
     def merge(self) -> Self:
-        """Fold normalisation and parallel branches for inference, in place; see `merge_parts`."""
-        self.savings = merge_parts(self)
+        """Fold normalisation and parallel branches, in place, and switch to eval mode.
+
+        Calls ``merge_()`` of every part that has one, inner parts first. The outputs stay the same
+        up to rounding; the network can no longer be trained.
+        """
+        self.eval()
+        before = _inventory(self)
+        for part in reversed(list(self.modules())):
+            if part is not self and hasattr(part, "merge_"):
+                part.merge_()
+        self.savings = Savings(*(b - a for b, a in zip(before, _inventory(self), strict=True)))
         self.merged = True
         return self
 
@@ -101,12 +98,3 @@ def _inventory(module: nn.Module) -> Savings:
         sum(isinstance(part, nn.Conv2d) for part in parts),
         sum(isinstance(part, nn.BatchNorm2d) for part in parts),
     )
-
-
-def _set(conv: nn.Conv2d, weight: Tensor, bias: Tensor) -> None:
-    dtype = conv.weight.dtype
-    conv.weight.copy_(weight.to(dtype))
-    if conv.bias is None:
-        conv.bias = nn.Parameter(bias.to(dtype))
-    else:
-        conv.bias.copy_(bias.to(dtype))

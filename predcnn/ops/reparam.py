@@ -1,43 +1,31 @@
-"""Re-parameterisation: kernels trained apart and merged into one for inference.
+"""Re-parameterisation: kernels trained in parallel and merged into one for inference.
 
 Ding et al., "RepVGG: Making VGG-style ConvNets Great Again", CVPR 2021, section 3.3.
 """
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from predcnn.ops.fold import fold_norm_into_previous
-
-
-def center_pad(kernel: Tensor, size: tuple[int, int]) -> Tensor:
-    """Zeros around kernels (..., h, w) up to ``size``, the centre kept; sizes odd."""
-    high, wide = (size[0] - kernel.shape[-2]) // 2, (size[1] - kernel.shape[-1]) // 2
-    return functional.pad(kernel, (wide, wide, high, high))
-
-
-def dilate(kernel: Tensor, rate: int) -> Tensor:
-    """The dense kernel that acts like ``kernel`` (..., h, w) with the given dilation."""
-    if rate == 1:
-        return kernel
-    *lead, high, wide = kernel.shape
-    dense = kernel.new_zeros(*lead, (high - 1) * rate + 1, (wide - 1) * rate + 1)
-    dense[..., ::rate, ::rate] = kernel
-    return dense
 
 
 @torch.no_grad()
 def absorb_(conv: nn.Conv2d, other: nn.Conv2d) -> None:
     """Add the smaller parallel convolution ``other``, possibly dilated, to ``conv``, in place.
 
-    Both keep H and W, have a bias, and the same channels and groups.
+    Both keep H and W, have odd kernels, a bias, and the same channels and groups.
     """
-    conv.weight.add_(center_pad(dilate(other.weight, other.dilation[0]), conv.kernel_size))
-    conv.bias.add_(other.bias)
+    rate = other.dilation[0]
+    rows, columns = (
+        slice((large - rate * (small - 1) - 1) // 2, (large + rate * (small - 1) + 1) // 2, rate)
+        for large, small in zip(conv.kernel_size, other.kernel_size, strict=True)
+    )
+    conv.weight[..., rows, columns] += other.weight
+    conv.bias += other.bias
 
 
 class ConvBN(nn.Module):
-    """A convolution and its BatchNorm, (B, C, H, W) -> (B, C', H, W); `merge_` makes it one."""
+    """Convolution and BatchNorm, (B, C, H, W) -> (B, C', H, W); `merge_` makes them one."""
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Stochastic depth, norms, perceptrons, initial weights, folding."""
+"""Stochastic depth, norms, MLPs, initial weights, folding."""
 
 import pytest
 import torch
@@ -8,7 +8,8 @@ from predcnn.ops import DropPath
 from predcnn.ops.fold import fold_norm_into_next, fold_norm_into_previous
 from predcnn.ops.init import init_fan_out, init_trunc_normal
 from predcnn.ops.mlp import ConvMlp, TokenMlp
-from predcnn.ops.norm import LayerNorm2d, LayerScale
+from predcnn.ops.norm import GRN, LayerNorm2d, LayerScale
+from tests.ops.reference import assert_near, loaded, reference
 
 
 def test_drop_path_skips_whole_samples_and_keeps_the_mean():
@@ -53,6 +54,26 @@ def test_layer_scale_finds_the_channels():
     assert (tokens(torch.ones(1, 4, 3)) == 0.5).all()
 
 
+@pytest.mark.parametrize("name", ["grn", "grn_unireplk"])
+def test_grn_matches_the_reference_code(name):
+    values = reference(name)
+    assert_near(loaded(GRN(12), name)(values["input"]), values["output"])
+
+
+def test_grn_starts_as_the_identity():
+    x = torch.randn(2, 3, 4, 5)
+    assert torch.equal(GRN(5)(x), x)
+
+
+def test_grn_does_not_overflow_in_half_precision():
+    norm = GRN(4)
+    torch.nn.init.ones_(norm.gamma)
+    x = torch.full((1, 40, 40, 4), 3000.0, dtype=torch.float16)
+    y = norm(x)  # every channel has the mean energy: gain 2
+    assert y.dtype == torch.float16
+    assert_near(y.float(), 2 * x.float())
+
+
 def test_conv_mlp_is_token_mlp_of_each_pixel():
     conv, token = ConvMlp(4, 10), TokenMlp(4, 10)
     conv.load_state_dict(
@@ -85,22 +106,20 @@ def test_initial_weights():
     assert not any(layer.bias.any() for layer in net)
 
 
-def norm_with_statistics(channels: int, affine: bool = True) -> nn.BatchNorm2d:
-    norm = nn.BatchNorm2d(channels, affine=affine)
+def norm_with_statistics(channels: int) -> nn.BatchNorm2d:
+    norm = nn.BatchNorm2d(channels)
     norm.running_mean.normal_()
     norm.running_var.uniform_(0.2, 2.0)
-    if affine:
-        nn.init.normal_(norm.weight)
-        nn.init.normal_(norm.bias)
+    nn.init.normal_(norm.weight)
+    nn.init.normal_(norm.bias)
     return norm.eval()
 
 
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("affine", [True, False])
 @torch.no_grad()
-def test_folding_is_exact(bias, affine):
+def test_folding_is_exact(bias):
     x = torch.randn(2, 6, 5, 5)
-    norm, conv = norm_with_statistics(6, affine), nn.Conv2d(6, 9, 1, bias=bias)
+    norm, conv = norm_with_statistics(6), nn.Conv2d(6, 9, 1, bias=bias)
     expected = conv(norm(x))
     rest = fold_norm_into_next(norm, conv)
     torch.testing.assert_close(conv(rest(x)), expected, rtol=1e-4, atol=1e-5)
@@ -115,9 +134,6 @@ def test_folding_is_exact(bias, affine):
     assert fold_norm_into_previous(conv, rest) is rest
 
 
-def test_folding_refuses_what_is_not_exact():
-    norm = norm_with_statistics(4)
+def test_folding_into_a_3x3_convolution_raises():
     with pytest.raises(ValueError, match="1x1"):
-        fold_norm_into_next(norm, nn.Conv2d(4, 4, 3, padding=1))
-    with pytest.raises(ValueError, match="running statistics"):
-        fold_norm_into_next(nn.BatchNorm2d(4, track_running_stats=False), nn.Conv2d(4, 4, 1))
+        fold_norm_into_next(norm_with_statistics(4), nn.Conv2d(4, 4, 3, padding=1))

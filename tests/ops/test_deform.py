@@ -1,4 +1,4 @@
-"""Deformable sampling against published values and a plain loop over pixels and points."""
+"""Deformable sampling against the reference code and a loop over pixels and taps."""
 
 import itertools
 import math
@@ -18,10 +18,7 @@ from tests.ops.reference import assert_near, config, reference
 def options(name):
     raw = config(name)
     return {
-        "kernel_size": (raw["kh"], raw["kh"]),
-        "stride": raw["s"],
-        "padding": raw["pad"],
-        "dilation": raw["d"],
+        "kernel_size": raw["kh"],
         "groups": raw["G"],
         "offset_scale": raw["os"],
         "remove_center": bool(raw["rc"]),
@@ -30,10 +27,18 @@ def options(name):
 
 @pytest.mark.usefixtures("either_kernels")
 @pytest.mark.parametrize("name", ["dcnv3_core_0", "dcnv3_core_1", "dcnv3_core_2"])
-def test_published_values_and_gradients(name):
-    values = reference(name)
+def test_values_and_gradients_match_the_reference_code(name):
+    """A stride skips pixels of the result; a dilation is a constant offset of every tap."""
+    values, settings, raw = reference(name), options(name), config(name)
     x, offset, mask = (values[k].requires_grad_() for k in ("input", "offset", "mask"))
-    y = deformable_sampling(x, offset, mask, **options(name))
+    taps = kernel_points(raw["kh"], remove_center=bool(raw["rc"]), device=torch.device("cpu"))
+    dilated = offset + ((raw["d"] - 1) * taps).flatten().repeat(raw["G"])
+    every = (slice(None), slice(None, None, raw["s"]), slice(None, None, raw["s"]))
+    full = []
+    for given in (dilated, mask):
+        full.append(torch.zeros(*x.shape[:3], given.shape[-1]))
+        full[-1][every] = given
+    y = deformable_sampling(x, *full, **settings)[every]
     assert_near(y, values["output"])
     y.backward(values["grad_out"])
     for key, tensor in {"input": x, "offset": offset, "mask": mask}.items():
@@ -41,7 +46,7 @@ def test_published_values_and_gradients(name):
 
 
 @pytest.mark.usefixtures("either_kernels")
-def test_published_values_and_gradients_of_the_packed_form():
+def test_packed_values_and_gradients_match_the_reference_code():
     values = reference("dcnv4_core_0")
     x, packed = values["input"].requires_grad_(), values["offset_mask"].requires_grad_()
     settings = options("dcnv4_core_0")
@@ -53,14 +58,14 @@ def test_published_values_and_gradients_of_the_packed_form():
 
 
 @pytest.mark.usefixtures("kernels")
-def test_finite_differences_agree():
+def test_gradients_match_finite_differences():
     shapes = ((2, 4, 3, 6), (2, 4, 3, 2 * 9 * 2), (2, 4, 3, 2 * 9))
     leaves = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
     assert torch.autograd.gradcheck(lambda *given: deformable_sampling(*given, groups=2), leaves)
 
 
 def bilinear(plane, x, y):
-    """Value of a list of rows at a real place, zero outside."""
+    """Value of a list of rows at real coordinates, zero outside."""
     total = 0.0
     left, top = math.floor(x), math.floor(y)
     for row, column in itertools.product((top, top + 1), (left, left + 1)):
@@ -71,50 +76,34 @@ def bilinear(plane, x, y):
 
 @pytest.mark.usefixtures("either_kernels")
 @pytest.mark.parametrize(
-    ("kernel", "settings"),
-    [
-        ((3, 5), {"padding": 2, "groups": 2}),
-        ((5, 3), {"padding": 1, "stride": 2, "offset_scale": 0.5}),
-        ((3, 3), {"padding": 0, "dilation": 2, "remove_center": True, "groups": 4}),
-        ((1, 1), {"padding": 0}),
-        ((4, 2), {"padding": 1, "offset_scale": 2.0}),
-    ],
+    ("kernel", "groups", "remove_center", "scale"),
+    [(5, 2, False, 1.0), (3, 4, True, 0.5), (1, 1, False, 2.0)],
 )
-def test_it_is_the_sum_over_points_column_by_column(kernel, settings):
-    full = {"stride": 1, "dilation": 1, "groups": 1, "offset_scale": 1.0, "remove_center": False}
-    full |= settings
-    high, wide = kernel
-    taps = [(a, b) for a in range(wide) for b in range(high)]  # columns outermost
-    if full["remove_center"]:
-        del taps[len(taps) // 2]
-    groups, dilation, scale = full["groups"], full["dilation"], full["offset_scale"]
+def test_it_is_the_sum_over_taps_column_by_column(kernel, groups, remove_center, scale):
+    half = kernel // 2
+    taps = list(itertools.product(range(-half, half + 1), repeat=2))  # columns outermost
+    if remove_center:
+        taps.remove((0, 0))
     x = torch.randn(2, 7, 6, 8)
-    size = [
-        (n + 2 * full["padding"] - dilation * (k - 1) - 1) // full["stride"] + 1
-        for n, k in zip((7, 6), kernel, strict=True)
-    ]
-    offset = torch.randn(2, *size, groups * len(taps) * 2)
-    mask = torch.randn(2, *size, groups * len(taps))
-    got = deformable_sampling(x, offset, mask, kernel_size=kernel, **full)
-    half_x, half_y = dilation * (wide - 1) // 2, dilation * (high - 1) // 2
-    for row, column, channel in itertools.product(range(size[0]), range(size[1]), range(8)):
+    offset = torch.randn(2, 7, 6, groups * len(taps) * 2)
+    mask = torch.randn(2, 7, 6, groups * len(taps))
+    settings = {"groups": groups, "offset_scale": scale, "remove_center": remove_center}
+    got = deformable_sampling(x, offset, mask, kernel_size=kernel, **settings)
+    for row, column, channel in itertools.product(range(7), range(6), range(8)):
         group = channel // (8 // groups)
         plane = x[1, :, :, channel].tolist()
         total = 0.0
         for point, (a, b) in enumerate(taps):
             place = group * len(taps) + point
             dx, dy = offset[1, row, column, 2 * place : 2 * place + 2].tolist()
-            px = column * full["stride"] - full["padding"] + half_x - half_x * scale
-            py = row * full["stride"] - full["padding"] + half_y - half_y * scale
-            px += (a * dilation + dx) * scale
-            py += (b * dilation + dy) * scale
-            total += mask[1, row, column, place].item() * bilinear(plane, px, py)
+            sample = bilinear(plane, column + (a + dx) * scale, row + (b + dy) * scale)
+            total += mask[1, row, column, place].item() * sample
         assert got[1, row, column, channel].item() == pytest.approx(total, abs=2e-5)
 
 
-def test_points_are_pairs_of_x_and_y_column_by_column():
-    points = kernel_points((3, 2), 2, remove_center=False, device=torch.device("cpu"))
-    assert points.tolist() == [[-1, -2], [-1, 0], [-1, 2], [1, -2], [1, 0], [1, 2]]
+def test_taps_are_pairs_of_x_and_y_column_by_column():
+    points = kernel_points(3, remove_center=True, device=torch.device("cpu")).tolist()
+    assert points == [[-1, -1], [-1, 0], [-1, 1], [0, -1], [0, 1], [1, -1], [1, 0], [1, 1]]
 
 
 @pytest.mark.usefixtures("either_kernels")
@@ -138,11 +127,9 @@ def test_packing_keeps_the_order_and_ignores_the_tail():
         unpack_offset_mask(packed[:54], 2, 9)
 
 
-def test_wrong_shapes_are_named():
+def test_wrong_shapes_raise():
     x, offset, mask = torch.zeros(1, 4, 4, 6), torch.zeros(1, 4, 4, 36), torch.zeros(1, 4, 4, 18)
     with pytest.raises(ValueError, match="6 channels do not divide into 4"):
         deformable_sampling(x, offset, mask, groups=4)
     with pytest.raises(ValueError, match="mask has shape"):
         deformable_sampling(x, offset, mask[..., :9], groups=2)
-    with pytest.raises(ValueError, match="no centre"):
-        deformable_sampling(x, offset, mask, groups=2, kernel_size=(2, 3), remove_center=True)
