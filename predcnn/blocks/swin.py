@@ -1,13 +1,13 @@
 """Swin: self-attention within windows that shift from block to block.
 
 Liu et al., "Swin Transformer: Hierarchical Vision Transformer using Shifted Windows", ICCV 2021,
-https://arxiv.org/abs/2103.14030 (fig. 2-4, eq. 4). Compared with the published video prediction
-code.
+https://arxiv.org/abs/2103.14030 (fig. 2-4, eq. 4). Compared with OpenSTL's code.
 """
 
 from typing import ClassVar
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -16,14 +16,14 @@ from predcnn.ops.attention import MultiHeadAttention
 from predcnn.ops.drop_path import DropPath
 from predcnn.ops.init import init_trunc_normal
 from predcnn.ops.mlp import TokenMlp
-from predcnn.ops.windows import join, outside, partition, relative_position_index, wrapped
+from predcnn.ops.windows import join, partition, relative_position_index, separated
 from predcnn.registry import BLOCKS
 
 
 def published_window(resolution: tuple[int, int] | None) -> int:
-    """The published side of a window: 7 where it divides the height, else height / 16 in 4..8.
+    """Return the window size of the reference code: 7 if it divides the height, else height / 16.
 
-    Never larger than the map. Without a resolution it is 4, the value of all small maps.
+    height / 16 is clamped to [4, 8], both to the map. Without a resolution it is 4.
     """
     if resolution is None:
         return 4
@@ -32,7 +32,7 @@ def published_window(resolution: tuple[int, int] | None) -> int:
 
 
 class WindowAttention(MultiHeadAttention):
-    """Attention within windows plus a learned bias per offset, (B n, N, C) kept (eq. 4)."""
+    """Attention within n windows with a learned bias per offset, (B n, N, C) is kept (eq. 4)."""
 
     def __init__(self, dim: int, heads: int, window_size: int) -> None:
         super().__init__(dim, heads)
@@ -42,11 +42,11 @@ class WindowAttention(MultiHeadAttention):
         self.register_buffer("offset_index", index, persistent=False)
 
     def bias(self, apart: Tensor | None, batch: int) -> Tensor:
-        """What is added to the logits: (1, heads, N, N), or (batch n, heads, N, N) if masked.
+        """Return the bias of the logits: (1, heads, N, N), or (batch n, heads, N, N) if masked.
 
         ``apart`` (n, N, N) bool marks pairs of pixels that must not see each other.
         """
-        bias = self.offset_bias[self.offset_index].permute(2, 0, 1)[None]
+        bias = rearrange(self.offset_bias[self.offset_index], "n m heads -> 1 heads n m")
         if apart is not None:
             bias = bias.masked_fill(apart[:, None], float("-inf")).repeat(batch, 1, 1, 1)
         return bias
@@ -54,18 +54,18 @@ class WindowAttention(MultiHeadAttention):
 
 @BLOCKS.register("swin")
 class SwinBlock(nn.Module):
-    """One Swin block, (B, C, H, W) -> (B, C, H, W); pads to whole windows and crops again.
+    """One Swin block, (B, C, H, W) -> (B, C, H, W); pads to full windows and crops the result.
 
-    In a stack every second block shifts its windows by half of their side.
+    In a stack every second block shifts its windows.
 
     Args (others: see `predcnn.blocks.protocol`):
         dim: channels C, divisible by 8 and by ``heads``.
         resolution: (H, W) of the input; only sets the default of ``window_size``.
-        window_size: side of a window; `published_window` if None.
-        shift: whether the windows are shifted by half of their side.
-        mask_shift: False, as published for video, lets pixels that the shift brings together from
-            opposite borders see each other; True separates them, as the paper has it. Padding is
-            always separated.
+        window_size: side of a window; None for `published_window`.
+        shift: shift the windows by half of their side.
+        mask_shift: True separates pixels that the shift brings together from opposite borders, as
+            in the paper; False, as in the video prediction code, does not. Padding is always
+            separated.
     """
 
     dim_multiple: ClassVar[int] = 8
@@ -111,13 +111,16 @@ class SwinBlock(nn.Module):
 
     def window_bias(self, x: Tensor) -> Tensor:
         """`WindowAttention.bias` for maps of the shape of ``x`` (B, H, W, C)."""
-        full, shift = self._windows(x)
-        return self.attn.bias(self._apart(full, tuple(x.shape[1:3]), shift, x.device), x.shape[0])
+        (full, shift), inside = self._windows(x), tuple(x.shape[1:3])
+        apart, seam = None, self.mask_shift and shift > 0
+        if full != inside or seam:
+            apart = separated(full, inside, self.window_size, shift, x.device, seam=seam)
+        return self.attn.bias(apart, x.shape[0])
 
     def _windows(self, x: Tensor) -> tuple[tuple[int, int], int]:
-        """The size of the maps once padded to whole windows, and how far these are shifted."""
+        """Return the size of the padded maps and the shift, 0 if one window covers an axis."""
         full = tuple(n + -n % self.window_size for n in x.shape[1:3])
-        return full, self.shift if min(full) > self.window_size else 0  # one alone cannot shift
+        return full, self.shift if min(full) > self.window_size else 0
 
     def _attend(self, x: Tensor, bias: Tensor) -> Tensor:
         size, (height, width) = self.window_size, x.shape[1:3]
@@ -129,15 +132,3 @@ class SwinBlock(nn.Module):
         if shift:
             x = x.roll((shift, shift), (1, 2))
         return x[:, :height, :width]
-
-    def _apart(
-        self, full: tuple[int, int], inside: tuple[int, int], shift: int, device: torch.device
-    ) -> Tensor | None:
-        """The pairs of every window that must not see each other, None if there are none."""
-        apart = None
-        if full != inside:
-            apart = outside(full, self.window_size, shift, inside, device)
-        if shift and self.mask_shift:
-            seam = wrapped(full, self.window_size, shift, device)
-            apart = seam if apart is None else apart | seam
-        return apart

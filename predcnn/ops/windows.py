@@ -17,42 +17,34 @@ def join(windows: Tensor, size: int, height: int, width: int) -> Tensor:
 
 
 def relative_position_index(size: int) -> Tensor:
-    """Return for each pair of pixels its row in a table of (2 size - 1)^2 offsets, (N, N)."""
-    axis = torch.arange(size)
-    rows, columns = torch.meshgrid(axis, axis, indexing="ij")
-    rows, columns = rows.flatten(), columns.flatten()
+    """Return the row of each pair of pixels in a table of (2 size - 1)^2 offsets, (N, N)."""
+    rows, columns = torch.arange(size * size) // size, torch.arange(size * size) % size
     down = rows[:, None] - rows[None] + size - 1
     right = columns[:, None] - columns[None] + size - 1
     return down * (2 * size - 1) + right
 
 
-def outside(
-    size: tuple[int, int], window: int, shift: int, inside: tuple[int, int], device: torch.device
+def separated(
+    padded: tuple[int, int],
+    inside: tuple[int, int],
+    window: int,
+    shift: int,
+    device: torch.device,
+    *,
+    seam: bool,
 ) -> Tensor:
-    """Mark the pairs of pixels of which one is padding, (windows, N, N) bool.
+    """Mark the pairs of pixels of each window that must not see each other, (windows, N, N) bool.
 
-    For maps of ``size`` (H, W), already rolled by -``shift``, of which ``inside`` (H, W) is not
-    padding. Windows are those of `partition`.
+    For maps of size ``padded`` (H, W) rolled by -``shift``. A pair is separated if only one of its
+    pixels lies in ``inside`` (H, W), the other in the padding; with ``seam`` also if rolling has
+    brought it together from opposite borders. Windows are those of `partition`.
     """
-    height, width = size
-    rows = (torch.arange(height, device=device) + shift) % height >= inside[0]
-    columns = (torch.arange(width, device=device) + shift) % width >= inside[1]
-    return _differs(rows, columns, window)
 
+    def kinds(size: int, end: int) -> Tensor:
+        place = torch.arange(size, device=device)
+        padding = (place + shift) % size >= end
+        return padding + 2 * (place >= size - shift) if seam else padding.long()
 
-def wrapped(size: tuple[int, int], window: int, shift: int, device: torch.device) -> Tensor:
-    """Mark the pairs that rolling by -``shift`` brought together from opposite borders.
-
-    (windows, N, N) bool, see `outside`.
-    """
-    height, width = size
-    rows = torch.arange(height, device=device) >= height - shift
-    columns = torch.arange(width, device=device) >= width - shift
-    return _differs(rows, columns, window)
-
-
-def _differs(rows: Tensor, columns: Tensor, window: int) -> Tensor:
-    """Mark the pairs that differ in the property of row or column, (windows, N, N)."""
-    region = 2 * rows.long()[:, None] + columns.long()[None]  # (H, W)
-    region = partition(region[None, ..., None], window)[..., 0]  # (windows, N)
-    return region[:, :, None] != region[:, None, :]
+    rows, columns = (kinds(size, end) for size, end in zip(padded, inside, strict=True))
+    region = partition((4 * rows[:, None] + columns)[None, ..., None], window)
+    return region != rearrange(region, "windows n 1 -> windows 1 n")

@@ -1,13 +1,9 @@
-"""Attention against its definition, windows against loops, the large kernel's reach."""
+"""Attention against its definition, windows against loops, the large kernel's receptive field."""
 
 import pytest
 import torch
 
-from predcnn.ops.attention import (
-    MapAttention,
-    MultiHeadAttention,
-    sincos_position_2d,
-)
+from predcnn.ops.attention import MapAttention, MultiHeadAttention, sincos_position_2d
 from predcnn.ops.conv import ConvNormAct
 from predcnn.ops.spatial_attention import (
     GatedSpatialAttention,
@@ -15,7 +11,7 @@ from predcnn.ops.spatial_attention import (
     LargeKernelConv,
     SelfGatedLargeKernel,
 )
-from predcnn.ops.windows import join, outside, partition, relative_position_index, wrapped
+from predcnn.ops.windows import join, partition, relative_position_index, separated
 
 
 @torch.no_grad()
@@ -63,10 +59,12 @@ def test_relative_positions():
             assert index[first, second] == (down + 2) * 5 + right + 2
 
 
-def test_who_is_apart_in_shifted_windows():
+def test_separated_pairs_of_shifted_windows():
     shift, size = 1, (6, 4)
-    seam = wrapped(size, 2, shift, torch.device("cpu"))
-    padding = outside(size, 2, shift, (5, 4), torch.device("cpu"))
+    seam = separated(size, size, 2, shift, torch.device("cpu"), seam=True)
+    padding = separated(size, (5, 4), 2, shift, torch.device("cpu"), seam=False)
+    both = separated(size, (5, 4), 2, shift, torch.device("cpu"), seam=True)
+    assert torch.equal(both, seam | padding)
     rows = torch.arange(6).roll(-shift)
     columns = torch.arange(4).roll(-shift)
     for window in range(6):
@@ -81,7 +79,7 @@ def test_who_is_apart_in_shifted_windows():
                 assert bool(padding[window, p, q]) == ((y1 >= 5) != (y2 >= 5))
 
 
-def test_sine_positions_tell_pixels_apart():
+def test_sine_positions_differ_between_pixels():
     position = sincos_position_2d(16, 5, 7, device=torch.device("cpu"))
     assert position.shape == (35, 16)
     assert torch.pdist(position).min() > 0.1
@@ -92,7 +90,7 @@ def test_sine_positions_tell_pixels_apart():
         sincos_position_2d(6, 2, 2, device=torch.device("cpu"))
 
 
-def test_large_kernel_reaches_21_pixels_around():
+def test_large_kernel_has_a_receptive_field_of_23_pixels():
     conv = LargeKernelConv(2)
     x = torch.zeros(1, 2, 31, 31, requires_grad=True)
     conv(x)[0, :, 15, 15].sum().backward()

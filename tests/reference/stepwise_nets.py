@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from predcnn.ops.windows import join, partition, wrapped
+from predcnn.ops.windows import join, partition, separated
 from predcnn.predictors.dmvfn import warp
 from tests.reference.stepwise_lstm import Step
 
@@ -102,7 +102,8 @@ def _window_attention(block: nn.Module, x: Tensor, masks: dict) -> Tensor:
     scores = scores + bias.permute(2, 0, 1).contiguous()
     if shift:
         if (H, W) not in masks:
-            masks[H, W] = wrapped((H, W), size, shift, x.device).to(scores.dtype) * -100.0
+            apart = separated((H, W), (H, W), size, shift, x.device, seam=True)
+            masks[H, W] = apart.to(scores.dtype) * -100.0
         scores = scores.view(B, n // B, attn.heads, size**2, size**2)
         scores = scores + masks[H, W][None, :, None]
         scores = scores.view(n, attn.heads, size**2, size**2)

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 import predcnn
+from predcnn.blocks.s4d import LongConv1d
 from predcnn.ops.deform import deformable_sampling
 from predcnn.ops.depthwise import depthwise_conv2d
 from predcnn.ops.scan import selective_scan
-from predcnn.ops.state_space import LongConv1d
 from scripts.dev.gpu.stage import FIRST, Setting, Stage
 from scripts.dev.gpu.timing import tf32
 from scripts.dev.speed.comparing import largest_error
