@@ -1,4 +1,4 @@
-"""What a data set offers its data module, whatever a sample is: three splits that name batches."""
+"""Interfaces of data sets and their three splits, used by the data modules."""
 
 from collections.abc import Sequence
 from typing import ClassVar, Protocol
@@ -9,10 +9,12 @@ SPLITS = ("train", "val", "test")
 
 
 class SplitDataset(Protocol):
-    """One split: samples that are pure functions of (epoch, index).
+    """One split; a sample depends only on (epoch, index).
 
-    ``finite``: the same samples come every epoch, so training shuffles them. ``source`` says in
-    words where they come from; ``fingerprint`` is a SHA-256 over all that decides them.
+    Attributes:
+        source: origin of the samples, for tables.
+        fingerprint: SHA-256 over everything that determines the samples.
+        finite: every epoch has the same samples, so training shuffles them.
     """
 
     source: str
@@ -24,10 +26,12 @@ class SplitDataset(Protocol):
 
 
 class SplitFamily(Protocol):
-    """A data set: see :class:`predcnn.data.generated.moving_mnist.MovingMNIST`.
+    """A data set of three splits, such as `predcnn.data.generated.moving_mnist.MovingMNIST`.
 
-    ``Options`` is its dataclass of options, ``options`` the ones it was made with; they have a
-    ``seed``. ``protocol`` says how the splits were made. ``download``: ``prepare`` fetches files.
+    Attributes:
+        Options: dataclass of the options, with a ``seed``.
+        protocol: how the splits were made.
+        download: whether ``prepare`` may download files.
     """
 
     Options: type
@@ -41,9 +45,9 @@ class SplitFamily(Protocol):
 
 
 class SequenceFamily:
-    """Base of the data sets of sequences, see `SplitFamily`; nothing is read before `split`.
+    """Base of data sets of sequences, see `SplitFamily`; nothing is read before ``split``.
 
-    ``facts`` are rows of its own for the table at the start of a run, label -> text.
+    ``facts`` are additional rows of the table at the start of a run, label -> text.
     """
 
     Options: ClassVar[type]
@@ -55,7 +59,6 @@ class SequenceFamily:
 
     @property
     def channels(self) -> int:
-        """C."""
         return self.options.channels
 
     @property
@@ -65,10 +68,8 @@ class SequenceFamily:
 
     @property
     def frames_out(self) -> int:
-        """T_out."""
         return self.options.frames_out
 
     @property
     def protocol(self) -> str:
-        """How the splits are made."""
         return self.options.protocol

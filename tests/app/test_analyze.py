@@ -120,7 +120,7 @@ def test_a_classifier_comes_back_from_its_checkpoint(tmp_path):
         (["kind=erf", "model=moganet_tinny"], "did you mean moganet_tiny"),
         (["kind=erf", "model=missing.ckpt"], "no file missing.ckpt"),
         (["kind=erf", "model=[van_b0,van_b1]", "weights=[a]"], "2 networks, 1 files"),
-        (["kind=erf", "model=van_b0", "images=nowhere"], "nowhere holds no pictures"),
+        (["kind=erf", "model=van_b0", "images=nowhere"], "nowhere has no images"),
         (["kind=gradcam", "model=van_b0", "layer=stages.9"], "did you mean stages."),
         (["kind=interactions", "model=van_b0", "interactions.preset=x"], "cifar10, imagenet, cpu"),
         (["kind=shape_bias", "model=van_b0"], "stimuli=…"),

@@ -1,4 +1,4 @@
-"""Small folders of classified images: every class has its own colour, so that one can learn it."""
+"""Small folders of labelled images; every class has its own colour, so that it can be learnt."""
 
 from pathlib import Path
 

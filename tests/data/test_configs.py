@@ -1,4 +1,4 @@
-"""The configs of the data sets: every key is an option, and they say only what differs."""
+"""Configs of the data sets: every key is an option, and variants list only differences."""
 
 import inspect
 from dataclasses import fields
@@ -22,7 +22,7 @@ def _data(name: str, *overrides: str):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_config_becomes_its_data_module(name: str) -> None:
+def test_a_config_instantiates_its_data_module(name: str) -> None:
     module = instantiate(_data(name))
     channels = 3 if name == "mmnist_cifar" else 1
     assert module.family.name == name
@@ -33,19 +33,19 @@ def test_a_config_becomes_its_data_module(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["moving_mnist", "video_folder"])
-def test_every_option_has_a_key_and_every_key_an_option(name: str) -> None:
+def test_config_keys_equal_options(name: str) -> None:
     named = inspect.signature(create_datamodule).parameters
     accepted = {*named, *(field.name for field in fields(SETS[name].Options))} - {"options"}
     assert {key for key in _data(name) if not key.startswith("_")} == accepted
 
 
-def test_a_folder_of_clips_is_asked_for() -> None:
+def test_the_folder_of_clips_is_required() -> None:
     assert OmegaConf.missing_keys(_data("video_folder")) == {"data.root"}
     module = instantiate(_data("video_folder", "root=clips", "channels=1", "frames_in=4"))
     assert module.in_shape == (4, 1, 64, 64)
 
 
-def test_sizes_follow_from_one_another() -> None:
+def test_in_shape_follows_from_the_other_sizes() -> None:
     module = instantiate(_data("mmnist_cifar", "height=48", "frames_in=4", "digits=[1,2]"))
     assert module.in_shape == (4, 3, 48, 48)
     assert module.family.options.digits == (1, 2)
@@ -53,7 +53,7 @@ def test_sizes_follow_from_one_another() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES[1:])
-def test_a_config_says_only_what_differs(name: str) -> None:
+def test_a_variant_config_lists_only_differences(name: str) -> None:
     lines = (CONFIGS / "data" / f"{name}.yaml").read_text().splitlines()
     keys = {line.split(":")[0] for line in lines if line and not line.startswith("#")}
     assert keys <= {"defaults", "name", "in_shape"}

@@ -1,4 +1,4 @@
-"""Loaders: the same bytes for any workers and ranks, and after any interruption."""
+"""Loaders give the same bytes for any number of workers and ranks, and after interruptions."""
 
 import hashlib
 import os
@@ -51,7 +51,7 @@ def test_workers_change_nothing(workers: int) -> None:
             assert len(set(first)) == len(first)
 
 
-@pytest.mark.slow  # a spawned process imports torch anew
+@pytest.mark.slow  # a spawned process imports torch again
 def test_spawned_workers_change_nothing() -> None:
     module = _small()
     loader = torch.utils.data.DataLoader(
@@ -64,7 +64,7 @@ def test_spawned_workers_change_nothing() -> None:
     assert _names(loader) == _names(module.val_dataloader())
 
 
-def test_two_ranks_see_what_one_process_with_the_doubled_batch_sees() -> None:
+def test_two_ranks_see_the_batches_of_one_process_with_twice_the_batch_size() -> None:
     one = _small(batch_size=4)
     ranks = [_small(batch_size=2), _small(batch_size=2)]
     for rank, module in enumerate(ranks):
@@ -84,7 +84,7 @@ def test_a_pickled_split_gives_the_same_bytes() -> None:
     assert torch.equal(again.batch(2, [1, 22]), dataset.batch(2, [1, 22]))
 
 
-def test_loading_leaves_the_global_generator_alone() -> None:
+def test_loading_does_not_change_the_global_generator() -> None:
     torch.manual_seed(0)
     expected = torch.rand(1)
     torch.manual_seed(0)
@@ -94,7 +94,7 @@ def test_loading_leaves_the_global_generator_alone() -> None:
 
 
 class Recorder(lightning.LightningModule):
-    """Notes which batches it was trained on."""
+    """Records its training batches."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -145,9 +145,7 @@ def _fit(root: Path, *, checkpoint: Path | None = None, data: dict, **options: o
     ("options", "workers"),
     [({}, 0), ({"limit_train_batches": 3}, 0), ({"val_check_interval": 2}, 1)],
 )
-def test_training_resumes_on_the_very_next_batch(
-    tmp_path: Path, options: dict, workers: int
-) -> None:
+def test_training_resumes_on_the_next_batch(tmp_path: Path, options: dict, workers: int) -> None:
     data = {"num_workers": workers}
     whole = _fit(tmp_path, data=data, **options)
     assert len(set(whole)) == len(whole) == 2 * options.get("limit_train_batches", 5)
@@ -173,7 +171,7 @@ def test_resuming_on_other_data_is_an_error(tmp_path: Path) -> None:
         _fit(tmp_path, checkpoint=checkpoint, data={"batch_size": 2})
 
 
-def test_facts_for_tables() -> None:
+def test_descriptions_for_tables() -> None:
     module = _small(noise="missing")
     assert module.in_shape == (2, 1, 64, 64)
     assert (module.frames_in, module.frames_out) == (2, 1)
@@ -185,7 +183,7 @@ def test_facts_for_tables() -> None:
     assert module.train_dataloader().dataset.in_shape == module.in_shape
 
 
-def test_setup_opens_every_split_and_shapes_hold() -> None:
+def test_setup_opens_every_split_with_the_right_shapes() -> None:
     module = create_datamodule(
         "mmnist_cifar", **{**SMALL, "height": 40, "width": 56, "eval_batch_size": 3}
     )
@@ -219,12 +217,12 @@ def test_setup_opens_every_split_and_shapes_hold() -> None:
         ({"in_shape": [10, 3, 64, 64]}, ValueError, r"gives \[2, 1, 64, 64\]"),
     ],
 )
-def test_wrong_options(options: dict, error: type, message: str) -> None:
+def test_wrong_options_are_errors(options: dict, error: type, message: str) -> None:
     with pytest.raises(error, match=message):
         create_datamodule("moving_mnist", **{**SMALL, **options})
 
 
-def test_unknown_sets_and_splits() -> None:
+def test_unknown_sets_and_splits_are_errors() -> None:
     with pytest.raises(KeyError, match="did you mean moving_mnist"):
         create_datamodule("moving_mnits")
     with pytest.raises(ValueError, match="accepted: train, val, test"):
@@ -236,7 +234,7 @@ def test_unknown_sets_and_splits() -> None:
 
 
 @pytest.mark.usefixtures("either_kernels")
-def test_bytes_become_their_quotients_exactly() -> None:
+def test_bytes_are_divided_by_255_exactly() -> None:
     levels = torch.arange(256, dtype=torch.uint8).repeat(3, 1)
     expected = torch.arange(256, dtype=torch.float64).div(255).float().repeat(3, 1)
     assert torch.equal(to_float(levels), expected)
@@ -256,7 +254,7 @@ def test_to_float() -> None:
         to_float(torch.tensor([1]))
 
 
-def test_importing_the_room_is_cheap() -> None:
+def test_importing_the_package_is_cheap() -> None:
     code = (
         "import sys, predcnn.data; predcnn.data.to_float; "
         "heavy = {'lightning', 'cv2', 'skimage', 'hydra'} & set(sys.modules); "
@@ -270,13 +268,15 @@ def test_importing_the_room_is_cheap() -> None:
         _ = predcnn.data.nothing
 
 
-def test_opencv_without_libgl_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_opencv_without_libgl_suggests_the_headless_package(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(ImportError, match="opencv-python-headless"):
         create_datamodule("mmnist_cifar", **SMALL).split("val").batch(0, [0])
 
 
-def test_photographs_are_told_apart_by_split() -> None:
+def test_no_photograph_is_in_two_splits() -> None:
     from predcnn.data.generated.photographs import PHOTOGRAPHS, photograph_crops
 
     names = [set(group) for group in PHOTOGRAPHS.values()]

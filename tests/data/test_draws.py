@@ -1,4 +1,4 @@
-"""Numbers that depend on (key, index) alone, and are random enough."""
+"""Random numbers depend on (key, index) only and pass simple tests of randomness."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from predcnn.data.draws import integers, normals, permutation, stream_key, uniforms
 
 
-def test_a_row_depends_on_its_index_alone() -> None:
+def test_a_row_depends_only_on_its_index() -> None:
     together = uniforms(7, np.arange(100), 9)
     alone = np.concatenate([uniforms(7, np.array([i]), 9) for i in reversed(range(100))])
     assert np.array_equal(together, alone[::-1])
@@ -22,7 +22,7 @@ def test_a_row_depends_on_its_index_alone() -> None:
         ((1, 23), (12, 3)),
     ],
 )
-def test_streams_share_nothing(first: tuple, second: tuple) -> None:
+def test_streams_are_independent(first: tuple, second: tuple) -> None:
     a = uniforms(stream_key(*first), np.arange(1000), 4)
     b = uniforms(stream_key(*second), np.arange(1000), 4)
     assert not np.isin(a, b).any()
@@ -30,13 +30,13 @@ def test_streams_share_nothing(first: tuple, second: tuple) -> None:
 
 
 def test_keys_do_not_change_between_versions() -> None:
-    # a checkpoint of last year must resume on the same data
+    # old checkpoints must resume on the same data
     assert stream_key(np.int64(42), "train", np.int32(3)) == stream_key(42, "train", 3)
     assert stream_key(42, "train", 3) == 8009986075504672162
     assert uniforms(1, np.array([2]), 2).tolist() == [[0.651475462601699, 0.42700329599888454]]
 
 
-def test_uniform_in_every_slot_and_between_neighbours() -> None:
+def test_numbers_are_uniform_and_uncorrelated() -> None:
     unit = uniforms(stream_key("test"), np.arange(20_000), 10)
     assert unit.min() >= 0
     assert unit.max() < 1
@@ -53,7 +53,7 @@ def test_integers_reach_both_ends() -> None:
     assert set(drawn) == set(range(40))
 
 
-def test_normals_have_the_moments_of_a_normal() -> None:
+def test_normals_have_the_moments_of_a_normal_distribution() -> None:
     drawn = normals(uniforms(5, np.arange(20_000), 2))
     assert drawn.shape == (20_000, 1)
     assert abs(drawn.mean()) < 0.03
@@ -61,7 +61,7 @@ def test_normals_have_the_moments_of_a_normal() -> None:
     assert abs((drawn**4).mean() - 3) < 0.25
 
 
-def test_permutation_holds_every_number_once() -> None:
+def test_permutation_contains_every_number_once() -> None:
     order = permutation(stream_key(0, "order", 0), 1000)
     assert sorted(order) == list(range(1000))
     assert (order == permutation(stream_key(0, "order", 0), 1000)).all()

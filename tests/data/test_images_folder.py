@@ -1,4 +1,4 @@
-"""Folders of classified images: layouts, splits, and images that are functions of their index."""
+"""Folders of labelled images: layouts, splits, and reproducible augmentation."""
 
 import random
 
@@ -38,7 +38,7 @@ def test_without_a_test_folder_val_is_the_test_set(tmp_path):
     assert all(b"/train/" in path for path in val)
     assert torch.bincount(datamodule.split("val")._labels).tolist() == [2, 2, 2]
     again = create_image_datamodule(root=tmp_path, val_share=0.2, **{**SMALL, "seed": 9})
-    assert set(again.split("val")._paths.tolist()) == val  # not the run's seed
+    assert set(again.split("val")._paths.tolist()) == val  # independent of the run's seed
     other = create_image_datamodule(root=tmp_path, val_share=0.2, eval_seed=1, **SMALL)
     assert set(other.split("val")._paths.tolist()) != val
 
@@ -52,7 +52,7 @@ def test_a_class_of_one_image_is_not_held_out():
         hold_out(samples[:1], 0.5, seed=0)
 
 
-def test_kaggles_imagenet_is_found_with_its_table(tmp_path):
+def test_kaggle_imagenet_is_found_with_its_table(tmp_path):
     place = tmp_path / "ILSVRC/Data/CLS-LOC"
     write_images(place, {"train": 3})
     for split in ("val", "test"):  # flat; test has no labels
@@ -67,14 +67,14 @@ def test_kaggles_imagenet_is_found_with_its_table(tmp_path):
     assert datamodule.split("test")._labels.tolist() == [datamodule.classes.index("red")]
 
 
-def test_odd_folders_are_one_clear_error(tmp_path):
+def test_wrong_folders_and_options_are_errors(tmp_path):
     def error(kind, match, **options):
         with pytest.raises(kind, match=match):
             create_image_datamodule(**{"root": tmp_path / "a", **SMALL, **options})
 
     error(FileNotFoundError, "no folder")
     (tmp_path / "a").mkdir()
-    error(FileNotFoundError, "has no train/.*holds nothing")
+    error(FileNotFoundError, "has no train/.*contains nothing")
     (tmp_path / "a/train").mkdir()
     error(ValueError, "needs two or more folders")
     write_images(tmp_path / "a", {"train": 1})
@@ -91,9 +91,9 @@ def test_odd_folders_are_one_clear_error(tmp_path):
     error(ValueError, "data.name", name="image_foldr")
 
 
-def test_a_damaged_image_is_named(tmp_path):
+def test_a_damaged_image_is_an_error_with_its_path(tmp_path):
     write_images(tmp_path, {"train": 2, "val": 2, "test": 1})
-    (tmp_path / "val/red/000.png").write_bytes(b"\x89PNG no picture")
+    (tmp_path / "val/red/000.png").write_bytes(b"\x89PNG not an image")
     dataset = create_image_datamodule(root=tmp_path, **SMALL).split("val")
     with pytest.raises(ValueError, match=r"val/red/000\.png cannot be read"):
         dataset.batch(0, range(len(dataset)))
@@ -106,7 +106,7 @@ def test_a_wrong_augmentation_is_refused(tmp_path):
         datamodule.split("train")
 
 
-def test_a_training_image_is_a_function_of_seed_epoch_and_index(tmp_path):
+def test_a_training_image_depends_only_on_seed_epoch_and_index(tmp_path):
     write_images(tmp_path, {"train": 4, "val": 1, "test": 1})
     one = create_image_datamodule(root=tmp_path, **SMALL, **STRONG).split("train")
     two = create_image_datamodule(root=tmp_path, **SMALL, **STRONG).split("train")
@@ -119,7 +119,7 @@ def test_a_training_image_is_a_function_of_seed_epoch_and_index(tmp_path):
     assert not torch.equal(other.split("train").batch(1, [2])[0][0], images[1])
 
 
-def test_loading_leaves_the_generators_of_the_process_alone(tmp_path):
+def test_loading_does_not_change_global_generators(tmp_path):
     write_images(tmp_path, {"train": 4, "val": 1, "test": 1})
     dataset = create_image_datamodule(root=tmp_path, **SMALL, **STRONG).split("train")
 
@@ -134,7 +134,7 @@ def test_loading_leaves_the_generators_of_the_process_alone(tmp_path):
     assert [draw() for draw in ready] == expected
 
 
-def test_evaluation_crops_the_middle_and_normalises(tmp_path):
+def test_evaluation_crops_the_centre_and_normalises(tmp_path):
     write_images(tmp_path, {"train": 1, "val": 1, "test": 1})
     Image.new("RGB", (60, 40), (255, 0, 0)).save(tmp_path / "val/red/000.png")
     options = {**SMALL, "image_size": 8, "eval_size": 20, "mean": [0.5] * 3, "std": [0.25] * 3}
@@ -146,7 +146,7 @@ def test_evaluation_crops_the_middle_and_normalises(tmp_path):
     assert torch.allclose(images[0].mean((1, 2)), torch.tensor([2.0, -2.0, -2.0]))
 
 
-def test_the_fingerprint_knows_files_and_options(tmp_path):
+def test_the_fingerprint_covers_files_and_options(tmp_path):
     write_images(tmp_path, {"train": 2, "val": 1, "test": 1})
 
     def fingerprint(**options) -> str:

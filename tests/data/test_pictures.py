@@ -1,4 +1,4 @@
-"""Pictures to look at networks with."""
+"""Images for the analysis of networks."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from PIL import Image
 from predcnn.data.images.pictures import find_pictures, photographs, read_pictures
 
 
-def test_photographs_are_middle_squares_and_then_corners():
+def test_photographs_are_central_squares_and_then_corners():
     pictures, names = photographs(6, 64)
     assert pictures.shape == (6, 3, 64, 64)
     assert names == ["chelsea", "coffee", "rocket", "astronaut", "chelsea 1", "coffee 1"]
@@ -27,7 +27,7 @@ def test_files_are_read_as_rgb_squares_in_order(tmp_path):
     (tmp_path / "deep").mkdir()
     Image.fromarray(np.full((10, 30), 51, np.uint8)).save(tmp_path / "b.png")
     Image.fromarray(np.full((8, 8, 4), 255, np.uint8)).save(tmp_path / "deep" / "a.PNG")
-    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "notes.txt").write_text("not an image")
     paths = find_pictures(tmp_path)
     assert [path.name for path in paths] == ["b.png", "a.PNG"]
     pictures = read_pictures(paths, 5)
@@ -35,5 +35,5 @@ def test_files_are_read_as_rgb_squares_in_order(tmp_path):
     (tmp_path / "broken.png").write_text("x")
     with pytest.raises(ValueError, match=r"broken\.png cannot be read"):
         read_pictures([tmp_path / "broken.png"], 5)
-    with pytest.raises(FileNotFoundError, match="holds no pictures"):
+    with pytest.raises(FileNotFoundError, match="has no images"):
         find_pictures(tmp_path / "nowhere")

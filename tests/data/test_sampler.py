@@ -41,14 +41,14 @@ def test_ranks_together_see_the_batches_of_one_process(
         assert {key[0] for key in whole} == {epoch}
 
 
-def test_training_starts_anywhere_and_the_next_epoch_is_whole() -> None:
+def test_training_starts_anywhere_and_the_next_epoch_is_complete() -> None:
     sampler = SequenceSampler(50, 4, train=True, shuffle=True)
     sampler.set_epoch(2)
     whole = list(sampler)
     assert len(whole) == len(sampler) == 12
     resumed = SequenceSampler(50, 4, train=True, shuffle=True)
     resumed.load_state_dict({"epoch": 2, "start_batch": 5})
-    resumed.set_epoch(2)  # Lightning says so once more
+    resumed.set_epoch(2)  # Lightning calls this again
     assert list(resumed) == whole[5:]
     assert len(resumed) == 12
     assert resumed.state_dict() == {"epoch": 2, "start_batch": 5}
@@ -57,7 +57,7 @@ def test_training_starts_anywhere_and_the_next_epoch_is_whole() -> None:
     assert list(resumed) != whole
 
 
-def test_shuffling_is_new_every_epoch_and_complete() -> None:
+def test_every_epoch_is_a_new_permutation() -> None:
     sampler = SequenceSampler(40, 4, train=True, shuffle=True, seed=1)
     orders = []
     for epoch in range(3):
@@ -67,7 +67,7 @@ def test_shuffling_is_new_every_epoch_and_complete() -> None:
     assert orders[0] != orders[1] != orders[2]
 
 
-def test_an_iterator_keeps_the_epoch_it_began_in() -> None:
+def test_an_iterator_keeps_its_epoch() -> None:
     sampler = SequenceSampler(8, 4, train=True)
     begun = iter(sampler)
     sampler.set_epoch(1)
@@ -75,6 +75,6 @@ def test_an_iterator_keeps_the_epoch_it_began_in() -> None:
     assert next(iter(sampler))[0] == (1, 0)
 
 
-def test_too_few_sequences_to_train() -> None:
+def test_fewer_sequences_than_one_batch_are_an_error() -> None:
     with pytest.raises(ValueError, match="split of 7 is less than one batch"):
         SequenceSampler(7, 4, train=True, world_size=2)

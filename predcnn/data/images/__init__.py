@@ -1,1 +1,1 @@
-"""Folders of classified images, and pictures to analyse networks with."""
+"""Folders of labelled images, and images for the analysis of networks."""

@@ -1,10 +1,9 @@
-"""Loaders of classified images for Lightning."""
+"""Lightning data module of a folder of labelled images."""
 
 from predcnn.data.datamodule import SplitDataModule
 from predcnn.data.images.folder import ImageFolder
 from predcnn.data.images.options import ImageFolderOptions
 from predcnn.data.options import nearest, options_from
-from predcnn.data.splits import SPLITS
 
 
 class ImageDataModule(SplitDataModule):
@@ -15,25 +14,24 @@ class ImageDataModule(SplitDataModule):
 
     @property
     def classes(self) -> list[str]:
-        """Names of the classes, in the order of their labels."""
+        """Class names in the order of the labels."""
         return self.family.classes
 
     @property
     def in_shape(self) -> tuple[int, int, int]:
-        """(3, S, S) of an evaluated image."""
+        """(3, S, S) of images in evaluation."""
         size = self.family.options.eval_size
         return (3, size, size)
 
     @property
     def description(self) -> dict[str, str]:
-        """Facts for the table at the start of a run, label -> text."""
+        """Rows of the table at the start of a run, label -> text."""
         options = self.family.options
-        lengths = (f"{len(self.split(name)):,} {name}" for name in SPLITS)
         return {
             "data": self.family.name,
             "source": self.source,
             "splits": self.protocol,
-            "images": ", ".join(lengths),
+            "images": self.lengths,
             "classes": f"{len(self.classes):,}",
             "pixels": f"{options.image_size} in training, {options.eval_size} in evaluation "
             f"(crop {options.crop:g})",
@@ -51,12 +49,11 @@ def create_image_datamodule(
     pin_memory: bool | None = None,
     **options: object,
 ) -> ImageDataModule:
-    """The data module of a folder of images; what ``configs/data/image_folder.yaml`` calls.
+    """Create the data module of a folder of images; ``configs/data/image_folder.yaml`` calls this.
 
     Raises:
-        FileNotFoundError, ValueError: the folder does not hold classified images.
-        TypeError: unknown option; names the nearest.
-        ValueError: an option has a value that is not accepted.
+        FileNotFoundError, ValueError: the folder does not hold labelled images.
+        TypeError: unknown option, with the closest names.
     """
     nearest("data.name", name, (ImageFolder.name,))
     family = ImageFolder(options_from(ImageFolderOptions, options))
@@ -66,5 +63,4 @@ def create_image_datamodule(
         eval_batch_size=eval_batch_size,
         num_workers=num_workers,
         pin_memory=pin_memory,
-        seed=family.options.seed,
     )

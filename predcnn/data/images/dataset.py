@@ -1,4 +1,4 @@
-"""One split of a folder of images: decoded, augmented by timm, each image of an epoch for good."""
+"""One split of a folder of images: decoded, augmented by timm, reproducible per epoch and index."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -35,7 +35,7 @@ class Sample(NamedTuple):
 class ImageSplit(Dataset):
     """Batches of images (B, 3, S, S), float32, normalised, with labels (B,), int64.
 
-    A training image is a pure function of (seed, epoch, index), whoever loads it and when.
+    A training image depends only on (seed, epoch, index).
     """
 
     finite = True
@@ -49,7 +49,7 @@ class ImageSplit(Dataset):
         source: str,
         fingerprint: str,
     ) -> None:
-        # arrays, not lists: loader processes share their pages, and ImageNet has a million paths
+        # arrays, not lists: loader processes share their memory, ImageNet has a million paths
         self._paths = np.array([os.fsencode(sample.path) for sample in samples])
         self._labels = torch.tensor([sample.label for sample in samples])
         self.train = train
@@ -61,16 +61,16 @@ class ImageSplit(Dataset):
         return len(self._paths)
 
     def batch(self, epoch: int, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Images and labels of ``indices`` as ``epoch`` shows them."""
+        """Return images and labels of ``indices`` in ``epoch``."""
         return self.__getitems__([(epoch, index) for index in indices])
 
     def __getitem__(self, key: int | Key) -> tuple[Tensor, Tensor]:
-        """One image (3, S, S) and its label; a bare index means epoch 0."""
+        """Return one image (3, S, S) and its label; an index alone means epoch 0."""
         images, labels = self.__getitems__([(0, key) if isinstance(key, int) else key])
         return images[0], labels[0]
 
     def __getitems__(self, keys: Sequence[Key]) -> tuple[Tensor, Tensor]:
-        """A batch of keys at once; what torch's loader calls when it is there."""
+        """Return a batch; torch's loader calls this method."""
         with isolate_rng(include_cuda=False):
             images = torch.stack([self._image(epoch, index) for epoch, index in keys])
         return images, self._labels[[index for _, index in keys]]
@@ -84,7 +84,7 @@ class ImageSplit(Dataset):
 
 
 def training_transform(options: ImageFolderOptions) -> Callable[[Image.Image], Tensor]:
-    """timm's augmentation: crop, flip, colours, RandAugment or 3-Augment, erasing."""
+    """Create timm's augmentation: crop, flip, colours, RandAugment or 3-Augment, erasing."""
     try:
         return create_transform(
             options.image_size,
@@ -100,7 +100,7 @@ def training_transform(options: ImageFolderOptions) -> Callable[[Image.Image], T
 
 
 def evaluation_transform(options: ImageFolderOptions) -> Callable[[Image.Image], Tensor]:
-    """The usual crop: the shorter side to size/crop, then the middle."""
+    """Resize the shorter side to eval_size / crop, then crop the centre."""
     return create_transform(
         options.eval_size,
         is_training=False,

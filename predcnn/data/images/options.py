@@ -1,7 +1,7 @@
-"""What can be chosen about a folder of classified images, and the one place that checks it."""
+"""Options of a folder of labelled images, and their checks."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +16,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class ImageFolderOptions:
-    """Options of a folder of images, one folder per class; augmentation is timm's.
-
-    ``configs/data/image_folder.yaml`` explains each.
-    """
+    """Options of a folder of images; ``configs/data/image_folder.yaml`` explains each."""
 
     root: str | Path = ROOT
     image_size: int = 224
@@ -47,13 +44,11 @@ class ImageFolderOptions:
         object.__setattr__(self, "eval_size", eval_size)
         check_options(self, "image_size eval_size re_count")
         for name in ("hflip", "re_prob"):
-            _between(name, getattr(self, name), 0, 1)
-        for name in ("crop", "val_share"):
-            _between(name, getattr(self, name), 0, 1, open_below=True)
-        if self.val_share == 1:
-            raise ValueError("data.val_share=1 would leave nothing to learn from")
+            _check(self, name, "a number from 0 to 1", lambda value: 0 <= value <= 1)
+        _check(self, "crop", "a number above 0, at most 1", lambda value: 0 < value <= 1)
+        _check(self, "val_share", "a number above 0 and below 1", lambda value: 0 < value < 1)
         if self.color_jitter is not None:
-            _between("color_jitter", self.color_jitter, 0, math.inf)
+            _check(self, "color_jitter", "a number, 0 or more", lambda value: value >= 0)
         for name, length in (("scale", 2), ("ratio", 2), ("mean", 3), ("std", 3)):
             _numbers(self, name, length)
         nearest("data.crop_mode", self.crop_mode, CROP_MODES)
@@ -62,19 +57,16 @@ class ImageFolderOptions:
         nearest("data.eval_interpolation", self.eval_interpolation, INTERPOLATIONS[1:])
 
 
-def _between(
-    name: str, value: object, low: float, high: float, *, open_below: bool = False
+def _check(
+    options: ImageFolderOptions, name: str, accepted: str, fits: Callable[[float], bool]
 ) -> None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not low <= value <= high or (open_below and value == low):
-        raise ValueError(
-            f"data.{name} is a number from {low} to {high}"
-            f"{f' and above {low}' if open_below else ''}, not {value!r}"
-        )
+    value = getattr(options, name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not fits(value):
+        raise ValueError(f"data.{name} is {accepted}, not {value!r}")
 
 
 def _numbers(options: ImageFolderOptions, name: str, length: int) -> None:
-    """``options.name`` as a tuple of ``length`` positive numbers, rising if there are two."""
+    """Convert an option to a tuple of ``length`` positive numbers, rising if there are two."""
     given = getattr(options, name)
     values = tuple(given) if isinstance(given, Sequence) and not isinstance(given, str) else ()
     positive = all(isinstance(v, int | float) and 0 < v < math.inf for v in values)

@@ -1,4 +1,4 @@
-"""Pictures to look at networks with: files of a folder, or the photographs of scikit-image."""
+"""Images for the analysis of networks: files of a folder, or photographs of scikit-image."""
 
 from pathlib import Path
 
@@ -14,15 +14,15 @@ CORNER = 0.75  # side of a corner's crop, in units of the largest square
 
 
 def photographs(count: int, size: int) -> tuple[Tensor, list[str]]:
-    """The photographs in scikit-image's wheel, RGB (count, 3, size, size) in [0, 1], and names.
+    """Return photographs of scikit-image, RGB (count, 3, size, size) in [0, 1], and their names.
 
-    First the largest square in the middle of each, then its four corners in turn.
+    First the largest central square of each photograph, then its four corners.
     """
     import skimage.data  # imported here: it costs most of a second
 
     most = len(NAMES) * 5
     if not 1 <= count <= most:
-        raise ValueError(f"there are 1 to {most} photographs, not {count}; say images=folder")
+        raise ValueError(f"1 to {most} photographs are available, not {count}; use images=folder")
     pictures, names = [], []
     for i in range(count):
         name, turn = NAMES[i % len(NAMES)], i // len(NAMES)
@@ -33,7 +33,7 @@ def photographs(count: int, size: int) -> tuple[Tensor, list[str]]:
 
 
 def read_image(path: str | Path) -> Image.Image:
-    """A file as an RGB image; ValueError names one that is damaged or no image."""
+    """Read a file as an RGB image; raise ValueError if it is damaged or no image."""
     try:
         with Image.open(path) as image:
             return image.convert("RGB")
@@ -44,23 +44,23 @@ def read_image(path: str | Path) -> Image.Image:
 
 
 def read_pictures(paths: list[Path], size: int) -> Tensor:
-    """Image files as RGB (N, 3, size, size) in [0, 1]: the largest square in the middle of each."""
+    """Read the largest central square of images as RGB (N, 3, size, size) in [0, 1]."""
     return torch.stack([_square(read_image(path), size, 0) for path in paths])
 
 
 def find_pictures(folder: str | Path) -> list[Path]:
-    """Every image file below a folder, sorted."""
+    """Return the paths of all image files below a folder, sorted."""
     from torchvision.datasets.folder import IMG_EXTENSIONS
 
     folder = Path(folder).expanduser()
     found = [p for p in folder.rglob("*") if p.suffix.lower() in IMG_EXTENSIONS]
     if not found:
-        raise FileNotFoundError(f"{folder} holds no pictures ({', '.join(IMG_EXTENSIONS)})")
+        raise FileNotFoundError(f"{folder} has no images ({', '.join(IMG_EXTENSIONS)})")
     return sorted(found)
 
 
 def _square(image: Image.Image, size: int, turn: int) -> Tensor:
-    """The middle square for turn 0, for 1 to 4 a smaller one in a corner of it, resized."""
+    """Crop the central square (turn 0) or a corner of it (turns 1 to 4), and resize it."""
     side = min(image.size)
     left, top = ((length - side) // 2 for length in image.size)
     if turn:
