@@ -52,7 +52,7 @@ PUBLISHED_RECURRENT_LR = {
 DATA = ("moving_mnist", "mmnist_cifar", "moving_fmnist")
 
 
-ARRAY_PRESETS = {"taxibj", "weatherbench", "sevir_vil"}
+PRESETS = {"taxibj", "weatherbench", "sevir_vil", "kth", "human36m", "kitti_caltech"}
 
 
 def composed(*words: str, name: str = "train") -> DictConfig:
@@ -68,7 +68,7 @@ def stems(group: str) -> set[str]:
 def test_stems_are_registry_keys():
     assert stems("translator") - NOT_ONE_BLOCK == set(predcnn.list_translators())
     assert stems("model") == set(predcnn.list_predictors())
-    assert stems("data") - ARRAY_PRESETS == {*SETS.names(), "image_folder"}
+    assert stems("data") - PRESETS == {*SETS.names(), "image_folder"}
 
 
 @pytest.mark.parametrize("translator", sorted(stems("translator") - NOT_ONE_BLOCK))

@@ -1,6 +1,7 @@
 """Interfaces of data sets and their three splits, used by the data modules."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import ClassVar, Protocol
 
 from predcnn.data.sources.known_files import FileReport
@@ -47,7 +48,8 @@ class SplitFamily(Protocol):
 class SequenceFamily:
     """Base of data sets of sequences, see `SplitFamily`; nothing is read before ``split``.
 
-    ``facts`` are additional rows of the table at the start of a run, label -> text.
+    ``facts`` are additional rows of the table at the start of a run, label -> text. The options
+    ``label`` and ``origin`` of a preset give its name and say where its files come from.
     """
 
     Options: ClassVar[type]
@@ -56,6 +58,17 @@ class SequenceFamily:
 
     def __init__(self, options: object) -> None:
         self.options = options
+        self.name = getattr(options, "label", None) or self.name
+
+    @contextmanager
+    def naming_origin(self) -> Iterator[None]:
+        """Add to the error for missing files where they come from."""
+        try:
+            yield
+        except FileNotFoundError as error:
+            if self.options.origin is None:
+                raise
+            raise FileNotFoundError(f"{error}; {self.options.origin}") from error
 
     @property
     def channels(self) -> int:

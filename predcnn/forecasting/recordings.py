@@ -140,7 +140,7 @@ def open_recordings(
         folder = root if root.is_dir() else root.parent
         sources = find_sources(root)
         for source in sources:
-            name = source.path.relative_to(folder).as_posix()
+            name = source.place.relative_to(folder).as_posix()
             try:
                 counted = functools.partial(progress, f"{name}: frames read")
                 clips = read_end(source, name, window.length, window.stop, counted)
@@ -160,7 +160,7 @@ def _label(clip: Clip, root: Path) -> str:
     name = clip.name if clip.name != "." else root.resolve().name
     if clip.kind == "video":
         name = Path(name).with_suffix("").as_posix()
-    return re.sub(r"\.np[yz]", "", name).replace("/", "_").replace(":", "_")
+    return re.sub(r"\.(np[yz]|tiff?)", "", name).replace("/", "_").replace(":", "_")
 
 
 def _numbered(found: list[Recording]) -> list[Recording]:

@@ -1,5 +1,6 @@
 """Clips for tests, written here: a square that moves one pixel a frame."""
 
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 
@@ -28,12 +29,18 @@ def write_video(path: Path, frames: np.ndarray, codec: str = "MJPG") -> None:
     writer.release()
 
 
-def write_pictures(folder: Path, frames: np.ndarray, ending: str = ".png") -> None:
+def write_pictures(
+    folder: Path,
+    frames: np.ndarray,
+    ending: str = ".png",
+    stem: str = "frame",
+    numbers: Iterable[int] = range(10**6),
+) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for t, frame in enumerate(frames):
+    for t, frame in zip(numbers, frames, strict=False):
         done, data = cv2.imencode(ending, frame[..., ::-1] if frame.ndim == 3 else frame)
         assert done
-        (folder / f"frame{t}{ending}").write_bytes(data.tobytes())
+        (folder / f"{stem}{t}{ending}").write_bytes(data.tobytes())
 
 
 def write_uneven_video(path: Path, frames: np.ndarray, codec: str = "libx264") -> None:

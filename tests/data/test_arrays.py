@@ -7,6 +7,7 @@ import pytest
 
 from predcnn.data import create_datamodule
 from predcnn.data.scale import Scale, fit_scale
+from tests.data.presets import preset
 
 FRAMES = {"frames_in": 4, "frames_out": 4}
 
@@ -296,15 +297,6 @@ def test_a_damaged_or_missing_file_is_one_clear_error(tmp_path):
         opened(tmp_path).in_shape  # noqa: B018
 
 
-def preset(name: str, root: Path, *overrides: str):
-    from hydra import compose, initialize_config_module
-    from hydra.utils import instantiate
-
-    with initialize_config_module("predcnn.configs", version_base="1.3"):
-        cfg = compose("train", [f"data={name}", f"data.root={root}", *overrides])
-    return instantiate(cfg.data)
-
-
 def test_the_preset_of_taxibj_reads_openstls_file(tmp_path):
     parts = {f"{part}_{split}": np.full((n, 4, 2, 32, 32), value, np.float32)
              for split, n in (("train", 20), ("test", 3))
@@ -312,6 +304,7 @@ def test_the_preset_of_taxibj_reads_openstls_file(tmp_path):
     np.savez(tmp_path / "dataset.npz", **parts)
     module = preset("taxibj", tmp_path / "dataset.npz", "data.test_sequences=null")
     assert module.in_shape == (4, 2, 32, 32)
+    assert module.family.name == "taxibj"
     batch = module.split("test").batch(0, range(3))
     assert batch.shape == (3, 8, 2, 32, 32)
     assert batch[:, :4].unique().tolist() == [0]

@@ -13,12 +13,18 @@ import torch
 from predcnn.data import create_datamodule
 from predcnn.data.sequences import windows_in_rounds
 from tests.data.film import CARPHONE, moving_square, write_pictures, write_video
+from tests.data.presets import preset
 
 SMALL = {"frames_in": 3, "frames_out": 2, "height": 16, "batch_size": 2, "num_workers": 0}
 
 
 def folder_of(root: Path, **options: object):
     return create_datamodule("video_folder", root=root, **{**SMALL, **options})
+
+
+@pytest.fixture
+def tiffs():
+    return pytest.importorskip("tifffile")
 
 
 @pytest.fixture(scope="module")
@@ -227,6 +233,66 @@ def test_too_few_clips_to_split_names_the_way_out(tmp_path):
         folder_of(tmp_path).split("train")
 
 
+def test_names_decide_the_splits(tmp_path):
+    for number in range(6):
+        np.save(tmp_path / f"p{number}.npy", moving_square(8, shade=30 * number))
+    module = folder_of(tmp_path, split={"train": ["0-2", "p5*"], "test": "p[34].npy"})
+    named = {name: {c.name for c in module.split(name)._clips} for name in ("train", "val", "test")}
+    assert named["test"] == {"p3.npy", "p4.npy"}
+    assert named["train"] | named["val"] == {f"p{n}.npy" for n in (0, 1, 2, 5)}
+    assert len(named["val"]) == 1
+    assert module.protocol == "data.split"
+    with pytest.raises(ValueError, match=r"p1\.npy is in train and in test"):
+        folder_of(tmp_path, split={"train": "p*", "test": "1"}).split("train")
+
+
+def test_images_of_one_folder_are_told_apart_by_name(tmp_path):
+    for i in range(4):
+        frames = moving_square(8 + i, 16, 16, shade=60 * i)
+        write_pictures(tmp_path / "flat", frames, stem=f"seq{i}_")
+    (tmp_path / "flat/notes7.txt").write_text("no image")
+    module = folder_of(tmp_path, split={"train": ["*0", "*1"], "val": "*/seq2", "test": "3"})
+    assert [len(module.split(name)) for name in ("train", "val", "test")] == [4 + 5, 6, 7]
+    (clip,) = {clip.name for clip in module.split("test")._clips}
+    assert clip == "flat/seq3"
+    window = module.split("test").batch(0, [6])[0].numpy()
+    assert np.array_equal(window, moving_square(11, 16, 16, shade=180)[6:].transpose(0, 3, 1, 2))
+
+
+def test_windows_need_not_overlap_nor_cross_missing_numbers(tmp_path):
+    for name in ("walk/a", "run/b"):
+        write_pictures(tmp_path / name, moving_square(24))
+        (tmp_path / name / "frame9.png").unlink()
+    options = {"split": {"train": "walk/*", "test": "run/*"}, "stride": {"run/*": 2, "*": None}}
+    module = folder_of(tmp_path, cuts="skip", val_sequences=1, **options)
+    test = [at for _, at in module.split("test")._windows.tolist()]
+    assert test == [0, 2, 4, 9, 11, 13, 15, 17]
+    train = [at for _, at in module.split("train")._windows.tolist()]
+    assert train == [0, 9]
+    with pytest.raises(ValueError, match=r"data\.stride has no pattern for run/b"):
+        folder_of(tmp_path, **{**options, "stride": {"walk/*": 1}}).split("test")
+
+
+def test_tiff_stacks_and_float_images_are_clips(tmp_path, tiffs):
+    floats = moving_square(9, 16, 16).astype(np.float32)[..., 0] / 255
+    floats[0, 0, 0], floats[3, 0, 0] = -1e-4, 1.0005
+    deep = moving_square(9, 16, 16)[..., 0].astype(np.uint16) * 257
+    tiffs.imwrite(tmp_path / "bytes.tif", moving_square(9, 16, 16), photometric="rgb")
+    tiffs.imwrite(tmp_path / "deep.tif", deep, photometric="minisblack")
+    tiffs.imwrite(tmp_path / "floats.tiff", floats, photometric="minisblack")
+    for t, frame in enumerate(floats):
+        (tmp_path / "single").mkdir(exist_ok=True)
+        tiffs.imwrite(tmp_path / f"single/{t}.tif", frame)
+    module = folder_of(tmp_path, channels=1, split={"train": ["b*", "d*"], "test": ["f*", "s*"]})
+    assert module.description["clips"] == "4, 36 frames"
+    assert module.description["range"] == "0..1 and 0..255 and 0..65535, 4 values rounded into it"
+    frames = module.split("test").batch(0, [0, 5])
+    assert len(module.split("test")) == 10
+    want = floats[:5].clip(0, 1)
+    for found in frames:
+        np.testing.assert_allclose(found[:, 0], want, atol=1e-6)
+
+
 def test_a_file_that_vanishes_is_named(clips, tmp_path):
     root = shutil.copytree(clips, tmp_path / "clips")
     data = folder_of(root).split("train")
@@ -257,3 +323,51 @@ def test_a_run_of_the_opencv_reader_is_told_apart(clips, tmp_path):
         torch.save({"predcnn": about, "loops": {}, "global_step": 1}, tmp_path / "last.ckpt")
         with pytest.raises(ValueError, match=message):
             check_state(tmp_path / "last.ckpt", network, module)
+
+
+def test_the_preset_of_kth_divides_persons(tmp_path):
+    for person in (1, 9, 16, 17, 25):
+        for action in ("boxing", "running"):
+            folder = tmp_path / action / f"person{person:02}_{action}_d1_uncomp"
+            write_pictures(folder, moving_square(63, 30, 40), ".jpg", stem="image_")
+            (folder / "image_30.jpg").unlink()
+    module = preset("kth", tmp_path, "data.test_sequences=null")
+    assert (module.in_shape, module.frames_out) == ((10, 1, 128, 128), 20)
+    assert module.description["data"] == "kth"
+    starts = [(module.split("test")._clips[i].name[:3], at)
+              for i, at in module.split("test")._windows.tolist()]  # fmt: skip
+    assert starts == 2 * [("box", 0), ("box", 30)] + 2 * [("run", 0), ("run", 30)]
+    persons = {clip.name.split("person")[1][:2] for clip in module.split("train")._clips}
+    assert persons <= {"01", "09", "16"}
+
+
+def test_the_preset_of_human36m_takes_the_windows_of_its_lists(tmp_path):
+    frames, folder = moving_square(30, 32, 32), tmp_path / "images"
+    for name in ("S1_Walking.54138969_", "S9_Walking_1.55011271_"):
+        write_pictures(folder, frames, ".png", stem=name, numbers=range(1, 151, 5))
+    lines = [f"images/S1_Walking.54138969_,{first},{first + 70}" for first in (1, 26, 51)]
+    (tmp_path / "train.txt").write_text("\n".join(lines))
+    (tmp_path / "test.txt").write_text("images/S9_Walking_1.55011271_,6,76\n")
+    every = ("data.train_sequences=null", "data.test_sequences=null")
+    module = preset("human36m", tmp_path, "data.height=32", *every)
+    assert module.in_shape == (4, 3, 32, 32)
+    assert [len(module.split(name)) for name in ("train", "val", "test")] == [2, 1, 1]
+    found = module.split("test").batch(0, [0])[0].numpy()
+    assert np.array_equal(found, frames[1:9].transpose(0, 3, 1, 2))
+    (tmp_path / "test.txt").write_text("images/S9_Eating.55011271_,6,76\n")
+    with pytest.raises(ValueError, match="lists images/S9_Eating"):
+        preset("human36m", tmp_path).split("test")
+
+
+def test_the_preset_of_kitti_and_caltech_reads_folders(tmp_path):
+    for place in ("train/city_a", "train/road_b", "val/city_c", "test/set06_V000"):
+        write_pictures(tmp_path / place, moving_square(25, 60, 100))
+    every = ("data.train_sequences=null", "data.test_sequences=null")
+    module = preset("kitti_caltech", tmp_path, *every)
+    assert (module.in_shape, module.frames_out) == ((10, 3, 128, 160), 1)
+    assert [len(module.split(name)) for name in ("train", "val", "test")] == [4, 2, 2]
+
+
+def test_a_preset_says_where_its_files_come_from(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"kth_action\.zip of https"):
+        preset("kth", tmp_path / "missing").setup()

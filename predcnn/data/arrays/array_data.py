@@ -8,15 +8,16 @@ from typing import ClassVar
 
 import numpy as np
 
-from predcnn.data.arrays.dividing import Segment, divide
 from predcnn.data.arrays.options import ArrayOptions
 from predcnn.data.arrays.recordings import Catalogue, find_recordings
 from predcnn.data.arrays.sequences import ArraySequences, without_missing
+from predcnn.data.dividing import Segment, by_names, by_time, complete, with_validation
+from predcnn.data.draws import permutation, stream_key
 from predcnn.data.options import nearest
 from predcnn.data.scale import Scale, Units, fit_scale
 from predcnn.data.sequences import SETS
 from predcnn.data.sources.known_files import FileReport, report
-from predcnn.data.splits import SPLITS
+from predcnn.data.splits import SPLITS, SequenceFamily
 from predcnn.files import CHUNK
 
 CHUNK_FRAMES = 256  # frames read at a time while a scale is fitted
@@ -24,7 +25,7 @@ ROUNDING = 1e-3  # floats this far outside [0, 1] are still taken as 0..1
 
 
 @SETS.register("array")
-class ArrayData:
+class ArrayData(SequenceFamily):
     """Windows (B, T, C, H, W) of arrays, float32, scaled; missing values are NaN.
 
     Args:
@@ -36,27 +37,43 @@ class ArrayData:
     name: ClassVar[str] = "array"
     download: ClassVar[bool] = False
 
-    def __init__(self, options: ArrayOptions) -> None:
-        self.options = options
-
     @cached_property
     def catalogue(self) -> Catalogue:
         """What the files hold."""
-        return find_recordings(self.options)
+        with self.naming_origin():
+            return find_recordings(self.options)
 
     @cached_property
     def _divided(self) -> tuple[str, dict[str, list[Segment]]]:
-        return divide(self.catalogue.recordings, self.options)
+        """The protocol that was used, and the segments of every split."""
+        options, recordings = self.options, self.catalogue.recordings
+        folders = {recording.name.split("/")[0] for recording in recordings}
+        if options.split is not None:
+            return "data.split", by_names(recordings, options)
+        if {"train", "test"} <= folders:
+            parts = {
+                name: complete(r for r in recordings if r.name.startswith(f"{name}/"))
+                for name in SPLITS
+            }
+            return "folders train, val, test", with_validation(parts, options)
+        enough = len(recordings) >= len(SPLITS)
+        if options.protocol == "by_sequence" and not enough:
+            raise ValueError(
+                f"data.protocol=by_sequence needs three sequences, {options.root} has "
+                f"{len(recordings)}; data.protocol=by_time divides each of them"
+            )
+        if options.protocol == "by_time" or not enough:
+            return "by_time", by_time(recordings, options)
+        order = permutation(stream_key(options.eval_seed, "arrays"), len(recordings)).tolist()
+        count = max(1, int(options.test_share * len(recordings)))
+        parts = {"test": sorted(order[:count]), "train": sorted(order[count:])}
+        chosen = {name: complete(recordings[i] for i in part) for name, part in parts.items()}
+        return "by_sequence", with_validation(chosen, options)
 
     @property
     def in_shape(self) -> tuple[int, int, int, int]:
         """(T_in, C, H, W)."""
         return (self.options.frames_in, len(self.catalogue.channels), *self.catalogue.size)
-
-    @property
-    def frames_out(self) -> int:
-        """T_out."""
-        return self.options.frames_out
 
     @property
     def protocol(self) -> str:

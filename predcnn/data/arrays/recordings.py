@@ -1,10 +1,10 @@
 """Which sequences array files hold: by file, by axis N, by name stem, by paired arrays."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -12,9 +12,7 @@ from predcnn import checks
 from predcnn.data.arrays.layout import layout_of, read_frames, sizes
 from predcnn.data.arrays.options import ArrayOptions
 from predcnn.data.arrays.readers import Stored, find_files, open_arrays
-
-_YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
-_TRAILING = re.compile(r"[ _.-]*(\d+)$")
+from predcnn.data.dividing import SEPARATORS, as_list, number_in, stem_and_number
 
 
 @dataclass(frozen=True)
@@ -48,6 +46,7 @@ class Recording:
     lengths: tuple[int, ...]
     number: int | None = None
     label: str = ""
+    times: ClassVar[tuple[int, ...]] = ()
 
     @property
     def frames(self) -> int:
@@ -117,7 +116,7 @@ def find_recordings(options: ArrayOptions) -> Catalogue:
         passed |= set(arrays) - {array.name for array in chosen}
         if len(chosen) < len(options.variables or [None]):
             for array in chosen:
-                partial.setdefault(_number(path.stem), {})[array.name] = (path, array)
+                partial.setdefault(number_in(path.stem), {})[array.name] = (path, array)
         else:
             stacks.append(_Stack(path, [(path, array) for array in chosen]))
     stacks += _joined(partial, options.variables)
@@ -226,9 +225,9 @@ def _key(stack: _Stack, name: str, layout: str, row: int) -> tuple[tuple, tuple,
         return (f"{name}:{stack.label}{index}",), (stack.order,), stack.label
     if "T" not in layout and "N" not in layout:  # single frames: sequences by the stem of the name
         path = Path(name)
-        digits = _TRAILING.search(path.stem)
-        stem = path.stem[: digits.start()] if digits else ""
-        return (str(path.parent / stem),), (int(digits[1]) if digits else 0, path.stem), ""
+        stem, frame = stem_and_number(path.stem)
+        stem = "" if frame is None else stem.rstrip(SEPARATORS)
+        return (str(path.parent / stem),), (frame or 0, path.stem), ""
     return (f"{name}{index}",), (0,), ""
 
 
@@ -237,7 +236,7 @@ def _recordings(pieces: Mapping[tuple, list[tuple]]) -> Iterator[Recording]:
         found.sort(key=lambda piece: piece[0])
         parts = tuple(places for _, places, _, _ in found)
         row = parts[0][0].row
-        number = _number(Path(name.split(":")[0]).stem, years_only=row is not None)
+        number = number_in(Path(name.split(":")[0]).stem, years_only=row is not None)
         lengths = tuple(length for _, _, length, _ in found)
         yield Recording(name, parts, lengths, row if number is None else number, found[0][3])
 
@@ -260,19 +259,3 @@ def _channel_names(
 def _coords(array: Stored, layout: str) -> dict[str, np.ndarray]:
     pairs = zip(array.dims, layout, strict=False)
     return {axis: array.coords[dim] for dim, axis in pairs if axis in "HW" and dim in array.coords}
-
-
-def _number(stem: str, years_only: bool = False) -> int | None:
-    """Return the year in a name, else its last number, else None."""
-    years = _YEAR.findall(stem)
-    if years:
-        return int(years[0])
-    numbers = [] if years_only else re.findall(r"\d+", stem)
-    return int(numbers[-1]) if numbers else None
-
-
-def as_list(value: object) -> list[str]:
-    """Return the patterns of one entry of ``data.split``."""
-    if value is None:
-        return []
-    return [str(item) for item in value] if isinstance(value, list | tuple) else [str(value)]

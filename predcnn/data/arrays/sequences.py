@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from predcnn.data.arrays.dividing import Segment
 from predcnn.data.arrays.options import ArrayOptions
+from predcnn.data.dividing import Segment, window_starts
 from predcnn.data.scale import Scale
 from predcnn.data.sequences import SequenceDataset, windows_in_rounds
 
@@ -48,14 +48,8 @@ class ArraySequences(SequenceDataset):
         self.frames_out, self.protocol, self.source = options.frames_out, protocol, source
         self.finite = split != "train"
         span = options.span
-        self._windows = np.array(
-            [
-                (i, start)
-                for i, segment in enumerate(segments)
-                for start in range(segment.start, segment.stop - span + 1, options.stride)
-            ],
-            np.int64,
-        ).reshape(-1, 2)
+        found = [(i, at) for i, s in enumerate(segments) for at in window_starts(s, options)]
+        self._windows = np.array(found, np.int64).reshape(-1, 2)
         if not len(self._windows):
             longest = max((s.stop - s.start for s in segments), default=0)
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Arrays of frames in .npy and .npz files."""
+"""Arrays of frames in .npy and .npz files and TIFF stacks."""
 
 import functools
 from collections.abc import Sequence
@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from predcnn.data.clips.scenes import Survey
-from predcnn.data.clips.sources import Clip, ClipError
+from predcnn.data.clips.sources import TIFFS, Clip, ClipError
 from predcnn.data.frames import ROUNDING
+from predcnn.data.opencv import opencv
 from predcnn.data.sources.known_files import load_arrays
 
 CHUNK = 64 << 16  # numbers of an array looked at together
@@ -21,7 +22,7 @@ def scan_array(path: Path, name: str) -> list[Clip]:
         rows = as_clips(array)
         if 0 in rows.shape:
             raise ClipError(f"holds no frames: shape {array.shape}")
-        white, single = value_range(array), array.ndim < 5
+        white, single = value_range(array, deep=path.suffix.lower() in TIFFS), array.ndim < 5
         label = f"{name}:{key}" if key else name
         for i, frames in enumerate(rows):
             survey = Survey()
@@ -29,7 +30,8 @@ def scan_array(path: Path, name: str) -> list[Clip]:
                 survey.add(frame)
             own = label if single else f"{label}[{i}]"
             item = (key, None if single else i)
-            clips.append(Clip(own, name, "array", **survey.clip_facts(white), item=item))
+            facts = {**survey.clip_facts(white), "rounded": rounded_values(frames)}
+            clips.append(Clip(own, name, "array", **facts, item=item))
     return clips
 
 
@@ -70,21 +72,22 @@ def as_clips(array: np.ndarray) -> np.ndarray:
     return np.moveaxis(rows, 2, 4) if channels_first and not (last and array.ndim == 4) else rows
 
 
-def value_range(array: np.ndarray) -> float:
+def value_range(array: np.ndarray, *, deep: bool = False) -> float:
     """Return the value that means 1: 255 for uint8, 1 for bool and for floats in [0, 1].
 
-    The type decides, never the largest value of a file: all files of a set have one scale.
+    The type decides, never the largest value of a file: all files of a set have one scale. Image
+    files (``deep``) of 16 bits mean 0..65535.
 
     Raises:
         ClipError: other numbers, NaN or Inf; names the settings that take them.
     """
     if array.dtype == np.uint8:
         return 255.0
+    if array.dtype == np.uint16 and deep:
+        return 65535.0
     if array.dtype.kind == "b":
         return 1.0
-    flat = array.reshape(-1) if array.flags.c_contiguous else np.ascontiguousarray(array).ravel()
-    parts = [flat[i : i + CHUNK] for i in range(0, flat.size, CHUNK)]
-    low, high = (float(f([f(part) for part in parts])) for f in (np.min, np.max))
+    low, high = (float(f([f(part) for part in _parts(array)])) for f in (np.min, np.max))
     if not np.isfinite([low, high]).all():
         raise ClipError("holds NaN or Inf: data=array takes missing values")
     if array.dtype.kind == "f" and low >= -ROUNDING and high <= 1 + ROUNDING:
@@ -95,14 +98,33 @@ def value_range(array: np.ndarray) -> float:
     )
 
 
+def rounded_values(array: np.ndarray) -> int:
+    """Return how many floats lie outside [0, 1]."""
+    if array.dtype.kind != "f":
+        return 0
+    return sum(int(np.count_nonzero((part < 0) | (part > 1))) for part in _parts(array))
+
+
+def _parts(array: np.ndarray) -> list[np.ndarray]:
+    flat = array.reshape(-1) if array.flags.c_contiguous else np.ascontiguousarray(array).ravel()
+    return [flat[i : i + CHUNK] for i in range(0, flat.size, CHUNK)]
+
+
 def _arrays(path: Path) -> dict[str, np.ndarray]:
     """Return the arrays of a file by name, "" for that of an .npy."""
     return _loaded(path, path.stat().st_mtime_ns)
 
 
-@functools.lru_cache(maxsize=4)  # an .npz is unpacked as a whole: not again for every batch
+@functools.lru_cache(maxsize=4)  # an .npz or TIFF is decoded as a whole: not again for every batch
 def _loaded(path: Path, _changed: int) -> dict[str, np.ndarray]:
-    """Read an .npz; map an .npy."""
+    """Read an .npz or a TIFF stack; map an .npy."""
+    if path.suffix.lower() in TIFFS:
+        cv2 = opencv()
+        done, pages = cv2.imdecodemulti(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+        if not done or len({page.shape for page in pages}) > 1:
+            raise ClipError("cannot be decoded, or its pages have different sizes")
+        stack = np.stack(pages)
+        return {"": stack if stack.ndim == 3 else stack[..., 2::-1]}  # RGB
     try:
         content = load_arrays(path)
     except ValueError as error:

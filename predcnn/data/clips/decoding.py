@@ -70,7 +70,8 @@ def _scan(source: Source, name: str, survey: Survey) -> list[Clip]:
     try:
         if source.kind == "array":
             return scan_array(source.path, name)
-        scanner = {"video": scan_video, "images": scan_folder}[source.kind]
-        return scanner(source.path, name, survey)
+        if source.kind == "video":
+            return scan_video(source.path, name, survey)
+        return scan_folder(source, name, survey)
     except (OSError, MemoryError, opencv().error) as error:
         raise ClipError(f"cannot be read: {error}") from error

@@ -16,7 +16,7 @@ from predcnn.files import digest, replacing
 log = logging.getLogger(__name__)
 
 FILE = ".predcnn_index.json"
-VERSION = 4  # of the rules of a scan too
+VERSION = 5  # of the rules of a scan too
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,10 @@ def index_clips(root: Path) -> ClipIndex:
     place = folder / FILE
     versions = [VERSION, opencv().__version__, list(av.library_versions["libavcodec"])]
     known = _remembered(place, versions)
-    sources = {s.path.relative_to(folder).as_posix(): s for s in find_sources(root)}
+    found = find_sources(root)
+    sources = {s.place.relative_to(folder).as_posix(): s for s in found}
+    if len(sources) < len(found):
+        raise ValueError(f"{root} holds clips whose names differ in separators alone")
     entries = {}
     for name, source in sources.items():
         stamp = _stamp(source)

@@ -50,7 +50,7 @@ class Survey:
             "width": width,
             "channels": channels,
             "white": white,
-            "number": str(self.dtype),
+            "dtype": str(self.dtype),
             "cuts": cuts(self._thumbnails, white),
         }
 

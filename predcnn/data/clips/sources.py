@@ -1,15 +1,24 @@
 """Files and folders that hold clips, and the description of one clip."""
 
+import functools
+import itertools
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from predcnn.data.dividing import SEPARATORS, number_in, stem_and_number
+from predcnn.data.opencv import opencv
 
 VIDEOS = frozenset(
     {".avi", ".flv", ".gif", ".m4v", ".mkv", ".mov", ".mp4"}
     | {".mpeg", ".mpg", ".ogv", ".ts", ".webm", ".wmv"}
 )
-IMAGES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+TIFFS = frozenset({".tif", ".tiff"})  # one page is an image, several are a clip
+IMAGES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".webp"}) | TIFFS
 ARRAYS = frozenset({".npy", ".npz"})
 ENDINGS = {"video": VIDEOS, "images": IMAGES, "array": ARRAYS}
 
@@ -20,14 +29,20 @@ class ClipError(ValueError):
 
 @dataclass(frozen=True)
 class Source:
-    """A video file, a folder of images, or an array file."""
+    """A video file, an array file, or the images of a folder whose names begin with ``stem``."""
 
     path: Path
     kind: str
+    stem: str | None = None
+
+    @property
+    def place(self) -> Path:
+        """The file or folder; for one of several sequences of a folder with its stem."""
+        return self.path / self.stem.rstrip(SEPARATORS) if self.stem else self.path
 
     def files(self) -> list[Path]:
         """Return its files in the order of their frames."""
-        return image_files(self.path) if self.kind == "images" else [self.path]
+        return image_files(self.path, self.stem) if self.kind == "images" else [self.path]
 
 
 @dataclass(frozen=True)
@@ -43,12 +58,15 @@ class Clip:
         width: of the frames, in pixels.
         channels: 3 (RGB) of videos and images, any number of arrays.
         white: the value that means 1: 255 for bytes, 65535 for 16 bits, 1 for the unit range.
-        number: the type of the stored numbers, as numpy calls it.
+        dtype: the type of the stored numbers, as numpy calls it.
         cuts: frames that begin a new scene.
         fps: frames per second that a video says it has, on average.
-        times: when each frame of a video is shown, in units of its stream; none if not known.
+        times: when each frame of a video is shown, in units of its stream, or the numbers of
+            images; none if not known.
         checks: CRC-32 of each frame of a video, to verify frames read after a seek.
-        item: of arrays, the name in the .npz ("" of an .npy) and the row, or None for all.
+        item: of arrays, the name in the .npz ("" of others) and the row, or None for all; of one of
+            several sequences in a folder, the stem of its images.
+        rounded: how many floats lie outside [0, 1], by rounding.
     """
 
     name: str
@@ -59,17 +77,32 @@ class Clip:
     width: int
     channels: int
     white: float
-    number: str
+    dtype: str
     cuts: tuple[int, ...] = ()
     fps: float | None = None
     times: tuple[int, ...] = ()
     checks: tuple[int, ...] = ()
     item: tuple[str, int | None] | None = None
+    rounded: int = 0
+    label: ClassVar[str] = ""
 
     @property
     def in_bytes(self) -> bool:
         """Whether uint8 holds its frames without loss."""
-        return self.white == 255 and not self.number.startswith("float")
+        return self.white == 255 and not self.dtype.startswith("float")
+
+    @property
+    def number(self) -> int | None:
+        """A year or another number in the name."""
+        return number_in(Path(self.name.partition(":")[0]).stem)
+
+    @property
+    def gaps(self) -> tuple[int, ...]:
+        """Frames before which numbers of images are missing."""
+        steps = np.diff(self.times) if self.kind == "images" else np.zeros(0, int)
+        if not steps.size:
+            return ()
+        return tuple((np.flatnonzero(steps > np.bincount(steps).argmax()) + 1).tolist())
 
 
 def find_sources(root: Path) -> list[Source]:
@@ -94,17 +127,40 @@ def find_sources(root: Path) -> list[Source]:
         seen.add(real)
         kinds = {name: _kind(here / name) for name in sorted(files) if not name.startswith(".")}
         if "images" in kinds.values():
-            found.append(Source(here, "images"))
+            found += [Source(here, "images", stem) for stem in _stems(here)]
         found += [Source(here / n, kind) for n, kind in kinds.items() if kind in ("video", "array")]
     if not found:
         raise ValueError(f"no clip under {root}; {accepted_endings()}")
     return sorted(found, key=lambda source: str(source.path))
 
 
-def image_files(folder: Path) -> list[Path]:
-    """Return the images of a folder, frame 2 before frame 10."""
-    files = (path for path in folder.iterdir() if not path.name.startswith("."))
-    return sorted((path for path in files if _kind(path) == "images"), key=_natural)
+def image_files(folder: Path, stem: str | None = None) -> list[Path]:
+    """Return the images of a folder, or those of one stem, frame 2 before frame 10."""
+    groups = _images(folder, folder.stat().st_mtime_ns)
+    names = groups.get(stem, [])
+    if stem is None:
+        names = sorted(itertools.chain.from_iterable(groups.values()), key=_natural)
+    return [folder / name for name in names]
+
+
+def _stems(folder: Path) -> list[str | None]:
+    """Return what tells the sequences in a folder of images apart; [None] if it holds one."""
+    groups = _images(folder, folder.stat().st_mtime_ns)
+    several = len(groups) > 1 and any(len(names) > 1 for names in groups.values())
+    return list(groups) if several else [None]
+
+
+@functools.lru_cache(maxsize=32)  # a flat folder may hold hundreds of thousands
+def _images(folder: Path, _changed: int) -> dict[str, list[str]]:
+    """Return the names of images by what precedes their number, "" for those without number."""
+    groups: dict[str, list[str]] = {}
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if not entry.name.startswith(".")]
+    for name in sorted(names, key=_natural):
+        if _kind(folder / name) == "images":
+            stem, number = stem_and_number(Path(name).stem)
+            groups.setdefault("" if number is None else stem, []).append(name)
+    return groups
 
 
 def accepted_endings() -> str:
@@ -115,9 +171,11 @@ def accepted_endings() -> str:
 
 def _kind(path: Path) -> str | None:
     ending = path.suffix.lower()
+    if ending in TIFFS and path.is_file() and opencv().imcount(str(path)) > 1:
+        return "array"
     return next((kind for kind, endings in ENDINGS.items() if ending in endings), None)
 
 
-def _natural(path: Path) -> list[tuple[int, int, str]]:
-    parts = re.findall(r"\d+|\D+", path.name)
+def _natural(name: str) -> list[tuple[int, int, str]]:
+    parts = re.findall(r"\d+|\D+", name)
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]

@@ -9,7 +9,8 @@ from predcnn.data.clips.decoding import READER
 from predcnn.data.clips.index import ClipIndex, index_clips
 from predcnn.data.clips.sources import Clip, ClipError
 from predcnn.data.clips.video_options import VideoFolderOptions
-from predcnn.data.clips.windows import Segment, WindowSequences
+from predcnn.data.clips.windows import WindowSequences
+from predcnn.data.dividing import Splits, by_names, by_time, complete
 from predcnn.data.draws import permutation, stream_key
 from predcnn.data.options import nearest
 from predcnn.data.sequences import SETS
@@ -35,7 +36,8 @@ class VideoFolder(SequenceFamily):
     @cached_property
     def _found(self) -> tuple[ClipIndex, dict[str, str]]:
         """The index, and clips that are left out with the reason."""
-        index = index_clips(self.options.root)
+        with self.naming_origin():
+            index = index_clips(self.options.root)
         problems = dict(index.problems)
         for clip in index.clips:
             try:
@@ -65,10 +67,12 @@ class VideoFolder(SequenceFamily):
         """Return rows for the table at the start of a run, label -> text."""
         _, problems = self._found
         whites = sorted({clip.white for clip in self.clips})
+        rounded = sum(clip.rounded for clip in self.clips)
+        rounding = f", {rounded:,} values rounded into it" if rounded else ""
         left_out = f"; left out: {_listed(problems, shown=2)}" if problems else ""
         return {
             "clips": f"{len(self.clips):,}, {sum(c.frames for c in self.clips):,} frames{left_out}",
-            "range": " and ".join(f"0..{white:g}" for white in whites),
+            "range": " and ".join(f"0..{white:g}" for white in whites) + rounding,
         }
 
     def prepare(self) -> list[FileReport]:
@@ -89,45 +93,42 @@ class VideoFolder(SequenceFamily):
         nearest("split", name, SPLITS)
         segments = self._segments()[name]
         index, _ = self._found
-        names = {s.clip.name for s in segments}
+        names = {s.recording.name for s in segments}
         source = f"{len(names)} {'clip' if len(names) == 1 else 'clips'} of {self.options.root}"
-        return WindowSequences(self.options, name, segments, index, source=source)
+        return WindowSequences(
+            self.options, name, segments, index, source=source, protocol=self.protocol
+        )
 
     def _check(self, clip: Clip) -> None:
         options = self.options
         check_channels(clip.channels, options.channels)
         check_cut((clip.height, clip.width), (options.height, options.width), options.fit)
-        by_time = options.protocol == "by_time"
-        needed = options.span * (len(SPLITS) if by_time else 1)
+        thrice = self.protocol == "by_time"
+        needed = options.span * (len(SPLITS) if thrice else 1)
         if clip.frames < needed:
-            why = f" in each of {len(SPLITS)} splits" if by_time else ""
+            why = f" in each of {len(SPLITS)} splits" if thrice else ""
             raise ClipError(f"has {clip.frames} frames, a window needs {options.span}{why}")
 
-    def _segments(self) -> dict[str, list[Segment]]:
+    @property
+    def protocol(self) -> str:
+        """How the splits are made."""
+        return self.options.protocol if self.options.split is None else "data.split"
+
+    def _segments(self) -> Splits:
+        if self.options.split is not None:
+            return by_names(self.clips, self.options)
         if self.options.protocol == "by_time":
-            return self._by_time()
+            return by_time(self.clips, self.options)
         folders = [Path(clip.source).parts[0] for clip in self.clips]
         if set(SPLITS) <= set(folders):
             pairs = list(zip(folders, self.clips, strict=True))
             return {
-                split: [Segment(clip, 0, clip.frames) for folder, clip in pairs if folder == split]
+                split: complete(clip for folder, clip in pairs if folder == split)
                 for split in SPLITS
             }
         return self._by_clip()
 
-    def _by_time(self) -> dict[str, list[Segment]]:
-        options, found = self.options, {split: [] for split in SPLITS}
-        for clip in self.clips:
-            test = max(options.span, round(options.test_share * clip.frames))
-            val = max(options.span, round(options.val_share * clip.frames))
-            ends = [clip.frames - test - val, clip.frames - test, clip.frames]
-            if ends[0] < options.span:
-                ends = [clip.frames - 2 * options.span, clip.frames - options.span, clip.frames]
-            for split, start, stop in zip(SPLITS, [0, *ends], ends, strict=False):
-                found[split].append(Segment(clip, start, stop))
-        return found
-
-    def _by_clip(self) -> dict[str, list[Segment]]:
+    def _by_clip(self) -> Splits:
         options, clips = self.options, self.clips
         if len(clips) < len(SPLITS):
             raise ValueError(
@@ -139,7 +140,7 @@ class VideoFolder(SequenceFamily):
         val = min(max(1, int(options.val_share * len(clips))), len(clips) - 1 - test)
         parts = (order[test + val :], order[test : test + val], order[:test])
         return {
-            split: [Segment(clips[i], 0, clips[i].frames) for i in sorted(part)]
+            split: complete(clips[i] for i in sorted(part))
             for split, part in zip(SPLITS, parts, strict=True)
         }
 
@@ -149,7 +150,8 @@ def _described(clip: Clip, problems: dict[str, str]) -> str:
         return f"left out: {problems[clip.name]}"
     scenes = f", {len(clip.cuts) + 1} scenes" if clip.cuts else ""
     shape = f"{clip.frames} frames {clip.width}x{clip.height}x{clip.channels}"
-    return f"{shape}, values 0..{clip.white:g}{scenes}"
+    rounding = f", {clip.rounded:,} values rounded into it" if clip.rounded else ""
+    return f"{shape}, values 0..{clip.white:g}{rounding}{scenes}"
 
 
 def _listed(problems: dict[str, str], shown: int = 5) -> str:

@@ -1,9 +1,10 @@
 """Options of a folder of clips."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from predcnn.data.options import check_options, nearest, whole
+from predcnn.data.options import check_division, check_options, nearest, whole
 from predcnn.data.shaping import FITS
 
 PROTOCOLS = ("by_clip", "by_time")
@@ -15,13 +16,14 @@ class VideoFolderOptions:
     """Options of a folder of clips; ``configs/data/video_folder.yaml`` explains each."""
 
     root: str | Path
+    split: Mapping[str, str | Sequence[str] | None] | None = None
     protocol: str = "by_clip"
     val_share: float = 0.1
     test_share: float = 0.1
     frames_in: int = 10
     frames_out: int = 10
     frame_step: int = 1
-    stride: int = 1
+    stride: int | Mapping[str, int | None] | None = 1
     height: int = 64
     width: int | None = None
     channels: int = 3
@@ -34,22 +36,19 @@ class VideoFolderOptions:
     cache_mb: int = 1024
     seed: int = 0
     eval_seed: int = 0
+    label: str | None = None
+    origin: str | None = None
 
     def __post_init__(self) -> None:
         counts = (
-            "frames_in frames_out frame_step stride height width channels train_sequences "
-            "val_sequences test_sequences"
+            "frames_in frames_out frame_step height width channels train_sequences val_sequences "
+            "test_sequences"
         )
         check_options(self, counts, flags="strict")
+        check_division(self)
         whole("cache_mb", self.cache_mb, 0)
         for name, accepted in (("protocol", PROTOCOLS), ("fit", FITS), ("cuts", CUTS)):
             nearest(f"data.{name}", getattr(self, name), accepted)
-        for name in ("val_share", "test_share"):
-            share = getattr(self, name)
-            if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < 1:
-                raise ValueError(f"data.{name} lies between 0 and 1, not {share!r}")
-        if self.val_share + self.test_share >= 1:
-            raise ValueError("data.val_share and data.test_share leave nothing to train on")
 
     @property
     def span(self) -> int:

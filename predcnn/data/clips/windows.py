@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,21 +12,12 @@ from torch import Tensor
 
 from predcnn.data.clips.decoding import READER, read_frames
 from predcnn.data.clips.index import ClipIndex
-from predcnn.data.clips.sources import Clip
+from predcnn.data.dividing import Segment, window_starts
 from predcnn.data.sequences import SequenceDataset, windows_in_rounds
 from predcnn.data.shaping import in_range, shaped_frames
 
 if TYPE_CHECKING:
     from predcnn.data.clips.video_options import VideoFolderOptions
-
-
-@dataclass(frozen=True)
-class Segment:
-    """The frames start <= i < stop of a clip."""
-
-    clip: Clip
-    start: int
-    stop: int
 
 
 class WindowSequences(SequenceDataset):
@@ -45,20 +35,24 @@ class WindowSequences(SequenceDataset):
         index: ClipIndex,
         *,
         source: str,
+        protocol: str,
     ) -> None:
         self._options, self._split, self._folder = options, split, index.folder
-        self._clips = [segment.clip for segment in segments]
+        self._clips = [segment.recording for segment in segments]
         self.in_shape = (options.frames_in, options.channels, options.height, options.width)
-        self.frames_out, self.protocol, self.source = options.frames_out, options.protocol, source
+        self.frames_out, self.protocol, self.source = options.frames_out, protocol, source
         self.finite = split != "train"
         self._in_bytes = all(clip.in_bytes for clip in self._clips)
-        self._windows = np.array(
-            [(i, at) for i, segment in enumerate(segments) for at in _starts(segment, options)],
-            np.int64,
-        ).reshape(-1, 2)
+        skip = options.cuts == "skip"
+        starts = [
+            window_starts(s, options, s.recording.cuts + s.recording.gaps if skip else ())
+            for s in segments
+        ]
+        found = [(i, at) for i, places in enumerate(starts) for at in places]
+        self._windows = np.array(found, np.int64).reshape(-1, 2)
         if not len(self._windows):
             clips = "1 clip" if len(segments) == 1 else f"{len(segments)} clips"
-            skipped = ", cuts skipped" if options.cuts == "skip" else ""
+            skipped = ", cuts skipped" if skip else ""
             raise ValueError(
                 f"the {split} split has no window of {options.span} frames: {clips}{skipped}; add "
                 "clips, raise its share, or lower data.frames_in, data.frames_out or "
@@ -128,19 +122,9 @@ class WindowSequences(SequenceDataset):
             "shape": (options.channels, options.height, options.width, options.fit, options.cuts),
             "reader": READER,
             "clips": [
-                (s.clip.name, index.sizes[file], index.sha256[file], s.start, s.stop)
+                (s.recording.name, index.sizes[file], index.sha256[file], s.start, s.stop)
                 for s in segments
-                for file in [s.clip.source]
+                for file in [s.recording.source]
             ],
         }
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
-
-
-def _starts(segment: Segment, options: "VideoFolderOptions") -> list[int]:
-    """Return where windows begin: every ``stride`` frames, without cuts if those are skipped."""
-    span = options.span
-    starts = range(segment.start, segment.stop - span + 1, options.stride)
-    if options.cuts == "keep":
-        return list(starts)
-    cuts = segment.clip.cuts
-    return [at for at in starts if not any(at < cut < at + span for cut in cuts)]
