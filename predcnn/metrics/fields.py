@@ -9,7 +9,7 @@ Roberts and Lean, "Scale-selective verification of rainfall accumulations", 2008
 sciences", 2011 (CSI, POD, FAR, HSS).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -27,19 +27,12 @@ FIELD_METRICS = Registry("metric of fields")
 
 @dataclass(frozen=True)
 class Grid:
-    """What scores need to know about one channel.
+    """What scores need to know about one channel."""
 
-    Args:
-        latitudes: of the rows in degrees, (H,); None: all rows weigh the same.
-        climatology: mean of the training part, (H, W); None: not known, 0.
-        threshold: of the events "value >= threshold".
-        window: side of FSS's neighbourhood in pixels, odd.
-    """
-
-    latitudes: np.ndarray | None = None
-    climatology: np.ndarray | None = None
-    threshold: float = 0.0
-    window: int = 9
+    latitudes: np.ndarray | None = None  # of the rows in degrees, (H,); None: equal weights
+    climatology: np.ndarray | None = None  # mean of the training part, (H, W); None: 0
+    threshold: float = 0.0  # of the events "value >= threshold"
+    window: int = 9  # side of FSS's neighbourhood in pixels, odd
 
     def weights(self, like: Tensor) -> Tensor:
         """Return cos(latitude) divided by its mean, (H, 1); ones without latitudes."""
@@ -52,13 +45,11 @@ class Grid:
 class FieldMetric(FrameMetric):
     """A ratio of sums over the pixels of one channel, (B, T, H, W) in units.
 
-    Subclasses give ``sums``, one (T,) tensor per name in ``terms``, and ``ratio`` of them.
-    ``compute`` returns (1 + T,): the score over all lead times, then the curve.
+    Subclasses define ``sums``, ``terms`` tensors (T,), and where needed their ``ratio``.
     """
 
     terms: ClassVar[int]
-    thresholded: ClassVar[bool] = False
-    """Whether there is one score per threshold."""
+    thresholded: ClassVar[bool] = False  # one score per threshold
 
     def __init__(self, grid: Grid) -> None:
         super().__init__()
@@ -73,7 +64,7 @@ class FieldMetric(FrameMetric):
 
     def ratio(self, sums: Tensor) -> Tensor:
         """Return the score of sums (terms, n); NaN where nothing was measured."""
-        raise NotImplementedError
+        return sums[0] / sums[1]
 
     def update(self, pred: Tensor, target: Tensor, valid: Tensor) -> None:
         """Add a batch of one channel, (B, T, H, W) each."""
@@ -93,10 +84,10 @@ class FieldMetric(FrameMetric):
 
 @FIELD_METRICS.register("rmse")
 class FieldRMSE(FieldMetric):
-    """Root of the mean squared error per pixel."""
+    """Root of the squared error, mean over valid pixels, sequences and lead times."""
 
     terms = 2
-    definition = "root of the squared error, mean over valid pixels, sequences and lead times"
+    definition = __doc__
 
     def sums(self, pred: Tensor, target: Tensor, valid: Tensor) -> Sequence[Tensor]:
         return (pred - target).square().sum((0, 2, 3)), valid.sum((0, 2, 3))
@@ -107,24 +98,21 @@ class FieldRMSE(FieldMetric):
 
 @FIELD_METRICS.register("mae")
 class FieldMAE(FieldMetric):
-    """Mean absolute error per pixel."""
+    """Absolute error, mean over valid pixels, sequences and lead times."""
 
     terms = 2
-    definition = "absolute error, mean over valid pixels, sequences and lead times"
+    definition = __doc__
 
     def sums(self, pred: Tensor, target: Tensor, valid: Tensor) -> Sequence[Tensor]:
         return (pred - target).abs().sum((0, 2, 3)), valid.sum((0, 2, 3))
 
-    def ratio(self, sums: Tensor) -> Tensor:
-        return sums[0] / sums[1]
-
 
 @FIELD_METRICS.register("lat_rmse")
 class LatitudeRMSE(FieldMetric):
-    """WeatherBench's RMSE: the root per frame, rows weighted by cos(latitude), then the mean."""
+    """WeatherBench's RMSE: mean over frames of the root, rows weighted by cos(latitude)."""
 
     terms = 2
-    definition = "mean over frames of the root of the squared error, rows weighted by cos(latitude)"
+    definition = __doc__
 
     def sums(self, pred: Tensor, target: Tensor, valid: Tensor) -> Sequence[Tensor]:
         weights = self.grid.weights(pred) * valid
@@ -132,20 +120,14 @@ class LatitudeRMSE(FieldMetric):
         error = torch.sqrt(((pred - target).square() * weights).sum((2, 3)) / share)
         return error.nan_to_num(nan=0).sum(0), (share > 0).to(pred.dtype).sum(0)
 
-    def ratio(self, sums: Tensor) -> Tensor:
-        return sums[0] / sums[1]
-
 
 @FIELD_METRICS.register("acc")
 class AnomalyCorrelation(FieldMetric):
-    """Correlation of departures from the training part's mean, rows weighted by cos(latitude)."""
+    """Uncentred correlation of departures from the training mean, weighted by cos(latitude)."""
 
     terms = 3
     higher_is_better = True
-    definition = (
-        "anomaly correlation: uncentred correlation of the departures from the mean of the "
-        "training part, rows weighted by cos(latitude)"
-    )
+    definition = __doc__
 
     def sums(self, pred: Tensor, target: Tensor, valid: Tensor) -> Sequence[Tensor]:
         mean = 0 if self.grid.climatology is None else pred.new_tensor(self.grid.climatology)
@@ -175,7 +157,7 @@ class CSI(Contingency):
     """Critical success index: hits / (hits + misses + false alarms)."""
 
     higher_is_better = True
-    definition = "critical success index: hits / (hits + misses + false alarms)"
+    definition = __doc__
 
     def ratio(self, sums: Tensor) -> Tensor:
         hits, misses, alarms, _ = sums
@@ -187,7 +169,7 @@ class POD(Contingency):
     """Probability of detection: hits / (hits + misses)."""
 
     higher_is_better = True
-    definition = "probability of detection: hits / (hits + misses)"
+    definition = __doc__
 
     def ratio(self, sums: Tensor) -> Tensor:
         return sums[0] / (sums[0] + sums[1])
@@ -197,7 +179,7 @@ class POD(Contingency):
 class FAR(Contingency):
     """False alarm ratio: false alarms / (hits + false alarms)."""
 
-    definition = "false alarm ratio: false alarms / (hits + false alarms)"
+    definition = __doc__
 
     def ratio(self, sums: Tensor) -> Tensor:
         return sums[2] / (sums[0] + sums[2])
@@ -205,10 +187,10 @@ class FAR(Contingency):
 
 @FIELD_METRICS.register("hss")
 class HSS(Contingency):
-    """Heidke skill score: accuracy relative to chance."""
+    """Heidke skill score: accuracy relative to that of chance."""
 
     higher_is_better = True
-    definition = "Heidke skill score: accuracy relative to that of chance"
+    definition = __doc__
 
     def ratio(self, sums: Tensor) -> Tensor:
         hits, misses, alarms, rest = sums
@@ -218,15 +200,15 @@ class HSS(Contingency):
 
 @FIELD_METRICS.register("fss")
 class FSS(FieldMetric):
-    """Fractions skill score: agreement of event fractions in square neighbourhoods."""
+    """Fractions skill score: 1 - squared differences of event fractions / their squares.
+
+    Fractions are of square neighbourhoods; there are no events outside the field.
+    """
 
     terms = 2
     thresholded = True
     higher_is_better = True
-    definition = (
-        "fractions skill score: 1 - sum of squared differences of event fractions in square "
-        "neighbourhoods / sum of their squares; nothing happens outside the field"
-    )
+    definition = " ".join(__doc__.split())
 
     def sums(self, pred: Tensor, target: Tensor, valid: Tensor) -> Sequence[Tensor]:
         side = self.grid.window
@@ -284,7 +266,10 @@ class FieldScores:
     @property
     def definitions(self) -> dict[str, str]:
         """One sentence for each name."""
-        return {name: f"{score.definition}; in units" for name, (_, score) in self._scores.items()}
+        return {
+            name: f"{score.definition.rstrip('.')}; in units"
+            for name, (_, score) in self._scores.items()
+        }
 
     def update(self, pred: Tensor, target: Tensor, valid: Tensor) -> None:
         """Add a batch in units, (B, T, C, H, W) each; ``valid`` is False at missing pixels."""
@@ -302,13 +287,11 @@ class FieldScores:
 
     def to(self, device: torch.device | str) -> "FieldScores":
         """Move the sums to a device."""
-        self._each(lambda score: score.to(device))
+        for _, score in self._scores.values():
+            score.to(device)
         return self
 
     def reset(self) -> None:
         """Start again."""
-        self._each(lambda score: score.reset())
-
-    def _each(self, action: Callable[[FieldMetric], object]) -> None:
         for _, score in self._scores.values():
-            action(score)
+            score.reset()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from math import ceil
 
 import torch
 from einops import rearrange
@@ -127,10 +128,11 @@ class RecurrentPredictor(Predictor):
                 f"{name} has parameters per pixel and was built for frames (H, W) = "
                 f"{self.in_shape[2:]}, not {size}: build it for that size, or call predict()"
             )
-        if any(n % self.size_multiple for n in size):
+        fitting = tuple(ceil(n / self.size_multiple) * self.size_multiple for n in size)
+        if size != fitting:
             raise ValueError(
                 f"{name} takes frames whose height and width are multiples of "
-                f"{self.size_multiple}, not (H, W) = {size}; predict() pads"
+                f"{self.size_multiple}, such as {fitting}, not (H, W) = {size}; predict() pads"
             )
 
     def _check_unroll(self, frames: Tensor, use_truth: Tensor) -> None:

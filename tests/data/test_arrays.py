@@ -228,6 +228,14 @@ def test_the_type_decides_or_a_fit(tmp_path, data, scale):
     assert str(opened(tmp_path).family.scale).startswith(scale)
 
 
+def test_values_outside_the_range_by_rounding_are_counted(tmp_path):
+    data = blobs(4, 24)[:, :, 0]
+    data[:, 0, 0, 0], data[:, 3, 0, 0] = -1e-4, 1.0005
+    write_npy(tmp_path, data)
+    facts = opened(tmp_path, protocol="by_time").family.facts
+    assert facts["scale"] == "range: value 0 .. 1, 8 values outside it by rounding"
+
+
 def test_types_are_not_mixed(tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((24, 8, 8), np.uint8))
     np.save(tmp_path / "b.npy", np.zeros((24, 8, 8), np.float32))

@@ -157,7 +157,7 @@ def test_sizes_are_checked(name: str) -> None:
         with pytest.raises(ValueError, match=f"multiples of {model.size_multiple}"):
             model(torch.rand(1, 3, 1, H + 1, W))
     whole = {**model.config, "in_shape": (3, 1, 17, 32)}
-    with pytest.raises(ValueError, match="multiples of"):
+    with pytest.raises(ValueError, match=r"multiples of \d+, such as \(\d+, 32\), not .*17, 32"):
         predcnn.create_predictor(**whole)
 
 

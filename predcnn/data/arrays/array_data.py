@@ -36,6 +36,7 @@ class ArrayData(SequenceFamily):
     Options: ClassVar[type] = ArrayOptions
     name: ClassVar[str] = "array"
     download: ClassVar[bool] = False
+    _rounded = 0  # values of the training part that lie outside [0, 1], but are taken as 0..1
 
     @cached_property
     def catalogue(self) -> Catalogue:
@@ -123,6 +124,9 @@ class ArrayData(SequenceFamily):
         scale = fit_scale("minmax", self._training_frames(), names, units)
         low, high = min(scale.low), max(a + b for a, b in zip(scale.low, scale.span, strict=True))
         if kinds[0].kind == "f" and low >= -ROUNDING and high <= 1 + ROUNDING:
+            if low < 0 or high > 1:
+                parts = self._training_frames()
+                self._rounded = sum(int(((part < 0) | (part > 1)).sum()) for part in parts)
             return _given_range((0, 1), names, units)
         return scale
 
@@ -140,6 +144,8 @@ class ArrayData(SequenceFamily):
             "layout": f"{', '.join(catalogue.layouts)} ({how})",
             "scale": str(self.scale),
         }
+        if self._rounded:
+            facts["scale"] += f", {self._rounded:,} values outside it by rounding"
         if self.options.targets:
             facts["targets"] = ", ".join(self.options.targets)
         if catalogue.passed_over:
