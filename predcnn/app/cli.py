@@ -18,25 +18,18 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from predcnn.app.errors import expected, explain
+from predcnn.app.help import overview, text
 from predcnn.app.overrides import readable
 from predcnn.checks import unknown
 from predcnn.cores import Watch, adapt
 from predcnn.training.interruption import Interrupted
 
-COMMANDS = {
-    "train": "train a predictor, test it once, draw its predictions",
-    "evaluate": "recompute results.json from a checkpoint",
-    "predict": "continue a video, or draw test sequences",
-    "benchmark": "train, test and compare several models; render the leaderboard",
-    "export": "convert a checkpoint to ONNX, OpenVINO or torch.export",
-    "demo": "open a page in the browser that predicts",
-    "analyze": "receptive fields, interactions, Grad-CAM, channels, shape bias",
-    "prepare_data": "find, fetch and verify the files of a data set",
-    "import_weights": "convert a published checkpoint",
-    "train_backbone": "train an image classifier",
-    "pretrain_backbone": "pre-train a backbone by masked image modelling",
-}
-"""What each command does; ``predcnn.app.NAME.NAME`` is called with ``configs/NAME.yaml``."""
+COMMANDS = (
+    "train", "evaluate", "predict", "benchmark", "export", "demo", "analyze", "prepare_data",
+    "import_weights", "train_backbone", "pretrain_backbone",
+)  # fmt: skip
+"""``predcnn.app.NAME.NAME`` is called with ``configs/NAME.yaml``."""
+HELP = {"--help", "-h"}
 AGAIN = {
     "train": "; the same command with resume=true continues",
     "train_backbone": "; the same command with resume=true continues",
@@ -53,16 +46,26 @@ class CommandError(Exception):
 
 def main() -> None:
     """Run ``predcnn COMMAND OVERRIDES``."""
-    name = sys.argv[1] if len(sys.argv) > 1 else "--help"
-    if name in ("--help", "-h"):
-        width = max(map(len, COMMANDS))
-        print("usage: predcnn COMMAND [OVERRIDES]\n")
-        print("\n".join(f"  {command:{width}}  {text}" for command, text in COMMANDS.items()))
-        print("\npredcnn COMMAND --help lists the settings of a command.")
+    name, *rest = sys.argv[1:] or ["--help"]
+    if name in HELP:
+        print(overview(COMMANDS))
+    elif name in ("-sc", "--shell-completion"):
+        _complete(rest)
     elif name in COMMANDS:
         run(name, typed=list(sys.argv))
     else:
         sys.exit(f"error: {unknown('command', name, COMMANDS)}")
+
+
+def _complete(arguments: list[str]) -> None:
+    """Answer a shell: print its completion script, the commands, or what Hydra suggests."""
+    line = os.environ.get("COMP_LINE", "")
+    program, command, *rest = [*line.split(" ", 2), "", ""][:3]
+    if arguments[:1] in (["query=bash"], ["query=fish"]) and command not in COMMANDS:
+        print("\n".join(name for name in COMMANDS if name.startswith(command)))
+        return
+    os.environ["COMP_LINE"] = " ".join([program, *rest])  # as of a program without commands
+    run(command or "train", typed=[sys.argv[0], command, "-sc", *arguments])
 
 
 def run(name: str, typed: list[str] | None = None) -> None:
@@ -97,7 +100,11 @@ def run(name: str, typed: list[str] | None = None) -> None:
     entry = hydra.main(version_base="1.3", config_path="pkg://predcnn.configs", config_name=name)
     try:
         with _one_sentence(name), _environment("1"):
-            sys.argv = [argv[0], *readable(name, argv[1:])]
+            words = readable(name, argv[1:])
+            if not HELP.isdisjoint(words):
+                print(text(name, [word for word in words if not word.startswith("-")]))
+                return
+            sys.argv = [argv[0], *words]
             entry(job)()
     except CommandError as error:
         sys.exit(f"error: {error}")

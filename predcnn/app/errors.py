@@ -2,18 +2,16 @@
 
 import re
 
-from hydra import compose, initialize_config_module
-from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import (
     HydraException,
     InstantiationException,
     MissingConfigException,
     OverrideParseException,
 )
-from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from predcnn.app.help import groups, reference
 from predcnn.checks import closest, unknown
 
 EXPECTED = (
@@ -72,33 +70,14 @@ def _unknown_key(key: str, config_name: str) -> str:
     return f"no setting {key!r}; {hint}--help lists all settings"
 
 
-def meant(key: str, config_name: str) -> list[str]:
+def meant(key: str, command: str) -> list[str]:
     """Return the settings that a wrong name may mean, the likeliest first.
 
     From `SYNONYMS`, else those that end in the given name, else those spelled like it.
     """
-    known = _known_keys(config_name)
+    known = [*groups(command), *(setting.override for setting in reference(command))]
     last = key.rpartition(".")[2]
     usual = SYNONYMS.get(last.lower())
     if usual in known:
         return [usual]
     return [name for name in known if name.rpartition(".")[2] == last][:3] or closest(key, known)
-
-
-def _known_keys(config_name: str) -> list[str]:
-    GlobalHydra.instance().clear()
-    with initialize_config_module("predcnn.configs", version_base="1.3"):
-        cfg = compose(config_name)
-
-    def walk(node: DictConfig, prefix: str) -> list[str]:
-        keys = []
-        for key in node:
-            keys.append(f"{prefix}{key}")
-            child = node._get_node(key)
-            if isinstance(child, DictConfig) and not (
-                child._is_none() or child._is_interpolation()
-            ):
-                keys += walk(child, f"{prefix}{key}.")
-        return keys
-
-    return walk(cfg, "")

@@ -19,7 +19,8 @@ def called(monkeypatch, *words: str) -> None:
 @pytest.mark.parametrize("words", [(), ("--help",), ("-h",)])
 def test_help_lists_every_command_on_a_line_of_its_own(monkeypatch, capsys, words):
     called(monkeypatch, *words)
-    listed = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line[:2] == "  "]
+    shown = capsys.readouterr().out.partition("\n\npredcnn COMMAND --help")[0]
+    listed = [line.split()[0] for line in shown.splitlines() if line[:2] == "  "]
     assert listed == list(cli.COMMANDS)
     assert set(listed) == {path.stem for path in CONFIGS.glob("*.yaml")}
     assert set(listed) == {path.stem for path in (CONFIGS.parent / "scripts").glob("[!_]*.py")}
