@@ -1,4 +1,4 @@
-"""Blocks, one file per paper: (B, C, H, W) -> (B, C, H, W). Importing this room registers them."""
+"""Blocks, one file per paper, (B, C, H, W) -> (B, C, H, W), registered when this is imported."""
 
 from predcnn.blocks import (
     convmixer,

@@ -1,7 +1,7 @@
 """ConvMixer: mix space with a large depthwise convolution, then channels with a 1x1.
 
 Trockman and Kolter, "Patches Are All You Need?", 2022, https://arxiv.org/abs/2201.09792 (fig. 2,
-eq. 2-3). Compared with the published video prediction code.
+eq. 2-3). Compared with OpenSTL's code.
 """
 
 from typing import ClassVar
@@ -21,8 +21,7 @@ class ConvMixerBlock(nn.Module):
 
     Args (others: see `predcnn.blocks.protocol`):
         mlp_ratio: not used, the block has no hidden layer.
-        drop_path: probability of skipping the residual branch, see ``stochastic_depth``.
-        stochastic_depth: False, as published, ignores ``drop_path``; True obeys it.
+        stochastic_depth: apply ``drop_path``, which OpenSTL's code ignores.
     """
 
     openstl_keys: ClassVar[dict[str, str]] = {
@@ -44,7 +43,7 @@ class ConvMixerBlock(nn.Module):
     ) -> None:
         super().__init__()
         self.depthwise = DepthwiseConv2d(dim, kernel_size)
-        # written so, as published: the published costs leave such convolutions out
+        # equal to the default padding, but as in OpenSTL: its cost tables omit such convolutions
         self.depthwise.padding = "same"
         self.norm1 = nn.BatchNorm2d(dim)
         self.pointwise = PointwiseConv2d(dim, dim)

@@ -1,7 +1,7 @@
 """ConvNeXt: a 7x7 depthwise convolution and an MLP of every pixel.
 
 Liu et al., "A ConvNet for the 2020s", CVPR 2022, https://arxiv.org/abs/2201.03545 (fig. 4).
-Compared with the published code.
+Compared with the reference code.
 """
 
 from typing import ClassVar

@@ -1,4 +1,4 @@
-"""ConvNeXt V2 block: 7x7 depthwise, LayerNorm, and an MLP with response competition.
+"""ConvNeXt V2 block: 7x7 depthwise, LayerNorm, and an MLP with global response normalisation.
 
 Woo et al., "ConvNeXt V2: Co-designing and Scaling ConvNets with Masked Autoencoders", CVPR 2023,
 figure 5.
@@ -15,10 +15,7 @@ from predcnn.registry import BLOCKS
 
 @BLOCKS.register("convnextv2")
 class ConvNeXtV2Block(nn.Module):
-    """One ConvNeXt V2 block, (B, C, H, W) -> (B, C, H, W).
-
-    The layer scale of ConvNeXt is gone: GRN, which starts as the identity, takes its place.
-    """
+    """One ConvNeXt V2 block, (B, C, H, W) -> (B, C, H, W), with GRN instead of a layer scale."""
 
     def __init__(
         self,

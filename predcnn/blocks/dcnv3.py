@@ -1,13 +1,16 @@
-"""InternImage block: deformable convolution v3 in the place of self-attention.
+"""InternImage block: deformable convolution v3 instead of self-attention.
 
 Wang et al., "InternImage: Exploring Large-Scale Vision Foundation Models with Deformable
 Convolutions", CVPR 2023, section 3 and figure 3.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from einops import rearrange
+from einops.layers.torch import Rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -20,20 +23,12 @@ from predcnn.ops.mlp import TokenMlp
 from predcnn.registry import BLOCKS
 
 
-class ChannelsLast(nn.Module):
-    """(B, C, H, W) -> (B, H, W, C)."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.permute(0, 2, 3, 1)
-
-
 @dataclass(frozen=True)
 class Sampling:
     """Options of deformable convolutions v3 and v4.
 
     Args:
-        groups: channel groups with offsets and weights of their own; None for groups of 16
-            channels.
+        groups: channel groups with separate offsets and weights; None for groups of 16 channels.
         kernel_size: of the sampling, odd.
         dw_kernel_size: of the depthwise convolution before offsets and weights; None (v4 only) for
             none.
@@ -53,7 +48,7 @@ class Sampling:
         return self.kernel_size**2 - self.remove_center
 
     def groups_of(self, dim: int) -> int:
-        """Return the number of groups of ``dim`` channels; ValueError if they do not divide it."""
+        """Return the number of groups; raise ValueError if ``dim`` cannot be divided into them."""
         check_dim("a deformable convolution", dim, 16 if self.groups is None else self.groups)
         return dim // 16 if self.groups is None else self.groups
 
@@ -70,12 +65,18 @@ class Sampling:
         )
 
 
+def init_projections(zero: Sequence[nn.Linear], xavier: Sequence[nn.Linear]) -> None:
+    """Initialise the layers of a deformable convolution; all biases at 0."""
+    for layer in (*zero, *xavier):
+        (nn.init.zeros_ if layer in zero else nn.init.xavier_uniform_)(layer.weight)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
+
+
 class DCNv3(nn.Module):
     """Deformable convolution v3, channels last: (B, H, W, C) -> (B, H, W, C).
 
-    Args:
-        dim: channels C, a multiple of the groups.
-        center_feature_scale: mix the projected input back in by a learned gate per group.
+    ``center_feature_scale`` blends the result with the projected input by a learned gate per group.
     """
 
     def __init__(self, dim: int, sampling: Sampling, *, center_feature_scale: bool = False) -> None:
@@ -84,7 +85,7 @@ class DCNv3(nn.Module):
         self.groups = groups = sampling.groups_of(dim)
         self.dw_conv = nn.Sequential(
             DepthwiseConv2d(dim, sampling.dw_kernel_size),
-            nn.Sequential(ChannelsLast(), nn.LayerNorm(dim, eps=1e-6)),
+            nn.Sequential(Rearrange("b c h w -> b h w c"), nn.LayerNorm(dim, eps=1e-6)),
             nn.GELU(),
         )
         self.offset = nn.Linear(dim, 2 * groups * sampling.points)
@@ -95,17 +96,13 @@ class DCNv3(nn.Module):
             self.center_feature_scale_proj_weight = nn.Parameter(torch.zeros(groups, dim))
             self.center_feature_scale_proj_bias = nn.Parameter(torch.zeros(groups))
         self.center_feature_scale = center_feature_scale
-        for layer in (self.offset, self.mask):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
-        for layer in (self.input_proj, self.output_proj):
-            nn.init.xavier_uniform_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        init_projections(zero=(self.offset, self.mask), xavier=(self.input_proj, self.output_proj))
 
     def forward(self, x: Tensor) -> Tensor:
         value = self.input_proj(x)
         context = self.dw_conv(x.permute(0, 3, 1, 2))
-        mask = self.mask(context).unflatten(-1, (self.groups, -1)).softmax(-1).flatten(-2)
+        mask = rearrange(self.mask(context), "b h w (g p) -> b h w g p", g=self.groups)
+        mask = rearrange(mask.softmax(-1), "b h w g p -> b h w (g p)")
         y = self.sampling.sample(value, self.offset(context), mask)
         if self.center_feature_scale:
             gate = functional.linear(
@@ -120,7 +117,7 @@ class DeformableBlock(nn.Module):
     """Two residual branches, deformable convolution and MLP: (B, C, H, W) -> (B, C, H, W).
 
     Args:
-        post_norm: normalise the branches' results, not their inputs.
+        post_norm: normalise the results of the branches instead of their inputs.
         res_post_norm: normalise both.
         layer_scale: initial scale of both branches; None for no scale.
     """
@@ -152,20 +149,19 @@ class DeformableBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.permute(0, 2, 3, 1)  # (B, H, W, C)
-        if self.post_norm:
-            x = self._add(x, self.norm1(self.dcn(x)), self.gamma1)
-            x = self._add(x, self.norm2(self.mlp(x)), self.gamma2)
-        else:
-            x = self._add(x, self.res_post_norm1(self.dcn(self.norm1(x))), self.gamma1)
-            x = self._add(x, self.res_post_norm2(self.mlp(self.norm2(x))), self.gamma2)
+        x = self._add(x, self.dcn, self.norm1, self.res_post_norm1, self.gamma1)
+        x = self._add(x, self.mlp, self.norm2, self.res_post_norm2, self.gamma2)
         return x.permute(0, 3, 1, 2)
 
-    def _add(self, x: Tensor, branch: Tensor, gamma: Tensor | None) -> Tensor:
+    def _add(
+        self, x: Tensor, part: nn.Module, norm: nn.Module, last: nn.Module, gamma: Tensor | None
+    ) -> Tensor:
+        branch = norm(part(x)) if self.post_norm else last(part(norm(x)))
         return x + self.drop_path(branch if gamma is None else gamma * branch)
 
 
 def _norm(dim: int) -> nn.Sequential:
-    # a sequence of one, as in the published keys (norm1.0.weight)
+    # a sequence of one, as in the keys of the reference code (norm1.0.weight)
     return nn.Sequential(nn.LayerNorm(dim, eps=1e-6))
 
 
@@ -176,11 +172,7 @@ class DCNv3Block(DeformableBlock):
     InternImage-S and larger use ``post_norm``, -L and larger ``offset_scale`` 2, -H
     ``res_post_norm``, -H and -G ``dw_kernel_size`` 5 and ``center_feature_scale``.
 
-    Args (others: see `predcnn.blocks.protocol`):
-        dim: channels C, a multiple of the groups.
-
-    ``groups`` to ``remove_center`` are those of `Sampling`, ``center_feature_scale`` that of
-    `DCNv3`, the others of `DeformableBlock`.
+    Options: see `predcnn.blocks.protocol`, `Sampling`, `DeformableBlock` and `DCNv3`.
     """
 
     def __init__(

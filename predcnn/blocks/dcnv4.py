@@ -1,13 +1,13 @@
 """FlashInternImage block: deformable convolution v4, whose weights are not normalised.
 
 Xiong et al., "Efficient Deformable ConvNets: Rethinking Dynamic and Sparse Operator for Vision
-Applications", CVPR 2024, section 3. There is no published implementation without CUDA; the sum is
-that of the published kernel, and was compared with a plain loop, not with the kernel itself.
+Applications", CVPR 2024, section 3. The reference code needs CUDA: its sum was compared in the form
+of a loop, not by running its kernel.
 """
 
 from torch import Tensor, nn
 
-from predcnn.blocks.dcnv3 import DeformableBlock, Sampling
+from predcnn.blocks.dcnv3 import DeformableBlock, Sampling, init_projections
 from predcnn.ops.deform import packed_channels, unpack_offset_mask
 from predcnn.ops.depthwise import DepthwiseConv2d
 from predcnn.ops.init import init_trunc_normal
@@ -16,11 +16,7 @@ from predcnn.registry import BLOCKS
 
 
 class DCNv4(nn.Module):
-    """Deformable convolution v4, channels last: (B, H, W, C) -> (B, H, W, C).
-
-    Args:
-        dim: channels C, a multiple of the groups.
-    """
+    """Deformable convolution v4, channels last: (B, H, W, C) -> (B, H, W, C)."""
 
     def __init__(self, dim: int, sampling: Sampling, *, output_bias: bool = False) -> None:
         super().__init__()
@@ -32,13 +28,7 @@ class DCNv4(nn.Module):
         self.offset_mask = nn.Linear(dim, packed_channels(self.groups, sampling.points))
         self.value_proj = nn.Linear(dim, dim)
         self.output_proj = nn.Linear(dim, dim, bias=output_bias)
-        nn.init.zeros_(self.offset_mask.weight)
-        nn.init.zeros_(self.offset_mask.bias)
-        nn.init.xavier_uniform_(self.value_proj.weight)
-        nn.init.zeros_(self.value_proj.bias)
-        nn.init.xavier_uniform_(self.output_proj.weight)
-        if output_bias:
-            nn.init.zeros_(self.output_proj.bias)
+        init_projections(zero=[self.offset_mask], xavier=[self.value_proj, self.output_proj])
 
     def forward(self, x: Tensor) -> Tensor:
         context = x
@@ -53,15 +43,12 @@ class DCNv4(nn.Module):
 class DCNv4Block(DeformableBlock):
     """One FlashInternImage block, (B, C, H, W) -> (B, C, H, W).
 
-    As in the published code, the sampling starts with zero weights: the branch begins at zero.
+    As in the reference code, the sampling starts with zero weights: the branch begins at zero.
     FlashInternImage-S and larger use ``dw_kernel_size`` 3 and ``post_norm``, -B ``offset_scale``
     0.5, -L ``offset_scale`` 2 and ``bias``.
 
-    Args (others: see `predcnn.blocks.protocol`):
-        dim: channels C, a multiple of the groups.
+    Args (others: see `predcnn.blocks.protocol`, `Sampling` and `DeformableBlock`):
         bias: biases of the output projection and of the second layer of the MLP.
-
-    ``groups`` to ``remove_center`` are those of `Sampling`, the others of `DeformableBlock`.
     """
 
     def __init__(

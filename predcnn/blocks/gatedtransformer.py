@@ -1,12 +1,13 @@
-"""PredFormer's gated transformer block: pre-norm self-attention, then a SwiGLU feed-forward part.
+"""PredFormer's gated transformer block: pre-norm self-attention, then a SwiGLU MLP.
 
 Tang et al., "PredFormer: Transformers Are Effective Spatial-Temporal Predictive Learners", 2024,
 https://arxiv.org/abs/2410.04733 (fig. 2c); SwiGLU: Shazeer, "GLU Variants Improve Transformer",
-2020, https://arxiv.org/abs/2002.05202 (eq. 6). The predictor `predformer` is made of these layers.
+2020, https://arxiv.org/abs/2002.05202 (eq. 6). The predictor `predformer` uses the same layers.
 """
 
 from typing import ClassVar
 
+from einops import rearrange
 from torch import Tensor, nn
 
 from predcnn.blocks.protocol import check_dim
@@ -20,7 +21,7 @@ from predcnn.registry import BLOCKS
 class GatedTransformerLayer(nn.Module):
     """x + Attention(LN(x)), then x + SwiGLU(LN(x)), on tokens (B, N, C) -> (B, N, C).
 
-    One head as wide as the tokens has no output projection, as in the reference code.
+    A single head of ``dim`` channels has no output projection, as in the reference code.
 
     Args:
         head_dim: channels of a head; ``heads * head_dim`` need not be ``dim``.
@@ -72,8 +73,7 @@ class GatedTransformerBlock(GatedTransformerLayer):
     Args (others: see `predcnn.blocks.protocol`):
         dim: channels C, divisible by 8, the default number of heads.
         head_dim: channels of a head; None for ``dim // heads``.
-        dropout: inside the SwiGLU.
-        attn_dropout: behind the attention.
+        dropout, attn_dropout: see `GatedTransformerLayer`.
     """
 
     dim_multiple: ClassVar[int] = 8
@@ -102,6 +102,5 @@ class GatedTransformerBlock(GatedTransformerLayer):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        height, width = x.shape[-2:]
-        x = super().forward(x.flatten(2).transpose(1, 2))  # (B, H W, C)
-        return x.transpose(1, 2).unflatten(2, (height, width))
+        tokens = super().forward(rearrange(x, "b c h w -> b (h w) c"))
+        return rearrange(tokens, "b (h w) c -> b c h w", h=x.shape[2])

@@ -1,7 +1,7 @@
 """gSTA: SimVP v2's gated spatiotemporal attention, a large kernel that gates itself.
 
 Tan et al., "SimVP: Towards Simple yet Powerful Spatiotemporal Predictive Learning", 2022,
-https://arxiv.org/abs/2211.12509 (fig. 5). Compared with the published code.
+https://arxiv.org/abs/2211.12509 (fig. 5). Compared with the reference code.
 """
 
 from predcnn.ops.spatial_attention import LargeKernelBlock, SelfGatedLargeKernel

@@ -1,4 +1,4 @@
-"""InceptionNeXt block: a depthwise kernel split into identity, square and two bands.
+"""InceptionNeXt block: depthwise convolution split into identity, square and two bands.
 
 Yu et al., "InceptionNeXt: When Inception Meets ConvNeXt", CVPR 2024, section 3.2 and algorithm 1.
 """
@@ -41,7 +41,7 @@ class InceptionNeXtBlock(nn.Module):
     Args (others: see `predcnn.blocks.protocol`):
         dim: channels C, at least 3.
         band: long side of the bands, odd.
-        branch_ratio: share of the channels that each of the three kernels takes (at least one).
+        branch_ratio: share of the channels of each of the three kernels (at least one channel).
     """
 
     def __init__(

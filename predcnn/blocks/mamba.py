@@ -1,12 +1,12 @@
 """Mamba block on maps: a gated selective state space model over the pixels, in several directions.
 
 Gu and Dao, "Mamba: Linear-Time Sequence Modeling with Selective State Spaces", 2023, section 3.4
-and figure 3. A sequence model sees only what came before; on a map, every pixel should see the
-whole map. Our choice follows Zhu et al., "Vision Mamba: Efficient Visual Representation Learning
-with Bidirectional State Space Model", ICML 2024: the pixels are read in raster order and in its
-reverse, each direction with its own convolution and state space parameters, input projection, gate
-and output projection shared. The directions are averaged, so that their number does not change the
-scale; a single direction is exactly the published Mamba.
+and figure 3. A sequence model sees only the past, but every pixel of a map should see the entire
+map. So, as in Zhu et al., "Vision Mamba: Efficient Visual Representation Learning with
+Bidirectional State Space Model", ICML 2024, pixels are read in raster order and in its reverse.
+Each direction has its own convolution and state space parameters; input projection, gate and output
+projection are shared. The directions are averaged, so that their number does not change the scale.
+A single direction is exactly the published Mamba.
 """
 
 import math
@@ -16,9 +16,19 @@ from torch.nn import functional
 
 from predcnn.ops.drop_path import DropPath
 from predcnn.ops.mlp import TokenMlp
-from predcnn.ops.scan import cross_merge, cross_scan
-from predcnn.ops.selective_ssm import CausalDepthwiseConv1d, SelectiveSSM, check_directions
+from predcnn.ops.scan import DIRECTIONS, cross_merge, cross_scan
+from predcnn.ops.selective_ssm import SelectiveSSM
 from predcnn.registry import BLOCKS
+
+
+class CausalDepthwiseConv1d(nn.Conv1d):
+    """Depthwise convolution over the present and the past, (B, C, L) -> (B, C, L)."""
+
+    def __init__(self, channels: int, kernel_size: int) -> None:
+        super().__init__(channels, channels, kernel_size, groups=channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(functional.pad(x, (self.kernel_size[0] - 1, 0)))
 
 
 class MambaMixer(nn.Module):
@@ -33,8 +43,14 @@ class MambaMixer(nn.Module):
         directions: tuple[str, ...] = ("row", "row_reversed"),
     ) -> None:
         super().__init__()
-        self.directions = check_directions(directions)
-        inner, ways = int(dim * expand), len(self.directions)
+        self.directions = tuple(directions)
+        ways = len(set(self.directions) & set(DIRECTIONS))
+        if not ways or ways < len(self.directions):
+            listed = ", ".join(DIRECTIONS)
+            raise ValueError(
+                f"directions are one or more of {listed}, each once, not {self.directions}"
+            )
+        inner = int(dim * expand)
         self.in_proj = nn.Linear(dim, 2 * inner, bias=False)
         self.conv1d = CausalDepthwiseConv1d(ways * inner, conv)
         self.ssm = SelectiveSSM(inner, state, math.ceil(dim / 16), ways)
@@ -55,12 +71,11 @@ class MambaBlock(nn.Module):
     """A Mamba mixer and, beyond the paper, an MLP: (B, C, H, W) -> (B, C, H, W).
 
     Args (others: see `predcnn.blocks.protocol`):
-        mlp_ratio: hidden channels of the MLP, in units of ``dim``; 0 leaves it out,
-            which is the published block.
+        mlp_ratio: hidden channels of the MLP, in units of ``dim``; 0 for no MLP, as published.
+        state: size N of the state of each channel.
         conv: taps of the causal convolution along the sequence.
         expand: inner channels of the mixer, in units of ``dim``.
-        directions: orders in which the pixels are read: any of "row", "column", "row_reversed",
-            "column_reversed".
+        directions: orders in which the pixels are read, of `predcnn.ops.scan.DIRECTIONS`.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """MogaNet: gated aggregation of several spatial orders, then of channels.
 
 Li et al., "MogaNet: Multi-order Gated Aggregation Network", ICLR 2024,
-https://arxiv.org/abs/2211.03295 (fig. 4, eq. 5-9). Compared with the published code.
+https://arxiv.org/abs/2211.03295 (fig. 4, eq. 5-9). Compared with the reference code.
 """
 
 from typing import ClassVar
@@ -20,7 +20,7 @@ from predcnn.registry import BLOCKS
 
 
 class FeatureDecomposition(nn.Module):
-    """Strengthen what differs from the mean: x + sigma (x - mean), (B, C, H, W) kept (eq. 5)."""
+    """Amplify the difference from the mean: x + sigma (x - mean), (B, C, H, W) is kept (eq. 5)."""
 
     def __init__(self, dim: int, init_value: float) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class FeatureDecomposition(nn.Module):
 
 
 class ChannelDecomposition(nn.Module):
-    """Strengthen what differs from one shared channel, (B, C, H, W) kept (eq. 9)."""
+    """Amplify the difference from a shared channel, (B, C, H, W) is kept (eq. 9)."""
 
     def __init__(self, dim: int, init_value: float) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class ChannelDecomposition(nn.Module):
 
 
 class MultiOrderContext(nn.Module):
-    """Depthwise 5x5 of everything; 3/8 of it again, dilated by 2, and 1/2 7x7, dilated by 3; mixed.
+    """Depthwise 5x5 of all channels, then 5x5 dilated by 2 of 3/8 and 7x7 dilated by 3 of 1/2.
 
     (B, C, H, W) -> (B, C, H, W), C divisible by 8 (eq. 6).
     """
@@ -64,7 +64,7 @@ class MultiOrderContext(nn.Module):
 
 
 class MultiOrderGatedAggregation(nn.Module):
-    """Spatial aggregation, gate times context, with its own shortcut; (B, C, H, W) kept (eq. 7)."""
+    """Gate times multi-order context, with its own shortcut; (B, C, H, W) is kept (eq. 7)."""
 
     def __init__(self, dim: int, *, sigma: float, shortcut: bool) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ class MogaBlock(SpatialAttentionBlock):
     Args (others: see `predcnn.blocks.protocol`):
         dim: channels C, divisible by 8.
         layer_scale: initial factor of both residual branches and of both decompositions.
-        inner_shortcut: the published code's shortcut around the aggregation, inside its branch.
+        inner_shortcut: shortcut around the aggregation, inside its branch, as in the reference.
     """
 
     dim_multiple: ClassVar[int] = 8

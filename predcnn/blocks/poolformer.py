@@ -1,7 +1,7 @@
-"""PoolFormer: average pooling in the place of attention.
+"""PoolFormer: average pooling instead of attention.
 
 Yu et al., "MetaFormer Is Actually What You Need for Vision", CVPR 2022,
-https://arxiv.org/abs/2111.11418 (fig. 2, alg. 1). Compared with the published code.
+https://arxiv.org/abs/2111.11418 (fig. 2, alg. 1). Compared with the reference code.
 """
 
 from typing import ClassVar

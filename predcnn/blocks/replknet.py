@@ -19,10 +19,7 @@ def _pointwise(dim: int, out: int) -> ConvBN:
 
 
 class LargeKernelMixer(nn.Module):
-    """RepLK block: BN, 1x1, ReLU, large depthwise kernel, ReLU, 1x1, and the shortcut.
-
-    (B, C, H, W) -> (B, C, H, W).
-    """
+    """RepLK block: BN, 1x1, ReLU, large depthwise kernel, ReLU, 1x1; (B, C, H, W) is kept."""
 
     def __init__(
         self,
@@ -47,7 +44,7 @@ class LargeKernelMixer(nn.Module):
         return x + self.drop_path(y)
 
     def merge_(self) -> None:
-        """Fold every BatchNorm and the parallel kernel into three convolutions, in place."""
+        """Merge into three convolutions, in place."""
         self.pw1.merge_()
         self.pw2.merge_()
         self.large_kernel.merge_()
@@ -55,14 +52,13 @@ class LargeKernelMixer(nn.Module):
 
 
 class ConvFeedForward(nn.Module):
-    """RepLKNet's ConvFFN: BN, 1x1, GELU, 1x1, and the shortcut, (B, C, H, W) -> (B, C, H, W)."""
+    """RepLKNet's ConvFFN: BN, 1x1, GELU, 1x1; (B, C, H, W) is kept."""
 
     def __init__(self, dim: int, mlp_ratio: float = 4.0, drop_path: float = 0.0) -> None:
         super().__init__()
-        hidden = int(dim * mlp_ratio)
         self.preffn_bn = nn.BatchNorm2d(dim)
-        self.pw1 = _pointwise(dim, hidden)
-        self.pw2 = _pointwise(hidden, dim)
+        self.pw1 = _pointwise(dim, int(dim * mlp_ratio))
+        self.pw2 = _pointwise(int(dim * mlp_ratio), dim)
         self.act = nn.GELU()
         self.drop_path = DropPath(drop_path)
 
@@ -70,7 +66,7 @@ class ConvFeedForward(nn.Module):
         return x + self.drop_path(self.pw2(self.act(self.pw1(self.preffn_bn(x)))))
 
     def merge_(self) -> None:
-        """Fold every BatchNorm into the two convolutions, in place."""
+        """Merge into two convolutions, in place."""
         self.pw1.merge_()
         self.pw2.merge_()
         self.preffn_bn = fold_norm_into_next(self.preffn_bn, self.pw1.conv)
@@ -107,6 +103,6 @@ class RepLKNetBlock(nn.Module):
         return self.ffn(self.mixer(x))
 
     def merge_(self) -> None:
-        """Fold every BatchNorm and the parallel kernel into five convolutions, in place."""
+        """Merge into five convolutions, in place."""
         self.mixer.merge_()
         self.ffn.merge_()

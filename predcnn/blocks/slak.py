@@ -1,8 +1,7 @@
 """SLaK block: ConvNeXt with a depthwise kernel of 51x51 and more, decomposed into two strips.
 
 Liu et al., "More ConvNets in the 2020s: Scaling up Kernels Beyond 51x51 using Sparsity", ICLR 2023,
-section 3. The sparse training procedure of the paper is in
-``predcnn.training.callbacks.sparse_mask``; the block itself is dense.
+section 3. The block is dense; ``predcnn.training.callbacks.sparse_mask`` trains it sparsely.
 """
 
 import torch
@@ -37,12 +36,11 @@ class SLaKBlock(nn.Module):
         layer_scale: float = 1e-6,
     ) -> None:
         super().__init__()
-        hidden = int(dim * mlp_ratio)
         self.large_kernel = DecomposedLargeKernelConv(dim, kernel_size, band, small_kernel)
         self.norm = nn.LayerNorm(dim, eps=1e-6)
-        self.pwconv1 = nn.Linear(dim, hidden)
+        self.pwconv1 = nn.Linear(dim, int(dim * mlp_ratio))
         self.act = nn.GELU()
-        self.pwconv2 = nn.Linear(hidden, dim)
+        self.pwconv2 = nn.Linear(int(dim * mlp_ratio), dim)
         self.gamma = nn.Parameter(torch.full((dim,), layer_scale))
         self.drop_path = DropPath(drop_path)
         init_trunc_normal(self)
@@ -53,5 +51,5 @@ class SLaKBlock(nn.Module):
         return x + self.drop_path(y.permute(0, 3, 1, 2))
 
     def merge_(self) -> None:
-        """Fold the BatchNorms and the square kernel into the two strips, in place."""
+        """Merge the large kernel's branches into two strips, in place."""
         self.large_kernel.merge_()

@@ -1,7 +1,7 @@
-"""TAU: static attention within the maps times dynamical attention over the channels (the frames).
+"""TAU: static attention within the maps times dynamical attention over the channels (frames).
 
 Tan et al., "Temporal Attention Unit: Towards Efficient Spatiotemporal Predictive Learning", CVPR
-2023, https://arxiv.org/abs/2206.12126 (fig. 3, eq. 3-5). Compared with the published code.
+2023, https://arxiv.org/abs/2206.12126 (fig. 3, eq. 3-5). Compared with the reference code.
 """
 
 from typing import ClassVar
@@ -19,19 +19,15 @@ from predcnn.registry import BLOCKS
 
 
 def published_squeeze(dim: int) -> int:
-    """Return the width of TAU's squeeze in the published code: 16 for multiples of 16 from 64 up.
+    """Return the squeeze width of the reference code, dim // (dim // 16), about 16 channels.
 
-    The paper reduces by 16; the code divides by dim // 16, which gives about 16 channels.
+    The paper reduces by 16 instead.
     """
     return max(dim // max(dim // 16, 4), 1)
 
 
 class TemporalGate(LargeKernelAttention):
-    """Large-kernel attention times a squeeze-and-excitation of its input, (B, C, H, W) kept.
-
-    Args:
-        dim: channels C, which hold the frames.
-    """
+    """Large-kernel attention times a squeeze-and-excitation of its input, (B, C, H, W) is kept."""
 
     def __init__(self, dim: int, squeeze: int) -> None:
         super().__init__(dim)
@@ -52,12 +48,12 @@ class TemporalGate(LargeKernelAttention):
 class TAUBlock(SpatialAttentionBlock):
     """One TAU block, (B, C, H, W) -> (B, C, H, W).
 
-    As in the published code, the attention keeps torch's default initial weights (it replaces
-    another one after the block was initialised); the MLP is initialised as in gSTA.
+    As in the reference code, the attention keeps torch's default initial weights; the MLP is
+    initialised as in gSTA.
 
     Args (others: see `predcnn.blocks.protocol`):
-        squeeze: channels of the dynamical attention's bottleneck; `published_squeeze` if None.
-        inner_shortcut: the published code's shortcut around the attention, inside its branch.
+        squeeze: channels of the dynamical attention's bottleneck; None for `published_squeeze`.
+        inner_shortcut: shortcut around the attention, inside its branch, as in the reference code.
     """
 
     openstl_keys: ClassVar[dict[str, str]] = {

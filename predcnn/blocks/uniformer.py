@@ -1,8 +1,7 @@
 """UniFormer: convolutions as local attention in the first and last layers, self-attention between.
 
 Li et al., "UniFormer: Unifying Convolution and Self-attention for Visual Recognition", 2022,
-https://arxiv.org/abs/2201.09450 (fig. 3, eq. 1-7). Compared with the published video prediction
-code.
+https://arxiv.org/abs/2201.09450 (fig. 3, eq. 1-7). Compared with OpenSTL's code.
 """
 
 from typing import ClassVar
@@ -25,25 +24,22 @@ LOCAL_KEYS = {"attn.0": "conv1", "attn.1": "attn", "attn.2": "conv2"}
 
 
 def local_attention(dim: int) -> nn.Sequential:
-    """The paper's local affinity, a learned 5x5 neighbourhood, (B, C, H, W) kept (eq. 4)."""
+    """Build the paper's local affinity of 5x5 pixels, (B, C, H, W) is kept (eq. 4)."""
     return nn.Sequential(
-        PointwiseConv2d(dim, dim),
-        DepthwiseConv2d(dim, 5),
-        PointwiseConv2d(dim, dim),
+        PointwiseConv2d(dim, dim), DepthwiseConv2d(dim, 5), PointwiseConv2d(dim, dim)
     )
 
 
 @BLOCKS.register("uniformer")
 class UniFormerBlock(nn.Module):
-    """One UniFormer block, (B, C, H, W) -> (B, C, H, W): position, relations, MLP.
+    """One UniFormer block, (B, C, H, W) -> (B, C, H, W): position, attention, MLP.
 
-    In a stack the first block is local, as is every one that changes the number of channels.
+    In a stack the first block and those that change the number of channels are local.
 
     Args (others: see `predcnn.blocks.protocol`):
         dim: channels C, divisible by 8 and by ``heads``.
         local: True for convolutions with batch norm, False for self-attention with layer norm.
-        layer_scale: initial factor of both branches of a global block, None for no factor; local
-            blocks have none.
+        layer_scale: initial factor of both branches of a global block, None for no factor.
         norm_eps: of the layer norms of a global block.
     """
 
@@ -75,23 +71,23 @@ class UniFormerBlock(nn.Module):
         self.drop_path = DropPath(drop_path)
         if local:
             init_fan_out(self)
-        else:  # the position's convolution keeps torch's default, as published
+        else:  # the position's convolution keeps torch's default, as in the reference code
             init_trunc_normal(self.attn)
             init_trunc_normal(self.mlp)
 
     @staticmethod
     def depth_options(index: int, changes_width: bool) -> dict[str, bool]:
-        """Own options of the ``index``-th UniFormer block of a stack."""
+        """Return the own options of the ``index``-th UniFormer block of a stack."""
         return {"local": index == 0 or changes_width}
 
     @property
     def openstl_keys(self) -> dict[str, str]:
-        """Our local names -> the published ones."""
+        """Our keys -> those of OpenSTL."""
         return SHARED_KEYS | LOCAL_KEYS if self.local else SHARED_KEYS
 
     @property
     def openstl_ndim(self) -> dict[str, int]:
-        """Number of axes of published weights that differ from ours in nothing else."""
+        """Number of axes of OpenSTL's weights that differ from ours only in that."""
         return {} if self.local else {"mlp.fc1.weight": 2, "mlp.fc2.weight": 2}
 
     def forward(self, x: Tensor) -> Tensor:
@@ -100,7 +96,7 @@ class UniFormerBlock(nn.Module):
         return x + self.drop_path(self.scale2(self.mlp(self.norm2(x))))
 
     def merge_(self) -> None:
-        """Fold the batch norms into the 1x1 convolutions that read them, in place."""
+        """Fold the batch norms into the 1x1 convolutions after them, in place."""
         if self.local:
             self.norm1 = fold_norm_into_next(self.norm1, self.attn[0])
             self.norm2 = fold_norm_into_next(self.norm2, self.mlp.fc1)

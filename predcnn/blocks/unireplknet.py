@@ -1,4 +1,4 @@
-"""UniRepLKNet block: dilated re-parameterised kernel, squeeze-excitation, feed-forward with GRN.
+"""UniRepLKNet block: dilated re-parameterised kernel, squeeze-excitation, MLP with GRN.
 
 Ding et al., "UniRepLKNet: A Universal Perception Large-Kernel ConvNet for Audio, Video,
 Point Cloud, Time-Series and Image Recognition", CVPR 2024, figure 3.
@@ -8,17 +8,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from predcnn.ops.depthwise import DepthwiseConv2d
 from predcnn.ops.drop_path import DropPath
 from predcnn.ops.fold import affine_of, fold_norm_into_previous
 from predcnn.ops.init import init_trunc_normal
-from predcnn.ops.large_kernel import DepthwiseConv2d, DilatedReparamConv
+from predcnn.ops.large_kernel import DilatedReparamConv
 from predcnn.ops.norm import GRN
 from predcnn.ops.pointwise import PointwiseConv2d
 from predcnn.registry import BLOCKS
 
 
 class SqueezeExcitation(nn.Module):
-    """Weigh channels by their means over the map, (B, C, H, W) -> (B, C, H, W)."""
+    """Scale channels by a function of their means over the map, (B, C, H, W) is kept."""
 
     def __init__(self, dim: int, hidden: int) -> None:
         super().__init__()
@@ -42,8 +43,8 @@ class UniRepLKNetBlock(nn.Module):
     """One UniRepLKNet block, (B, C, H, W) -> (B, C, H, W).
 
     Args (others: see `predcnn.blocks.protocol`):
-        kernel_size: of the depthwise part: 3 is one plain convolution (the paper's SmaK block),
-            5 to 17 have dilated branches (its LarK block).
+        kernel_size: of the depthwise part: 3 for one convolution (the paper's SmaK block), 5 to 17
+            with dilated branches (its LarK block).
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class UniRepLKNetBlock(nn.Module):
             self.dwconv = DilatedReparamConv(dim, kernel_size)
         self.norm = nn.BatchNorm2d(dim)
         self.se = SqueezeExcitation(dim, max(1, dim // 4))
-        # the numbered places of the published keys: 0 there is a permutation without parameters
+        # indices as in the reference code, where 0 is a permutation without parameters
         self.pwconv1 = nn.Sequential(nn.Identity(), nn.Linear(dim, hidden))
         self.act = nn.Sequential(nn.GELU(), GRN(hidden))
         self.pwconv2 = nn.Sequential(
@@ -76,7 +77,7 @@ class UniRepLKNetBlock(nn.Module):
 
     @staticmethod
     def depth_options(index: int, changes_width: bool) -> dict[str, int]:
-        """Own options of the ``index``-th block of a stack: 13 and 3 alternate, as in the paper."""
+        """Return the own options of the ``index``-th block of a stack: 13 and 3 alternate."""
         return {"kernel_size": 3 if index % 2 else 13}
 
     def forward(self, x: Tensor) -> Tensor:
@@ -88,19 +89,17 @@ class UniRepLKNetBlock(nn.Module):
 
     @torch.no_grad()
     def merge_(self) -> None:
-        """Fold branches, both BatchNorms, layer scale and GRN's bias, in place."""
-        if isinstance(self.dwconv, DilatedReparamConv):
-            self.dwconv.merge_()
+        """Fold branches, both norms, the layer scale and GRN's bias, in place."""
         if self.gamma is None:
             return
         spatial = self.dwconv
         if isinstance(spatial, DilatedReparamConv):
+            spatial.merge_()
             spatial = spatial.lk_origin
         self.norm = fold_norm_into_previous(spatial, self.norm)
-
         beta, last, norm = self.act[1].beta.flatten(), self.pwconv2[0], self.pwconv2[2]
         scale, shift = affine_of(norm)
-        # the last linear map turns GRN's bias into one of its own
+        # the last linear layer turns GRN's bias into its own
         bias = self.gamma * (scale * (last.weight.double() @ beta.double()) + shift)
         last.weight.mul_((self.gamma * scale)[:, None])
         last.bias = nn.Parameter(bias.to(last.weight.dtype))

@@ -1,7 +1,7 @@
 """VAN: large-kernel attention from cheap depthwise convolutions.
 
 Guo et al., "Visual Attention Network", 2022, https://arxiv.org/abs/2202.09741 (fig. 2, eq. 3).
-Compared with the published code.
+Compared with the reference code.
 """
 
 from predcnn.ops.spatial_attention import LargeKernelAttention, LargeKernelBlock

@@ -1,7 +1,7 @@
 """ViT: global self-attention over the pixels of a map, and an MLP.
 
 Dosovitskiy et al., "An Image is Worth 16x16 Words", ICLR 2021, https://arxiv.org/abs/2010.11929
-(fig. 1). Compared with the published video prediction code.
+(fig. 1). Compared with OpenSTL's code.
 """
 
 from typing import ClassVar
@@ -23,8 +23,8 @@ class ViTBlock(nn.Module):
 
     Args (others: see `predcnn.blocks.protocol`):
         dim: channels C, divisible by 8 and by ``heads``.
-        position: False, as published, leaves the block without any position (it then commutes with
-            permutations of the pixels); True adds fixed 2-D sines to what the attention reads.
+        position: True adds fixed 2-D sines to the input of the attention; False, as in OpenSTL,
+            gives no position, so that the block commutes with permutations of the pixels.
     """
 
     dim_multiple: ClassVar[int] = 8

@@ -1,7 +1,7 @@
-"""VMamba block: a selective state space model over four reading directions of the map (SS2D).
+"""VMamba block: a selective state space model over four directions of the map (SS2D).
 
-Liu et al., "VMamba: Visual State Space Model", NeurIPS 2024, figures 2 to 4; the gated form is that
-of its first version (arXiv 2401.10166v1, figure 3).
+Liu et al., "VMamba: Visual State Space Model", NeurIPS 2024, figures 2 to 4; the gated form is in
+its first version (arXiv 2401.10166v1, figure 3).
 """
 
 import math
@@ -24,8 +24,8 @@ class SS2D(SelectiveSSM):
 
     Args:
         ratio: inner channels, in units of ``dim``.
-        gated: multiply the result by SiLU of a second half of the input projection, and give the
-            depthwise convolution a bias (the form of the paper's first version).
+        gated: the form of the paper's first version: multiply the result by SiLU of a second half
+            of the input projection, and give the depthwise convolution a bias.
     """
 
     def __init__(
@@ -57,8 +57,7 @@ class VMambaBlock(nn.Module):
     """One VMamba block, (B, C, H, W) -> (B, C, H, W).
 
     Args (others: see `predcnn.blocks.protocol`):
-        mlp_ratio: hidden channels of the MLP, in units of ``dim``; 0 leaves it out,
-            as the first version does.
+        mlp_ratio: hidden channels of the MLP, in units of ``dim``; 0 for none, as in "v0".
         form: "v05_noz" is the published default, without a gate; "v0" the gated first version.
         state: size N of the state of each channel; None for 1 (16 with "v0").
         ssm_ratio: inner channels of the scan, in units of ``dim``; None for 1 (2 with "v0").
@@ -86,9 +85,7 @@ class VMambaBlock(nn.Module):
         self.norm2 = nn.LayerNorm(dim) if mlp_ratio else None
         self.mlp = TokenMlp(dim, int(dim * mlp_ratio)) if mlp_ratio else None
         self.drop_path = DropPath(drop_path)
-        for layer in self.modules():
-            if isinstance(layer, nn.Linear):
-                init_trunc_normal(layer)
+        init_trunc_normal(self, kinds=nn.Linear)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.permute(0, 2, 3, 1)  # (B, H, W, C)

@@ -1,7 +1,7 @@
 """Tensor operators without paper names, each implemented once.
 
-In a signature, ``dim`` and ``channels`` are the C of the shapes in the docstring, ``out`` the
-channels of the result (``dim`` if None), ``hidden`` those inside.
+In a signature, ``dim`` and ``channels`` are C in the shapes of the docstring, ``out`` is the number
+of output channels (``dim`` if None), ``hidden`` that of hidden channels.
 """
 
 from predcnn.native import plain

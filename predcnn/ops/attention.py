@@ -9,7 +9,7 @@ from torch.nn import functional
 class MultiHeadAttention(nn.Module):
     """Scaled dot-product self-attention, tokens (B, N, C) -> (B, N, C).
 
-    Vaswani et al. 2017, https://arxiv.org/abs/1706.03762 (sec. 3.2); runs on torch's fused kernels.
+    Vaswani et al. 2017, https://arxiv.org/abs/1706.03762 (sec. 3.2), by torch's fused kernels.
 
     Args:
         heads: number of heads; must divide ``dim`` unless ``head_dim`` is given.
@@ -21,28 +21,28 @@ class MultiHeadAttention(nn.Module):
     ) -> None:
         super().__init__()
         if head_dim is None and dim % heads:
-            raise ValueError(f"attention over {dim} channels cannot have {heads} heads of one size")
+            raise ValueError(f"{dim} channels cannot be divided into {heads} heads")
         self.heads = heads
         inner = dim if head_dim is None else heads * head_dim
         self.qkv = nn.Linear(dim, 3 * inner, bias=qkv_bias)
         self.proj = nn.Linear(inner, dim)
 
     def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
-        """Attend; ``bias`` is added to the logits and broadcasts to (B, heads, N, N)."""
+        """Attend; ``bias``, broadcast to (B, heads, N, N), is added to the logits."""
         query, key, value = rearrange(
             self.qkv(x), "b n (qkv heads c) -> qkv b heads n c", qkv=3, heads=self.heads
         )
         if bias is not None:
             bias = bias.to(query.dtype)
         x = rearrange(_attend(query, key, value, bias), "b heads n c -> b n heads c")
-        if torch.compiler.is_exporting():  # the layout is this kernel's, other runtimes have theirs
+        if torch.compiler.is_exporting():  # other runtimes do not keep the kernel's memory layout
             x = x.clone(memory_format=torch.contiguous_format)
         return self.proj(rearrange(x, "b n heads c -> b n (heads c)"))
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
     if bias is not None and bias.requires_grad and query.device.type == "cpu":
-        # torch has no fused kernel for a bias that learns, and its fallback searches for empty rows
+        # torch has no fused kernel for a learned bias, and its fallback searches for empty rows
         scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-2, -1) + bias
         return scores.softmax(dim=-1) @ value
     return functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
@@ -60,12 +60,10 @@ class MapAttention(MultiHeadAttention):
 def sincos_position_2d(dim: int, height: int, width: int, *, device: torch.device) -> Tensor:
     """Return positions of a grid as sines and cosines, (height * width, dim) in [-1, 1].
 
-    The first half of the channels encodes the row, the second the column; ``dim`` % 4 == 0.
+    The first half of the channels encodes the row, the second the column.
     """
     if dim % 4:
-        raise ValueError(
-            f"a two-dimensional sine position needs channels divisible by 4, not {dim}"
-        )
+        raise ValueError(f"2-D sine positions need channels divisible by 4, not {dim}")
     omega = 1.0 / 10000 ** (torch.arange(dim // 4, device=device) / (dim // 4))
     rows = torch.arange(height, device=device).outer(omega)  # (H, dim / 4)
     columns = torch.arange(width, device=device).outer(omega)
@@ -75,10 +73,10 @@ def sincos_position_2d(dim: int, height: int, width: int, *, device: torch.devic
 
 
 def sinusoid_position(length: int, dim: int, *, device: torch.device | None = None) -> Tensor:
-    """Fixed positions of a sequence as sines and cosines, (length, dim) float32 in [-1, 1].
+    """Return positions of a sequence as sines and cosines, (length, dim) float32 in [-1, 1].
 
     Channel i of position k is the sine (even i) or cosine (odd i) of k / 10000^(2 (i // 2) / dim).
-    The angle is computed in float64 and rounded before sine and cosine, as in PredFormer's code.
+    The angle is rounded from float64 to float32 before sine and cosine, as in PredFormer's code.
     """
     pairs = torch.arange(dim, device=device, dtype=torch.float64) // 2
     steps = torch.arange(length, device=device, dtype=torch.float64)

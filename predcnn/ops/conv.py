@@ -7,15 +7,11 @@ from predcnn.ops.winograd import WinogradConv2d
 
 
 class ConvNormAct(nn.Module):
-    """3x3 convolution, group norm of 2 groups, SiLU; optionally halves or doubles the size.
+    """Convolution, group norm of 2 groups, SiLU; optionally halves or doubles the size.
 
-    (B, C_in, H, W) -> (B, C_out, H', W'), H' = H, ceil(H / 2) for ``down``, 2 H for ``up`` (through
-    4 C_out channels and a pixel shuffle). The convolution starts at trunc_normal(0.02), bias 0.
+    (B, C_in, H, W) -> (B, C_out, H', W'), H' = H, ceil(H / 2) for ``down``, 2 H for ``up`` (4 C_out
+    channels and a pixel shuffle); C_out is even. Weights start at trunc_normal(0.02), biases at 0.
     SimVP's unit: Gao et al. 2022, https://arxiv.org/abs/2206.05099 (sec. 3.2).
-
-    Args:
-        out_channels: C_out, even.
-        kernel_size: odd.
     """
 
     def __init__(

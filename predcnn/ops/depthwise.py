@@ -1,10 +1,9 @@
 """Depthwise convolution that keeps the size, with fast implementations for CPUs.
 
-In order of preference: the compiled kernel (forward and both gradients, channels last, any kernel
-and dilation); without it, the gradient of the weights of large kernels as a correlation by FFT, 4
-to 50 times faster than ATen's and as exact; widely dilated kernels as dense ones on the phases of
-the map; and channels-last memory, in which oneDNN computes a 31x31 kernel about 30 times faster. An
-exported graph holds the torch operator.
+The compiled kernel computes the result and both gradients, channels last, for any kernel and
+dilation. Without it, the gradient of large kernels is a correlation by FFT, 4 to 50 times faster
+than ATen's and as exact; widely dilated kernels run dense on the phases of the map; and memory is
+channels last, in which oneDNN computes a 31x31 kernel about 30 times faster.
 """
 
 import torch
@@ -16,11 +15,11 @@ from torch.nn import functional
 from predcnn.native import Kernels, kernels_for, plain_wanted
 from predcnn.ops.precision import without_autocast
 
+# without compiled kernels
 FFT_AREA = 100
-"""Without kernels, those with more taps than this have their weights' gradient computed by FFT."""
+"""Taps above which the weight gradient is computed by FFT."""
 PHASES_FROM = 3
-"""Without kernels, a dilation from here on is computed phase by phase; at 2 it does not pay."""
-
+"""Smallest dilation that is computed phase by phase; it does not pay at 2."""
 WIDEST_HALF = 13
 """Wider kernels run in float32 on CPUs: oneDNN does not return from one of 5x21 in bfloat16."""
 
@@ -55,11 +54,7 @@ def depthwise_conv2d(
 
 
 class DepthwiseConv2d(nn.Conv2d):
-    """`depthwise_conv2d` with its weights, (B, C, H, W) -> (B, C, H, W).
-
-    Args:
-        kernel_size: side of the kernel or (h, w), odd.
-    """
+    """`depthwise_conv2d` of a kernel with odd sides, (B, C, H, W) -> (B, C, H, W)."""
 
     def __init__(
         self,
@@ -72,25 +67,17 @@ class DepthwiseConv2d(nn.Conv2d):
         size = (kernel_size, kernel_size) if isinstance(kernel_size, int) else tuple(kernel_size)
         if not all(k % 2 for k in size):
             raise ValueError(f"a kernel with a centre has odd sides, not {size}")
-        padding = (size[0] // 2 * dilation, size[1] // 2 * dilation)
-        super().__init__(
-            channels,
-            channels,
-            size,
-            padding=padding,
-            dilation=dilation,
-            groups=channels,
-            bias=bias,
-        )
+        padding = tuple(k // 2 * dilation for k in size)
+        super().__init__(channels, channels, size, 1, padding, dilation, groups=channels, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         return depthwise_conv2d(x, self.weight, self.bias, self.dilation[0])
 
 
 def pixel_pitch(x: Tensor) -> int | None:
-    """Return the distance of neighbouring pixels in memory, None unless channels are innermost.
+    """Return the stride between adjacent pixels in memory, None unless channels are innermost.
 
-    A slice of the channels of a channels-last map has one and therefore needs no copy.
+    A channel slice of a channels-last map has one and needs no copy.
     """
     B, C, H, W = x.shape
     pitch = x.stride(3) if W > 1 else x.stride(2) if H > 1 else x.stride(0) if B > 1 else C
@@ -100,7 +87,7 @@ def pixel_pitch(x: Tensor) -> int | None:
 
 
 def _laid_out(x: Tensor) -> tuple[Tensor, int]:
-    """Return the map with channels last, copied only if needed, and its pitch."""
+    """Return the map with channels last, copied only if necessary, and its pitch."""
     pitch = pixel_pitch(x)
     if pitch is None:
         return x.contiguous(memory_format=torch.channels_last), x.shape[1]
@@ -108,20 +95,20 @@ def _laid_out(x: Tensor) -> tuple[Tensor, int]:
 
 
 def _run(
-    kernels: Kernels, x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int, turned: bool
+    kernels: Kernels, x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int, flipped: bool
 ) -> Tensor:
     x, pitch = _laid_out(x)
     weight = weight.contiguous()
     bias = None if bias is None else bias.contiguous()
     out = torch.empty_like(x, memory_format=torch.channels_last)
     B, C, H, W = x.shape
-    sizes = (*weight.shape[2:], dilation, int(turned))
+    sizes = (*weight.shape[2:], dilation, int(flipped))
     kernels("depthwise", x, pitch, weight, bias, out, B, H, W, C, *sizes)
     return out
 
 
 class _Compiled(torch.autograd.Function):
-    """The compiled kernel; the input's gradient is the convolution with the flipped kernel."""
+    """Compiled kernel; the gradient of the input is the convolution with the flipped kernel."""
 
     @staticmethod
     def forward(
@@ -134,7 +121,7 @@ class _Compiled(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.kernels, ctx.dilation = kernels, dilation
-        return _run(kernels, x, weight, bias, dilation, turned=False)
+        return _run(kernels, x, weight, bias, dilation, flipped=False)
 
     @staticmethod
     @once_differentiable
@@ -144,7 +131,7 @@ class _Compiled(torch.autograd.Function):
         grad, grad_pitch = _laid_out(grad)
         grad_x = grad_weight = grad_bias = None
         if needs_x:
-            grad_x = _run(ctx.kernels, grad, weight, None, ctx.dilation, turned=True)
+            grad_x = _run(ctx.kernels, grad, weight, None, ctx.dilation, flipped=True)
         if needs_weight or needs_bias:
             x, pitch = _laid_out(x)
             B, C, H, W = x.shape
@@ -158,7 +145,7 @@ class _Compiled(torch.autograd.Function):
 
 
 class _ByFFT(torch.autograd.Function):
-    """The usual convolution; the gradient of the weights is computed by FFT."""
+    """Convolution whose weight gradient is computed by FFT."""
 
     @staticmethod
     def forward(ctx: FunctionCtx, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -166,12 +153,9 @@ class _ByFFT(torch.autograd.Function):
         return _convolve(x, weight, bias)
 
     @staticmethod
-    def backward(
-        ctx: FunctionCtx, grad: Tensor
-    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         needs_x, needs_weight, needs_bias = ctx.needs_input_grad
-        # the transpose of a convolution that keeps the size is one with the flipped kernel
         grad_x = _convolve(grad, weight.flip(2, 3), None) if needs_x else None
         grad_weight = weight_gradient(x, grad, weight.shape[2:]) if needs_weight else None
         return grad_x, grad_weight, grad.sum((0, 2, 3)) if needs_bias else None
@@ -180,12 +164,9 @@ class _ByFFT(torch.autograd.Function):
 def weight_gradient(x: Tensor, grad: Tensor, kernel_size: tuple[int, int]) -> Tensor:
     """Compute the gradient (C, 1, h, w) of a depthwise kernel by FFT.
 
-    Args:
-        x: (B, C, H, W).
-        grad: (B, C, H, W) of the output of the same size.
-        kernel_size: (h, w), both odd; stride 1, padding of half the kernel.
+    ``grad`` is the gradient of the output, of the shape of ``x``; ``kernel_size`` is (h, w), odd.
     """
-    # shifts beyond the map meet zeros only
+    # shifts beyond the map multiply only zeros
     reach = [min(k // 2, size - 1) for k, size in zip(kernel_size, x.shape[2:], strict=True)]
     lengths = [fast_length(n + r) for n, r in zip(x.shape[2:], reach, strict=True)]
     spectrum = torch.fft.rfft2(grad, s=lengths).conj() * torch.fft.rfft2(x, s=lengths)
@@ -197,23 +178,16 @@ def weight_gradient(x: Tensor, grad: Tensor, kernel_size: tuple[int, int]) -> Te
 
 
 def fast_length(least: int) -> int:
-    """Return the smallest product of 2, 3 and 5 that is at least ``least``."""
-    length = least
-    while True:
-        rest = length
-        for prime in (2, 3, 5):
-            while rest % prime == 0:
-                rest //= prime
-        if rest == 1:
-            return length
-        length += 1
+    """Return the smallest product of 2, 3 and 5 (each up to 12 times) of at least ``least``."""
+    while 30**12 % least:
+        least += 1
+    return least
 
 
 def phased(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:
     """Compute a dilated depthwise convolution as a dense one on each of its dilation² phases.
 
-    A tap meets only pixels of one phase, every ``dilation``-th row and column: the phases go into
-    the batch, where the kernel is not dilated.
+    A phase is every ``dilation``-th row and column. The phases are stacked along the batch.
     """
     H, W = x.shape[2:]
     below, right = -H % dilation, -W % dilation
@@ -225,7 +199,6 @@ def phased(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Ten
 
 
 def _in_half(x: Tensor) -> bool:
-    """Return whether a convolution of ``x`` would run in half precision."""
     return x.dtype in (torch.bfloat16, torch.float16) or torch.is_autocast_enabled(x.device.type)
 
 

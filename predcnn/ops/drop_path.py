@@ -1,4 +1,4 @@
-"""Stochastic depth: skip a residual branch for whole samples while training.
+"""Stochastic depth: skip a residual branch for some samples while training.
 
 Huang et al., "Deep Networks with Stochastic Depth", 2016, https://arxiv.org/abs/1603.09382
 """
@@ -7,12 +7,9 @@ from torch import Tensor, nn
 
 
 class DropPath(nn.Module):
-    """Zero a sample's branch with probability ``drop_prob``; scale the others to keep the mean.
+    """Zero samples (first axis) with probability ``drop_prob`` and scale the others.
 
-    The first axis is the sample; the shape is kept. Does nothing in eval mode.
-
-    Args:
-        drop_prob: probability of dropping, in [0, 1]; may be changed at any time.
+    The shape and the mean are kept. Does nothing in eval mode. ``drop_prob`` may be changed later.
     """
 
     def __init__(self, drop_prob: float = 0.0) -> None:

@@ -1,6 +1,7 @@
-"""Move frames between the batch and the channels, in the memory layout they come in."""
+"""Move frames between the batch and the channels, keeping the memory format."""
 
 import torch
+from einops import rearrange
 from torch import Tensor
 
 
@@ -10,17 +11,17 @@ def join_frames(x: Tensor, batch: int) -> Tensor:
     Channels-last maps stay channels-last, which needs a copy; otherwise the result is a view.
     """
     if not _channels_last(x):
-        return x.unflatten(0, (batch, -1)).flatten(1, 2)
-    x = x.permute(0, 2, 3, 1).unflatten(0, (batch, -1))  # (B, T, H, W, C)
-    return x.permute(0, 2, 3, 1, 4).flatten(3).permute(0, 3, 1, 2)
+        return rearrange(x, "(b t) c h w -> b (t c) h w", b=batch)
+    x = rearrange(x, "(b t) c h w -> b h w (t c)", b=batch)
+    return rearrange(x, "b h w c -> b c h w")
 
 
 def split_frames(x: Tensor, frames: int) -> Tensor:
     """Invert `join_frames`: (B, T C, H, W) -> (B T, C, H, W)."""
     if not _channels_last(x):
-        return x.unflatten(1, (frames, -1)).flatten(0, 1)
-    x = x.permute(0, 2, 3, 1).unflatten(3, (frames, -1))  # (B, H, W, T, C)
-    return x.permute(0, 3, 1, 2, 4).flatten(0, 1).permute(0, 3, 1, 2)
+        return rearrange(x, "b (t c) h w -> (b t) c h w", t=frames)
+    x = rearrange(x, "b (t c) h w -> (b t) h w c", t=frames)
+    return rearrange(x, "bt h w c -> bt c h w")
 
 
 def _channels_last(x: Tensor) -> bool:

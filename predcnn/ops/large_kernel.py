@@ -12,7 +12,7 @@ from predcnn.ops.depthwise import DepthwiseConv2d
 from predcnn.ops.fold import fold_norm_into_previous
 from predcnn.ops.reparam import ConvBN, absorb_
 
-# kernel -> (kernel, dilation) of the parallel branches; published for these sizes only
+# kernel -> (kernel, dilation) of the parallel branches, as in the reference code
 DILATED_BRANCHES = {
     5: ((3, 1), (3, 2)),
     7: ((5, 1), (3, 2), (3, 3)),
@@ -40,9 +40,7 @@ class ReparamLargeKernelConv(nn.Module):
     def __init__(self, channels: int, kernel_size: int, small_kernel: int | None = 5) -> None:
         super().__init__()
         if small_kernel is not None and small_kernel > kernel_size:
-            raise ValueError(
-                f"the parallel kernel ({small_kernel}) must fit into the large one ({kernel_size})"
-            )
+            raise ValueError(f"the small kernel ({small_kernel}) must fit into {kernel_size}")
         self.lkb_origin = depthwise_bn(channels, kernel_size)
         self.small_conv = None if small_kernel is None else depthwise_bn(channels, small_kernel)
         self.lkb_reparam: DepthwiseConv2d | None = None
@@ -54,7 +52,7 @@ class ReparamLargeKernelConv(nn.Module):
         return out if self.small_conv is None else out + self.small_conv(x)
 
     def merge_(self) -> None:
-        """Become one k x k depthwise convolution ``lkb_reparam`` with the same output, in place."""
+        """Merge both into one k x k depthwise convolution ``lkb_reparam``, in place."""
         if self.lkb_reparam is not None:
             return
         self.lkb_origin.merge_()
@@ -67,22 +65,17 @@ class ReparamLargeKernelConv(nn.Module):
 
 
 class DilatedReparamConv(nn.Module):
-    """k x k depthwise + BN, plus parallel small dilated kernels + BN, (B, C, H, W) -> same.
-
-    In training every branch has statistics of its own, so that each must be computed; merged they
-    are one kernel.
+    """k x k depthwise + BN, plus parallel small dilated kernels + BN, (B, C, H, W) is kept.
 
     Args:
-        kernel_size: k, one of 5, 7, 9, 11, 13, 15, 17.
+        kernel_size: k, one of `DILATED_BRANCHES`.
     """
 
     def __init__(self, channels: int, kernel_size: int) -> None:
         super().__init__()
         if kernel_size not in DILATED_BRANCHES:
-            raise ValueError(
-                f"no dilated branches are published for kernel {kernel_size}; "
-                f"accepted: {', '.join(map(str, DILATED_BRANCHES))}"
-            )
+            listed = ", ".join(map(str, DILATED_BRANCHES))
+            raise ValueError(f"no dilated branches for kernel {kernel_size}; accepted: {listed}")
         self.branches = DILATED_BRANCHES[kernel_size]
         self.lk_origin = DepthwiseConv2d(channels, kernel_size, bias=False)
         self.origin_bn = nn.BatchNorm2d(channels)
@@ -101,7 +94,7 @@ class DilatedReparamConv(nn.Module):
         return out
 
     def merge_(self) -> None:
-        """Become one k x k depthwise convolution ``lk_origin`` with a bias, in place."""
+        """Merge all into one k x k depthwise convolution ``lk_origin`` with a bias, in place."""
         if self.lk_origin.bias is not None:
             return
         fold_norm_into_previous(self.lk_origin, self.origin_bn)
@@ -116,10 +109,10 @@ class DilatedReparamConv(nn.Module):
 
 
 class DecomposedLargeKernelConv(nn.Module):
-    """A k x k depthwise kernel as k x b and b x k strips and a small square, each with BN, summed.
+    """Sum of k x b and b x k depthwise strips and a small square, each with BN.
 
-    (B, C, H, W) -> (B, C, H, W). Merged it keeps the two strips (the square joins the first): one
-    full k x k kernel would have the same output at k / 2b times the multiply-adds.
+    (B, C, H, W) -> (B, C, H, W). Merging keeps both strips: one k x k kernel would have the same
+    output at k / 2b times the multiply-adds.
 
     Args:
         kernel_size: k, odd.
@@ -142,11 +135,10 @@ class DecomposedLargeKernelConv(nn.Module):
         return out if self.small_conv is None else out + self.small_conv(x)
 
     def merge_(self) -> None:
-        """Become two strip convolutions with the same output, in place."""
+        """Merge all into the two strips, in place."""
         self.LoRA1.merge_()
         self.LoRA2.merge_()
-        if self.small_conv is None:
-            return
-        self.small_conv.merge_()
-        absorb_(self.LoRA1.conv, self.small_conv.conv)
-        self.small_conv = None
+        if self.small_conv is not None:
+            self.small_conv.merge_()
+            absorb_(self.LoRA1.conv, self.small_conv.conv)
+            self.small_conv = None

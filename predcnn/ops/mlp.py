@@ -1,4 +1,4 @@
-"""Two-layer MLPs of the blocks, on maps (1x1 convolutions) or on tokens (linear layers)."""
+"""Two-layer MLPs, on maps (1x1 convolutions) or on tokens (linear layers)."""
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -8,7 +8,7 @@ from predcnn.ops.pointwise import PointwiseConv2d
 
 
 class ConvMlp(nn.Module):
-    """MLP of every pixel, (B, C, H, W) -> (B, C, H, W), optionally with a depthwise convolution.
+    """MLP of every pixel, (B, C, H, W) -> (B, C, H, W).
 
     Args:
         depthwise: odd kernel size of a depthwise convolution before the activation, or None.
@@ -48,11 +48,7 @@ class TokenMlp(nn.Module):
 
 
 class SwiGLU(nn.Module):
-    """Gated MLP of the last axis, out(SiLU(gate(x)) * value(x)): (..., C) -> (..., C).
-
-    Args:
-        dropout: probability of zeroing a hidden or an output channel while training.
-    """
+    """Gated MLP over the last axis, out(SiLU(gate(x)) * value(x)): (..., C) -> (..., C)."""
 
     def __init__(self, dim: int, hidden: int, *, dropout: float = 0.0) -> None:
         super().__init__()

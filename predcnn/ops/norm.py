@@ -6,10 +6,7 @@ from torch.nn import functional
 
 
 class LayerNorm2d(nn.LayerNorm):
-    """Normalise the channels of every pixel, (B, C, H, W) -> (B, C, H, W).
-
-    The result lies in memory with channels last, which the 1x1 convolutions that follow prefer.
-    """
+    """Normalise the channels of every pixel, (B, C, H, W) -> (B, C, H, W), channels-last memory."""
 
     def __init__(self, dim: int, eps: float = 1e-6) -> None:
         super().__init__(dim, eps=eps)
@@ -21,10 +18,9 @@ class LayerNorm2d(nn.LayerNorm):
 
 
 class LayerScale(nn.Module):
-    """A learned factor per channel on a residual branch (Touvron et al. 2021, arXiv:2103.17239).
+    """Learned factor per channel of a residual branch (Touvron et al. 2021, arXiv:2103.17239).
 
     Args:
-        init_value: the factor at the start; small values make deep stacks start near identity.
         channels_last: True for tokens (B, N, C) or maps (B, H, W, C), False for maps (B, C, H, W).
     """
 
@@ -53,7 +49,7 @@ class GRN(nn.Module):
         self.beta = nn.Parameter(torch.zeros(1, 1, 1, dim))
 
     def forward(self, x: Tensor) -> Tensor:
-        # sums of squares overflow in float16 and round off in bfloat16
+        # sums of squares overflow in float16 and lose precision in bfloat16
         wide = torch.promote_types(x.dtype, torch.float32)
         energy = torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True, dtype=wide)
         share = energy / (energy.mean(dim=-1, keepdim=True) + self.eps)

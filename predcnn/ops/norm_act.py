@@ -8,24 +8,17 @@ from torch.nn import functional
 from predcnn.native import Kernels, kernels_for, kernels_in_graph
 
 WIDE = 32
-"""Channels from which on a compiled graph holds the kernel; of fewer the compiler's own loops are
-as fast."""
+"""Minimum channels for the kernel in a compiled graph; with fewer the compiler is as fast."""
 
 
 def group_norm_silu(
     x: Tensor, weight: Tensor, bias: Tensor, groups: int, eps: float, *, upscale: int = 1
 ) -> Tensor:
-    """SiLU(GroupNorm(PixelShuffle(x))), (B, C r², H, W) -> (B, C, H r, W r) with r = ``upscale``.
+    """Compute SiLU(GroupNorm(PixelShuffle(x))), (B, C r², H, W) -> (B, C, H r, W r), r = upscale.
 
-    The compiled kernel takes channels-last maps and shuffles by 1 or 2; it reads x twice and writes
-    the result, where three operators read and write seven times. What it saves for the backward
-    pass is x.
-
-    Args:
-        weight: (C,).
-        bias: (C,).
-        groups: number of groups G; C divisible by G.
-        upscale: r of the pixel shuffle; 1 for none.
+    The compiled kernel supports channels-last maps and r of 1 (no shuffle) or 2. It reads x twice
+    and writes the result, where three operators read and write seven times, and saves only x for
+    the backward pass.
     """
     kernels = kernels_for(x, weight, bias) if upscale <= 2 else None
     if kernels is not None and x.is_contiguous(memory_format=torch.channels_last):
@@ -42,14 +35,9 @@ def group_norm_silu(
 def group_norm_silu_in_graph(
     x: Tensor, weight: Tensor, bias: Tensor, groups: int, eps: float, upscale: int
 ) -> Tensor:
-    """`group_norm_silu` as one operator of a compiled graph, channels-last, without gradients."""
+    """Compute `group_norm_silu` without gradients, as one operator of a compiled graph."""
     out = group_norm_silu(x, weight, bias, groups, eps, upscale=upscale)
     return out.contiguous(memory_format=torch.channels_last)
-
-
-@group_norm_silu_in_graph.register_fake
-def _(x: Tensor, weight: Tensor, bias: Tensor, groups: int, eps: float, upscale: int) -> Tensor:
-    return _empty_result(x, len(weight), upscale)
 
 
 def _empty_result(x: Tensor, channels: int, upscale: int) -> Tensor:
@@ -58,8 +46,13 @@ def _empty_result(x: Tensor, channels: int, upscale: int) -> Tensor:
     return torch.empty(size, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
 
 
+group_norm_silu_in_graph.register_fake(
+    lambda x, weight, bias, groups, eps, upscale: _empty_result(x, len(weight), upscale)
+)
+
+
 class _Compiled(torch.autograd.Function):
-    """Both directions by compiled kernels; SiLU is computed again in the backward pass."""
+    """Forward and backward pass by compiled kernels; the backward pass recomputes SiLU."""
 
     @staticmethod
     def forward(

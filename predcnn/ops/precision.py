@@ -1,4 +1,4 @@
-"""Full precision for transforms and scans that lose too much in half precision."""
+"""Full precision for operators that are inaccurate in half precision."""
 
 from contextlib import AbstractContextManager, nullcontext
 
@@ -14,5 +14,5 @@ def without_autocast(x: Tensor) -> AbstractContextManager:
 
 
 def widened(x: Tensor) -> Tensor:
-    """Return ``x`` in float32, or in float64 if it is that already."""
+    """Return ``x`` in float32; float64 is kept."""
     return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -1,4 +1,4 @@
-"""Selective state space models along several reading directions of a map, in one scan.
+"""Selective state space models along several directions of a map, in one scan.
 
 Gu and Dao, "Mamba: Linear-Time Sequence Modeling with Selective State Spaces", 2023, sections 3.2
 and 3.6; several directions at once: Liu et al., "VMamba: Visual State Space Model", NeurIPS 2024.
@@ -8,34 +8,19 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from predcnn.ops.precision import widened
-from predcnn.ops.scan import DIRECTIONS, selective_scan
-
-
-def check_directions(directions: tuple[str, ...]) -> tuple[str, ...]:
-    """The directions, or ValueError for none, a repeated or an unknown one."""
-    directions = tuple(directions)
-    unknown = [d for d in directions if d not in DIRECTIONS]
-    if unknown or not directions or len(set(directions)) < len(directions):
-        raise ValueError(
-            f"directions are one or more of {', '.join(DIRECTIONS)}, each once, not {directions}"
-        )
-    return directions
+from predcnn.ops.scan import selective_scan
 
 
 def step_bias(shape: tuple[int, ...], low: float = 1e-3, high: float = 0.1) -> Tensor:
-    """Biases whose softplus is log-uniform in [low, high]: the initial step sizes of Mamba."""
+    """Draw biases whose softplus is log-uniform in [low, high], Mamba's initial step sizes."""
     step = torch.exp(torch.rand(shape) * math.log(high / low) + math.log(low)).clamp(min=1e-4)
     return step + torch.log(-torch.expm1(-step))
 
 
 class SelectiveScan(nn.Module):
-    """:func:`predcnn.ops.scan.selective_scan` with step sizes through softplus, as a part of a net.
-
-    (B, D, L) -> (B, D, L); a module so that its multiply–adds can be counted.
-    """
+    """`selective_scan` with softplus, (B, D, L) -> (B, D, L), as a module that counts its MACs."""
 
     def forward(
         self, u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, bias: Tensor
@@ -43,18 +28,19 @@ class SelectiveScan(nn.Module):
         return selective_scan(u, delta, A, B, C, D, delta_bias=bias, delta_softplus=True)
 
     def true_macs(self, u: tuple[int, ...], delta: tuple[int, ...], A: tuple[int, ...], *_) -> int:
-        """By the rule of VMamba's published tables: 9 per state and step, 1 for the skip."""
+        """Count as VMamba's tables do: 9 per state and step, 1 for the skip connection."""
         return (9 * A[1] + 1) * math.prod(u)
 
 
 class SelectiveSSM(nn.Module):
     """K selective state space models, one per direction: (B, K, D, L) -> (B, K, D, L).
 
-    Step sizes, B and C are linear in the input (x_proj, dt_projs); A is diagonal, -1..-N at first.
+    Step sizes, B and C are linear in the input; A is diagonal and starts at -1..-N.
 
     Args:
         channels: D of each direction.
-        state: N, size of the state of each channel.
+        state: size N of the state of each channel.
+        rank: of the projection to step sizes.
     """
 
     def __init__(self, channels: int, state: int, rank: int, directions: int) -> None:
@@ -84,13 +70,3 @@ class SelectiveSSM(nn.Module):
             widened(self.dt_projs_bias).flatten(),
         )
         return y.unflatten(1, x.shape[1:3])
-
-
-class CausalDepthwiseConv1d(nn.Conv1d):
-    """Depthwise convolution that sees the present and the past: (B, C, L) -> (B, C, L)."""
-
-    def __init__(self, channels: int, kernel_size: int) -> None:
-        super().__init__(channels, channels, kernel_size, groups=channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(functional.pad(x, (self.kernel_size[0] - 1, 0)))

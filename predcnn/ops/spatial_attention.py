@@ -18,10 +18,7 @@ from predcnn.ops.pointwise import PointwiseConv2d
 
 
 class LargeKernelConv(nn.Module):
-    """A 21x21 receptive field in three cheap steps: depthwise 5x5, depthwise 7x7 dilated by 3, 1x1.
-
-    (B, C, H, W) -> (B, out, H, W), fig. 2.
-    """
+    """Depthwise 5x5, depthwise 7x7 dilated by 3, 1x1: (B, C, H, W) -> (B, out, H, W) (fig. 2)."""
 
     def __init__(self, dim: int, out: int | None = None) -> None:
         super().__init__()
@@ -34,10 +31,7 @@ class LargeKernelConv(nn.Module):
 
 
 class LargeKernelAttention(LargeKernelConv):
-    """The input times its `LargeKernelConv`, (B, C, H, W) -> (B, C, H, W), eq. 3."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__(dim)
+    """The input times its `LargeKernelConv`, (B, C, H, W) -> (B, C, H, W) (eq. 3)."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x * super().forward(x)
@@ -46,9 +40,8 @@ class LargeKernelAttention(LargeKernelConv):
 class SelfGatedLargeKernel(LargeKernelConv):
     """Values times their sigmoid gate, both from one `LargeKernelConv`; (B, C, H, W) is kept.
 
-    The gate of gSTA: Tan et al., "SimVP: Towards Simple yet Powerful Spatiotemporal Predictive
-    Learning", 2022, https://arxiv.org/abs/2211.12509. Unlike in `LargeKernelAttention`, the input
-    itself is not a factor.
+    Tan et al., "SimVP: Towards Simple yet Powerful Spatiotemporal Predictive Learning", 2022,
+    https://arxiv.org/abs/2211.12509.
     """
 
     def __init__(self, dim: int) -> None:
@@ -62,11 +55,8 @@ class SelfGatedLargeKernel(LargeKernelConv):
 class GatedSpatialAttention(nn.Module):
     """1x1 convolution, GELU, gate, 1x1 convolution, shortcut; (B, C, H, W) is kept (fig. 3d).
 
-    The shortcut, inside the block's residual branch, is not in the figure but in all published
-    code.
-
-    Args:
-        gate: (B, C, H, W) -> (B, C, H, W), including the multiplication.
+    The shortcut, inside the block's residual branch, is not in the figure but in the reference
+    code. ``gate`` includes the multiplication.
     """
 
     def __init__(self, dim: int, gate: nn.Module, *, shortcut: bool = True) -> None:
@@ -85,12 +75,8 @@ class GatedSpatialAttention(nn.Module):
 class SpatialAttentionBlock(nn.Module):
     """Two residual branches, spatial attention and MLP, (B, C, H, W) -> (B, C, H, W).
 
-    Each branch has a BatchNorm in front and a layer scale behind.
-
-    Args:
-        attn: (B, C, H, W) -> (B, C, H, W) with ``proj_in``, its first convolution, and
-            ``shortcut``, whether it adds its input.
-        mlp: (B, C, H, W) -> (B, C, H, W).
+    Each branch begins with a BatchNorm and ends with a layer scale. ``attn`` has the attributes
+    ``proj_in``, its first convolution, and ``shortcut``, whether it adds its input.
     """
 
     openstl_keys: ClassVar[dict[str, str]] = {
@@ -121,17 +107,17 @@ class SpatialAttentionBlock(nn.Module):
         return x + self.drop_path(self.scale2(self.mlp(self.norm2(x))))
 
     def merge_(self) -> None:
-        """Fold the norms that only a 1x1 convolution reads, in place."""
+        """Fold the norms that are read only by a 1x1 convolution, in place."""
         self.norm2 = fold_norm_into_next(self.norm2, self.mlp.fc1)
         if not self.attn.shortcut:
             self.norm1 = fold_norm_into_next(self.norm1, self.attn.proj_in)
 
 
 class LargeKernelBlock(SpatialAttentionBlock):
-    """`SpatialAttentionBlock` of a ``gate`` that subclasses choose, (B, C, H, W) -> (B, C, H, W).
+    """`SpatialAttentionBlock` with the ``gate`` of its subclass, (B, C, H, W) -> (B, C, H, W).
 
     Args (others: see `predcnn.blocks.protocol`):
-        inner_shortcut: the published code's shortcut around the attention, inside its branch.
+        inner_shortcut: shortcut around the attention, inside its branch, as in the reference code.
     """
 
     gate: ClassVar[type[LargeKernelConv]]

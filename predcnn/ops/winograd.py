@@ -1,10 +1,9 @@
-"""3x3 convolution that keeps the size; for results alone, on CPUs, by Winograd's algorithm.
+"""3x3 convolution that keeps the size; without gradients, on CPUs, by Winograd's algorithm.
 
 Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016,
 https://arxiv.org/abs/1509.09308 (sec. 4.3): F(4x4, 3x3) multiplies 36 times for 16 pixels, the sum
-over taps 144 times. In float32 its error is some 6e-6 of the largest value, the sum's 1e-6. That
-is nothing to a prediction; gradients, whose small ones are differences of large numbers, are left
-to the sum.
+over taps 144 times. In float32 its error is about 6e-6 of the largest value, that of the sum 1e-6:
+negligible for predictions, but not for gradients, which may be differences of large numbers.
 """
 
 import torch
@@ -14,28 +13,28 @@ from torch.nn import functional
 from predcnn.native import Kernels, kernels_for, kernels_in_graph
 
 FEWEST_CHANNELS = 32
-"""Narrower maps gain nothing: transforming the tiles costs what the products save."""
+"""With fewer, transforming the tiles costs as much as the products save."""
 MOST_WEIGHTS = 1 << 15
-"""In times out channels; from there on the transformed weights, four times as many as the taps,
-come from memory for every few tiles."""
+"""In times out channels; the transformed weights, four times the taps, must fit into the cache."""
 FEWEST_TILES = 128
-"""Of 4x4 pixels in a batch, over which the transformation of the weights is spread."""
+"""Of 4x4 pixels in a batch; with fewer, transforming the weights does not pay."""
 
 
 class WinogradConv2d(nn.Conv2d):
-    """``nn.Conv2d`` that uses Winograd's algorithm under ``torch.no_grad`` where it pays.
+    """``nn.Conv2d`` that uses Winograd's algorithm under ``torch.no_grad`` where it is faster.
 
-    It pays for channels-last float32 maps on a CPU with the compiled kernels, also inside
-    ``torch.compile``, whose result is then channels-last. With gradients, in an exported graph and
-    everywhere else it is ``nn.Conv2d``. What is not finite spreads over its tile of 4x4 pixels.
+    It is faster for channels-last float32 maps on a CPU with the compiled kernels, also inside
+    ``torch.compile``, whose result is then channels-last. Values that are not finite spread over
+    their tile of 4x4 pixels.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        if _only_the_result_counts() and self._pays(x):
+        exporting = torch.compiler.is_exporting() or torch.jit.is_tracing()
+        if not (exporting or torch.is_grad_enabled()) and self._pays(x):
             if kernels_in_graph(x):
-                # the compiler lays maps out as it likes, and does so in the step before
+                # the compiler chooses memory formats and fuses this into the step before
                 x = x.contiguous(memory_format=torch.channels_last)
-                return winograd_conv2d(x, self.weight, self.bias)
+                return convolve(x, self.weight, self.bias)
             kernels = kernels_for(x, self.weight, self.bias)
             if kernels is not None and x.is_contiguous(memory_format=torch.channels_last):
                 return _run(kernels, x, self.weight, self.bias)
@@ -56,20 +55,11 @@ class WinogradConv2d(nn.Conv2d):
         return -(-H // 4) * -(-W // 4) * B >= FEWEST_TILES
 
 
-def _only_the_result_counts() -> bool:
-    """Return whether no gradients are needed and no graph is exported."""
-    leaves = torch.compiler.is_exporting() or torch.jit.is_tracing()
-    return not (leaves or torch.is_grad_enabled())
-
-
+@torch.library.custom_op("predcnn::winograd_conv2d", mutates_args=())
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Convolve without gradients, (B, C, H, W) -> (B, out, H, W) channels-last.
 
-    By the compiled kernel if there is one for these tensors.
-
-    Args:
-        weight: (out, C, 3, 3).
-        bias: (out,) or None.
+    One operator of a compiled graph; by the compiled kernel if it supports these tensors.
     """
     C, out = x.shape[1], len(weight)
     fits = C > 0 and weight.shape == (out, C, 3, 3) and (bias is None or bias.shape == (out,))
@@ -94,12 +84,4 @@ def _channels_last(x: Tensor, out: int) -> Tensor:
     return torch.empty(size, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
 
 
-@torch.library.custom_op("predcnn::winograd_conv2d", mutates_args=())
-def winograd_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """`convolve` as one operator of a compiled graph."""
-    return convolve(x, weight, bias)
-
-
-@winograd_conv2d.register_fake
-def _(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    return _channels_last(x, len(weight))
+convolve.register_fake(lambda x, weight, bias: _channels_last(x, len(weight)))

@@ -1,12 +1,12 @@
-"""Mamba on maps: one direction is the published mixer, several are averaged."""
+"""Mamba on maps: one direction matches the reference code, several are averaged."""
 
 import pytest
 import torch
 
-from predcnn.blocks.mamba import MambaBlock, MambaMixer
+from predcnn.blocks.mamba import CausalDepthwiseConv1d, MambaBlock, MambaMixer
 from tests.ops.reference import assert_near, parameters, reference
 
-# ours <- published; a direction axis in front of what each direction has for itself
+# ours <- reference code; True: with a leading axis of directions
 PUBLISHED = {
     "in_proj.weight": ("in_proj.weight", False),
     "out_proj.weight": ("out_proj.weight", False),
@@ -28,7 +28,7 @@ def published_mixer():
     return mixer
 
 
-def test_one_direction_has_the_published_values():
+def test_one_direction_matches_the_reference_code():
     values = reference("mamba_block_0")
     y = published_mixer()(values["input"].view(2, 4, 5, 12))
     assert_near(y.flatten(1, 2), values["output"])
@@ -46,7 +46,7 @@ def test_directions_with_one_set_of_weights_are_averaged():
     assert_near(both(x), (one(x) + backwards) / 2)
 
 
-def test_every_pixel_sees_the_whole_map_by_default():
+def test_every_pixel_sees_the_entire_map_by_default():
     x = torch.randn(1, 8, 4, 4, requires_grad=True)
     for options, sees_all in (({}, True), ({"directions": ("row",)}, False)):
         torch.manual_seed(0)
@@ -57,7 +57,21 @@ def test_every_pixel_sees_the_whole_map_by_default():
         assert reached[:7].all()  # what comes before it, and itself
 
 
-def test_options_are_checked():
-    with pytest.raises(ValueError, match="directions are one or more of"):
-        MambaBlock(8, directions=("left",))
+def test_convolution_is_causal():
+    conv = CausalDepthwiseConv1d(3, 4)
+    x = torch.randn(1, 3, 12)
+    later = x.clone()
+    later[..., 6:] += 1
+    assert conv(x).shape == x.shape
+    assert torch.equal(conv(x)[..., :6], conv(later)[..., :6])
+    assert not torch.equal(conv(x)[..., 6:], conv(later)[..., 6:])
+
+
+@pytest.mark.parametrize("wrong", [(), ("row", "row"), ("row", "diagonal")])
+def test_directions_are_checked(wrong):
+    with pytest.raises(ValueError, match=r"directions are one or more of .*, each once"):
+        MambaBlock(8, directions=wrong)
+
+
+def test_mlp_is_optional():
     assert "mlp.fc1.weight" not in MambaBlock(8, mlp_ratio=0).state_dict()

@@ -4,16 +4,11 @@ import pytest
 import torch
 
 from predcnn.ops.scan import selective_scan
-from predcnn.ops.selective_ssm import (
-    CausalDepthwiseConv1d,
-    SelectiveSSM,
-    check_directions,
-    step_bias,
-)
+from predcnn.ops.selective_ssm import SelectiveSSM, step_bias
 from tests.ops.reference import assert_near
 
 
-def test_each_direction_is_a_model_of_its_own():
+def test_each_direction_is_a_separate_model():
     ssm = SelectiveSSM(4, state=3, rank=2, directions=2)
     x = torch.randn(2, 2, 4, 10)
     y = ssm(x)
@@ -34,7 +29,7 @@ def test_each_direction_is_a_model_of_its_own():
         assert_near(y[:, k], expected)
 
 
-def test_initial_steps_and_decays_are_those_of_mamba():
+def test_initial_steps_and_decays_match_mamba():
     step = torch.nn.functional.softplus(step_bias((5000,)))
     assert step.min() > 0.99e-3
     assert step.max() < 0.101
@@ -43,22 +38,6 @@ def test_initial_steps_and_decays_are_those_of_mamba():
     assert_near(ssm.A_logs.exp(), torch.tensor([[1.0, 2.0, 3.0]]).expand(2, 3))
 
 
-def test_convolution_sees_the_past_only():
-    conv = CausalDepthwiseConv1d(3, 4)
-    x = torch.randn(1, 3, 12)
-    later = x.clone()
-    later[..., 6:] += 1
-    assert conv(x).shape == x.shape
-    assert torch.equal(conv(x)[..., :6], conv(later)[..., :6])
-    assert not torch.equal(conv(x)[..., 6:], conv(later)[..., 6:])
-
-
 def test_multiply_adds_follow_the_published_rule():
     ssm = SelectiveSSM(8, state=4, rank=2, directions=2)
     assert ssm.scan.true_macs((1, 16, 25), (1, 16, 25), (16, 4)) == 9 * 16 * 25 * 4 + 16 * 25
-
-
-@pytest.mark.parametrize("wrong", [(), ("row", "row"), ("row", "diagonal")])
-def test_directions_are_checked(wrong):
-    with pytest.raises(ValueError, match="each once"):
-        check_directions(wrong)
