@@ -1,4 +1,4 @@
-"""docs/downstream.md, word for word: each example runs forward and backward on a real backbone."""
+"""The examples of docs/how-to/downstream.md run forward and backward on a real backbone."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,9 @@ import predcnn
 from predcnn.backbones.pose import TopDownPose, draw_heat_maps
 from predcnn.backbones.pyramid import FeaturePyramid
 
-TEXT = (Path(__file__).resolve().parent.parent / "docs/downstream.md").read_text(encoding="utf-8")
+TEXT = (Path(__file__).resolve().parent.parent / "docs/how-to/downstream.md").read_text(
+    encoding="utf-8"
+)
 EXAMPLES = dict(re.findall(r"<!-- python (\w+) -->\n```python\n(.*?)```", TEXT, re.DOTALL))
 OPTIONAL = {"fpn", "upernet"}
 FOUND = {

@@ -1,4 +1,4 @@
-"""The Python examples of docs/python.md, run as they are but at a tiny size."""
+"""The Python examples of docs/how-to/python.md, run as they are but at a tiny size."""
 
 import re
 import subprocess
@@ -10,7 +10,7 @@ import numpy as np
 import predcnn
 from tests.data.film import moving_square
 
-TEXT = (Path(__file__).parent.parent / "docs/python.md").read_text(encoding="utf-8")
+TEXT = (Path(__file__).parent.parent / "docs/how-to/python.md").read_text(encoding="utf-8")
 CODE = dict(re.findall(r"<!-- (\w+) -->\n```python\n(.*?)```", TEXT, re.DOTALL))
 
 

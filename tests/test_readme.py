@@ -1,6 +1,7 @@
-"""What the README tells a reader to do is done here, word for word."""
+"""The README's commands and examples run; its numbers are those of the files they come from."""
 
 import importlib.util
+import json
 import os
 import re
 import subprocess
@@ -38,6 +39,25 @@ def test_the_run_block_runs(tmp_path):
 
 def test_the_test_block_is_what_this_is():
     assert "pytest" in readme_block.readme_block("test")
+
+
+@pytest.mark.slow
+def test_the_predict_block_predicts(tmp_path):
+    command = readme_block.readme_block("predict").partition("#")[0].rstrip()
+    done = shell(f"{command} sequences=1 'formats=[gif]'", tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [path.suffix for path in (tmp_path / "predictions").iterdir()] == [".gif"]
+
+
+def test_the_readme_is_short():
+    assert len(README.splitlines()) <= 180
+
+
+def test_the_model_card_has_the_numbers_of_the_readme():
+    text = (ROOT / "predcnn/weights/pretrained/simvp_moganet_moving_mnist/results.json").read_text()
+    results = json.loads(text)
+    assert f"MSE {results['metrics']['mse']:.1f}" in README
+    assert f"last frame {results['copy_last']['metrics']['mse']:.1f}" in README
 
 
 def test_your_own_block_in_twenty_lines(tmp_path):

@@ -1,4 +1,4 @@
-"""The cost table of docs/backbones.md: our counts and measurements beside the published figures.
+"""The cost table of docs/models/backbones.md: our counts and the published figures.
 
     python scripts/dev/backbone_costs.py              # parameters, multiply–adds: exact
     python scripts/dev/backbone_costs.py --measure    # also peak memory and images/s, here
@@ -19,7 +19,7 @@ import torch
 import predcnn
 from predcnn.costs import describe_device, peak_memory, throughput
 
-DOCUMENT = Path(__file__).parents[2] / "docs/backbones.md"
+DOCUMENT = Path(__file__).parents[2] / "docs/models/backbones.md"
 TABLE = re.compile(r"(?<=<!-- costs -->\n).*(?=<!-- /costs -->)", re.DOTALL)
 HEAD = (
     "| network | image | parameters (M) | published | multiply–adds (G) | published "
