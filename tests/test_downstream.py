@@ -65,7 +65,7 @@ def test_isotropic_networks_make_no_pyramid():
     flat = predcnn.create_backbone(
         "timm/vit_tiny_patch16_224", features_only=True, img_size=64, out_indices=(5, 11)
     )
-    with pytest.raises(ValueError, match=r"strides double; these have \[16, 16\]"):
+    with pytest.raises(ValueError, match=r"strides double, not \[16, 16\]"):
         FeaturePyramid(flat)
     heat_maps = TopDownPose(flat, joints=2)(torch.rand(1, 3, 64, 64))
     assert heat_maps.shape == (1, 2, 32, 32)

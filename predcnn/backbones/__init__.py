@@ -1,6 +1,6 @@
-"""ImageNet networks made of the blocks of `predcnn.blocks`. Importing this room registers them.
+"""ImageNet networks of the blocks of `predcnn.blocks`, registered on import.
 
-They are registered with timm as well, as ``predcnn_<name>``.
+timm knows them as ``predcnn_<name>``.
 """
 
 from predcnn.backbones import (

@@ -1,4 +1,4 @@
-"""Making a backbone from its name and options."""
+"""Backbones by name."""
 
 import fnmatch
 from collections.abc import Mapping, Sequence
@@ -18,10 +18,10 @@ SHARED_OPTIONS = ("num_classes", "in_chans", "drop_path_rate")
 
 
 def list_backbones(pattern: str = "*") -> list[str]:
-    """Names that `create_backbone` accepts, sorted: ours, or timm's for a pattern "timm/…".
+    """Return the names that `create_backbone` accepts, sorted.
 
     Args:
-        pattern: with the wild cards of a shell, as "moganet_*" or "timm/convnext*".
+        pattern: shell pattern: "moganet_*" for ours, "timm/convnext*" for timm's.
     """
     if pattern.startswith(PREFIX):
         names = timm.list_models(pattern.removeprefix(PREFIX), exclude_filters="predcnn_*")
@@ -40,29 +40,24 @@ def create_backbone(
     weights: str | Path | Mapping[str, object] | None = None,
     **options: object,
 ) -> nn.Module:
-    """An image network (B, in_chans, H, W) -> logits (B, num_classes), or -> maps of its stages.
+    """Create an image network (B, in_chans, H, W) -> logits (B, num_classes) or feature maps.
 
     Args:
-        name: one of `list_backbones`, "timm/<name>" for a network of timm, or the dotted path of a
-            class of your own.
-        num_classes: classes; 0 for the pooled features.
-        in_chans: channels of the images.
-        drop_path_rate: probability of skipping a residual branch in the last block; linear over the
-            depth from 0 in the first.
-        features_only: give the list of the stages' maps, strides 4, 8, 16, 32, and carry
-            ``feature_info``; see `FeatureMaps`.
-        out_indices: with ``features_only``, which maps.
-        weights: the authors' or timm's checkpoint, see `predcnn.load_official_weights`; or what
-            scripts/pretrain_backbone.py made, all but the classifier, reported in the network's
-            ``taken_weights``.
-        options: depths, dims and the family's own options; see its class. For timm's networks what
-            ``timm.create_model`` takes.
+        name: one of `list_backbones`, "timm/<name>", or the dotted path of your own class.
+        num_classes: 0 for the pooled features.
+        drop_path_rate: probability of skipping a residual branch in the last block; it grows
+            linearly over the depth from 0 in the first.
+        features_only: return the maps of the stages, strides 4, 8, 16, 32; see `FeatureMaps`.
+        out_indices: with ``features_only``, indices of the maps.
+        weights: checkpoint of the authors or timm, see `predcnn.load_official_weights`; or a file
+            of scripts/pretrain_backbone.py, whose report is the attribute ``taken_weights``.
+        options: of the family's class (depths, dims, ...), or of ``timm.create_model``.
 
     Raises:
         KeyError: unknown name. TypeError: unknown option. ValueError: values that do not fit.
     """
     if out_indices is not None and not features_only:
-        raise ValueError("out_indices chooses feature maps: say features_only=True with it")
+        raise ValueError("out_indices needs features_only=True")
     shared = dict(zip(SHARED_OPTIONS, (num_classes, in_chans, drop_path_rate), strict=True))
     if isinstance(name, str) and name.startswith(PREFIX):
         backbone = create_timm(name.removeprefix(PREFIX), **shared, **options)

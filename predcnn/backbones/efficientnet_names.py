@@ -1,7 +1,6 @@
-"""Names of EfficientNet checkpoints that were converted from TensorFlow by EfficientNet-PyTorch.
+"""Parameter names of EfficientNet-PyTorch (https://github.com/lukemelas/EfficientNet-PyTorch).
 
-https://github.com/lukemelas/EfficientNet-PyTorch numbers the blocks through and marks every name
-with an underscore; timm numbers them by stage.
+It numbers all blocks from 0 and prefixes names with an underscore; timm numbers blocks by stage.
 """
 
 from collections.abc import Mapping
@@ -34,12 +33,7 @@ EXPANDING = EXCITATION | {
 
 
 def to_timm_names(state: Mapping[str, Tensor], backbone: nn.Module) -> dict[str, Tensor]:
-    """The same tensors under timm's names; what is not known keeps its name.
-
-    Args:
-        state: with the names of EfficientNet-PyTorch.
-        backbone: timm's network, for the number of blocks of each stage.
-    """
+    """Rename tensors of EfficientNet-PyTorch for a network of timm; unknown names stay."""
     places = [f"{i}.{j}" for i, stage in enumerate(backbone.blocks) for j in range(len(stage))]
     named = {}
     for key, tensor in state.items():

@@ -14,7 +14,7 @@ from predcnn.blocks.hornet import HorBlock
 
 SEVEN = (None, None, None, None)
 SPECTRA = (None, None, (14, 8), (7, 4))
-"""Half spectra of the last two stages' maps of a 224 x 224 image; resized for others."""
+"""Half spectra of the maps of the last two stages for 224 x 224 images; resized for others."""
 
 
 @presets(
@@ -37,19 +37,11 @@ class HorNet(ConvNeXtLike):
             7 x 7 depthwise convolution.
     """
 
-    per_stage: ClassVar[tuple[str, ...]] = ("orders", "global_filters")
+    block = HorBlock
+    per_stage: ClassVar[dict[str, str]] = {"orders": "order", "global_filters": "global_filter"}
+    per_network = ("scale", "layer_scale")
 
     depths: Sequence[int] = (2, 3, 18, 2)
     orders: Sequence[int] = (2, 3, 4, 5)
     scale: float = 1 / 3
     global_filters: Sequence[tuple[int, int] | None] = SEVEN
-
-    def make_block(self, i: int, j: int, drop_path: float) -> HorBlock:
-        return HorBlock(
-            self.dims[i],
-            drop_path=drop_path,
-            order=self.orders[i],
-            scale=self.scale,
-            layer_scale=self.layer_scale,
-            global_filter=self.global_filters[i],
-        )

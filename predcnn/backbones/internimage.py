@@ -3,8 +3,8 @@
 Wang et al., "InternImage: Exploring Large-Scale Vision Foundation Models with Deformable
 Convolutions", CVPR 2023, https://arxiv.org/abs/2211.05778 (fig. 3, table 1); Xiong et al.,
 "Efficient Deformable ConvNets: Rethinking Dynamic and Sparse Operator for Vision Applications",
-CVPR 2024, https://arxiv.org/abs/2401.06197 (sec. 3.3). Compared with the published code, the v4
-operator with its reading in plain PyTorch.
+CVPR 2024, https://arxiv.org/abs/2401.06197 (sec. 3.3). Compared with the published code; the v4
+operator with a reference implementation in PyTorch.
 """
 
 from collections.abc import Sequence
@@ -25,13 +25,13 @@ HEAD_RATIO = 1.5
 
 
 def _sizes(width: int, depths: tuple[int, ...], **options: object) -> dict[str, object]:
-    """A preset whose stages double the width and the number of groups."""
+    """Preset whose stages double the width and the number of groups."""
     groups = doubling(width // GROUP)
     return {"dims": doubling(width), "depths": depths, "groups": groups, **options}
 
 
 class DeformableNet(StagedBackbone):
-    """The common parts of both families: stem, downsampling, norms between stages, head.
+    """Common parts of both families: stem, downsampling, norms between stages, head.
 
     Args (others: see `StagedBackbone` and the blocks):
         groups: channel groups of the sampling in each stage.
@@ -51,7 +51,8 @@ class DeformableNet(StagedBackbone):
         "head.fc": "head",
     }
 
-    per_stage: ClassVar[tuple[str, ...]] = ("groups",)
+    per_stage: ClassVar[dict[str, str]] = {"groups": "groups"}
+    per_network = ("dw_kernel_size", "offset_scale", "post_norm", "layer_scale", "remove_center")
 
     groups: Sequence[int]
     offset_scale: float = 1.0
@@ -64,17 +65,6 @@ class DeformableNet(StagedBackbone):
 
     def make_down(self, dim: int, out: int) -> nn.Module:
         return conv_norm(dim, out, bias=False)
-
-    def sampling(self, i: int) -> dict[str, object]:
-        """The options that the blocks of stage ``i`` have in both families."""
-        return {
-            "groups": self.groups[i],
-            "dw_kernel_size": self.dw_kernel_size,
-            "offset_scale": self.offset_scale,
-            "post_norm": self.post_norm,
-            "layer_scale": self.layer_scale,
-            "remove_center": self.remove_center,
-        }
 
     def make_stage_norm(self, dim: int) -> nn.Module:
         return nn.Identity() if self.post_norm else LayerNorm2d(dim)
@@ -95,16 +85,11 @@ class DeformableNet(StagedBackbone):
 class InternImage(DeformableNet):
     """InternImage, images (B, in_chans, H, W) -> logits (B, num_classes)."""
 
+    block = DCNv3Block
+    per_network = (*DeformableNet.per_network, "center_feature_scale")
+
     center_feature_scale: bool = False
     dw_kernel_size: int = 3
-
-    def make_block(self, i: int, j: int, drop_path: float) -> DCNv3Block:
-        return DCNv3Block(
-            self.dims[i],
-            drop_path=drop_path,
-            center_feature_scale=self.center_feature_scale,
-            **self.sampling(i),
-        )
 
     def make_stage_norm(self, dim: int) -> nn.Module:
         return LayerNorm2d(dim) if self.center_feature_scale else super().make_stage_norm(dim)
@@ -121,8 +106,8 @@ class InternImage(DeformableNet):
 class FlashInternImage(DeformableNet):
     """FlashInternImage, images (B, in_chans, H, W) -> logits (B, num_classes)."""
 
+    block = DCNv4Block
+    per_network = (*DeformableNet.per_network, "bias")
+
     dw_kernel_size: int | None = None
     bias: bool = False
-
-    def make_block(self, i: int, j: int, drop_path: float) -> DCNv4Block:
-        return DCNv4Block(self.dims[i], drop_path=drop_path, bias=self.bias, **self.sampling(i))

@@ -6,6 +6,7 @@ https://arxiv.org/abs/1804.06208 (section 2). Joints are (x, y) in pixels of the
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from predcnn.backbones.features import FeatureMaps, check_features
 
@@ -15,8 +16,8 @@ WIDTH = 256
 class TopDownPose(nn.Module):
     """Images (B, 3, H, W) -> heat maps (B, joints, 8 H / stride, 8 W / stride).
 
-    Three deconvolutions of 256 channels double the last map's size, a 1x1 convolution reads the
-    joints. With a backbone of stride 32, 256x192 images give 64x48 maps.
+    Three deconvolutions of 256 channels double the size of the last map, a 1x1 convolution predicts
+    the joints. With a backbone of stride 32, 256x192 images give 64x48 maps.
 
     Attributes:
         stride: pixels of the image per cell of a heat map.
@@ -30,19 +31,14 @@ class TopDownPose(nn.Module):
         check_features("a pose head", features)
         last = features.feature_info.reduction()[-1]
         if last % 8:
-            raise ValueError(
-                f"the head enlarges eightfold: a last map of stride {last} is too fine"
-            )
+            raise ValueError(f"the last map must have a stride divisible by 8, not {last}")
         self.features = features
         self.stride = last // 8
-        layers, width = [], features.feature_info.channels()[-1]
-        for _ in range(3):
-            layers += [
-                nn.ConvTranspose2d(width, WIDTH, 4, stride=2, padding=1, bias=False),
-                nn.BatchNorm2d(WIDTH),
-                nn.ReLU(),
-            ]
-            width = WIDTH
+        widths = [features.feature_info.channels()[-1], WIDTH, WIDTH]
+        layers = []
+        for width in widths:
+            deconv = nn.ConvTranspose2d(width, WIDTH, 4, stride=2, padding=1, bias=False)
+            layers += [deconv, nn.BatchNorm2d(WIDTH), nn.ReLU()]
         self.head = nn.Sequential(*layers, nn.Conv2d(WIDTH, joints, 1))
         for module in self.head:
             if isinstance(module, nn.ConvTranspose2d | nn.Conv2d):
@@ -55,10 +51,10 @@ class TopDownPose(nn.Module):
     def loss(
         self, heat_maps: Tensor, joints: Tensor, visible: Tensor, sigma: float = 2.0
     ) -> Tensor:
-        """Mean squared error to the heat maps of the joints; joints that are not visible count 0.
+        """Compute the mean squared error to the heat maps of the visible joints.
 
         Args:
-            heat_maps: of ``forward``, (B, J, h, w).
+            heat_maps: output of ``forward``, (B, J, h, w).
             joints: (x, y) in pixels, (B, J, 2).
             visible: (B, J), bool.
             sigma: see `draw_heat_maps`.
@@ -69,25 +65,27 @@ class TopDownPose(nn.Module):
 
     @torch.no_grad()
     def decode(self, heat_maps: Tensor) -> tuple[Tensor, Tensor]:
-        """Joints (B, J, 2) in pixels and their scores (B, J): the highest cell of each map.
+        """Return joints (B, J, 2) in pixels and scores (B, J): the highest cell of each map.
 
         A quarter of a cell is added towards the higher neighbour, along x and along y.
         """
-        width = heat_maps.shape[-1]
         scores, cell = heat_maps.flatten(2).max(2)
-        x, y = cell % width, cell // width
-        shift_x = _towards(heat_maps, y, x, (0, 1))
-        shift_y = _towards(heat_maps, y, x, (1, 0))
-        return torch.stack([x + shift_x, y + shift_y], 2) * self.stride, scores
+        width = heat_maps.shape[-1]
+        joints = torch.stack([cell % width, cell // width], 2)
+        # differences of the two neighbours of every cell; 0 at the border
+        along_x = functional.pad(heat_maps[..., 2:] - heat_maps[..., :-2], (1, 1))
+        along_y = functional.pad(heat_maps[..., 2:, :] - heat_maps[..., :-2, :], (0, 0, 1, 1))
+        slopes = torch.stack([along_x, along_y], 2).flatten(3)  # (B, J, 2, h w)
+        slope = slopes.take_along_dim(cell[..., None, None], 3)[..., 0]
+        return (joints + 0.25 * slope.sign()) * self.stride, scores
 
 
 def draw_heat_maps(
     joints: Tensor, size: tuple[int, int], stride: int, sigma: float = 2.0
 ) -> Tensor:
-    """Joints (B, J, 2) in pixels -> Gaussians (B, J, h, w) of height 1 around them.
+    """Draw a Gaussian of height 1 around each joint: (B, J, 2) in pixels -> (B, J, h, w).
 
     Args:
-        joints: (x, y).
         size: (h, w) of the maps.
         stride: pixels per cell.
         sigma: standard deviation in cells.
@@ -98,17 +96,3 @@ def draw_heat_maps(
     along_y = torch.exp(-((rows - centre[..., 1:]) ** 2) / (2 * sigma**2))
     along_x = torch.exp(-((columns - centre[..., :1]) ** 2) / (2 * sigma**2))
     return along_y[..., :, None] * along_x[..., None, :]
-
-
-def _towards(maps: Tensor, y: Tensor, x: Tensor, step: tuple[int, int]) -> Tensor:
-    """0.25 or -0.25, wherever the neighbour is higher; 0 at the border."""
-    height, width = maps.shape[-2:]
-    padded = nn.functional.pad(maps, (1, 1, 1, 1))
-    index = (y + 1) * (width + 2) + (x + 1)
-    by = step[0] * (width + 2) + step[1]
-    flat = padded.flatten(2)
-    after = flat.gather(2, (index + by)[..., None])[..., 0]
-    before = flat.gather(2, (index - by)[..., None])[..., 0]
-    at, last = (y, height - 1) if step[0] else (x, width - 1)
-    inside = (at > 0) & (at < last)
-    return 0.25 * torch.sign(after - before) * inside

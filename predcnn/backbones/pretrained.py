@@ -1,4 +1,4 @@
-"""Backbones that were pre-trained without labels: everything but a classifier, in one file."""
+"""Files of backbones pre-trained without labels: all weights but the classifier's."""
 
 import copy
 import json
@@ -18,11 +18,11 @@ TASK = "pretraining"
 
 @dataclass(frozen=True)
 class TakenBackbone:
-    """What a backbone received from a pre-training, and what it did not; printable.
+    """Report of loaded pre-trained weights; printable.
 
     Args:
-        source: the file. method: that made it. taken: names of the tensors that were copied.
-        left: names of those that stay as initialised: the classifier.
+        taken: names of the loaded tensors.
+        left: names of the others, which keep their initial values: the classifier.
     """
 
     source: str
@@ -31,16 +31,15 @@ class TakenBackbone:
     left: tuple[str, ...]
 
     def __str__(self) -> str:
-        text = f"{len(self.taken)} tensors start from {self.source} ({self.method})"
-        return f"{text}; as initialised: {', '.join(self.left)}" if self.left else text
+        text = f"{len(self.taken)} tensors loaded from {self.source} ({self.method})"
+        return f"{text}; initial values: {', '.join(self.left)}" if self.left else text
 
 
 def save_pretrained(backbone: nn.Module, path: str | Path, about: Mapping[str, object]) -> Path:
-    """Write the weights of a backbone without classifier to a .safetensors file; returns its path.
+    """Write a backbone without classifier to a .safetensors file, atomically; return its path.
 
     Args:
         backbone: after ``prune_intermediate_layers(prune_head=True)``.
-        path: the file, replaced at once when it is complete.
         about: plain values stored with the weights: "method", "backbone", ...
     """
     path = Path(path)
@@ -51,7 +50,7 @@ def save_pretrained(backbone: nn.Module, path: str | Path, about: Mapping[str, o
 
 
 def read_pretrained(path: object) -> dict[str, object] | None:
-    """Return the description in a file of `save_pretrained`; None for any other file."""
+    """Return the description in a file of `save_pretrained`, None for any other file."""
     if not isinstance(path, str | Path) or Path(path).suffix != ".safetensors":
         return None
     metadata, _ = read_safetensors(existing_file(path))
@@ -63,10 +62,10 @@ def read_pretrained(path: object) -> dict[str, object] | None:
 
 
 def start_from_pretrained(backbone: nn.Module, path: str | Path) -> TakenBackbone:
-    """Copy pre-trained weights into a backbone, all but its classifier; returns what was taken."""
+    """Load pre-trained weights into a backbone, all but the classifier; return a report."""
     about = read_pretrained(path)
     if about is None:
-        raise ValueError(f"{path} is no backbone of scripts/pretrain_backbone.py")
+        raise ValueError(f"{path} is not a backbone of scripts/pretrain_backbone.py")
     _, state = read_safetensors(existing_file(path))
     bare = copy.deepcopy(backbone)
     bare.prune_intermediate_layers([len(bare.feature_info) - 1], prune_norm=False, prune_head=True)

@@ -1,7 +1,7 @@
-"""A feature pyramid on a backbone: what torchvision's detectors take.
+"""A feature pyramid on a backbone, for torchvision's detectors.
 
 Lin et al., "Feature Pyramid Networks for Object Detection", CVPR 2017,
-https://arxiv.org/abs/1612.03144; the two further levels of RetinaNet: Lin et al., "Focal Loss for
+https://arxiv.org/abs/1612.03144; the two extra levels of RetinaNet: Lin et al., "Focal Loss for
 Dense Object Detection", ICCV 2017, https://arxiv.org/abs/1708.02002.
 """
 
@@ -21,13 +21,12 @@ EXTRA = {None: lambda width: None, "pool": lambda width: LastLevelMaxPool(),
 class FeaturePyramid(nn.Module):
     """Images (B, 3, H, W) -> maps (B, out_channels, H / stride, W / stride), fine to coarse.
 
-    The maps are an ordered dict, "0", "1", … and the names of the further levels, as torchvision's
-    RetinaNet, Faster R-CNN and Mask R-CNN read them.
+    The maps are an ordered dict with the keys "0", "1", … and the names of the extra levels, the
+    input of torchvision's RetinaNet, Faster R-CNN and Mask R-CNN.
 
     Args:
-        features: ``create_backbone(name, features_only=True)``: maps whose strides double.
-        extra: further levels: None, "pool" (one, for Faster and Mask R-CNN) or "p6p7" (two, for
-            RetinaNet).
+        features: ``create_backbone(name, features_only=True)``; the strides must double.
+        extra: extra levels: None, "pool" (one, Faster and Mask R-CNN) or "p6p7" (two, RetinaNet).
     """
 
     def __init__(
@@ -40,8 +39,8 @@ class FeaturePyramid(nn.Module):
         strides = features.feature_info.reduction()
         if any(b != 2 * a for a, b in itertools.pairwise(strides)):
             raise ValueError(
-                f"a pyramid needs maps whose strides double; these have {strides}. An isotropic "
-                "network (ViT, MLP-Mixer, ConvMixer) has one stride: use a hierarchical one"
+                f"a pyramid needs maps whose strides double, not {strides}: use a hierarchical "
+                "network, not an isotropic one (ViT, MLP-Mixer, ConvMixer)"
             )
         self.features = features
         self.out_channels = out_channels

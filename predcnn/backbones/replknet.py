@@ -20,7 +20,7 @@ XL = {"large_kernel_sizes": (27, 27, 27, 13), "small_kernel": None, "dw_ratio": 
 
 
 def _unit(dim: int, out: int, kernel_size: int = 1, *, stride: int = 1, groups: int = 1) -> list:
-    """A convolution with batch norm, and ReLU."""
+    """Convolution, batch norm, ReLU."""
     padding = kernel_size // 2
     conv = nn.Conv2d(dim, out, kernel_size, stride, padding, groups=groups, bias=False)
     return [ConvBN(conv), nn.ReLU()]
@@ -35,7 +35,7 @@ class RepLKNet(StagedBackbone):
     """RepLKNet, images (B, in_chans, H, W) -> logits (B, num_classes).
 
     Args (others: see `StagedBackbone` and `RepLKNetBlock`):
-        depths: blocks of each stage, each a large kernel and a MLP.
+        depths: blocks of each stage; a block is a large kernel and an MLP.
     """
 
     published_keys: ClassVar[dict[str, str]] = {
@@ -46,8 +46,9 @@ class RepLKNet(StagedBackbone):
         "head.fc": "head",
     }
     deployed: ClassVar[tuple[str, type]] = (".lkb_reparam.weight", ReparamLargeKernelConv)
-
-    per_stage: ClassVar[tuple[str, ...]] = ("large_kernel_sizes",)
+    block = RepLKNetBlock
+    per_stage: ClassVar[dict[str, str]] = {"large_kernel_sizes": "kernel_size"}
+    per_network = ("small_kernel", "dw_ratio", "mlp_ratio")
 
     depths: Sequence[int] = (2, 2, 18, 2)
     large_kernel_sizes: Sequence[int]
@@ -67,22 +68,12 @@ class RepLKNet(StagedBackbone):
     def make_down(self, dim: int, out: int) -> nn.Sequential:
         return nn.Sequential(*_unit(dim, out), *_unit(out, out, 3, stride=2, groups=out))
 
-    def make_block(self, i: int, j: int, drop_path: float) -> RepLKNetBlock:
-        return RepLKNetBlock(
-            self.dims[i],
-            mlp_ratio=self.mlp_ratio,
-            drop_path=drop_path,
-            kernel_size=self.large_kernel_sizes[i],
-            small_kernel=self.small_kernel,
-            dw_ratio=self.dw_ratio,
-        )
-
     def make_norm(self, dim: int) -> nn.Module:
         return nn.BatchNorm2d(dim)
 
     @property
     def openstl_keys(self) -> dict[str, str]:
-        """The authors count the two halves of a block as two entries of a stage."""
+        """Published names; the two halves of a block are two entries of a published stage."""
         names = super().openstl_keys
         for i, stage in enumerate(self.stages):
             for j in range(len(stage.blocks)):

@@ -1,9 +1,9 @@
 """SLaK: ConvNeXt's skeleton with decomposed kernels of up to 51 x 51, 1.3 times as wide, dense.
 
 Liu et al., "More ConvNets in the 2020s: Scaling up Kernels Beyond 51x51 using Sparsity", ICLR 2023,
-https://arxiv.org/abs/2207.03620 (sec. 4). The published parameter counts are those of the non-zero
-weights at a sparsity of 0.4; the training that makes them is
-``predcnn.training.callbacks.sparse_mask``. Compared with the published code.
+https://arxiv.org/abs/2207.03620 (sec. 4). The published parameter counts are of the non-zero
+weights at a sparsity of 0.4, see ``predcnn.training.callbacks.sparse_mask``. Compared with the
+published code.
 """
 
 from collections.abc import Sequence
@@ -23,12 +23,13 @@ class SLaK(ConvNeXtLike):
     """SLaK, images (B, in_chans, H, W) -> logits (B, num_classes).
 
     Args (others: see `ConvNeXtLike` and `SLaKBlock`):
-        dims: channels of each stage before they are widened.
-        width_factor: of all ``dims``.
+        width_factor: multiplies ``dims``.
         large_kernel_sizes: long side of the strips in each stage, odd.
     """
 
-    per_stage: ClassVar[tuple[str, ...]] = ("large_kernel_sizes",)
+    block = SLaKBlock
+    per_stage: ClassVar[dict[str, str]] = {"large_kernel_sizes": "kernel_size"}
+    per_network = ("band", "small_kernel", "layer_scale")
 
     width_factor: float = 1.3
     large_kernel_sizes: Sequence[int] = (51, 49, 47, 13)
@@ -38,13 +39,3 @@ class SLaK(ConvNeXtLike):
     def __post_init__(self) -> None:
         self.dims = [int(dim * self.width_factor) for dim in self.dims]
         super().__post_init__()
-
-    def make_block(self, i: int, j: int, drop_path: float) -> SLaKBlock:
-        return SLaKBlock(
-            self.dims[i],
-            drop_path=drop_path,
-            kernel_size=self.large_kernel_sizes[i],
-            band=self.band,
-            small_kernel=self.small_kernel,
-            layer_scale=self.layer_scale,
-        )

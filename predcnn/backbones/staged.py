@@ -1,7 +1,6 @@
-"""The one skeleton of all hierarchical image networks: stem, stages, pooling, classifier.
+"""Skeleton of the hierarchical image networks: stem, stages, pooling, classifier.
 
-A family defines its stem, blocks, downsampling and norms, and their names in published checkpoints;
-everything else, the feature interface of timm included, is here.
+A family defines its stem, blocks, downsampling and norms, and their names in published checkpoints.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +18,7 @@ from predcnn.registry import BACKBONES
 
 
 def presets(**options: Mapping[str, object]) -> Callable[[type], type]:
-    """Decorator that registers a family's class under each of these names with its options."""
+    """Return a decorator that registers a class under each of these names with its options."""
 
     def add(cls: type) -> type:
         cls.presets = options
@@ -34,32 +33,34 @@ def presets(**options: Mapping[str, object]) -> Callable[[type], type]:
 class StagedBackbone(Mergeable, nn.Module):
     """Images (B, in_chans, H, W) -> logits (B, num_classes); any H and W from about 32 up.
 
-    A family is a subclass that `presets` registers. Its annotated fields are options: they become
-    keyword arguments of the constructor and attributes. It defines `make_stem`, `make_down` and
-    `make_block`, where needed the other methods ``make_…`` and `initialise`, and declares
+    A family is a subclass registered by `presets`. Its annotated fields are options: keyword
+    arguments of the constructor and attributes. It defines `make_stem` and `make_down`, optionally
+    the other ``make_…`` methods and `initialise`, and declares
 
-    - ``published_keys``: {our name or prefix: the authors'}, where ``{i}`` stands for a stage's
-      number from 0, ``{n}`` for that from 1 and ``{p}`` for that of the stage before. Blocks have
-      their own.
-    - ``per_stage``: names of options that are one value per stage.
-    - ``deployed``: (a key's ending, a class) where the authors also publish merged weights: such a
-      key marks them, and the class's ``merge_`` gives ours the same form.
+    - ``block``: class of the blocks, with ``dim`` and ``drop_path``.
+    - ``per_stage``: {option with one value per stage: argument of the block}.
+    - ``per_network``: options that every block takes under the same name.
+    - ``published_keys``: {our name or prefix: the authors'}; ``{i}`` is the index of a stage from
+      0, ``{n}`` the index from 1, ``{p}`` the index of the previous stage.
+    - ``deployed``: (ending of a key, class) if the authors also publish merged weights: such a key
+      identifies them, and ``merge_`` of the class merges ours.
 
     Args:
-        num_classes: classes; 0 for the pooled features.
-        in_chans: channels of the images.
+        num_classes: 0 for the pooled features.
         drop_path_rate: of the last block; linear over the depth from 0 in the first.
         dims: channels of each stage.
         depths: number of blocks of each stage.
 
     Attributes:
-        feature_info: one dict per stage, as timm has it: num_chs, reduction, module.
-        num_features: channels of the last stage. num_classes: of the classifier.
+        feature_info: timm's list of one dict per stage: num_chs, reduction, module.
+        num_features: channels of the last stage.
     """
 
     presets: ClassVar[dict[str, dict[str, object]]] = {}
     published_keys: ClassVar[dict[str, str]] = {}
-    per_stage: ClassVar[tuple[str, ...]] = ()
+    block: ClassVar[type[nn.Module]]
+    per_stage: ClassVar[dict[str, str]] = {}
+    per_network: ClassVar[tuple[str, ...]] = ()
     deployed: ClassVar[tuple[str, type] | None] = None
 
     num_classes: int = 1000
@@ -80,9 +81,8 @@ class StagedBackbone(Mergeable, nn.Module):
         for i, (dim, depth) in enumerate(zip(self.dims, self.depths, strict=True)):
             down = self.make_down(self.dims[i - 1], dim) if i else nn.Identity()
             blocks = [self.make_block(i, j, rates.pop(0)) for j in range(depth)]
-            stages.append(Stage(dim, down, blocks, self.make_stage_norm(dim)))
-        head, stem = self.make_ends()
-        self.stem = stem
+            stages.append(Stage(down, blocks, self.make_stage_norm(dim)))
+        head, self.stem = self.make_ends()
         self.stages = nn.ModuleList(stages)
         self.norm = self.make_norm(self.dims[-1])
         self.head = head
@@ -98,48 +98,45 @@ class StagedBackbone(Mergeable, nn.Module):
             values = getattr(self, name)
             if not self.dims or len(values) != len(self.dims):
                 raise ValueError(
-                    f"{name} is one value per stage, as many as dims {tuple(self.dims)}, "
-                    f"not {values}"
+                    f"{name} is one value per stage like dims {tuple(self.dims)}, not {values}"
                 )
         if not 0.0 <= self.drop_path_rate <= 1.0:
-            raise ValueError(
-                f"drop_path_rate is a probability in [0, 1], not {self.drop_path_rate}"
-            )
+            raise ValueError(f"drop_path_rate is a probability, not {self.drop_path_rate}")
 
     def make_stem(self) -> nn.Module:
-        """Images (B, in_chans, H, W) -> (B, dims[0], H / 4, W / 4)."""
+        """Return a module (B, in_chans, H, W) -> (B, dims[0], H / 4, W / 4)."""
         raise NotImplementedError
 
     def make_down(self, dim: int, out: int) -> nn.Module:
-        """The downsampling between two stages, (B, dim, H, W) -> (B, out, H / 2, W / 2)."""
+        """Return a module (B, dim, H, W) -> (B, out, H / 2, W / 2) between two stages."""
         raise NotImplementedError
 
     def make_block(self, i: int, j: int, drop_path: float) -> nn.Module:
-        """The ``j``-th block of stage ``i``, (B, dims[i], H, W) -> (B, dims[i], H, W)."""
-        raise NotImplementedError
+        """Return block ``j`` of stage ``i``, (B, dims[i], H, W) -> (B, dims[i], H, W)."""
+        options = {name: getattr(self, name) for name in self.per_network}
+        options |= {argument: getattr(self, name)[i] for name, argument in self.per_stage.items()}
+        return self.block(self.dims[i], drop_path=drop_path, **options)
 
     def make_stage_norm(self, dim: int) -> nn.Module:
-        """The norm at the end of a stage."""
         return nn.Identity()
 
     def make_norm(self, dim: int) -> nn.Module:
-        """The norm of the last map."""
+        """Return the norm of the last map."""
         return nn.Identity()
 
     def make_head(self) -> ClassifierHead:
-        """The pooling and the classifier."""
         return ClassifierHead(self.dims[-1], self.num_classes)
 
     def make_ends(self) -> tuple[ClassifierHead, nn.Module]:
-        """Head and stem; the order in which they are made decides the initial weights of a seed."""
+        """Return head and stem; their order determines the initial weights of a seed."""
         return self.make_head(), self.make_stem()
 
     def initialise(self) -> None:
-        """Set the initial weights where they are not those of the parts."""
+        """Set initial weights that differ from those of the parts."""
 
     @property
     def openstl_keys(self) -> dict[str, str]:
-        """``published_keys`` with every stage's number filled in."""
+        """``published_keys`` with the indices of all stages."""
         names = {}
         for ours, theirs in self.published_keys.items():
             for i in range(len(self.stages) if "{i}" in ours else 1):
@@ -147,14 +144,14 @@ class StagedBackbone(Mergeable, nn.Module):
         return names
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """The last stage's map (B, C, H / 32, W / 32), with the final norm."""
+        """Return the last map (B, C, H / 32, W / 32), with the final norm."""
         x = self.stem(x)
         for stage in self.stages:
             x = stage(x)
         return self.norm(x)
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        """Logits of the last map, or what the last linear layer would read."""
+        """Return the logits of the last map, or the input of the last linear layer."""
         return self.head(x, pre_logits)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -169,28 +166,27 @@ class StagedBackbone(Mergeable, nn.Module):
         output_fmt: str = "NCHW",
         intermediates_only: bool = False,
     ) -> list[Tensor] | tuple[Tensor, list[Tensor]]:
-        """The maps of some stages, and the last one as `forward_features` gives it.
+        """Return the result of `forward_features` and the maps of some stages; timm's interface.
 
         Args:
-            indices: which stages: the last n for a number, all for None.
-            norm: apply the final norm to the last stage's map.
-            stop_early: compute nothing beyond the last stage asked for.
-            output_fmt: "NCHW", the only form there is.
-            intermediates_only: leave out the last map of the two results.
+            indices: the last n stages for an integer, all for None.
+            norm: apply the final norm to the map of the last stage.
+            stop_early: compute nothing after the last stage in ``indices``.
+            output_fmt: only "NCHW".
+            intermediates_only: return only the maps.
         """
         if output_fmt != "NCHW":
             raise ValueError(f"feature maps are NCHW, not {output_fmt!r}")
         wanted = take_indices(len(self.stages), indices)
-        maps, last = [], max(wanted)
+        maps, last = [], len(self.feature_info) - 1
         x = self.stem(x)
-        for i, stage in enumerate(self.stages[: last + 1] if stop_early else self.stages):
+        for i, stage in enumerate(self.stages[: max(wanted) + 1] if stop_early else self.stages):
             x = stage(x)
             if i in wanted:
-                is_last = i == len(self.feature_info) - 1
-                maps.append(self.norm(x) if norm and is_last else x)
+                maps.append(self.norm(x) if norm and i == last else x)
         if intermediates_only:
             return maps
-        return (self.norm(x) if i == len(self.feature_info) - 1 else x), maps
+        return (self.norm(x) if i == last else x), maps
 
     def prune_intermediate_layers(
         self,
@@ -198,7 +194,7 @@ class StagedBackbone(Mergeable, nn.Module):
         prune_norm: bool = False,
         prune_head: bool = True,
     ) -> list[int]:
-        """Drop what the maps of ``indices`` do not need, in place; returns these from 0 up."""
+        """Remove layers that the maps of ``indices`` do not need, in place; return the indices."""
         wanted = take_indices(len(self.stages), indices)
         self.stages = self.stages[: max(wanted) + 1]
         if prune_norm:
@@ -209,18 +205,17 @@ class StagedBackbone(Mergeable, nn.Module):
         return wanted
 
     def get_classifier(self) -> nn.Module:
-        """The last linear layer."""
         return self.head.fc
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        """A new classifier; ``global_pool`` is there for timm and must be "avg" or None."""
+        """Create a new classifier; ``global_pool`` is timm's and must be "avg" or None."""
         if global_pool not in (None, "avg"):
-            raise ValueError(f"the features are pooled by their mean, not by {global_pool!r}")
+            raise ValueError(f"global_pool is 'avg', not {global_pool!r}")
         self.num_classes = num_classes
         self.head.reset(num_classes)
 
     def group_matcher(self, coarse: bool = False) -> dict[str, object]:
-        """Parameters by depth, as timm's layer-wise learning rates want them."""
+        """Return parameters by depth, for timm's layer-wise learning rates."""
         blocks = [
             (r"^stages\.(\d+)\.down", (0,)),
             (r"^stages\.(\d+)\.blocks\.(\d+)", None),
@@ -231,7 +226,7 @@ class StagedBackbone(Mergeable, nn.Module):
 
 
 class ConvNeXtLike(StagedBackbone):
-    """The skeleton of the families that descend from ConvNeXt; see `StagedBackbone`.
+    """Skeleton of families derived from ConvNeXt; see `StagedBackbone`.
 
     Args:
         layer_scale: initial factor of the residual branches.

@@ -1,4 +1,4 @@
-"""Every network of timm behind ``timm/<name>``, with errors that suggest the closest name."""
+"""timm's networks by the name ``timm/<name>``, with errors that suggest the closest name."""
 
 import inspect
 import re
@@ -13,10 +13,12 @@ PREFIX = "timm/"
 
 
 def create_timm(name: str, **options: object) -> nn.Module:
-    """``timm.create_model``; a stochastic depth of 0 is left to the network's own default."""
+    """Call ``timm.create_model``; ``drop_path_rate=0`` keeps the network's own default."""
     if not timm.is_model(name.partition(".")[0]):
         near = hint(name, timm.list_models(), PREFIX)
-        raise KeyError(f"no backbone {PREFIX + name!r}; {near}timm {timm.__version__} has no such")
+        raise KeyError(
+            f"no backbone {PREFIX + name!r}; {near}timm {timm.__version__} does not have it"
+        )
     if not options.get("drop_path_rate"):
         options.pop("drop_path_rate", None)
     try:
@@ -29,7 +31,7 @@ def create_timm(name: str, **options: object) -> nn.Module:
 
 
 def _no_option(name: str, cls: str, option: str) -> str:
-    """The message for an option that timm's class of that name does not take."""
+    """Return the message for an option that a class of timm does not take."""
     module = sys.modules[timm.models.model_entrypoint(name.partition(".")[0]).__module__]
     accepted = []
     if hasattr(module, cls):

@@ -1,4 +1,4 @@
-"""Our backbones under timm's own ``create_model``, as ``predcnn_<name>``; nothing is replaced."""
+"""Registration of our backbones in timm as ``predcnn_<name>``."""
 
 import sys
 from collections.abc import Callable
@@ -15,7 +15,7 @@ default_cfgs = generate_default_cfgs({PREFIX + name: IMAGENET for name in BACKBO
 
 
 def _entry(name: str) -> Callable[..., nn.Module]:
-    """The function that timm calls for one of our names."""
+    """Return the function that timm calls for one of our names."""
     cls = BACKBONES[name]
 
     def create(pretrained: bool = False, **options: object) -> nn.Module:

@@ -53,8 +53,8 @@ class UniFormer(StagedBackbone):
     def __post_init__(self) -> None:
         if any(dim % self.head_dim for dim in self.dims[LOCAL_STAGES:]):
             raise ValueError(
-                f"heads of {self.head_dim} channels do not divide the stages with self-attention, "
-                f"{tuple(self.dims[LOCAL_STAGES:])} wide"
+                f"head_dim {self.head_dim} does not divide the channels of the stages with "
+                f"self-attention, {tuple(self.dims[LOCAL_STAGES:])}"
             )
         super().__post_init__()
         self.published_keys = SHARED_KEYS | (OVERLAP_KEYS if self.overlap else PATCH_KEYS)
@@ -85,7 +85,7 @@ class UniFormer(StagedBackbone):
         return nn.BatchNorm2d(dim)
 
     def initialise(self) -> None:
-        # unlike the video prediction code, the image network keeps torch's default here
+        # the image network keeps torch's default here, the video prediction code does not
         for stage in self.stages[:LOCAL_STAGES]:
             for layer in stage.modules():
                 if isinstance(layer, CONVOLUTIONS):

@@ -1,4 +1,4 @@
-"""UniRepLKNet: 13 x 13 kernels with dilated branches, among them plain 3 x 3 ones.
+"""UniRepLKNet: 13 x 13 kernels with dilated branches, alternating with 3 x 3 kernels.
 
 Ding et al., "UniRepLKNet: A Universal Perception Large-Kernel ConvNet for Audio, Video, Point
 Cloud, Time-Series and Image Recognition", CVPR 2024,
@@ -34,11 +34,11 @@ class UniRepLKNet(ConvNeXtLike):
     """UniRepLKNet, images (B, in_chans, H, W) -> logits (B, num_classes).
 
     Args (others: see `ConvNeXtLike`):
-        kernel_sizes: per stage the kernels of its blocks, or a shorter pattern that repeats; 3 is a
-            plain convolution, 13 has dilated branches.
+        kernel_sizes: per stage the kernels of its blocks, repeated if shorter; 3 is a plain
+            convolution, 13 has dilated branches.
     """
 
-    per_stage: ClassVar[tuple[str, ...]] = ("kernel_sizes",)
+    per_stage: ClassVar[dict[str, str]] = {"kernel_sizes": "kernel_size"}
     deployed: ClassVar[tuple[str, type]] = (".pwconv2.0.bias", UniRepLKNetBlock)
 
     kernel_sizes: Sequence[Sequence[int]] = ALL_LARGE

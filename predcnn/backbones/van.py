@@ -1,4 +1,4 @@
-"""VAN: stages of large-kernel attention, each closed by a layer norm.
+"""VAN: stages of large-kernel attention, each with a final layer norm.
 
 Guo et al., "Visual Attention Network", 2022, https://arxiv.org/abs/2202.09741 (sec. 3.2, table 2).
 """
@@ -14,6 +14,13 @@ from predcnn.blocks.van import VANBlock
 from predcnn.ops.init import init_fan_out
 from predcnn.ops.norm import LayerNorm2d
 
+STAGE_KEYS = {
+    "stages.{i}.down.bn": "patch_embed{n}.norm",
+    "stages.{i}.blocks": "block{n}",
+    "stages.{i}.norm": "norm{n}",
+    "head.fc": "head",
+}
+
 
 @presets(
     van_b0={"dims": (32, 64, 160, 256), "depths": (3, 3, 5, 2)},
@@ -28,7 +35,7 @@ class VAN(StagedBackbone):
     """VAN, images (B, in_chans, H, W) -> logits (B, num_classes).
 
     Args (others: see `StagedBackbone`):
-        mlp_ratios: hidden channels of the feed-forward parts of each stage, in units of its width.
+        mlp_ratios: hidden channels of the MLPs of each stage, in units of its width.
         layer_scale: initial factor of the residual branches.
     """
 
@@ -36,13 +43,11 @@ class VAN(StagedBackbone):
         "stem.conv": "patch_embed1.proj",
         "stem.bn": "patch_embed1.norm",
         "stages.{i}.down.conv": "patch_embed{n}.proj",
-        "stages.{i}.down.bn": "patch_embed{n}.norm",
-        "stages.{i}.blocks": "block{n}",
-        "stages.{i}.norm": "norm{n}",
-        "head.fc": "head",
+        **STAGE_KEYS,
     }
-
-    per_stage: ClassVar[tuple[str, ...]] = ("mlp_ratios",)
+    block = VANBlock
+    per_stage: ClassVar[dict[str, str]] = {"mlp_ratios": "mlp_ratio"}
+    per_network = ("layer_scale",)
 
     mlp_ratios: Sequence[float] = (8, 8, 4, 4)
     layer_scale: float = 1e-2
@@ -52,14 +57,6 @@ class VAN(StagedBackbone):
 
     def make_down(self, dim: int, out: int) -> nn.Module:
         return patch_embed(dim, out, 3, 2)
-
-    def make_block(self, i: int, j: int, drop_path: float) -> VANBlock:
-        return VANBlock(
-            self.dims[i],
-            mlp_ratio=self.mlp_ratios[i],
-            drop_path=drop_path,
-            layer_scale=self.layer_scale,
-        )
 
     def make_stage_norm(self, dim: int) -> nn.Module:
         return LayerNorm2d(dim)

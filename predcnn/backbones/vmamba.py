@@ -1,10 +1,11 @@
-"""VMamba: stages of selective scans in four directions; the released networks and the first ones.
+"""VMamba: stages of selective scans in four directions, in the final and the first version.
 
 Liu et al., "VMamba: Visual State Space Model", NeurIPS 2024, https://arxiv.org/abs/2401.10166
 (fig. 3; the networks with few, cheap scans, "s1l8" and "s1l20" in the published code), and its
 first version (v1, fig. 3: gated, no MLP). Compared with the published code.
 """
 
+import functools
 from typing import ClassVar
 
 from einops import rearrange
@@ -26,13 +27,15 @@ SHARED_KEYS = {
 
 
 class _VMamba(StagedBackbone):
-    """The common part of both forms."""
+    """Common part of both versions."""
+
+    block = VMambaBlock
 
     def make_norm(self, dim: int) -> nn.Module:
         return LayerNorm2d(dim, EPS)
 
     def no_weight_decay(self) -> set[str]:
-        """Names of the parameters that the published optimizers never decay."""
+        """Return the names of parameters that the published optimizers do not decay."""
         undecayed = ("A_logs", "Ds")
         return {name for name, _ in self.named_parameters() if name.endswith(undecayed)}
 
@@ -59,6 +62,8 @@ class VMamba(_VMamba):
         "stages.{i}.down.1": "layers.{p}.downsample.3",
     }
 
+    per_network = ("mlp_ratio", "ssm_ratio", "state")
+
     ssm_ratio: float = 1.0
     state: int = 1
     mlp_ratio: float = 4.0
@@ -69,18 +74,9 @@ class VMamba(_VMamba):
     def make_down(self, dim: int, out: int) -> nn.Module:
         return conv_norm(dim, out, eps=EPS)
 
-    def make_block(self, i: int, j: int, drop_path: float) -> VMambaBlock:
-        return VMambaBlock(
-            self.dims[i],
-            mlp_ratio=self.mlp_ratio,
-            drop_path=drop_path,
-            state=self.state,
-            ssm_ratio=self.ssm_ratio,
-        )
-
 
 class PatchMerging(nn.Module):
-    """Layer norm of 2 x 2 pixels joined, and a linear layer: (B, C, H, W) -> (B, out, H/2, W/2).
+    """Concatenated 2 x 2 pixels, layer norm, linear: (B, C, H, W) -> (B, out, H/2, W/2).
 
     Odd sizes are padded with zeros. Liu et al., "Swin Transformer", ICCV 2021, section 3.1.
     """
@@ -111,6 +107,9 @@ class VMambaV0(_VMamba):
         "stages.{i}.down": "layers.{p}.downsample",
     }
 
+    block = staticmethod(functools.partial(VMambaBlock, mlp_ratio=0, form="v0"))
+    per_network = ("ssm_ratio", "state")
+
     ssm_ratio: float = 2.0
     state: int = 16
 
@@ -119,13 +118,3 @@ class VMambaV0(_VMamba):
 
     def make_down(self, dim: int, out: int) -> nn.Module:
         return PatchMerging(dim, out)
-
-    def make_block(self, i: int, j: int, drop_path: float) -> VMambaBlock:
-        return VMambaBlock(
-            self.dims[i],
-            mlp_ratio=0,
-            drop_path=drop_path,
-            form="v0",
-            state=self.state,
-            ssm_ratio=self.ssm_ratio,
-        )

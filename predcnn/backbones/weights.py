@@ -1,4 +1,4 @@
-"""The authors' and timm's checkpoints into our backbones, strictly."""
+"""Strict loading of the authors' and timm's checkpoints."""
 
 import copy
 import sys
@@ -16,16 +16,16 @@ from predcnn.weights.published import fit_published, read_state, refuse_merged
 def load_official_weights(
     backbone: nn.Module, path_or_state_dict: str | Path | Mapping[str, object]
 ) -> nn.Module:
-    """Load the weights that a network's authors, or timm, published; returns the backbone.
+    """Load weights published by a network's authors or timm; return the backbone.
 
-    Accepts a file (.pth, .pth.tar, .safetensors, ...) or a dict: a raw state dict or one under
-    "model", "state_dict" or "module". Nothing is changed unless everything fits; for another number
-    of classes load first, then say ``backbone.reset_classifier(n)``. Weights whose branches the
-    authors have merged (RepLKNet, UniRepLKNet) merge the backbone first.
+    Accepts a file (.pth, .pth.tar, .safetensors, ...) or a dict: a state dict or one under
+    "model", "state_dict" or "module". The backbone is unchanged unless everything fits; for another
+    number of classes call ``backbone.reset_classifier(n)`` after loading. If the authors published
+    merged branches (RepLKNet, UniRepLKNet), the backbone is merged first.
 
     Raises:
-        FileNotFoundError: no such file. ValueError: unreadable, or keys and shapes that do not fit
-        (`KeyMismatchError` lists all of them).
+        FileNotFoundError: no such file.
+        ValueError: unreadable, or keys and shapes that do not fit (all in `KeyMismatchError`).
     """
     what, state = read_state(path_or_state_dict)
     if not isinstance(backbone, StagedBackbone):
@@ -42,7 +42,7 @@ def load_official_weights(
 
 
 def _merged(backbone: StagedBackbone, part: type) -> StagedBackbone:
-    """The backbone in the form that its authors deploy, in place."""
+    """Merge the branches as the authors do for deployment, in place."""
     for module in list(backbone.modules()):
         if isinstance(module, part):
             module.merge_()
@@ -51,16 +51,14 @@ def _merged(backbone: StagedBackbone, part: type) -> StagedBackbone:
 
 
 def _load_timm(backbone: nn.Module, what: str, state: dict[str, Tensor]) -> nn.Module:
-    """Into a network of timm, by way of what timm has to convert the authors' names."""
+    """Load into a network of timm, with timm's conversion of the authors' names."""
     if MARK in state and hasattr(backbone, "blocks"):
         state = to_timm_names(state, backbone)
     convert = getattr(sys.modules[type(backbone).__module__], "checkpoint_filter_fn", None)
     if convert is not None:
         state = convert(state, backbone)
     own = backbone.state_dict()
-    for key, tensor in own.items():
-        if key.endswith("num_batches_tracked"):
-            state.setdefault(key, tensor)
+    state = {k: v for k, v in own.items() if k.endswith("num_batches_tracked")} | state
     expected = {key: tensor.shape for key, tensor in own.items()}
     check_keys(f"{what} does not fit {type(backbone).__name__}", state, expected)
     backbone.load_state_dict(state)

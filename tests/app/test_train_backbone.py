@@ -119,7 +119,7 @@ def test_resumed_equals_uninterrupted(tmp_path, pictures, monkeypatch):
     [
         (["backbone=moganet_tinny"], "did you mean moganet_tiny"),
         (["data.batch_size=3"], "even number"),
-        (["+backbone_options.pretrained=true"], "no option of a classifier"),
+        (["+backbone_options.pretrained=true"], "not an option of a classifier"),
         (["data.root=nowhere"], "no folder nowhere"),
         (["layer_decay=3"], "layer_decay is a factor"),
         (["callbacks.checkpoint.monitor=val/top2"], "val/top1"),

@@ -1,4 +1,4 @@
-"""The rule by which the reference logits in data/ were made, and our networks of them."""
+"""Weights and input of the reference logits in data/, and our networks for them."""
 
 import json
 import zlib
@@ -46,13 +46,13 @@ OURS = {
 
 
 def load(path: Path) -> tuple[dict, Tensor]:
-    """The JSON and the logits of one reference."""
+    """Read the JSON and the logits of one reference."""
     with np.load(path.with_suffix(".npz")) as arrays:
         return json.loads(path.with_suffix(".json").read_text()), torch.from_numpy(arrays["logits"])
 
 
 def built(fixture: dict) -> nn.Module:
-    """Our network of a reference, in eval mode."""
+    """Build our network for a reference, in eval mode."""
     name, options = OURS.get(fixture["name"], (fixture["name"], {}))
     return predcnn.create_backbone(name, **options).eval()
 

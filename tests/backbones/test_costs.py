@@ -1,4 +1,4 @@
-"""Parameters and multiply–adds of every preset against the counts of the authors' code."""
+"""Parameters and multiply–adds of every preset compared with the authors' code."""
 
 import pytest
 import torch
@@ -69,7 +69,7 @@ QUICK = ("moganet_xtiny", "van_b0", "unireplknet_a", "slak_tiny", "hornet_tiny_g
 SIZES = COUNTED | PUBLISHED
 
 
-def test_every_preset_is_counted():
+def test_every_preset_has_a_reference_count():
     assert set(SIZES) == set(predcnn.list_backbones())
 
 

@@ -1,4 +1,4 @@
-"""Names, options, the errors for wrong ones, and what every family has in common."""
+"""Names and options of backbones, errors for wrong ones, common behaviour of the families."""
 
 import pytest
 import timm
@@ -50,7 +50,7 @@ def test_every_published_size_has_a_name():
 
 
 @pytest.mark.parametrize("name", SMALLEST)
-def test_every_family_learns(name):
+def test_every_parameter_of_every_family_has_a_gradient(name):
     net = small(name, num_classes=3, in_chans=2, drop_path_rate=0.2).train()
     out = net(torch.rand(2, 2, 45, 64))
     assert out.shape == (2, 3)
@@ -92,7 +92,7 @@ def test_classifier():
         ("van_b0", {"dims": (8, 16)}, ValueError, "one value per stage"),
         ("van_b0", {"mlp_ratios": (8, 4)}, ValueError, "mlp_ratios is one value per stage"),
         ("internimage_t", {"groups": (4, 8)}, ValueError, "groups is one value per stage"),
-        ("uniformer_small", {"head_dim": 48}, ValueError, "heads of 48"),
+        ("uniformer_small", {"head_dim": 48}, ValueError, "head_dim 48"),
         (5, {}, TypeError, "named by a string"),
         ("van_b0", {"drop_path_rate": 2.0}, ValueError, "probability"),
         ("van_b0", {"num_classes": -1}, ValueError, "num_classes"),
@@ -100,7 +100,7 @@ def test_classifier():
         ("van_b0", {"weights": "nowhere.pth"}, FileNotFoundError, "nowhere.pth"),
     ],
 )
-def test_wrong_input(name, options, error, message):
+def test_wrong_input_is_an_error(name, options, error, message):
     with pytest.raises(error, match=message):
         predcnn.create_backbone(name, **options)
 
@@ -111,16 +111,16 @@ class Own(nn.Module):
         self.fc = nn.Linear(width, num_classes)
 
 
-def test_a_class_of_ones_own():
+def test_a_class_of_the_user_is_created_by_its_path():
     assert predcnn.create_backbone(f"{__name__}.Own", width=2).fc.in_features == 2
 
 
-def test_timm_options_reach_timm():
+def test_options_are_passed_to_timm():
     net = predcnn.create_backbone("timm/convnextv2_atto", num_classes=7, in_chans=1)
     assert net(torch.rand(1, 1, 32, 32)).shape == (1, 7)
 
 
-def test_timm_knows_ours_and_keeps_its_own():
+def test_our_backbones_are_registered_in_timm():
     ours = set(timm.list_models("predcnn_*"))
     assert ours == {f"predcnn_{name}" for name in BACKBONES.names()}
     for name in timm.list_models():

@@ -1,4 +1,4 @@
-"""Feature maps as timm defines them, of our networks and of timm's."""
+"""Feature maps with timm's interface, of our networks and of timm's."""
 
 import pytest
 import timm
@@ -49,7 +49,7 @@ def test_pruning_keeps_what_the_maps_need():
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
-def test_timm_makes_feature_networks_of_ours():
+def test_timm_creates_our_feature_networks():
     net = timm.create_model("predcnn_moganet_xtiny", features_only=True, out_indices=(0, 2, 3))
     maps = net(torch.rand(1, 3, 64, 64))
     assert net.feature_info.channels() == [m.shape[1] for m in maps] == [32, 96, 192]
@@ -72,7 +72,7 @@ def test_timm_pyramids_have_the_same_strides(name, options, channels):
     ]
 
 
-def test_isotropic_networks_say_that_they_have_one_stride():
+def test_isotropic_networks_need_out_indices():
     name = "timm/vit_tiny_patch16_224"
     with pytest.raises(ValueError, match=r"isotropic.* all have stride 16"):
         predcnn.create_backbone(name, features_only=True)

@@ -1,4 +1,4 @@
-"""MogaNet's logits, stages and gradients against the published code."""
+"""MogaNet's logits, stages and gradients compared with the published code."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Every family against reference logits of its authors' code."""
+"""Every family compared with reference logits of the authors' code."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from tests.backbones.reference import DATA, built, image, load, published_state
 HERE = sorted(path.stem for path in DATA.glob("*.npz") if path.stem != "xtiny_96_grad")
 ELSEWHERE = ["hornet_tiny_7x7", "replknet_31b", "unireplknet_f", "van_b1"]
 LIMIT = 1e-4
-"""Of the difference, in units of the logits' standard deviation."""
+"""Largest difference, in units of the logits' standard deviation."""
 
 
 @pytest.fixture(

