@@ -1,4 +1,4 @@
-"""The metrics of a run in one object, each named as in tables, equal sums kept once."""
+"""The metrics of a run as one collection in which equal sums are kept once."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -11,20 +11,12 @@ PER_FRAME = "_per_frame"
 
 
 def metric_class(name: str) -> type[FrameMetric]:
-    """The class behind a name, with or without ``_per_frame``; its attributes are the table facts.
-
-    Raises:
-        KeyError: no such metric; names the nearest.
-    """
+    """Return the class of a name with or without ``_per_frame``; KeyError suggests the closest."""
     return METRICS[name.removesuffix(PER_FRAME)]
 
 
 def definitions(names: Iterable[str]) -> dict[str, str]:
-    """One sentence for each name that says how the number is made.
-
-    Raises:
-        KeyError: no such metric; names the nearest.
-    """
+    """Return the definition of each metric, one sentence."""
     return {name: metric_class(name).definition for name in names}
 
 
@@ -49,22 +41,20 @@ def video_metrics(
     *,
     data_range: Sequence[float] | None = None,
 ) -> MetricCollection:
-    """Streaming metrics by name: ``update(pred, target)``, then ``compute()`` -> name to tensor.
+    """Create streaming metrics: ``update(pred, target)``, then ``compute()`` -> {name: tensor}.
 
     Args:
         names: among mse, mae, rmse, ssim, ssim_openstl, psnr, lpips, or a dotted path to a
             ``FrameMetric`` (its value is then named by the class alone); with ``_per_frame``
             appended the value is a (T,) curve, else a scalar.
-        options: arguments of single metrics, such as
-            ``{"lpips": {"backbone_weights": "alexnet.safetensors"}}``.
+        options: arguments of single metrics, ``{"lpips": {"backbone_weights": "alexnet.pth"}}``.
         data_range: [low, high] of frames that do not lie in [0, 1], for the metrics that need it
             (ssim, ssim_openstl, psnr); mse, mae and rmse keep the units of the frames.
 
-    pred and target are (B, T, C, H, W), frames in [0, 1], pred unclipped. A metric, its curve and
-    its root share one set of sums, which are updated once.
+    pred and target are (B, T, C, H, W), frames in [0, 1], pred unclipped.
 
     Raises:
-        KeyError: an unknown name; names the nearest.
+        KeyError: an unknown name; suggests the closest.
         TypeError: one string instead of a list.
         ValueError: no names, or options for a metric that is not among them.
         FileNotFoundError: lpips without its backbone file.
@@ -88,6 +78,5 @@ def video_metrics(
         own = {"per_frame": name.endswith(PER_FRAME), **own, **options.get(base, {})}
         metrics[key] = cls(**own)
         groups.setdefault(cls.state_key or base, []).append(key)
-    # torchmetrics would otherwise group whatever is equal after the first batch, and a perfect
-    # first batch has mse == mae == 0.
+    # torchmetrics would group what is equal after the first batch: a perfect one has mse == mae
     return MetricCollection(metrics, compute_groups=list(groups.values()))

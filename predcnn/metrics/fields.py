@@ -1,8 +1,7 @@
 """Scores of physical fields in their units: errors, categorical scores, FSS, anomaly correlation.
 
-Every score is a ratio of sums over pixels, sequences and (unless per lead time) lead times, so it
-streams and adds up exactly over ranks. Pixels that are not valid enter no sum. FVD, which needs a
-network trained on videos of people, is not offered.
+Every score is a ratio of sums over valid pixels, sequences and lead times, which add up exactly
+over ranks.
 
 Roberts and Lean, "Scale-selective verification of rainfall accumulations", 2008 (FSS); Rasp et al.,
 "WeatherBench", 2020 (latitude weights, ACC); Wilks, "Statistical methods in the atmospheric
@@ -22,7 +21,6 @@ from predcnn.metrics.streaming import MAX_FRAMES, FrameMetric, _sum_of_ranks, wi
 from predcnn.registry import Registry
 
 FIELD_METRICS = Registry("metric of fields")
-"""Scores by the name that ``data.metrics`` accepts."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ class FieldMetric(FrameMetric):
         self.longest = self.longest.clamp(min=frames)
 
     def compute(self) -> Tensor:
-        """Return the score over all lead times and that of each, (1 + T,)."""
+        """Return (1 + T,): the score over all lead times, then the curve."""
         frames = int(self.longest)
         total = (self.total.cpu().double() + self.rest.cpu().double())[:, :frames]
         return torch.cat([self.ratio(total.sum(1, keepdim=True)), self.ratio(total)])
@@ -87,7 +85,6 @@ class FieldRMSE(FieldMetric):
     """Root of the squared error, mean over valid pixels, sequences and lead times."""
 
     terms = 2
-    definition = __doc__
 
     def sums(self, pred: Tensor, target: Tensor, valid: Tensor) -> Sequence[Tensor]:
         return (pred - target).square().sum((0, 2, 3)), valid.sum((0, 2, 3))
@@ -101,7 +98,6 @@ class FieldMAE(FieldMetric):
     """Absolute error, mean over valid pixels, sequences and lead times."""
 
     terms = 2
-    definition = __doc__
 
     def sums(self, pred: Tensor, target: Tensor, valid: Tensor) -> Sequence[Tensor]:
         return (pred - target).abs().sum((0, 2, 3)), valid.sum((0, 2, 3))
@@ -112,7 +108,6 @@ class LatitudeRMSE(FieldMetric):
     """WeatherBench's RMSE: mean over frames of the root, rows weighted by cos(latitude)."""
 
     terms = 2
-    definition = __doc__
 
     def sums(self, pred: Tensor, target: Tensor, valid: Tensor) -> Sequence[Tensor]:
         weights = self.grid.weights(pred) * valid
@@ -127,7 +122,6 @@ class AnomalyCorrelation(FieldMetric):
 
     terms = 3
     higher_is_better = True
-    definition = __doc__
 
     def sums(self, pred: Tensor, target: Tensor, valid: Tensor) -> Sequence[Tensor]:
         mean = 0 if self.grid.climatology is None else pred.new_tensor(self.grid.climatology)
@@ -157,7 +151,6 @@ class CSI(Contingency):
     """Critical success index: hits / (hits + misses + false alarms)."""
 
     higher_is_better = True
-    definition = __doc__
 
     def ratio(self, sums: Tensor) -> Tensor:
         hits, misses, alarms, _ = sums
@@ -169,7 +162,6 @@ class POD(Contingency):
     """Probability of detection: hits / (hits + misses)."""
 
     higher_is_better = True
-    definition = __doc__
 
     def ratio(self, sums: Tensor) -> Tensor:
         return sums[0] / (sums[0] + sums[1])
@@ -178,8 +170,6 @@ class POD(Contingency):
 @FIELD_METRICS.register("far")
 class FAR(Contingency):
     """False alarm ratio: false alarms / (hits + false alarms)."""
-
-    definition = __doc__
 
     def ratio(self, sums: Tensor) -> Tensor:
         return sums[2] / (sums[0] + sums[2])
@@ -190,7 +180,6 @@ class HSS(Contingency):
     """Heidke skill score: accuracy relative to that of chance."""
 
     higher_is_better = True
-    definition = __doc__
 
     def ratio(self, sums: Tensor) -> Tensor:
         hits, misses, alarms, rest = sums
@@ -200,7 +189,7 @@ class HSS(Contingency):
 
 @FIELD_METRICS.register("fss")
 class FSS(FieldMetric):
-    """Fractions skill score: 1 - squared differences of event fractions / their squares.
+    """Fractions skill score: 1 - squared differences of fractions of events / their squares.
 
     Fractions are of square neighbourhoods; there are no events outside the field.
     """
@@ -208,7 +197,6 @@ class FSS(FieldMetric):
     terms = 2
     thresholded = True
     higher_is_better = True
-    definition = " ".join(__doc__.split())
 
     def sums(self, pred: Tensor, target: Tensor, valid: Tensor) -> Sequence[Tensor]:
         side = self.grid.window
@@ -265,11 +253,9 @@ class FieldScores:
 
     @property
     def definitions(self) -> dict[str, str]:
-        """One sentence for each name."""
-        return {
-            name: f"{score.definition.rstrip('.')}; in units"
-            for name, (_, score) in self._scores.items()
-        }
+        """One sentence for each name: what the score's class says."""
+        texts = {name: score.__doc__.splitlines()[0] for name, (_, score) in self._scores.items()}
+        return {name: f"{text.rstrip('.')}; in units" for name, text in texts.items()}
 
     def update(self, pred: Tensor, target: Tensor, valid: Tensor) -> None:
         """Add a batch in units, (B, T, C, H, W) each; ``valid`` is False at missing pixels."""

@@ -1,4 +1,4 @@
-"""Errors summed over a frame: MSE, MAE and RMSE as the video-prediction tables hold them.
+"""Errors summed over a frame: MSE, MAE and RMSE as in video-prediction tables.
 
 Published tables give the SUM over C, H, W of the squared (absolute) error of unclipped
 predictions, averaged over sequences and lead times: 4096 times the per-pixel mean at 64x64.
@@ -21,8 +21,14 @@ def absolute_error(pred: Tensor, target: Tensor) -> Tensor:
     return (widened(pred) - widened(target)).abs().sum((2, 3, 4))
 
 
+class _FrameSum(FrameMetric):
+    def unmasked(self, values: Tensor, share: Tensor) -> Tensor:
+        """Scale the sum over the valid pixels to a complete frame."""
+        return values / torch.where(share > 0, share, torch.nan)
+
+
 @METRICS.register("mse")
-class MSE(FrameMetric):
+class MSE(_FrameSum):
     """Squared error per frame, the sum over C, H, W of unclipped predictions."""
 
     unit = "squared intensity summed over a frame"
@@ -33,28 +39,22 @@ class MSE(FrameMetric):
     state_key = "mse"
 
     def frame_values(self, pred: Tensor, target: Tensor) -> Tensor:
-        """(B, T, C, H, W) twice -> (B, T)."""
         return squared_error(pred, target)
-
-    def unmasked(self, values: Tensor, share: Tensor) -> Tensor:
-        """Scale the sum over the valid pixels to a complete frame."""
-        return values / torch.where(share > 0, share, torch.nan)
 
 
 @METRICS.register("rmse")
 class RMSE(MSE):
-    """Root of the MSE as defined here: of the mean of the summed errors, as published."""
+    """Root of the mean of the summed errors, as published."""
 
     unit = "root of squared intensity summed over a frame"
     definition = "square root of mse (per lead time: of the mse at that lead time)"
 
     def finish(self, mean: Tensor) -> Tensor:
-        """The root, after all sequences are averaged."""
         return torch.sqrt(mean)
 
 
 @METRICS.register("mae")
-class MAE(FrameMetric):
+class MAE(_FrameSum):
     """Absolute error per frame, the sum over C, H, W of unclipped predictions."""
 
     unit = "intensity summed over a frame"
@@ -65,9 +65,4 @@ class MAE(FrameMetric):
     state_key = "mae"
 
     def frame_values(self, pred: Tensor, target: Tensor) -> Tensor:
-        """(B, T, C, H, W) twice -> (B, T)."""
         return absolute_error(pred, target)
-
-    def unmasked(self, values: Tensor, share: Tensor) -> Tensor:
-        """Scale the sum over the valid pixels to a complete frame."""
-        return values / torch.where(share > 0, share, torch.nan)

@@ -1,8 +1,7 @@
-"""LPIPS: a distance in the features of AlexNet, with weights that are never downloaded here.
+"""LPIPS: a distance in the features of AlexNet; nothing is downloaded.
 
 Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric", 2018,
-https://arxiv.org/abs/1801.03924. The linear heads come with the ``lpips`` package, the AlexNet
-features from a file that the user names or that torchvision has already cached.
+https://arxiv.org/abs/1801.03924. The linear heads come with the ``lpips`` package.
 """
 
 import warnings
@@ -15,41 +14,28 @@ from torch import Tensor, nn
 
 from predcnn.metrics.streaming import METRICS, FrameMetric, widened
 
-CACHED_NAME = "alexnet-owt-7be5be79.pth"
-"""The file name under which torchvision caches its ImageNet AlexNet."""
-
-MIN_SIZE = 31
-"""Smallest frame side for which AlexNet's last feature map still has a pixel."""
-
+CACHED_NAME = "alexnet-owt-7be5be79.pth"  # torchvision's file of its ImageNet AlexNet
+MIN_SIZE = 31  # pixels: AlexNet's last feature map still has one
 _LAYERS = (0, 3, 6, 8, 10)
 _FRAMES_AT_ONCE = 256
 
 
 def find_backbone(backbone_weights: str | Path | None) -> Path:
-    """The file with AlexNet's features: the one named, else torchvision's cached one.
-
-    Raises:
-        FileNotFoundError: there is none; says which file is wanted and how to get it.
-    """
+    """Return the given file of AlexNet's features, else the one that torchvision has cached."""
     cached = Path(torch.hub.get_dir()) / "checkpoints" / CACHED_NAME
     path = cached if backbone_weights is None else Path(backbone_weights)
     if path.is_file():
         return path
     missing = "no backbone_weights were given" if backbone_weights is None else f"no file {path}"
     raise FileNotFoundError(
-        f"LPIPS needs torchvision's ImageNet AlexNet and {missing}; nothing is downloaded. Pass "
-        "backbone_weights=<file> (.pth or .safetensors with the keys features.N.weight and "
-        f"features.N.bias), or fetch https://download.pytorch.org/models/{CACHED_NAME} (233 MB) "
-        f"on a machine with internet and put it at {cached}"
+        f"LPIPS needs torchvision's ImageNet AlexNet and {missing}: pass backbone_weights=<file> "
+        f"(.pth or .safetensors), or put https://download.pytorch.org/models/{CACHED_NAME} (233 "
+        f"MB) at {cached}; nothing is downloaded"
     )
 
 
 def read_backbone(path: Path) -> dict[str, Tensor]:
-    """The ten tensors features.{0,3,6,8,10}.{weight,bias} of a .safetensors or .pth file.
-
-    Raises:
-        ValueError: the file cannot be read, or lacks one of them (names which).
-    """
+    """Read the tensors features.{0,3,6,8,10}.{weight,bias} of a .safetensors or .pth file."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -68,7 +54,7 @@ def read_backbone(path: Path) -> dict[str, Tensor]:
 
 
 def build_network(path: Path) -> nn.Module:
-    """The LPIPS network (AlexNet, version 0.1) with backbone weights from ``path``, eval mode."""
+    """Build the LPIPS network (AlexNet, version 0.1) in eval mode."""
     import lpips
 
     with warnings.catch_warnings():
@@ -89,13 +75,7 @@ def build_network(path: Path) -> nn.Module:
 
 
 def perceptual_distance(network: nn.Module, pred: Tensor, target: Tensor) -> Tensor:
-    """LPIPS of frames in [0, 1], (B, T, C, H, W) twice -> (B, T); C is 1 or 3.
-
-    Values go in as [-1, 1], grey frames as three equal channels; nothing is clipped.
-
-    Raises:
-        ValueError: other channel counts, or frames smaller than 31x31.
-    """
+    """Return the LPIPS of frames in [0, 1], (B, T, C, H, W) twice -> (B, T); C is 1 or 3."""
     batch, time, channels, height, width = pred.shape
     if channels not in (1, 3):
         raise ValueError(f"LPIPS takes grey or RGB frames, C = 1 or 3, not {channels}")
@@ -121,14 +101,13 @@ class LPIPS(FrameMetric):
     """LPIPS (AlexNet, v0.1) per frame of predictions clipped to [0, 1].
 
     Args:
-        per_frame: give the curve over lead times instead of its mean.
+        per_frame: return the curve over lead times instead of its mean.
         backbone_weights: AlexNet features, .safetensors or torchvision .pth; None takes the file
-            torchvision has cached.
+            torchvision has cached. It is read at the first update.
 
     Raises:
-        FileNotFoundError: no backbone file (at construction; says how to get it).
+        FileNotFoundError: no backbone file.
         ModuleNotFoundError: the ``lpips`` package is not installed.
-        ValueError: the file does not hold AlexNet's features (at the first update).
     """
 
     unit = "0 = identical"
@@ -149,7 +128,6 @@ class LPIPS(FrameMetric):
         self._network: list[nn.Module] = []
 
     def frame_values(self, pred: Tensor, target: Tensor) -> Tensor:
-        """(B, T, C, H, W) twice -> (B, T)."""
         if not self._network:
             self._network.append(build_network(self._path))
         network = self._network[0].to(pred.device)

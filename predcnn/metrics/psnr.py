@@ -1,7 +1,6 @@
 """PSNR of single frames, averaged in decibels.
 
-The mean of per-frame PSNRs is what published tables hold; it is never below the PSNR of the mean
-error (Jensen), so the two must not be compared.
+Published tables hold the mean of per-frame PSNRs. It is never below the PSNR of the mean error.
 """
 
 import torch
@@ -37,7 +36,6 @@ class PSNR(FrameMetric):
     ranged = True
 
     def frame_values(self, pred: Tensor, target: Tensor) -> Tensor:
-        """(B, T, C, H, W) twice -> (B, T)."""
         return peak_signal_to_noise(pred, target)
 
     def unmasked(self, values: Tensor, share: Tensor) -> Tensor:

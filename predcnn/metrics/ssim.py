@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from predcnn.metrics.streaming import METRICS, FrameMetric, widened
 from predcnn.native import kernels_for
 
-WINDOW = 7
-"""Side of the uniform window in pixels; frames must be at least this large."""
+WINDOW = 7  # side of the uniform window in pixels
 
 # Pixels worked on at once. On a CPU the maps of so small a chunk stay in the second-level cache,
 # and operators stay below the 32768 elements from which PyTorch splits them over threads, whose
@@ -63,10 +62,7 @@ def _constants(data_range: float) -> tuple[float, float]:
 
 
 def _compiled(pred: Tensor, target: Tensor, data_range: float) -> Tensor | None:
-    """Mean SSIM of planes, (N, H, W) twice -> (N,), by the compiled kernel; None if there is none.
-
-    The kernel knows no gradients.
-    """
+    """Score planes (N, H, W) -> (N,) by the compiled kernel, which knows no gradients."""
     if torch.is_grad_enabled() and (pred.requires_grad or target.requires_grad):
         return None
     kernels = kernels_for(pred, target)
@@ -79,16 +75,11 @@ def _compiled(pred: Tensor, target: Tensor, data_range: float) -> Tensor | None:
 
 
 def structural_similarity(pred: Tensor, target: Tensor, *, data_range: float = 1.0) -> Tensor:
-    """Mean SSIM of frames, (..., C, H, W) twice -> (...); differentiable, no clipping.
+    """Return the mean SSIM of frames, (..., C, H, W) twice -> (...); differentiable, no clipping.
 
-    Args:
-        pred: frames; clip them to [0, 1] before if they are to be compared with tables.
-        target: frames of the same shape.
-        data_range: the R of the constants (0.01 R)^2 and (0.03 R)^2.
-
-    Channels are scored one by one and averaged, on CPUs by a compiled kernel where no gradient is
-    wanted. On CPUs values agree with scikit-image in float64 to 1e-12; on accelerators, which
-    compute in float32, to 5e-5 for a bright, nearly constant frame and to 1e-6 for others.
+    Channels are scored one by one and averaged. On CPUs values agree with scikit-image in float64
+    to 1e-12; on accelerators, which compute in float32, to 5e-5 for a bright, nearly constant frame
+    and to 1e-6 for others. ``data_range`` is the R of the constants (0.01 R)^2 and (0.03 R)^2.
 
     Raises:
         ValueError: different shapes, or frames smaller than 7x7.
@@ -100,9 +91,7 @@ def structural_similarity(pred: Tensor, target: Tensor, *, data_range: float = 1
         )
     *batch, channels, height, width = pred.shape
     if min(height, width) < WINDOW:
-        raise ValueError(
-            f"SSIM needs frames of at least {WINDOW}x{WINDOW} pixels, not {height}x{width}"
-        )
+        raise ValueError(f"SSIM needs at least {WINDOW}x{WINDOW} pixels, not {height}x{width}")
     pred, target = (frames.reshape(-1, height, width) for frames in (pred, target))
     scores = _compiled(pred, target, data_range)
     if scores is None:
@@ -129,17 +118,14 @@ class SSIM(FrameMetric):
     peak = 1.0  # the R of the constants, of frames in [0, 1]
 
     def frame_values(self, pred: Tensor, target: Tensor) -> Tensor:
-        """(B, T, C, H, W) twice -> (B, T)."""
         return structural_similarity(pred.clamp(0, 1), target, data_range=self.peak)
 
 
 @METRICS.register("ssim_openstl")
 class SSIMOpenSTL(SSIM):
-    """SSIM with data range 2, as the OpenSTL tables hold it.
+    """SSIM with data range 2, for comparison with the OpenSTL tables only.
 
     Their call passed no data range, and scikit-image up to 0.19 took that of the dtype, -1..1.
-    The constants are four times larger, so values are higher than ``ssim``: compare with
-    published tables only this one.
     """
 
     definition = (

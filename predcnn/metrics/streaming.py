@@ -1,10 +1,8 @@
 """The base of all video metrics: one number per frame, summed over batches by lead time.
 
-A pure function scores two batches; the class keeps the sums and adds them up over ranks. Memory is
-constant, however many sequences are scored. CPUs compute in float64. Accelerators compute in
-float32 (consumer GPUs are slow in float64, Apple's have none) and never wait for the host during
-an epoch: their sums carry the rounding error of each addition along and are added up in float64 on
-the host in ``compute``.
+CPUs compute in float64. Accelerators compute in float32 (consumer GPUs are slow in float64, Apple's
+have none) and never wait for the host during an epoch: their sums carry the rounding error of each
+addition along and are added up in float64 on the host in ``compute``.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,12 +15,9 @@ from torchmetrics import Metric
 from predcnn.registry import Registry
 
 METRICS = Registry("metric")
-"""Every metric by the name it has in tables and in ``video_metrics``."""
 
 ROUNDING = 1e-3  # share of the range that targets may leave it by
-
-MAX_FRAMES = 4096
-"""Longest horizon a metric can score. A fixed length lets a rank without any batch still reduce."""
+MAX_FRAMES = 4096  # a fixed length lets a rank without any batch still reduce
 
 
 def widened(frames: Tensor) -> Tensor:
@@ -33,13 +28,7 @@ def widened(frames: Tensor) -> Tensor:
 
 
 def check_videos(pred: Tensor, target: Tensor) -> None:
-    """Raise unless both are floating point (B, T, C, H, W) tensors of one shape.
-
-    Raises:
-        TypeError: integers (frames in 0..255 must be divided by 255 first).
-        ValueError: another number of axes, different shapes, no frames, more than ``MAX_FRAMES``
-            frames.
-    """
+    """Raise TypeError or ValueError unless both are floating point (B, T, C, H, W) of one shape."""
     for name, frames in (("pred", pred), ("target", target)):
         if not frames.is_floating_point():
             raise TypeError(
@@ -49,10 +38,7 @@ def check_videos(pred: Tensor, target: Tensor) -> None:
         if frames.ndim != 5 or frames.numel() == 0:
             raise ValueError(f"{name} has shape {tuple(frames.shape)}, expected (B, T, C, H, W)")
     if pred.shape != target.shape:
-        raise ValueError(
-            f"pred has shape {tuple(pred.shape)} but target {tuple(target.shape)}; both must be "
-            "the same (B, T, C, H, W)"
-        )
+        raise ValueError(f"pred has shape {tuple(pred.shape)} but target {tuple(target.shape)}")
     if pred.shape[1] > MAX_FRAMES:
         raise ValueError(f"{pred.shape[1]} frames per sequence; at most {MAX_FRAMES} are scored")
 
@@ -63,22 +49,20 @@ def check_finite(name: str, frames: Tensor) -> None:
     if torch.isfinite(frames.sum(dtype=torch.float64)):
         return
     bad = ~torch.isfinite(frames)
-    if not bad.any():
-        return
-    sequence, frame = bad.flatten(2).any(2).nonzero()[0].tolist()
-    raise ValueError(
-        f"{int(bad.sum())} of {bad.numel()} values of {name} are NaN or Inf, first in sequence "
-        f"{sequence}, frame {frame} of this batch; a score of them would mean nothing"
-    )
+    if bad.any():
+        sequence, frame = bad.flatten(2).any(2).nonzero()[0].tolist()
+        raise ValueError(
+            f"{int(bad.sum())} of {bad.numel()} values of {name} are NaN or Inf, first in sequence "
+            f"{sequence}, frame {frame} of this batch"
+        )
 
 
 class FrameMetric(Metric):
     """Mean of one number per frame over all sequences (and, unless ``per_frame``, lead times).
 
-    A subclass says what that number is in ``frame_values`` and states its facts as attributes.
-    ``update(pred, target)`` takes two (B, T, C, H, W) float tensors, ``compute()`` gives a scalar
-    or, with ``per_frame``, a (T,) tensor, in float64 on the CPU. T must be the same in every
-    update. Frames that are not finite raise in ``update`` on a CPU and in ``compute`` elsewhere.
+    A subclass defines ``frame_values``. ``compute()`` returns a scalar or, with ``per_frame``, a
+    (T,) tensor, in float64 on the CPU. T must be the same in every update. Frames that are not
+    finite raise in ``update`` on a CPU and in ``compute`` elsewhere.
 
     Args:
         per_frame: give the curve over lead times instead of its mean.
@@ -89,14 +73,10 @@ class FrameMetric(Metric):
     full_state_update = False
     is_differentiable = False  # the sums keep no graph; the functions they are made of do
     higher_is_better = False
-    unit: ClassVar[str]
-    """What one unit is, for table heads."""
-    definition: ClassVar[str]
-    """One sentence that says how the number is made, printed below tables."""
-    state_key: ClassVar[str | None] = None
-    """Metrics with the same key keep the same sums, so a collection updates them once."""
-    ranged: ClassVar[bool] = False
-    """Whether the number means something for targets in [0, 1] only."""
+    unit: ClassVar[str]  # for table heads
+    definition: ClassVar[str]  # one sentence, printed below tables
+    state_key: ClassVar[str | None] = None  # metrics of one key share their sums in a collection
+    ranged: ClassVar[bool] = False  # defined for targets in [0, 1] only
 
     total: Tensor
     rest: Tensor
@@ -122,32 +102,27 @@ class FrameMetric(Metric):
 
     def frame_values(self, pred: Tensor, target: Tensor) -> Tensor:
         """(B, T, C, H, W) twice -> one number per frame, (B, T), in the precision of `widened`."""
-        raise NotImplementedError(f"{type(self).__name__} does not define frame_values")
+        raise NotImplementedError
 
     def finish(self, mean: Tensor) -> Tensor:
-        """From the mean over frames to the published number; the identity unless overridden."""
+        """Return the published number, given the mean over frames."""
         return mean
 
     def unmasked(self, values: Tensor, share: Tensor) -> Tensor:
-        """Values of frames with missing pixels -> those of complete frames; NaN: not counted.
+        """Return the values (B, T) that complete frames would have; NaN: not counted.
 
-        Args:
-            values: of frames whose missing pixels are 0 in both videos, (B, T).
-            share: of the pixels that are valid, (B, T).
+        Missing pixels were 0 in both videos; ``share`` (B, T) of the pixels are valid.
         """
         return torch.where(share == 1, values, torch.nan)
 
     def update(self, pred: Tensor, target: Tensor, valid: Tensor | None = None) -> None:
         """Add a batch: pred and target (B, T, C, H, W), pred unclipped, target in [0, 1].
 
-        Args:
-            pred: predicted frames.
-            target: true frames.
-            valid: False where a pixel is not measured, (B, T, C, H, W); None: all are.
+        ``valid`` (B, T, C, H, W) is False where a pixel is missing; None: none is.
 
         Raises:
-            TypeError, ValueError: see ``check_videos``; also when T differs from earlier batches
-                or, on a CPU, when frames are not finite.
+            TypeError, ValueError: see `check_videos`; another T than before, or, on a CPU, frames
+                that are not finite.
         """
         check_videos(pred, target)
         frames = pred.shape[1]
@@ -204,18 +179,16 @@ class FrameMetric(Metric):
         self.total = total
 
     def compute(self) -> Tensor:
-        """The mean so far: scalar, or (T,) with ``per_frame``; on every rank the same.
+        """Return the mean so far, the same on every rank; NaN where no pixel was valid.
 
         Raises:
             ValueError: no frames yet, frames that were not finite, or ranks that scored different
-                numbers of frames. NaN where no pixel was valid.
+                numbers of frames.
         """
         total, rest, count = (state.cpu() for state in (self.total, self.rest, self.count))
         for name, bad in zip(("pred", "target"), self.bad.tolist(), strict=True):
             if bad:
-                raise ValueError(
-                    f"{bad} values of {name} were NaN or Inf; a score of them would mean nothing"
-                )
+                raise ValueError(f"{bad} values of {name} were NaN or Inf")
         frames = int(self.longest)
         if frames == 0:
             raise ValueError(f"{type(self).__name__} has seen no frames yet: call update first")
@@ -223,13 +196,11 @@ class FrameMetric(Metric):
         count = count[:frames]
         if int(count.min()) != int(count.max()) and not int(self.masked):
             raise ValueError(
-                f"sequences of different lengths were scored ({count.tolist()} sequences per lead "
-                "time); every batch and rank must have the same number of frames"
+                f"sequences of different lengths were scored: {count.tolist()} per lead time"
             )
         return self.finish(total / count if self.per_frame else total.sum() / count.sum())
 
     def reset(self) -> None:
-        """Forget every batch."""
         super().reset()
         self._frames = None
 
