@@ -1,4 +1,4 @@
-"""One sequence as a video with the lead time: input then prediction, or all parts side by side."""
+"""Videos of one sequence: input then prediction, or input, truth, prediction, error together."""
 
 import math
 from collections.abc import Mapping
@@ -28,14 +28,14 @@ from predcnn.visual.drawing import (
 from predcnn.visual.frames import check_clip, to_rgb
 
 GAP, LABEL = 12, 22
-BAR = 48  # room for the scale of the error, right of it
-FRAME = 4  # pixels, thickness of the border that tells prediction from input
-VISIBLE = 200  # pixels: the longer side of an enlarged frame at least, and the width of its page
+BAR = 48  # width of the colour bar
+FRAME = 4  # thickness of the border around a frame
+VISIBLE = 200  # least width of a page and of the longer side of an enlarged frame
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A place on the page and what it shows: ``frames`` in the input or in the future."""
+    """A place on the page and the frames it shows, of the input or of the future."""
 
     label: str
     x: int
@@ -45,11 +45,10 @@ class Panel:
 
 
 def sequence_frames(past: Tensor, prediction: Tensor) -> list[np.ndarray]:
-    """Draw pages for ``write_gif`` or ``write_video``: the input, then the prediction.
+    """Draw pages for `write_gif` or `write_video`: the input, then the prediction.
 
-    The input has a blue border, the prediction an orange one. Above is the number of the frame or
-    the lead time, as text and as a row of marks. Small frames are enlarged by a whole factor,
-    64 pixels to 256; large ones keep their size.
+    The input has a blue border, the prediction an orange one. Small frames are enlarged by an
+    integer factor, 64 pixels to 256.
 
     Args:
         past: (T_in, C, H, W), uint8 or float in [0, 1], C 1 or 3.
@@ -57,9 +56,6 @@ def sequence_frames(past: Tensor, prediction: Tensor) -> list[np.ndarray]:
 
     Returns:
         T_in + T_out arrays (height, width, 3) uint8, of even height and width.
-
-    Raises:
-        TypeError, ValueError: see `comparison_frames`.
     """
     inputs, _, preds = check_clip(past, None, {"prediction": prediction})
     frames = np.concatenate([to_rgb(inputs), to_rgb(preds["prediction"])])
@@ -86,17 +82,16 @@ def comparison_frames(
     predictions: Mapping[str, Tensor],
     caption: str = "",
 ) -> list[np.ndarray]:
-    """Draw pages for ``write_gif`` or ``write_video``: one per input frame and per lead time.
+    """Draw pages for `write_gif` or `write_video`: one per input frame and per lead time.
 
-    While the input plays, the other panels are empty; then its last frame stays, pale. With
-    several predictions each is above its own error. The error is |prediction - truth| of the
-    clipped frames, mean over channels, on a fixed scale from 0 to 1.
+    The last input frame stays, pale, while the future plays. The error is |prediction - truth| of
+    the clipped frames, mean over channels, on a fixed scale from 0 to 1.
 
     Args:
         past: (T_in, C, H, W), uint8 or float in [0, 1], C 1 or 3.
-        truth: (T_out, C, H, W), or None where the future is not known: then no error is drawn.
+        truth: (T_out, C, H, W); None: unknown, no error is drawn.
         predictions: name -> (T_out, C, H, W).
-        caption: shown above; wrapped where it is long.
+        caption: shown above.
 
     Returns:
         T_in + T_out arrays (height, width, 3) uint8, of even height and width.
@@ -133,7 +128,7 @@ def _layout(
     preds: Mapping[str, np.ndarray],
     size: tuple[int, int],
 ) -> tuple[list[Panel], int, int]:
-    """Panels (y counted from below the caption), page width and height below the caption."""
+    """Return the panels, the page's width, and its height below the caption."""
     height, width = size
     across, first = width + GAP, LABEL
     panels = [Panel("input", MARGIN, first, to_rgb(inputs), in_input=True)]
@@ -165,7 +160,7 @@ def _shown(panel: Panel, t: int, frames_in: int, size: tuple[int, int]) -> Image
 
 
 def _draw_time(page: Image.Image, t: int, frames_in: int, frames_out: int, y: int) -> None:
-    """Draw the current time as text and as a row of marks: input blue, future orange."""
+    """Draw the time as text and as a row of marks: input blue, future orange."""
     draw = ImageDraw.Draw(page)
     lead = t - frames_in + 1
     now = f"lead time {lead} of {frames_out}" if lead > 0 else f"input {t + 1} of {frames_in}"

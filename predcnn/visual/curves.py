@@ -1,4 +1,4 @@
-"""Loss curves of a run and its error by lead time, as one figure."""
+"""Figures of lines: losses of a run, errors by lead time, and others."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 LOSSES = {"train/loss": ("training", "#0072B2"), "val/loss": ("validation", "#D55E00")}
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKS = ("o", "s", "^", "D", "v", "P")
-REFERENCES = ("copy last",)
-"""Names drawn as grey dashed lines: what a model has to beat."""
+Lines = Mapping[str, tuple[Sequence[float], Sequence[float]]]  # name -> (x, y)
+MANY = 24  # points from which on marks would touch each other
+REFERENCES = ("copy last",)  # drawn as grey dashed lines
 TITLES = {
     "mse": "MSE per frame ↓",
     "mae": "MAE per frame ↓",
@@ -37,20 +38,16 @@ def plot_curves(
     """Draw loss against step and, next to it, each metric against lead time.
 
     Args:
-        path: a .png, .svg or .pdf file, replaced at once when it is complete.
+        path: a .png, .svg or .pdf file.
         history: "train/loss" and "val/loss" -> (steps, values); others are not drawn.
-        per_frame: name of a model -> {metric: one value per lead time}; "copy last" is drawn grey
-            and dashed; None and Inf leave a gap.
-        metrics: which metrics, one panel each; those that no model has are left out.
+        per_frame: name of a model -> {metric: one value per lead time}; None and Inf leave a gap.
+        metrics: one panel each; those that no model has are left out.
     """
     losses = {name: history[name] for name in LOSSES if name in history and len(history[name][0])}
     drawn = [m for m in metrics if any(m in curves for curves in per_frame.values())]
     count = bool(losses) + len(drawn)
     if not count:
-        raise ValueError(
-            f"nothing to draw: no {' or '.join(LOSSES)} in the history and none of "
-            f"{', '.join(metrics)} by lead time"
-        )
+        raise ValueError(f"nothing to draw: no losses, no {', '.join(metrics)} by lead time")
     figure = new_figure(4.6 * count, 3.7, dpi=150)
     axes = list(figure.subplots(1, count, squeeze=False)[0])
     if losses:
@@ -61,7 +58,7 @@ def plot_curves(
 
 
 def new_figure(width: float, height: float, dpi: int) -> "Figure":
-    """Create a figure of ``width`` x ``height`` inches that no global state of matplotlib knows."""
+    """Create a figure of ``width`` x ``height`` inches without matplotlib's global state."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -87,8 +84,6 @@ def plain_axes(ax: "Axes", title: str, x_label: str, legend: str = "best") -> No
 
 
 def _draw_losses(ax: "Axes", losses: Mapping[str, tuple[Sequence[int], Sequence[float]]]) -> None:
-    everything = np.concatenate([np.asarray(values, float) for _, values in losses.values()])
-    positive = everything[np.isfinite(everything) & (everything > 0)]
     for name, (steps, values) in losses.items():
         label, colour = LOSSES[name]
         values = np.asarray(values, float)
@@ -101,7 +96,8 @@ def _draw_losses(ax: "Axes", losses: Mapping[str, tuple[Sequence[int], Sequence[
         else:
             marker = "o" if len(values) < 40 else None
             ax.plot(steps, values, color=colour, marker=marker, markersize=3.5, label=label)
-    if len(positive) == len(everything) and positive.max() > 8 * positive.min():
+    everything = np.concatenate([np.asarray(values, float) for _, values in losses.values()])
+    if everything.min() > 0 and 8 * everything.min() < everything.max() < np.inf:
         ax.set_yscale("log")
     plain_axes(ax, "Loss", "step")
 
@@ -122,3 +118,38 @@ def _draw_lead_times(ax: "Axes", metric: str, curves: Mapping[str, Sequence[floa
         rank += 1
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     plain_axes(ax, TITLES.get(metric, metric), "lead time in frames")
+
+
+def plot_lines(
+    path: str | Path,
+    diagrams: Mapping[str, Lines],
+    x_label: str,
+    *,
+    y_label: str = "",
+    logarithmic: bool = False,
+    dpi: int = 80,
+) -> None:
+    """Draw one diagram per title, side by side, with one line per name."""
+    if not diagrams:
+        raise ValueError("nothing to draw: no diagrams")
+    figure = new_figure(4.2 * len(diagrams), 3.5, dpi)
+    names = list(dict.fromkeys(name for lines in diagrams.values() for name in lines))
+    axes = figure.subplots(1, len(diagrams), squeeze=False)[0]
+    for ax, (title, lines) in zip(axes, diagrams.items(), strict=True):
+        _draw_lines(ax, lines, names)
+        if logarithmic:
+            ax.set_yscale("log")
+        many = any(len(x) > MANY for x, _ in lines.values())
+        # The best place takes seconds to find among many points; ranks fall from the left.
+        plain_axes(ax, title, x_label, "lower left" if many else "best")
+    axes[0].set_ylabel(y_label)
+    save_figure(path, figure)
+
+
+def _draw_lines(ax: "Axes", lines: Lines, names: Sequence[str]) -> None:
+    for name, (x, y) in lines.items():
+        rank = names.index(name)
+        style = {"color": COLOURS[rank % len(COLOURS)], "label": name}
+        if len(x) <= MANY:
+            style |= {"marker": MARKS[rank % len(MARKS)], "markersize": 4}
+        ax.plot(x, y, linestyle="-" if rank < len(COLOURS) else "--", **style)

@@ -1,4 +1,4 @@
-"""The look of all pictures: colours, type, panels, the scale of the error."""
+"""Colours, fonts, panels and the error scale of all images."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -18,14 +18,12 @@ BLUE = (0, 114, 178)
 VERMILLION = (213, 94, 0)
 
 MARGIN, LINE = 14, 20  # pixels: around a page, and of a line of its caption
-
-ERROR_MAP = "inferno"
-"""Colour map of the error, always from 0 to 1."""
+ERROR_MAP = "inferno"  # from 0 to 1
 
 
 @lru_cache
 def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans of ``size`` pixels, from matplotlib, which ships it for every platform."""
+    """Return DejaVu Sans of ``size`` pixels, which matplotlib ships."""
     import matplotlib
 
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
@@ -56,7 +54,7 @@ def save_png(path: str | Path, page: Image.Image) -> None:
 
 
 def panel_size(height: int, width: int, target: int) -> tuple[int, int]:
-    """(height, width) of a panel: a whole multiple near ``target``, or shrunk to twice of it."""
+    """Return (height, width) of a panel: a multiple near ``target``, or shrunk to twice of it."""
     longest = max(height, width)
     if longest > 2 * target:
         shrink = 2 * target / longest
@@ -66,21 +64,21 @@ def panel_size(height: int, width: int, target: int) -> tuple[int, int]:
 
 
 def fit(pixels: np.ndarray, size: tuple[int, int]) -> Image.Image:
-    """(H, W, 3) uint8 as an image of (height, width): square pixels stay crisp when enlarged."""
+    """Resize (H, W, 3) uint8 to an image of (height, width); enlarged pixels stay sharp."""
     grows = size[0] >= pixels.shape[0]
     kind = Image.Resampling.NEAREST if grows else Image.Resampling.LANCZOS
     return Image.fromarray(pixels).resize((size[1], size[0]), kind)
 
 
 def place(page: Image.Image, panel: Image.Image, x: int, y: int) -> None:
-    """Paste a panel with a hairline around it; (x, y) is its upper left pixel."""
+    """Paste a panel at (x, y) with a thin border."""
     box = (x - 1, y - 1, x + panel.width, y + panel.height)
     ImageDraw.Draw(page).rectangle(box, outline=BORDER)
     page.paste(panel, (x, y))
 
 
 def colour_bar(page: Image.Image, x: int, y: int, length: int) -> None:
-    """The error's scale, vertical, 10 pixels wide, labelled 0, 0.5 and 1 on its right."""
+    """Draw the error's scale, vertical, labelled 0, 0.5 and 1."""
     bar = colour_error(np.linspace(1, 0, length)[:, None].repeat(10, 1))
     place(page, Image.fromarray(bar), x, y)
     draw = ImageDraw.Draw(page)
@@ -92,11 +90,7 @@ def colour_bar(page: Image.Image, x: int, y: int, length: int) -> None:
 def captioned_page(
     caption: str, width: int, height: int, *, even: bool = False
 ) -> tuple[Image.Image, int]:
-    """Create a page with the wrapped caption above ``height`` pixels of room.
-
-    Returns:
-        The page, of even height and width if ``even``, and where the room begins.
-    """
+    """Create a page with ``height`` free pixels below the caption; return it and their top."""
     lines = wrap(caption, width - 2 * MARGIN, 14, bold=True)
     top = MARGIN + LINE * len(lines)
     size = (width, top + height)
@@ -108,7 +102,7 @@ def captioned_page(
 
 
 def wrap(text: str, width: int, size: int, bold: bool = False) -> list[str]:
-    """Lines of ``text`` that fit ``width`` pixels; a single word that does not is cut."""
+    """Return lines of ``text`` that fit ``width`` pixels."""
     face, lines = font(size, bold), [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()
@@ -120,7 +114,7 @@ def wrap(text: str, width: int, size: int, bold: bool = False) -> list[str]:
 
 
 def shorten(text: str, width: int, size: int, bold: bool = False) -> str:
-    """``text``, cut with an ellipsis where it is wider than ``width`` pixels."""
+    """Cut ``text`` with an ellipsis where it is wider than ``width`` pixels."""
     face = font(size, bold)
     if face.getlength(text) <= width:
         return text

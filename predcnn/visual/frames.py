@@ -1,4 +1,4 @@
-"""Frames as they come from data and models, made into pixels."""
+"""Checks of frames and their conversion to pixels."""
 
 from collections.abc import Mapping
 
@@ -8,17 +8,14 @@ from torch import Tensor
 
 
 def to_unit(frames: Tensor, name: str = "frames") -> np.ndarray:
-    """(T, C, H, W), uint8 or float in [0, 1], C 1 or 3 -> float32 array in [0, 1], clipped."""
+    """Convert (T, C, H, W), uint8 or float, C 1 or 3, to a float32 array clipped to [0, 1]."""
     if not isinstance(frames, Tensor):
         raise TypeError(f"{name} is a {type(frames).__name__}, expected a tensor (T, C, H, W)")
     shape = tuple(frames.shape)
     if frames.ndim != 4 or frames.numel() == 0:
         raise ValueError(f"{name} has shape {shape}, expected (T, C, H, W)")
     if shape[1] not in (1, 3):
-        raise ValueError(
-            f"{name} has {shape[1]} channels; pictures are drawn of 1 (grey) or 3 (RGB). Choose "
-            f"channels first, for instance {name}[:, :1]"
-        )
+        raise ValueError(f"{name} has {shape[1]} channels; drawn are 1 (grey) or 3 (RGB)")
     frames = frames.detach().cpu()
     if frames.dtype == torch.uint8:
         return frames.numpy().astype(np.float32) / 255
@@ -31,7 +28,7 @@ def to_unit(frames: Tensor, name: str = "frames") -> np.ndarray:
 
 
 def to_rgb(frames: np.ndarray) -> np.ndarray:
-    """(T, 1 or 3, H, W) in [0, 1] -> (T, H, W, 3) uint8."""
+    """Convert (T, 1 or 3, H, W) in [0, 1] to (T, H, W, 3) uint8."""
     pixels = np.round(frames * 255).astype(np.uint8).transpose(0, 2, 3, 1)
     return np.repeat(pixels, 3, axis=3) if pixels.shape[3] == 1 else pixels
 
@@ -39,7 +36,7 @@ def to_rgb(frames: np.ndarray) -> np.ndarray:
 def check_clip(
     past: Tensor, truth: Tensor | None, predictions: Mapping[str, Tensor]
 ) -> tuple[np.ndarray, np.ndarray | None, dict[str, np.ndarray]]:
-    """The parts of one drawn sequence as arrays in [0, 1], all of one frame shape and horizon."""
+    """Convert the parts of a sequence to arrays in [0, 1] of one frame shape and horizon."""
     if not predictions:
         raise ValueError("predictions is empty; give at least one, {name: (T, C, H, W)}")
     inputs = to_unit(past, "past")

@@ -1,4 +1,4 @@
-"""Images side by side: one row an image, one column for each of its forms."""
+"""Images in several forms side by side."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,10 +28,10 @@ def write_grid(
     """Draw a PNG of images in several forms, for instance original | masked | reconstruction.
 
     Args:
-        path: the file, replaced at once when the picture is complete.
+        path: the file.
         columns: name -> images (N, C, H, W), uint8 or float in [0, 1], C 1 or 3; one shape.
-        caption: shown above; wrapped where it is long.
-        wide: how many images stand side by side, each with all its forms.
+        caption: shown above.
+        wide: images in a row, each with all its forms.
     """
     if not columns:
         raise ValueError("columns is empty; give at least one, {name: (N, C, H, W)}")

@@ -20,16 +20,10 @@ OVERLAY = "turbo"
 
 @dataclass(frozen=True)
 class Panel:
-    """One cell of a figure.
+    """One cell of a figure."""
 
-    Args:
-        image: (H, W) grey or (H, W, 3) RGB in [0, 1], or None.
-        heat: (h, w) in [0, 1], drawn over the image or alone, or None.
-        title: above the cell; may have several lines.
-    """
-
-    image: np.ndarray | None = None
-    heat: np.ndarray | None = None
+    image: np.ndarray | None = None  # (H, W) grey or (H, W, 3) RGB in [0, 1]
+    heat: np.ndarray | None = None  # (h, w) in [0, 1], drawn over the image or alone
     title: str = ""
 
 
@@ -41,15 +35,7 @@ def plot_panels(
     *,
     dpi: int = 80,
 ) -> None:
-    """Draw rows of panels, all rows of one length.
-
-    Args:
-        path: a .png, .svg or .pdf file, replaced at once when it is complete.
-        rows: at least one, none empty.
-        labels: one per row, on its left; or none.
-        title: above all.
-        dpi: pixels per inch.
-    """
+    """Draw rows of panels, all of one length, with one label per row or none."""
     columns = {len(row) for row in rows}
     if len(columns) != 1 or 0 in columns or len(labels) not in (0, len(rows)):
         raise ValueError(
@@ -77,17 +63,9 @@ def _draw(ax: "Axes", panel: Panel) -> None:
     if panel.image is not None:
         ax.imshow(panel.image.clip(0, 1), cmap="gray", vmin=0, vmax=1)
     if panel.heat is not None:
-        alone = panel.image is None
-        # the pixels' own coordinates, so that a coarse map covers the image
-        extent = (
-            None if alone else (-0.5, panel.image.shape[1] - 0.5, panel.image.shape[0] - 0.5, -0.5)
-        )
-        ax.imshow(
-            panel.heat,
-            cmap=ERROR_MAP if alone else OVERLAY,
-            alpha=1 if alone else 0.5,
-            vmin=0,
-            vmax=1,
-            extent=extent,
-            interpolation="nearest",
-        )
+        style = {"cmap": ERROR_MAP}
+        if panel.image is not None:  # in its coordinates, so that a coarse map covers it
+            height, width = panel.image.shape[:2]
+            extent = (-0.5, width - 0.5, height - 0.5, -0.5)
+            style = {"cmap": OVERLAY, "alpha": 0.5, "extent": extent}
+        ax.imshow(panel.heat, vmin=0, vmax=1, interpolation="nearest", **style)

@@ -39,13 +39,12 @@ def write_strip(
     """Draw a sequence as a PNG: frames side by side, t <= 0 is input, t = 1 the first lead time.
 
     Args:
-        path: the file, replaced at once when the picture is complete.
+        path: the file.
         past: (T_in, C, H, W), uint8 or float in [0, 1], C 1 or 3.
-        truth: (T_out, C, H, W), or None where the future is not known: then no error is drawn.
+        truth: (T_out, C, H, W); None: unknown, no error is drawn.
         predictions: name -> (T_out, C, H, W).
-        caption: shown above; wrapped where it is long.
-        max_columns: longer sequences show this many of their frames, evenly spaced, always the
-            first and the last.
+        caption: shown above.
+        max_columns: most frames of a row, evenly spaced with the first and the last.
     """
     inputs, future, preds = check_clip(past, truth, predictions)
     if max_columns < 2:
@@ -75,7 +74,7 @@ def _draw(
     caption: str,
     with_error: bool,
 ) -> Image.Image:
-    """Rows of (name, (N, H, W, 3) uint8, times); times stand above where they change."""
+    """Draw rows of (name, (N, H, W, 3) uint8, times); times are above where they change."""
     height, width = size
     columns = max(len(times) for _, _, times in rows)
     names = [shorten(name, NAMES, 13) for name, _, _ in rows]

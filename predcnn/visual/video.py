@@ -22,19 +22,16 @@ from predcnn.visual.drawing import (
 from predcnn.visual.frames import to_rgb, to_unit
 
 CODECS = {".mp4": "h264", ".webm": "vp9"}
-CRF = {"h264": "16", "vp9": "24"}
-"""Quality of the encoders; lower is better."""
+CRF = {"h264": "16", "vp9": "24"}  # quality, lower is better
 
 
 def _pages(frames: Tensor | Sequence[np.ndarray]) -> np.ndarray:
     """Convert a tensor (T, C, H, W) or pages (H, W, 3) uint8 to (T, H, W, 3) uint8."""
     if isinstance(frames, Tensor):
         return to_rgb(to_unit(frames))
-    if len(frames) == 0:
-        raise ValueError("a video needs at least one frame")
     shapes = {np.shape(page) for page in frames}
-    if len(shapes) > 1:
-        raise ValueError(f"all frames of a video have one shape, got {sorted(shapes)}")
+    if len(shapes) != 1:
+        raise ValueError(f"a video has at least one frame, all of one shape: {sorted(shapes)}")
     pages = np.asarray(frames)
     if pages.dtype != np.uint8 or pages.ndim != 4 or pages.shape[3] != 3:
         raise ValueError(
@@ -59,39 +56,29 @@ def write_gif(
     """Write a GIF that loops forever: one palette for all frames, no dithering.
 
     Args:
-        path: the file, replaced at once when it is complete.
+        path: the file.
         frames: pages (height, width, 3) uint8, or a tensor (T, C, H, W), uint8 or float in [0, 1].
         fps: frames per second, at most 100; players round to hundredths of a second.
-        hold_last: seconds that the last frame stays before the GIF starts again.
-
-    Raises:
-        TypeError, ValueError: see above.
+        hold_last: seconds that the last frame stays.
     """
     _check_fps(fps)
     pages = _pages(frames)
     indices, palette = _index(pages)
-    images = []
-    for index in indices:
-        images.append(Image.fromarray(index))
-        images[-1].putpalette(palette)
-    durations = [1000 / fps] * (len(images) - 1) + [max(1000 / fps, 1000 * hold_last)]
+    images = [Image.fromarray(index) for index in indices]
+    for image in images:
+        image.putpalette(palette)
+    durations = [round(1000 / fps)] * len(images)
+    durations[-1] = round(max(1000 / fps, 1000 * hold_last))
+    options = {"save_all": True, "append_images": images[1:], "duration": durations, "loop": 0}
     with replacing(path) as temporary:
-        images[0].save(
-            temporary,
-            format="GIF",
-            save_all=True,
-            append_images=images[1:],
-            duration=[round(d) for d in durations],
-            loop=0,
-        )
+        images[0].save(temporary, format="GIF", **options)
 
 
 def _index(pages: np.ndarray) -> tuple[np.ndarray, bytes]:
     """Convert pages (T, H, W, 3) to indices (T, H, W) into one palette of at most 256 colours.
 
-    Exact if there are no more colours. Else the colours of the page and every sixth colour of the
-    error map are kept, and the rest is a median cut over the distinct colours: over all pixels, a
-    large white margin would leave few shades to the frames.
+    With more colours those of the page and every sixth of the error map are kept; the rest is a
+    median cut over the distinct colours (over all pixels the white margin would dominate).
     """
     packed = pages.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
     present = np.zeros(1 << 24, bool)
@@ -115,7 +102,7 @@ def _unpack(colours: np.ndarray) -> np.ndarray:
 
 
 def _kept(present: np.ndarray) -> np.ndarray:
-    """Return the colours to keep exactly: those of the page, and of an error map if present."""
+    """Return the colours to keep exactly."""
     error = colour_error(np.linspace(0, 1, 256)[None])[0]
     shown = present[error.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1])].mean()
     own = np.array([PAPER, INK, FAINT, BORDER, EMPTY, BLUE, VERMILLION], np.uint8)
@@ -126,14 +113,13 @@ def write_video(path: str | Path, frames: Tensor | Sequence[np.ndarray], fps: fl
     """Write a video that browsers play: H.264 to .mp4, VP9 to .webm.
 
     Args:
-        path: the file, replaced at once when it is complete.
+        path: the file.
         frames: pages (height, width, 3) uint8, or a tensor (T, C, H, W), uint8 or float in [0, 1].
             Odd sizes get a repeated row or column, as yuv420p needs even ones.
         fps: frames per second, at most 100.
 
     Raises:
         RuntimeError: this build of PyAV has no encoder for it.
-        TypeError, ValueError: see above.
     """
     _check_fps(fps)
     path = Path(path)
@@ -151,7 +137,7 @@ def _encode(path: Path, pages: np.ndarray, fps: Fraction) -> None:
     from av.video.reformatter import ColorRange, Colorspace
 
     codec = CODECS[path.suffix.lower()]
-    # the index in front: a browser starts before it has the complete file
+    # index first: a browser starts before it has the complete file
     options = {"movflags": "+faststart"} if path.suffix.lower() == ".mp4" else {}
     with av.open(str(path), "w", container_options=options) as container:
         try:
