@@ -11,8 +11,7 @@ from torch import nn
 
 from predcnn.backbones.parts import doubling
 from predcnn.backbones.staged import StagedBackbone, presets
-from predcnn.blocks.replknet import RepLKNetBlock
-from predcnn.ops.large_kernel import ReparamLargeKernelConv
+from predcnn.blocks.replknet import ReparamLargeKernelConv, RepLKNetBlock
 from predcnn.ops.reparam import ConvBN
 
 BASE_KERNELS = (31, 29, 27, 13)

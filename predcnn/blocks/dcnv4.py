@@ -8,11 +8,24 @@ of a loop, not by running its kernel.
 from torch import Tensor, nn
 
 from predcnn.blocks.dcnv3 import DeformableBlock, Sampling, init_projections
-from predcnn.ops.deform import packed_channels, unpack_offset_mask
 from predcnn.ops.depthwise import DepthwiseConv2d
 from predcnn.ops.init import init_trunc_normal
 from predcnn.ops.mlp import TokenMlp
 from predcnn.registry import BLOCKS
+
+
+def packed_channels(groups: int, points: int) -> int:
+    """Return the size of a packed offset_mask: 3 values per point, padded to a multiple of 8."""
+    return (3 * groups * points + 7) // 8 * 8
+
+
+def unpack_offset_mask(packed: Tensor, groups: int, points: int) -> tuple[Tensor, Tensor]:
+    """Unpack offsets (..., groups * P * 2) and weights (..., groups * P).
+
+    ``packed`` (..., `packed_channels`) holds 2P offsets and P weights per group, then padding.
+    """
+    values = packed[..., : 3 * groups * points].unflatten(-1, (groups, 3 * points))
+    return values[..., : 2 * points].flatten(-2), values[..., 2 * points :].flatten(-2)
 
 
 class DCNv4(nn.Module):

@@ -20,7 +20,7 @@ class FocalModulation(nn.Module):
     Level l has a depthwise kernel of ``window + 2 l``; the last context is the mean of the map.
     """
 
-    def __init__(self, dim: int, levels: int = 2, window: int = 3) -> None:
+    def __init__(self, dim: int, levels: int, window: int) -> None:
         super().__init__()
         self.sizes = [dim, dim, levels + 1]
         self.f = nn.Linear(dim, sum(self.sizes))

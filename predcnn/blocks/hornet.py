@@ -76,11 +76,7 @@ class RecursiveGatedConv(nn.Module):
     """
 
     def __init__(
-        self,
-        dim: int,
-        order: int = 5,
-        scale: float = 1.0,
-        global_filter: tuple[int, int] | None = None,
+        self, dim: int, order: int, scale: float, global_filter: tuple[int, int] | None = None
     ) -> None:
         super().__init__()
         if order < 2:

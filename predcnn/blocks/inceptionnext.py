@@ -17,9 +17,7 @@ from predcnn.registry import BLOCKS
 class InceptionDepthwise(nn.Module):
     """Identity, square, horizontal band, vertical band, (B, C, H, W) -> (B, C, H, W)."""
 
-    def __init__(
-        self, dim: int, square: int = 3, band: int = 11, branch_ratio: float = 0.125
-    ) -> None:
+    def __init__(self, dim: int, square: int, band: int, branch_ratio: float) -> None:
         super().__init__()
         part = max(1, int(dim * branch_ratio))
         if 3 * part > dim:

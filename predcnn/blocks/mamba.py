@@ -35,12 +35,7 @@ class MambaMixer(nn.Module):
     """Gated selective scan of a map, channels last: (B, H, W, C) -> (B, H, W, C)."""
 
     def __init__(
-        self,
-        dim: int,
-        state: int = 16,
-        conv: int = 4,
-        expand: float = 2.0,
-        directions: tuple[str, ...] = ("row", "row_reversed"),
+        self, dim: int, state: int, conv: int, expand: float, directions: tuple[str, ...]
     ) -> None:
         super().__init__()
         self.directions = tuple(directions)

@@ -6,11 +6,11 @@ figure 4 (c, d).
 
 from torch import Tensor, nn
 
+from predcnn.ops.depthwise import DepthwiseConv2d
 from predcnn.ops.drop_path import DropPath
 from predcnn.ops.fold import fold_norm_into_next
-from predcnn.ops.large_kernel import ReparamLargeKernelConv
 from predcnn.ops.pointwise import PointwiseConv2d
-from predcnn.ops.reparam import ConvBN
+from predcnn.ops.reparam import ConvBN, absorb_
 from predcnn.registry import BLOCKS
 
 
@@ -18,22 +18,56 @@ def _pointwise(dim: int, out: int) -> ConvBN:
     return ConvBN(PointwiseConv2d(dim, out, bias=False))
 
 
+def _depthwise(channels: int, kernel_size: int | tuple[int, int]) -> ConvBN:
+    return ConvBN(DepthwiseConv2d(channels, kernel_size, bias=False))
+
+
+class ReparamLargeKernelConv(nn.Module):
+    """k x k depthwise + BN, plus a parallel small kernel + BN, (B, C, H, W) is kept (section 3).
+
+    Args:
+        kernel_size: k, odd.
+        small_kernel: size of the parallel kernel, odd, at most k; None for none.
+    """
+
+    def __init__(self, channels: int, kernel_size: int, small_kernel: int | None) -> None:
+        super().__init__()
+        if small_kernel is not None and small_kernel > kernel_size:
+            raise ValueError(f"the small kernel ({small_kernel}) must fit into {kernel_size}")
+        self.lkb_origin = _depthwise(channels, kernel_size)
+        self.small_conv = None if small_kernel is None else _depthwise(channels, small_kernel)
+        self.lkb_reparam: DepthwiseConv2d | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.lkb_reparam is not None:
+            return self.lkb_reparam(x)
+        out = self.lkb_origin(x)
+        return out if self.small_conv is None else out + self.small_conv(x)
+
+    def merge_(self) -> None:
+        """Merge both into one k x k depthwise convolution ``lkb_reparam``, in place."""
+        if self.lkb_reparam is not None:
+            return
+        self.lkb_origin.merge_()
+        if self.small_conv is not None:
+            self.small_conv.merge_()
+            absorb_(self.lkb_origin.conv, self.small_conv.conv)
+            self.small_conv = None
+        self.lkb_reparam = self.lkb_origin.conv
+        del self.lkb_origin
+
+
 class LargeKernelMixer(nn.Module):
     """RepLK block: BN, 1x1, ReLU, large depthwise kernel, ReLU, 1x1; (B, C, H, W) is kept."""
 
     def __init__(
-        self,
-        dim: int,
-        kernel_size: int = 31,
-        small_kernel: int | None = 5,
-        dw_ratio: float = 1.0,
-        drop_path: float = 0.0,
+        self, dim: int, kernel: int, small: int | None, dw_ratio: float, drop_path: float
     ) -> None:
         super().__init__()
         wide = int(dim * dw_ratio)
         self.prelkb_bn = nn.BatchNorm2d(dim)
         self.pw1 = _pointwise(dim, wide)
-        self.large_kernel = ReparamLargeKernelConv(wide, kernel_size, small_kernel)
+        self.large_kernel = ReparamLargeKernelConv(wide, kernel, small)
         self.pw2 = _pointwise(wide, dim)
         self.act = nn.ReLU()
         self.drop_path = DropPath(drop_path)
@@ -54,7 +88,7 @@ class LargeKernelMixer(nn.Module):
 class ConvFeedForward(nn.Module):
     """RepLKNet's ConvFFN: BN, 1x1, GELU, 1x1; (B, C, H, W) is kept."""
 
-    def __init__(self, dim: int, mlp_ratio: float = 4.0, drop_path: float = 0.0) -> None:
+    def __init__(self, dim: int, mlp_ratio: float, drop_path: float) -> None:
         super().__init__()
         self.preffn_bn = nn.BatchNorm2d(dim)
         self.pw1 = _pointwise(dim, int(dim * mlp_ratio))
@@ -78,9 +112,7 @@ class RepLKNetBlock(nn.Module):
 
     The published network alternates the two as separate entries of a stage.
 
-    Args (others: see `predcnn.blocks.protocol`):
-        kernel_size: of the large kernel, odd.
-        small_kernel: of the parallel kernel, odd; None for none.
+    Args (others: see `predcnn.blocks.protocol` and `ReparamLargeKernelConv`):
         dw_ratio: channels of the depthwise part, in units of ``dim``.
     """
 

@@ -7,20 +7,58 @@ section 3. The block is dense; ``predcnn.training.callbacks.sparse_mask`` trains
 import torch
 from torch import Tensor, nn
 
+from predcnn.ops.depthwise import DepthwiseConv2d
 from predcnn.ops.drop_path import DropPath
 from predcnn.ops.init import init_trunc_normal
-from predcnn.ops.large_kernel import DecomposedLargeKernelConv
+from predcnn.ops.reparam import ConvBN, absorb_
 from predcnn.registry import BLOCKS
+
+
+def _depthwise(channels: int, kernel_size: int | tuple[int, int]) -> ConvBN:
+    return ConvBN(DepthwiseConv2d(channels, kernel_size, bias=False))
+
+
+class DecomposedLargeKernelConv(nn.Module):
+    """Sum of k x b and b x k depthwise strips and a small square, each with BN.
+
+    (B, C, H, W) -> (B, C, H, W). Merging keeps both strips: one k x k kernel would have the same
+    output at k / 2b times the multiply-adds.
+
+    Args:
+        kernel_size: k, odd.
+        band: width b of the strips, odd.
+        small_kernel: size of the square kernel, odd, at most b; None for none.
+    """
+
+    def __init__(
+        self, channels: int, kernel_size: int, band: int, small_kernel: int | None
+    ) -> None:
+        super().__init__()
+        if small_kernel is not None and small_kernel > min(band, kernel_size):
+            raise ValueError(f"the square ({small_kernel}) must fit into the strip ({band})")
+        self.LoRA1 = _depthwise(channels, (kernel_size, band))
+        self.LoRA2 = _depthwise(channels, (band, kernel_size))
+        self.small_conv = None if small_kernel is None else _depthwise(channels, small_kernel)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.LoRA1(x) + self.LoRA2(x)
+        return out if self.small_conv is None else out + self.small_conv(x)
+
+    def merge_(self) -> None:
+        """Merge all into the two strips, in place."""
+        self.LoRA1.merge_()
+        self.LoRA2.merge_()
+        if self.small_conv is not None:
+            self.small_conv.merge_()
+            absorb_(self.LoRA1.conv, self.small_conv.conv)
+            self.small_conv = None
 
 
 @BLOCKS.register("slak")
 class SLaKBlock(nn.Module):
     """One SLaK block, (B, C, H, W) -> (B, C, H, W).
 
-    Args (others: see `predcnn.blocks.protocol`):
-        kernel_size: long side of the strips, odd.
-        band: short side of the strips, odd.
-        small_kernel: side of the parallel square kernel, odd; None for none.
+    Options: see `predcnn.blocks.protocol` and `DecomposedLargeKernelConv`.
     """
 
     def __init__(

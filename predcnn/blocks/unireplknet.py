@@ -1,7 +1,7 @@
 """UniRepLKNet block: dilated re-parameterised kernel, squeeze-excitation, MLP with GRN.
 
 Ding et al., "UniRepLKNet: A Universal Perception Large-Kernel ConvNet for Audio, Video,
-Point Cloud, Time-Series and Image Recognition", CVPR 2024, figure 3.
+Point Cloud, Time-Series and Image Recognition", CVPR 2024, section 3.1 and figure 3.
 """
 
 import torch
@@ -12,10 +12,63 @@ from predcnn.ops.depthwise import DepthwiseConv2d
 from predcnn.ops.drop_path import DropPath
 from predcnn.ops.fold import affine_of, fold_norm_into_previous
 from predcnn.ops.init import init_trunc_normal
-from predcnn.ops.large_kernel import DilatedReparamConv
 from predcnn.ops.norm import GRN
 from predcnn.ops.pointwise import PointwiseConv2d
+from predcnn.ops.reparam import absorb_
 from predcnn.registry import BLOCKS
+
+# kernel -> (kernel, dilation) of the parallel branches, as in the reference code
+DILATED_BRANCHES = {
+    5: ((3, 1), (3, 2)),
+    7: ((5, 1), (3, 2), (3, 3)),
+    9: ((5, 1), (5, 2), (3, 3), (3, 4)),
+    11: ((5, 1), (5, 2), (3, 3), (3, 4), (3, 5)),
+    13: ((5, 1), (7, 2), (3, 3), (3, 4), (3, 5)),
+    15: ((5, 1), (7, 2), (3, 3), (3, 5), (3, 7)),
+    17: ((5, 1), (9, 2), (3, 4), (3, 5), (3, 7)),
+}
+
+
+class DilatedReparamConv(nn.Module):
+    """k x k depthwise + BN, plus parallel small dilated kernels + BN, (B, C, H, W) is kept.
+
+    Args:
+        kernel_size: k, one of `DILATED_BRANCHES`.
+    """
+
+    def __init__(self, channels: int, kernel_size: int) -> None:
+        super().__init__()
+        if kernel_size not in DILATED_BRANCHES:
+            listed = ", ".join(map(str, DILATED_BRANCHES))
+            raise ValueError(f"no dilated branches for kernel {kernel_size}; accepted: {listed}")
+        self.names = [f"k{kernel}_{rate}" for kernel, rate in DILATED_BRANCHES[kernel_size]]
+        self.lk_origin = DepthwiseConv2d(channels, kernel_size, bias=False)
+        self.origin_bn = nn.BatchNorm2d(channels)
+        for name, (kernel, rate) in zip(self.names, DILATED_BRANCHES[kernel_size], strict=True):
+            conv = DepthwiseConv2d(channels, kernel, dilation=rate, bias=False)
+            self.add_module(f"dil_conv_{name}", conv)
+            self.add_module(f"dil_bn_{name}", nn.BatchNorm2d(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.lk_origin.bias is not None:
+            return self.lk_origin(x)
+        out = self.origin_bn(self.lk_origin(x))
+        for name in self.names:
+            out = out + getattr(self, f"dil_bn_{name}")(getattr(self, f"dil_conv_{name}")(x))
+        return out
+
+    def merge_(self) -> None:
+        """Merge all into one k x k depthwise convolution ``lk_origin`` with a bias, in place."""
+        if self.lk_origin.bias is not None:
+            return
+        fold_norm_into_previous(self.lk_origin, self.origin_bn)
+        del self.origin_bn
+        for name in self.names:
+            conv = getattr(self, f"dil_conv_{name}")
+            fold_norm_into_previous(conv, getattr(self, f"dil_bn_{name}"))
+            absorb_(self.lk_origin, conv)
+            delattr(self, f"dil_conv_{name}")
+            delattr(self, f"dil_bn_{name}")
 
 
 class SqueezeExcitation(nn.Module):

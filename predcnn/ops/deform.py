@@ -119,24 +119,3 @@ def _samples(x: Tensor, place: Tensor) -> Tensor:
         padding_mode="zeros",
         align_corners=False,
     )
-
-
-def packed_channels(groups: int, points: int) -> int:
-    """Return the size of a packed offset_mask: 3 values per point, padded to a multiple of 8."""
-    return (3 * groups * points + 7) // 8 * 8
-
-
-def unpack_offset_mask(packed: Tensor, groups: int, points: int) -> tuple[Tensor, Tensor]:
-    """Unpack offsets (..., groups * P * 2) and weights (..., groups * P) of DCNv4's layout.
-
-    Args:
-        packed: (..., `packed_channels`): per group 2P offsets, then P weights; the padding is
-            ignored.
-    """
-    if packed.shape[-1] != packed_channels(groups, points):
-        raise ValueError(
-            f"{groups} groups of {points} points are packed into "
-            f"{packed_channels(groups, points)} values, not {packed.shape[-1]}"
-        )
-    values = packed[..., : 3 * groups * points].unflatten(-1, (groups, 3 * points))
-    return values[..., : 2 * points].flatten(-2), values[..., 2 * points :].flatten(-2)

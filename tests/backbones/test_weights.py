@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import predcnn
-from predcnn.ops.large_kernel import ReparamLargeKernelConv
+from predcnn.blocks.replknet import ReparamLargeKernelConv
 from predcnn.weights.files import KeyMismatchError
 from predcnn.weights.published import export_published
 from tests.backbones.reference import DATA

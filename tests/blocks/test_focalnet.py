@@ -33,7 +33,7 @@ def test_levels_have_growing_kernels():
 
 def test_even_kernels_raise():
     with pytest.raises(ValueError, match=r"odd sides, not \(4, 4\)"):
-        FocalModulation(8, window=4)
+        FocalModulation(8, levels=2, window=4)
 
 
 def their_key(key: str, post_norm: bool) -> str:

@@ -34,8 +34,8 @@ def test_a_spectrum_of_another_size_is_resized():
 
 def test_invalid_sizes_raise():
     with pytest.raises(ValueError, match="order 2 or more"):
-        RecursiveGatedConv(8, 1)
+        RecursiveGatedConv(8, 1, 1.0)
     with pytest.raises(ValueError, match="divisible by 16"):
-        RecursiveGatedConv(24, 5)
+        RecursiveGatedConv(24, 5, 1.0)
     with pytest.raises(ValueError, match="divisible by 2"):
         GlobalLocalFilter(7, (4, 3))

@@ -3,19 +3,19 @@
 import pytest
 import torch
 
-from predcnn.blocks.inceptionnext import InceptionDepthwise, InceptionNeXtBlock
+from predcnn.blocks.inceptionnext import InceptionNeXtBlock
 from tests.ops.reference import assert_near, loaded, reference
 
 
 def test_published_values():
     values = reference("inception_dwconv")
-    mixer = loaded(InceptionDepthwise(16), "inception_dwconv")
+    mixer = loaded(InceptionNeXtBlock(16).token_mixer, "inception_dwconv")
     assert_near(mixer(values["input"]), values["output"])
 
 
 def test_most_channels_pass_unchanged():
     x = torch.randn(1, 32, 6, 6)
-    y = InceptionDepthwise(32)(x)
+    y = InceptionNeXtBlock(32).token_mixer(x)
     assert torch.equal(y[:, :20], x[:, :20])
     assert not torch.isclose(y[:, 20:], x[:, 20:]).all(dim=(0, 2, 3)).any()
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from predcnn.blocks.mamba import CausalDepthwiseConv1d, MambaBlock, MambaMixer
+from predcnn.blocks.mamba import CausalDepthwiseConv1d, MambaBlock
 from tests.ops.reference import assert_near, parameters, reference
 
 # ours <- reference code; True: with a leading axis of directions
@@ -21,7 +21,7 @@ PUBLISHED = {
 
 
 def published_mixer():
-    mixer, state = MambaMixer(12, directions=("row",)), parameters("mamba_block_0")
+    mixer, state = MambaBlock(12, directions=("row",)).mixer, parameters("mamba_block_0")
     mixer.load_state_dict(
         {ours: state[key][None] if own else state[key] for ours, (key, own) in PUBLISHED.items()}
     )
@@ -36,7 +36,7 @@ def test_one_direction_matches_the_reference_code():
 
 def test_directions_with_one_set_of_weights_are_averaged():
     one, x = published_mixer(), torch.randn(2, 4, 5, 12)
-    both = MambaMixer(12)
+    both = MambaBlock(12).mixer
     state = {}
     for key, value in one.state_dict().items():
         shared = key in ("in_proj.weight", "out_proj.weight")

@@ -4,15 +4,15 @@ import pytest
 import torch
 from torch import nn
 
-from predcnn.blocks.replknet import ConvFeedForward, LargeKernelMixer, RepLKNetBlock
+from predcnn.blocks.replknet import RepLKNetBlock
 from tests.ops.reference import assert_near, loaded, reference
 
 
 @pytest.mark.parametrize(
     ("make", "name", "convolutions"),
     [
-        (lambda: LargeKernelMixer(8, 13, 5), "replk_block", 3),
-        (lambda: ConvFeedForward(8), "replk_convffn", 2),
+        (lambda: RepLKNetBlock(8, kernel_size=13).mixer, "replk_block", 3),
+        (lambda: RepLKNetBlock(8).ffn, "replk_convffn", 2),
     ],
 )
 def test_published_values_also_merged(make, name, convolutions):

@@ -1,21 +1,18 @@
-"""Branches of large depthwise kernels: published values, and the merged kernel equals their sum."""
+"""Branches of large depthwise kernels: reference values, and the merged kernel equals their sum."""
 
 import pytest
 import torch
 from torch import nn
 
+from predcnn.blocks.replknet import ReparamLargeKernelConv
+from predcnn.blocks.slak import DecomposedLargeKernelConv
+from predcnn.blocks.unireplknet import DILATED_BRANCHES, DilatedReparamConv
 from predcnn.ops.depthwise import DepthwiseConv2d
-from predcnn.ops.large_kernel import (
-    DILATED_BRANCHES,
-    DecomposedLargeKernelConv,
-    DilatedReparamConv,
-    ReparamLargeKernelConv,
-)
 from tests.ops.reference import assert_near, loaded, reference
 
 
-def shaken(module: nn.Module) -> nn.Module:
-    """In eval mode, with BatchNorm statistics and weights that matter."""
+def randomised(module: nn.Module) -> nn.Module:
+    """The module in eval mode with random BatchNorm statistics and weights."""
     for part in module.modules():
         if isinstance(part, nn.BatchNorm2d):
             nn.init.normal_(part.running_mean)
@@ -29,7 +26,7 @@ def convolutions(module: nn.Module) -> list[nn.Conv2d]:
     return [part for part in module.modules() if isinstance(part, nn.Conv2d)]
 
 
-def test_parallel_kernel_has_the_published_values_and_merges():
+def test_parallel_kernel_matches_the_reference_code_and_merges():
     values = reference("replk_reparam")
     module = loaded(ReparamLargeKernelConv(6, 13, 5), "replk_reparam")
     assert_near(module(values["input"]), values["output"])
@@ -40,7 +37,7 @@ def test_parallel_kernel_has_the_published_values_and_merges():
     assert_near(module.lkb_reparam.bias, values["merged_bias"])
 
 
-def test_dilated_branches_have_the_published_values_and_merge():
+def test_dilated_branches_match_the_reference_code_and_merge():
     name = "unireplk_dilated_reparam_k13"
     values = reference(name)
     module = loaded(DilatedReparamConv(4, 13), name)
@@ -51,9 +48,9 @@ def test_dilated_branches_have_the_published_values_and_merge():
     assert_near(module.lk_origin.bias, values["merged_bias"])
 
 
-def test_strips_have_the_published_values_and_merge():
+def test_strips_match_the_reference_code_and_merge():
     values = reference("slak_decomposed")
-    module = loaded(DecomposedLargeKernelConv(6, 51), "slak_decomposed")
+    module = loaded(DecomposedLargeKernelConv(6, 51, 5, 5), "slak_decomposed")
     assert_near(module(values["input"]), values["output"])
     module.merge_()
     assert_near(module(values["input"]), values["output"])
@@ -70,8 +67,8 @@ def test_strips_have_the_published_values_and_merge():
         *[(lambda k=k: DilatedReparamConv(3, k), 1) for k in DILATED_BRANCHES],
     ],
 )
-def test_merging_leaves_the_output_and_happens_once(make, left):
-    module = shaken(make())
+def test_merging_keeps_the_output_and_is_idempotent(make, left):
+    module = randomised(make())
     x = torch.randn(2, 3, 19, 8)
     with torch.no_grad():
         before = module(x)
@@ -85,7 +82,7 @@ def test_merging_leaves_the_output_and_happens_once(make, left):
 
 @pytest.mark.parametrize("size", [(21, 21), (31, 3), (3, 31), (51, 5)])
 @pytest.mark.parametrize("shape", [(2, 4, 16, 16), (1, 4, 3, 20)])
-def test_large_depthwise_gradients_are_those_of_float64(size, shape):
+def test_large_depthwise_gradients_match_float64(size, shape):
     conv = DepthwiseConv2d(4, size, bias=True)
     x = torch.randn(shape, requires_grad=True)
     y = conv(x)
@@ -100,7 +97,7 @@ def test_large_depthwise_gradients_are_those_of_float64(size, shape):
         assert_near(a.double(), b)
 
 
-def test_demands_are_named():
+def test_kernels_that_do_not_fit_raise():
     with pytest.raises(ValueError, match="odd sides"):
         DepthwiseConv2d(4, (6, 5))
     with pytest.raises(ValueError, match=r"small kernel \(5\) must fit into 3"):
