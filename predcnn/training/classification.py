@@ -1,7 +1,6 @@
 """Training of image classifiers: mixed images, accuracy."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor, nn
@@ -10,11 +9,9 @@ from torch.optim import Optimizer
 from torchmetrics import MeanMetric
 
 from predcnn.backbones.checkpoint import TASK
-from predcnn.data import ImageDataModule
 from predcnn.data.streams import seed_process
 from predcnn.training.module import TrainingModule
 from predcnn.training.optim import layered_optimizer
-from predcnn.training.run_pictures import draw_losses
 
 TOP = {"top1": 1, "top5": 5}
 DEFINITIONS = {
@@ -59,18 +56,12 @@ class ImageClassification(TrainingModule):
         self.loss = loss
         self.layer_decay = layer_decay
         self.mix = mix
-        names = [name for name, k in TOP.items() if k == 1 or k < self.classes]
-        self.metric_names = (*names, "loss")
+        self.classes: int = config["num_classes"]
+        self.metric_names = (*(n for n, k in TOP.items() if k == 1 or k < self.classes), "loss")
 
     @property
     def network(self) -> nn.Module:
-        """The backbone."""
         return self.model
-
-    @property
-    def classes(self) -> int:
-        """Number of logits."""
-        return self.config["num_classes"]
 
     def build_optimizer(self) -> Optimizer:
         return layered_optimizer(
@@ -84,8 +75,7 @@ class ImageClassification(TrainingModule):
                 seed_process(self.stream())
                 images, targets = self.mix(images, targets)
         loss = self.loss(self._logits(images), targets)
-        self.log("train/loss", loss.detach())
-        self.log_rate()
+        self.log_step({"loss": loss})
         return loss
 
     def _logits(self, images: Tensor) -> Tensor:
@@ -112,14 +102,7 @@ class ImageClassification(TrainingModule):
         return {"backbone": self.config["name"]}
 
     def results(self) -> dict[str, dict]:
-        """Return accuracies in percent, and the loss."""
+        values = {name: self.test_results[name] for name in self.metric_names}
         # four decimals distinguish single images of a million; the rest is float32 rounding
-        values = {
-            name: round(self.test_results[name], 4) if name in TOP else self.test_results[name]
-            for name in self.metric_names
-        }
+        values |= {name: round(values[name], 4) for name in TOP if name in values}
         return {"metrics": values, "definitions": {name: DEFINITIONS[name] for name in values}}
-
-    def draw(self, run_dir: Path, datamodule: ImageDataModule, results: dict) -> None:
-        """Draw the losses by step."""
-        draw_losses(run_dir)

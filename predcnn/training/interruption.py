@@ -20,7 +20,7 @@ class Interrupted(BaseException):
 
 
 class StopSignals:
-    """Record Ctrl-C, SIGTERM and a cluster's requeue signal; the training reads it between steps.
+    """Recorder of Ctrl-C, SIGTERM and a cluster's requeue signal, read between training steps.
 
     A second Ctrl-C raises KeyboardInterrupt immediately. ``received`` is the first signal or None.
     """
@@ -54,9 +54,8 @@ class StopSignals:
             return
         self.received = signal.Signals(number)
         again = "; Ctrl-C again stops at once" if number == signal.SIGINT else ""
-        # not print: the signal may have interrupted one
         text = f"\n{self.received.name}: saving after this step or validation{again}\n"
-        os.write(sys.__stderr__.fileno(), text.encode())
+        os.write(sys.__stderr__.fileno(), text.encode())  # print is not re-entrant
 
 
 def requeue_signal(trainer: "Trainer") -> signal.Signals | None:

@@ -1,5 +1,6 @@
 """Pre-training of predictors: fill in hidden cells of the past."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -20,14 +21,13 @@ class MaskedVideo(MaskedImages):
 
     task = "masked_frames"
     definition = (
-        "squared error of the hidden pixels of past frames, mean over pixels; says nothing of "
+        "squared error of the hidden pixels of past frames, mean over pixels; no measure of "
         "prediction"
     )
     describe = VideoPrediction.describe
 
     @property
     def network(self) -> nn.Module:
-        """The predictor."""
         return self.method.predictor
 
     def inputs(self, batch: Tensor) -> Tensor:
@@ -37,11 +37,9 @@ class MaskedVideo(MaskedImages):
     def build_optimizer(self) -> Optimizer:
         return self.make_optimizer(self.method.parameters())
 
-    def draw(self, run_dir: Path, datamodule: SequenceDataModule, results: dict) -> None:
-        """Write reconstructions.png (a test sequence) and curves.png."""
+    def drawn(self, datamodule: SequenceDataModule) -> tuple[Tensor, Callable, str]:
         past = self.inputs(datamodule.split("test").batch(0, [0]))
-        title = f"{results['name']}: past frames of a test sequence"
-        self._draw_columns(run_dir, past, lambda frames: frames.clamp(0, 1), title)
+        return past, lambda frames: frames, "past frames of a test sequence"
 
     def save_weights(self, run_dir: Path, results: dict) -> None:
         """Write predictor.safetensors."""

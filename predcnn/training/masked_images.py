@@ -9,12 +9,11 @@ from torch.optim import Optimizer
 from torchmetrics import MeanMetric
 
 from predcnn.backbones.pretrained import save_pretrained
-from predcnn.data import ImageDataModule
+from predcnn.data import ImageDataModule, SequenceDataModule
 from predcnn.pretraining.masks import at_size
 from predcnn.pretraining.method import MaskedImageModel, Reconstruction, fill
 from predcnn.training.module import TrainingModule, step_key
 from predcnn.training.optim import layered_optimizer
-from predcnn.training.run_pictures import draw_losses
 from predcnn.visual import write_grid
 
 EVALUATION = 2**31
@@ -34,8 +33,8 @@ class MaskedImages(TrainingModule):
 
     task = "masked_images"
     definition = (
-        "what the method minimises on hidden pixels, mean over images; compares runs of one "
-        "method with equal masks and targets, never two methods"
+        "the method's loss on hidden pixels, mean over images; compares runs of one method with "
+        "equal masks and targets, never two methods"
     )
 
     def __init__(
@@ -55,7 +54,6 @@ class MaskedImages(TrainingModule):
 
     @property
     def network(self) -> nn.Module:
-        """The backbone."""
         return self.method.backbone
 
     def build_optimizer(self) -> Optimizer:
@@ -68,22 +66,18 @@ class MaskedImages(TrainingModule):
         """Return the part of a batch that is masked and reconstructed."""
         return batch[0]
 
-    def masks(self, batch: int, key: int) -> Tensor:
-        """Draw masks of a batch from a stream, on this module's device."""
-        generator = torch.Generator().manual_seed(key)
-        return self.method.masks(batch, generator).to(self.device)
+    def reconstruct(self, images: Tensor, key: int) -> tuple[Reconstruction, Tensor]:
+        """Reconstruct a batch whose masks are drawn with seed ``key``; return result and masks."""
+        masks = self.method.masks(len(images), torch.Generator().manual_seed(key)).to(self.device)
+        return self.method(images, masks), masks
 
-    def reconstruct(self, images: Tensor, index: int) -> tuple[Reconstruction, Tensor]:
-        """Reconstruct evaluation batch ``index``; return the result and the masks."""
-        mask = self.masks(len(images), step_key(EVALUATION, self.global_rank, index))
-        return self.method(images, mask), mask
+    def evaluation_key(self, index: int) -> int:
+        """Return the seed of the masks of evaluation batch ``index``."""
+        return step_key(EVALUATION, self.global_rank, index)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        images = self.inputs(batch)
-        found = self.method(images, self.masks(len(images), self.stream()))
-        parts = {"loss": found.loss, **found.terms}
-        self.log_dict({f"train/{name}": value.detach() for name, value in parts.items()})
-        self.log_rate()
+        found, _ = self.reconstruct(self.inputs(batch), self.stream())
+        self.log_step({"loss": found.loss, **found.terms})
         return found.loss
 
     def new_meters(self, split: str) -> dict[str, MeanMetric]:
@@ -91,7 +85,7 @@ class MaskedImages(TrainingModule):
 
     def measure(self, meters: Mapping, batch: tuple[Tensor, Tensor], index: int) -> None:
         images = self.inputs(batch)
-        found, _ = self.reconstruct(images, index)
+        found, _ = self.reconstruct(images, self.evaluation_key(index))
         meters["loss"].update(found.loss, weight=len(images))
 
     def describe(self) -> dict[str, str]:
@@ -100,14 +94,31 @@ class MaskedImages(TrainingModule):
     def results(self) -> dict[str, dict]:
         return {"metrics": dict(self.test_results), "definitions": {"loss": self.definition}}
 
-    def draw(self, run_dir: Path, datamodule: ImageDataModule, results: dict) -> None:
-        """Write reconstructions.png and curves.png."""
+    def drawn(self, datamodule: ImageDataModule) -> tuple[Tensor, Callable, str]:
+        """Return what `draw` shows: inputs, a function that makes them images, a title."""
         dataset = datamodule.split("test")
         images, _ = dataset.batch(0, range(min(DRAWN, len(dataset))))
         options = datamodule.family.options
         mean, std = (torch.tensor(v).view(-1, 1, 1) for v in (options.mean, options.std))
-        title = f"{results['name']}: test images"
-        self._draw_columns(run_dir, images, lambda x: (x * std + mean).clamp(0, 1), title)
+        return images, lambda x: x * std + mean, "test images"
+
+    def draw(
+        self, run_dir: Path, datamodule: ImageDataModule | SequenceDataModule, results: dict
+    ) -> None:
+        """Write curves.png, and reconstructions.png: original | masked in grey | reconstruction."""
+        images, shown, title = self.drawn(datamodule)
+        self.to("cpu").eval()
+        with torch.inference_mode():
+            found, mask = self.reconstruct(images, self.evaluation_key(0))
+        images = images.reshape(-1, *images.shape[-3:])  # of video, the frames
+        original = shown(images).clamp(0, 1)
+        columns = {
+            "original": original,
+            "masked": torch.where(at_size(mask, images.shape[2:]), 0.5, original),
+            "reconstruction": shown(fill(images, found.pixels, mask)).clamp(0, 1),
+        }
+        write_grid(run_dir / "reconstructions.png", columns, f"{results['name']}: {title}")
+        super().draw(run_dir, datamodule, results)
 
     def save_weights(self, run_dir: Path, results: dict) -> None:
         """Write backbone.safetensors."""
@@ -120,21 +131,6 @@ class MaskedImages(TrainingModule):
         path = save_pretrained(self.network, run_dir / "backbone.safetensors", about)
         print(f"pre-trained backbone, for train_backbone.py weights=…: {path}", flush=True)
 
-    def _draw_columns(self, run_dir: Path, images: Tensor, shown: Callable, title: str) -> None:
-        """Draw original | masked (hidden cells in grey) | reconstruction, and the losses."""
-        self.to("cpu").eval()
-        with torch.inference_mode():
-            found, mask = self.reconstruct(images, 0)
-        images = images.reshape(-1, *images.shape[-3:])  # of video, the frames
-        original = shown(images)
-        columns = {
-            "original": original,
-            "masked": torch.where(at_size(mask, images.shape[2:]), 0.5, original),
-            "reconstruction": shown(fill(images, found.pixels, mask)),
-        }
-        write_grid(run_dir / "reconstructions.png", columns, title)
-        draw_losses(run_dir)
-
 
 def slow_down(optimizer: Optimizer, parameters: list[nn.Parameter], factor: float) -> None:
     """Give some of an optimizer's parameters ``factor`` times their learning rate."""
@@ -143,5 +139,4 @@ def slow_down(optimizer: Optimizer, parameters: list[nn.Parameter], factor: floa
         slow = [p for p in group["params"] if id(p) in chosen]
         if slow:
             group["params"] = [p for p in group["params"] if id(p) not in chosen]
-            options = {key: value for key, value in group.items() if key != "params"}
-            optimizer.add_param_group({**options, "params": slow, "lr": group["lr"] * factor})
+            optimizer.add_param_group({**group, "params": slow, "lr": group["lr"] * factor})

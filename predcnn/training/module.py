@@ -10,21 +10,22 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torchmetrics import Metric, MetricCollection
 
+from predcnn.training.run_pictures import draw_curves
+
 
 class TrainingModule(pl.LightningModule):
     """Base of `VideoPrediction`, `ImageClassification` and `MaskedImages`.
 
     Training logs ``train/loss``, validation ``val/<name>`` for every scalar of `new_meters`; a test
-    leaves the values of all meters in ``test_results``. Every training batch draws its random
-    numbers from a stream of its own, so a resumed run draws the same numbers.
+    leaves the values of all meters in ``test_results``. Every training batch has its own random
+    stream, so a resumed run draws the same numbers.
 
     Subclasses define ``network``, ``config``, ``training_step`` and
 
     - ``new_meters(split)``: the meters of "val" or "test" by name;
     - ``measure(meters, batch, index)``: update them with an evaluation batch;
     - ``describe()``: rows for the table printed at the start, label -> text;
-    - ``results()``: ``metrics``, ``definitions`` and more for results.json, after a test;
-    - ``draw(run_dir, datamodule, results)``: write the images of a finished run.
+    - ``results()``: ``metrics``, ``definitions`` and more for results.json, after a test.
 
     Args:
         optimizer: parameters -> optimizer; None to test only.
@@ -61,7 +62,11 @@ class TrainingModule(pl.LightningModule):
         return self.make_optimizer(self.network.parameters())
 
     def save_weights(self, run_dir: Path, results: dict) -> None:
-        """Write weight files of a finished run besides its checkpoints; by default none."""
+        """Write weight files of a finished run in addition to its checkpoints; by default none."""
+
+    def draw(self, run_dir: Path, datamodule: pl.LightningDataModule, results: dict) -> None:
+        """Write the images of a finished run, by default curves.png."""
+        draw_curves(run_dir, results)
 
     def stream(self) -> int:
         """Return the seed of the current training batch."""
@@ -70,10 +75,11 @@ class TrainingModule(pl.LightningModule):
     def on_train_batch_start(self, batch: object, batch_idx: int) -> None:
         torch.manual_seed(self.stream())
 
-    def log_rate(self) -> None:
-        """Log the learning rate, the largest where parameter groups differ."""
-        groups = self.trainer.optimizers[0].param_groups
-        self.log("train/lr", max(group["lr"] for group in groups))
+    def log_step(self, parts: Mapping[str, Tensor], sync_dist: bool = False) -> None:
+        """Log ``train/<name>`` of every part and the largest learning rate of all groups."""
+        values = {f"train/{name}": value.detach() for name, value in parts.items()}
+        self.log_dict(values, sync_dist=sync_dist)
+        self.log("train/lr", max(g["lr"] for g in self.trainer.optimizers[0].param_groups))
 
     def on_validation_epoch_start(self) -> None:
         self._start("val")
@@ -113,7 +119,6 @@ class TrainingModule(pl.LightningModule):
         return values
 
     def configure_optimizers(self) -> dict:
-        """Build optimizer and schedule over the true number of steps."""
         optimizer, steps = self.build_optimizer(), self.trainer.estimated_stepping_batches
         if steps == float("inf"):
             raise ValueError(

@@ -2,12 +2,11 @@
 
 Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024,
 https://kellerjordan.github.io/posts/muon/; the size of a step from Liu et al., "Muon is Scalable
-for LLM Training", 2025, https://arxiv.org/abs/2502.16982 (eq. 4), which makes it as large as a
-step of Adam, so that both parts share a learning rate. Kernels of convolutions are matrices of
-(out, in x height x width). torch's and timm's Muon are not used because they orthogonalise in
-bfloat16 and one matrix after the other, which on a CPU takes several times as long as the rest of
-a small network's step; here matrices of one shape are one batch, in float32 where the device has
-no fast bfloat16.
+for LLM Training", 2025, https://arxiv.org/abs/2502.16982 (eq. 4), so that both parts share a
+learning rate. A kernel of a convolution is a matrix of (out, in x height x width). torch's and
+timm's Muon orthogonalise in bfloat16 and one matrix at a time, which on a CPU takes several times
+as long as the rest of a small network's step; here matrices of one shape are one batch, in float32
+where the device has no fast bfloat16.
 """
 
 import math
@@ -20,16 +19,16 @@ from torch.optim.adamw import adamw
 
 from predcnn.native.private import foreach
 
-COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # steepest at zero: singular values end in 0.7 .. 1.2
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # singular values end between 0.7 and 1.2
 ITERATIONS = 5
 SMALLEST = 4  # a matrix with fewer rows or columns has nothing to orthogonalise
 
 
 def orthogonalise(matrices: Tensor) -> Tensor:
-    """The nearest semi-orthogonal matrices, roughly, (N, rows, columns) kept.
+    """Approximate the nearest semi-orthogonal matrices, (N, rows, columns) to the same shape.
 
-    Newton-Schulz iteration of the quintic polynomial of Jordan et al.; singular values end between
-    0.7 and 1.2. Computed in bfloat16 on GPUs, in float32 elsewhere.
+    Newton-Schulz iteration of the quintic polynomial of Jordan et al., in bfloat16 on GPUs and in
+    float32 elsewhere.
     """
     a, b, c = COEFFICIENTS
     x = matrices.to(torch.bfloat16 if matrices.is_cuda else torch.float32)
@@ -45,19 +44,18 @@ def orthogonalise(matrices: Tensor) -> Tensor:
 class Muon(torch.optim.Optimizer):
     """Orthogonalised Nesterov momentum for matrices and kernels; Adam for the other parameters.
 
-    Adam takes vectors, depthwise kernels, kernels that read or give one channel, and matrices with
-    fewer than four rows or columns. Not for weights that are divided among devices (FSDP): their
-    parts are no matrices.
+    Adam updates vectors, depthwise kernels, kernels with one input or output channel, and matrices
+    with fewer than four rows or columns. Not for weights sharded among devices (FSDP): the shards
+    are no matrices.
 
     Args:
         params: parameters or groups of them.
-        lr: learning rate of both; 0.2 sqrt(max(rows, columns)) lr is the norm of a row of a
-            step, about that of Adam.
-        betas: decay of the mean gradient, for both, and of Adam's squares. The first is what
-            ``OneCycleLR(cycle_momentum=True)`` cycles.
+        lr: learning rate of both; a row of a matrix's step has the norm
+            0.2 sqrt(max(rows, columns)) lr, about that of Adam.
+        betas: decay of the mean gradient, for both, and of Adam's squares.
+            ``OneCycleLR(cycle_momentum=True)`` cycles the first.
         weight_decay: decoupled, in units of the learning rate.
         eps: of Adam's denominator.
-
     """
 
     def __init__(
@@ -79,21 +77,17 @@ class Muon(torch.optim.Optimizer):
         if not any(is_matrix(parameter) for parameter in given):
             raise ValueError(
                 f"there is no matrix among the {len(given)} parameters, so Muon would be Adam; "
-                "weights that are divided among devices (FSDP) need optimizer=adam"
+                "weights sharded among devices (FSDP) need optimizer=adam"
             )
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
-        """One step on the gradients there are; returns what ``closure`` does."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        """Update all parameters that have a gradient; return the result of ``closure``."""
+        with torch.enable_grad():
+            loss = None if closure is None else closure()
         for group in self.param_groups:
             matrices, others = defaultdict(list), []
-            for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
+            for parameter in (p for p in group["params"] if p.grad is not None):
                 if is_matrix(parameter):
                     kind = (parameter.flatten(1).shape, parameter.device, parameter.dtype)
                     matrices[kind].append(parameter)
@@ -107,12 +101,10 @@ class Muon(torch.optim.Optimizer):
 
     def _step_matrices(self, alike: list[nn.Parameter], group: dict) -> None:
         decay, lr = group["betas"][0], group["lr"]
-        means = []
         for parameter in alike:
-            state = self.state[parameter]
-            if not state:
-                state["mean"] = torch.zeros_like(parameter)
-            means.append(state["mean"])
+            if not self.state[parameter]:
+                self.state[parameter]["mean"] = torch.zeros_like(parameter)
+        means = [self.state[parameter]["mean"] for parameter in alike]
         gradients = [parameter.grad for parameter in alike]
         foreach("lerp_", means, gradients, 1 - decay)
         ahead = foreach("lerp", gradients, means, decay)
@@ -149,7 +141,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def is_matrix(parameter: Tensor) -> bool:
-    """Whether `Muon` orthogonalises the steps of this parameter."""
+    """Return whether `Muon` orthogonalises the steps of this parameter."""
     if parameter.ndim < 2 or min(parameter.shape[:2]) == 1:
         return False
     return min(parameter.flatten(1).shape) >= SMALLEST

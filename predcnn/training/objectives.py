@@ -1,8 +1,7 @@
 """Training losses: sums of named, weighted terms on predicted and true frames.
 
-An objective is called as ``objective(predictor, frames, frames_in, progress)`` with frames (B, T,
-C, H, W) in [0, 1] and returns ``{"loss": scalar, "<term>": scalar, ...}``; ``frame_loss(pred,
-target)`` is the part of it that validation can compute too.
+``objective(predictor, frames, frames_in, progress)`` takes frames (B, T, C, H, W) in [0, 1] and
+returns ``{"loss": scalar, "<term>": scalar, ...}``; validation calls ``frame_loss(pred, target)``.
 
 TAU's divergence: Tan et al., "Temporal Attention Unit: Towards Efficient Spatiotemporal Predictive
 Learning", CVPR 2023, https://arxiv.org/abs/2206.12126 (eq. 8). High frequencies: Nie et al.,
@@ -26,9 +25,9 @@ def divergence(
 ) -> Tensor:
     """Return TAU's differential divergence between the changes of two sequences (B, T, C, H, W).
 
-    The changes from frame to frame become distributions over the pixels by a softmax; the result is
-    the mean over all elements of p log(p / (q + eps) + eps), as published (a KL divergence divided
-    by C·H·W), and 0 where there are fewer than three frames, as published.
+    A softmax turns the changes from frame to frame into distributions over the pixels. As in the
+    reference code, the result is the mean over all elements of p log(p / (q + eps) + eps) (a KL
+    divergence divided by C·H·W), and 0 for fewer than three frames.
     """
     if pred.shape[1] <= 2:
         return pred.new_zeros(())
@@ -45,18 +44,16 @@ def dissimilarity(pred: Tensor, target: Tensor) -> Tensor:
 def high_frequency_focal(
     pred: Tensor, target: Tensor, *, level: int = 1, tau: float = 0.1, alpha: float = 1.0
 ) -> Tensor:
-    """Weighted distance of two clips (B, T, C, H, W) in the spectrum of their low Haar band.
+    """Return WaST's focal loss of two clips (B, T, C, H, W), published with weight 1e-3.
 
-    WaST's focal loss: frequencies count by log(1 + |difference|^alpha), scaled to at most 1 in each
-    map; those within ``tau`` times the longer side of a corner of the spectrum, which are low, do
-    not count. Gradients flow through the distance only. Published with weight 1e-3.
+    Compares the spectra of their low Haar bands. The weight of a frequency is
+    log(1 + |difference|^alpha), without gradient and scaled to at most 1 in each map; low
+    frequencies, within ``tau`` times the longer side of a corner of the spectrum, have weight 0.
 
     Args:
-        pred: predicted frames.
-        target: true frames.
-        level: how often the frames are halved; the levels are added.
+        level: how often the frames are halved; the losses of all levels are added.
         tau: radius of the low frequencies.
-        alpha: how much large differences count more.
+        alpha: larger values emphasise large differences.
     """
     total = pred.new_zeros(())
     difference = widened(pred - target).flatten(0, 1)
@@ -67,15 +64,12 @@ def high_frequency_focal(
         distance = torch.fft.fft2(difference, norm="ortho").abs().square()
         weight = torch.log(distance.detach() ** (alpha / 2) + 1)
         weight = (weight / weight.amax((2, 3), keepdim=True)).nan_to_num(nan=0.0).clamp(0, 1)
-        total = total + (_high(weight.shape[2:], tau, weight.device) * weight * distance).mean()
+        # distances to the nearest corner of the spectrum, in rows and in columns
+        places = (torch.arange(n, device=weight.device) for n in weight.shape[2:])
+        rows, columns = (torch.minimum(at, at.flip(0)) for at in places)
+        high = rows[:, None] ** 2 + columns**2 > (tau * max(weight.shape[2:])) ** 2
+        total = total + (high * weight * distance).mean()
     return total
-
-
-def _high(size: torch.Size, tau: float, device: torch.device) -> Tensor:
-    """Return 1 farther than ``tau`` of the longer side from all corners of the spectrum, else 0."""
-    places = [torch.arange(n, device=device) for n in size]
-    rows, columns = (torch.minimum(at, at.flip(0)) for at in places)
-    return (rows[:, None] ** 2 + columns**2 > (tau * max(size)) ** 2).float()
 
 
 FRAME_TERMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -92,7 +86,7 @@ class FrameLoss(nn.Module):
     """Weighted sum of frame terms on the predicted future.
 
     Attributes:
-        missing: whether frames may hold NaN, which is not measured: no error, no gradient.
+        missing: whether frames may hold NaN, which counts neither in the loss nor in gradients.
     """
 
     missing = False
@@ -107,7 +101,7 @@ class FrameLoss(nn.Module):
             raise ValueError("an objective needs at least one term with a weight that is not 0")
 
     def frame_loss(self, pred: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """Return the terms and their weighted sum ``loss`` for two (B, T, C, H, W)."""
+        """Return the terms and their weighted sum ``loss`` for frames (B, T, C, H, W)."""
         if self.missing:
             target = torch.where(target.isnan(), pred.detach(), target)
         parts = {name: FRAME_TERMS[name](pred, target) for name in self.terms}
@@ -122,5 +116,5 @@ class FrameLoss(nn.Module):
         return self.frame_loss(predictor(self.filled(past)), future)
 
     def filled(self, frames: Tensor) -> Tensor:
-        """Return frames as a network takes them: 0 where they are missing."""
+        """Return frames for a network: 0 where they are missing."""
         return frames.nan_to_num(nan=0) if self.missing else frames

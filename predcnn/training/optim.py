@@ -1,7 +1,7 @@
 """Learning-rate schedules over the true number of optimizer steps, and parameter groups.
 
-Every schedule is called as ``schedule(optimizer, total_steps=n)`` and stepped once per optimizer
-step; ``torch.optim.lr_scheduler.OneCycleLR``, the published one, has this signature.
+Every schedule is called as ``schedule(optimizer, total_steps=n)``, like
+``torch.optim.lr_scheduler.OneCycleLR``, and stepped once per optimizer step.
 """
 
 import math
@@ -26,7 +26,7 @@ def cosine_schedule(
     start_factor: float = 0.0,
     min_factor: float = 0.001,
 ) -> LambdaLR:
-    """Rise linearly for a share ``warmup`` of all steps, then fall along half a cosine.
+    """Rise linearly to the optimizer's learning rates, then fall along half a cosine.
 
     Shares are in [0, 1), their sum too; "5/300" is five epochs of three hundred.
 
@@ -34,8 +34,8 @@ def cosine_schedule(
         optimizer: its learning rates are the peak.
         total_steps: optimizer steps of the run.
         warmup: share of the steps that rise.
-        cooldown: share of the steps at the end that stay at the last learning rate.
-        start_factor: where the rise begins, as a factor of the peak.
+        cooldown: share of the steps at the end that keep the last learning rate.
+        start_factor: first learning rate, as a factor of the peak.
         min_factor: last learning rate, as a factor of the peak.
     """
     warm, cool = _share("warmup", warmup), _share("cooldown", cooldown)
@@ -64,7 +64,7 @@ def _share(name: str, value: float | str) -> float:
 
 
 def constant_schedule(optimizer: Optimizer, *, total_steps: int) -> LambdaLR:
-    """Keep the learning rate; ``total_steps`` is accepted as by every schedule."""
+    """Keep the learning rate."""
     return LambdaLR(optimizer, lambda step: 1.0)
 
 
@@ -76,9 +76,8 @@ def check_length(trainer: "Trainer") -> None:
         if steps < wanted:
             raise ValueError(
                 f"the checkpoint's {type(schedule).__name__} ends after {steps:,} steps, this run "
-                f"would take {wanted:,}: keep trainer.max_epochs, start a new run from its weights "
-                "with weights=… instead of ckpt_path=…, or train longer with scheduler=cosine or "
-                "scheduler=constant from the start"
+                f"would take {wanted:,}: keep trainer.max_epochs, or start a new run from its "
+                "weights with weights=… instead of ckpt_path=…"
             )
 
 
@@ -88,11 +87,11 @@ def layered_optimizer(
     """Build an optimizer with weight decay for matrices and kernels only, and layer-wise rates.
 
     Args:
-        network: biases, norms and other vectors, and the names of its ``no_weight_decay()``, get
-            weight decay 0; the other parameters the optimizer's.
+        network: biases, norms, other vectors and the parameters that its ``no_weight_decay()``
+            names get weight decay 0.
         optimizer: parameter groups -> optimizer.
-        layer_decay: the learning rate falls by this factor from each layer to the one before it;
-            layers are those of the network's ``group_matcher``. None: one rate for all.
+        layer_decay: factor of the learning rate from each layer of the network's
+            ``group_matcher`` to the one before it. None: one rate for all.
     """
     from timm.optim import param_groups_layer_decay, param_groups_weight_decay
 

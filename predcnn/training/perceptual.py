@@ -1,4 +1,4 @@
-"""DMVFN's perceptual term: a distance in the features of VGG19, which are never downloaded here.
+"""DMVFN's perceptual term: a distance in the features of VGG19, read from a local file.
 
 Johnson et al., "Perceptual Losses for Real-Time Style Transfer and Super-Resolution", 2016,
 https://arxiv.org/abs/1603.08155; layers and weights as in DMVFN's published training.
@@ -7,41 +7,41 @@ https://arxiv.org/abs/1603.08155; layers and weights as in DMVFN's published tra
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from timm.data import IMAGENET_DEFAULT_MEAN as MEAN
+from timm.data import IMAGENET_DEFAULT_STD as STD
+from torch import Tensor
 from torchvision.models import vgg
 
 from predcnn.weights.published import read_state
 
 LAYERS = {1: 1 / 2.6, 6: 1 / 4.8, 11: 1 / 3.7, 20: 1 / 5.6, 29: 10 / 1.5}
-"""Weight of each compared layer, by its index in torchvision's ``features``: the first ReLU of
-every resolution."""
+"""Weights of the compared layers by index in torchvision's ``features``: the first ReLU of every
+resolution."""
 
 SMALLEST = 16
 """Smallest frame side for which the last of these layers has a pixel."""
 
 
-def read_features(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of VGG19's ``features`` up to the last compared layer, without that prefix."""
-    what, state = read_state(path)
-    wanted = {f"features.{key}": value.shape for key, value in _features().state_dict().items()}
-    given = {key: getattr(state.get(key), "shape", None) for key in wanted}
-    bad = [key for key, shape in wanted.items() if given[key] != shape]
-    if bad:
-        raise ValueError(f"{what} is not torchvision's VGG19, missing or of another shape: {bad}")
-    return {key.removeprefix("features."): state[key] for key in wanted}
-
-
 class PerceptualDistance:
-    """Weighted mean absolute differences of VGG19 features, times 0.1, as published.
+    """0.1 times the weighted mean absolute differences of VGG19 features.
 
     Called with predicted and true frames in [0, 1], (N, C, H, W) twice; grey frames count as three
-    equal channels. No module, since VGG's weights must not enter checkpoints.
+    equal channels. Not a module: VGG's weights must not enter checkpoints.
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.network = _features()
-        self.network.load_state_dict(read_features(path), assign=True)
-        self.network.eval().requires_grad_(False)
+        what, state = read_state(path)
+        with torch.device("meta"):
+            network = vgg.make_layers(vgg.cfgs["E"])[: max(LAYERS) + 1]
+        shapes = {key: value.shape for key, value in network.state_dict().items()}
+        given = {key: state.get(f"features.{key}") for key in shapes}
+        bad = [f"features.{k}" for k, v in given.items() if getattr(v, "shape", None) != shapes[k]]
+        if bad:
+            raise ValueError(
+                f"{what} is not torchvision's VGG19, missing or of another shape: {bad}"
+            )
+        network.load_state_dict(given, assign=True)
+        self.network = network.eval().requires_grad_(False)
 
     def __call__(self, pred: Tensor, target: Tensor) -> Tensor:
         C, H, W = pred.shape[1:]
@@ -59,13 +59,7 @@ class PerceptualDistance:
         return 0.1 * distance
 
 
-def _features() -> nn.Sequential:
-    with torch.device("meta"):
-        return vgg.make_layers(vgg.cfgs["E"])[: max(LAYERS) + 1]
-
-
 def _normalised(frames: Tensor) -> Tensor:
-    """With the mean and deviation of ImageNet's channels, as three channels."""
-    mean = frames.new_tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
-    deviation = frames.new_tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
-    return (frames - mean) / deviation
+    """Normalise with ImageNet's statistics; grey frames become three channels."""
+    mean, std = (frames.new_tensor(v).view(3, 1, 1) for v in (MEAN, STD))
+    return (frames - mean) / std

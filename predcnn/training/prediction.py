@@ -28,17 +28,16 @@ class VideoPrediction(TrainingModule):
     """Train and evaluate a predictor on batches of frames (B, T_in + T_out, C, H, W).
 
     Batches are uint8 (0..255) or float in [0, 1]; the conversion happens on the device. A test
-    measures the metrics, their values per lead time, and both for repeating the last frame, the
-    baseline of every table.
+    measures the metrics, also per lead time, of the predictor and of repeating the last frame.
 
     Args:
         predictor: past (B, T_in, C, H, W) -> future (B, T_out, C, H, W).
-        objective: see ``predcnn.training.objectives``; None to test only. An objective that is
-            ``stepwise(predictor)`` takes an optimizer step per item of ``windows(frames)``, on
+        objective: see ``predcnn.training.objectives``; None to test only. If it is
+            ``stepwise(predictor)``, every item of ``windows(frames)`` takes an optimizer step, on
             gradients that add up over the batch.
         metrics: names of ``predcnn.metrics``.
         metric_options: options of single metrics, ``{"lpips": {"backbone_weights": path}}``.
-        units: of numbers that are no frames in [0, 1]; batches are scaled, NaN where missing.
+        units: of physical quantities: batches are scaled values, NaN where missing.
         optimizer, scheduler, run, seed: see `TrainingModule`.
     """
 
@@ -59,12 +58,12 @@ class VideoPrediction(TrainingModule):
     ) -> None:
         super().__init__(optimizer, scheduler, run, seed)
         self.predictor = predictor
+        self.config = predictor.config
         self.objective = objective
         self.units = units
         self.metric_names = measurable(metrics, units)
         self.metric_options = dict(metric_options or {})
-        # reports a wrong name now, not after an epoch
-        video_metrics(self.metric_names, self.metric_options)
+        video_metrics(self.metric_names, self.metric_options)  # reports a wrong name now
         self.score_definitions = self._scores().definitions if units is not None else {}
         self.frames_in = predictor.in_shape[0]
         stepwise = getattr(objective, "stepwise", None)
@@ -76,16 +75,10 @@ class VideoPrediction(TrainingModule):
 
     @property
     def network(self) -> nn.Module:
-        """The predictor."""
         return self.predictor
 
-    @property
-    def config(self) -> dict:
-        """Arguments of `predcnn.create_predictor` that rebuild the predictor."""
-        return self.predictor.config
-
     def _frames(self, batch: Tensor, where: str) -> Tensor:
-        """Return the batch as floats in [0, 1] or scaled; an error says where it occurred."""
+        """Return the batch as floats in [0, 1] or scaled; errors report ``where``."""
         if self.units is not None:
             return batch.float()
         try:
@@ -106,13 +99,11 @@ class VideoPrediction(TrainingModule):
             parts = self.objective(self.predictor, frames, self.frames_in, progress)
         else:
             parts = self._optimise_windows(frames, progress)
-        shown = {f"train/{name}": value.detach() for name, value in parts.items()}
-        self.log_dict(shown, sync_dist=True)
-        self.log_rate()
+        self.log_step(parts, sync_dist=True)
         return parts["loss"]
 
     def _targets_only(self, frames: Tensor) -> Tensor:
-        """Mark the future of channels that are no targets as missing."""
+        """Mark the future of all other channels than the targets as missing."""
         if self.units is None or self.units.all_channels:
             return frames
         frames = frames.clone()
@@ -121,11 +112,12 @@ class VideoPrediction(TrainingModule):
         return frames
 
     def _predict(self, past: Tensor, horizon: int) -> Tensor:
-        """Predict ``horizon`` frames; beyond its own reach a predictor gets its frames back."""
-        past = past if self.units is None else past.nan_to_num(nan=0)
+        """Predict ``horizon`` frames; a longer horizon than the predictor's rolls out."""
+        in_units = self.units is not None
+        past = past.nan_to_num(nan=0) if in_units else past
         if horizon == self.predictor.frames_out:
             return self.predictor(past)
-        return self.predictor.predict(past, horizon=horizon, any_range=self.units is not None)
+        return self.predictor.predict(past, horizon=horizon, any_range=in_units)
 
     def _scores(self, prefix: str = "") -> FieldScores:
         units = self.units
@@ -157,28 +149,27 @@ class VideoPrediction(TrainingModule):
             return {"loss": MeanMetric(), "metrics": metrics}
         names = (*self.metric_names, *(name + PER_FRAME for name in self.metric_names))
         metrics = video_metrics(names, self.metric_options)
-        meters = {"metrics": metrics, "copy_last": metrics.clone(prefix=COPY_LAST)}
-        if self.units is not None:
-            meters |= {"scores": self._scores(), "copy_last_scores": self._scores(COPY_LAST)}
+        meters = {}
+        for prefix in ("", COPY_LAST):
+            meters[f"{prefix}metrics"] = metrics.clone(prefix=prefix)
+            if self.units is not None:
+                meters[f"{prefix}scores"] = self._scores(prefix)
         return meters
 
     def measure(self, meters: Mapping, batch: Tensor, index: int) -> None:
         frames = self._frames(batch, f"evaluation batch {index}")
         past, future = frames[:, : self.frames_in], frames[:, self.frames_in :]
         pred = self._predict(past, future.shape[1])
+        self._update(meters, "", pred, future)
         if "loss" in meters:
             target = self._targets_only(frames)[:, self.frames_in :]
-            loss = self.objective.frame_loss(pred, target)["loss"]
-            meters["loss"].update(loss, len(frames))
-        self._update(meters["metrics"], meters.get("scores"), pred, future)
-        if "copy_last" in meters:
-            last = past[:, -1:].expand_as(future)
-            self._update(meters["copy_last"], meters.get("copy_last_scores"), last, future)
+            meters["loss"].update(self.objective.frame_loss(pred, target)["loss"], len(frames))
+        else:
+            self._update(meters, COPY_LAST, past[:, -1:].expand_as(future), future)
 
-    def _update(
-        self, metrics: MetricCollection, scores: FieldScores | None, pred: Tensor, future: Tensor
-    ) -> None:
-        """Score predicted frames: scaled by the published metrics, in units by the others."""
+    def _update(self, meters: Mapping, prefix: str, pred: Tensor, future: Tensor) -> None:
+        """Update the metrics with scaled frames, the scores with frames in units."""
+        metrics, scores = meters[f"{prefix}metrics"], meters.get(f"{prefix}scores")
         if self.units is None:
             metrics.update(pred, future)
             return
@@ -192,7 +183,6 @@ class VideoPrediction(TrainingModule):
         return {"model": self.config["name"], "translator": str(self.config.get("translator", "–"))}
 
     def results(self) -> dict[str, dict]:
-        """Return the metrics of the predictor and of the baseline, per frame too."""
         found = self.test_results
         baseline = {k.removeprefix(COPY_LAST): v for k, v in found.items() if COPY_LAST in k}
         names = [*self.metric_names, *self.score_definitions]
@@ -203,13 +193,14 @@ class VideoPrediction(TrainingModule):
         }
 
     def draw(self, run_dir: Path, datamodule: SequenceDataModule, results: dict) -> None:
-        """Draw the first test sequences and the curves of the run."""
         test_set = datamodule.split("test")
-        title = f"{results['data']['name']} test ({results['data']['source']})"
-        predictors = {results["name"]: self.predictor.to("cpu")}
-        indices = range(min(DRAWN, len(test_set)))
         draw_sequences(
-            run_dir / "predictions", test_set, predictors, indices, title=title, units=self.units
+            run_dir / "predictions",
+            test_set,
+            {results["name"]: self.predictor.to("cpu")},
+            range(min(DRAWN, len(test_set))),
+            title=f"{results['data']['name']} test ({results['data']['source']})",
+            units=self.units,
         )
         draw_curves(run_dir, results)
 
@@ -218,9 +209,8 @@ def measurable(names: Sequence[str], units: Units | None) -> tuple[str, ...]:
     """Return the metrics that are defined: those that clip to [0, 1] need a range."""
     if units is None or units.scale.bounded:
         return tuple(names)
-    kept = [name for name in names if name.removesuffix(PER_FRAME) in ("mse", "mae", "rmse")]
-    left_out = sorted(set(names) - set(kept))
-    if left_out:
-        log.warning("%s left out: they need a range of values, and data.normalize=%s gives none",
-                    ", ".join(left_out), units.scale.kind)  # fmt: skip
-    return tuple(kept)
+    kept = tuple(name for name in names if name.removesuffix(PER_FRAME) in ("mse", "mae", "rmse"))
+    if len(kept) < len(names):
+        text = "%s left out: they need a range of values, and data.normalize=%s gives none"
+        log.warning(text, ", ".join(sorted(set(names) - set(kept))), units.scale.kind)
+    return kept

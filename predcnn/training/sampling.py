@@ -27,51 +27,55 @@ class Progress(NamedTuple):
     ranks: int = 1
     total: int | None = None
 
+    def length(self, steps: float) -> float:
+        """Return ``steps``, which below 1 are a share of the run, in optimizer steps."""
+        if steps >= 1:
+            return steps
+        if self.total is None:
+            raise ValueError(f"a schedule over the share {steps} of a run needs the run's length")
+        return steps * self.total
+
 
 class ScheduledSampling:
     """True past, then truth with a probability that falls linearly from 1 to 0.
 
     Args:
-        steps: optimizer steps, or share of the run, until only predictions are fed; published
-            50,000.
+        steps: optimizer steps, or share of the run, until the probability is 0; published 50,000.
         decays: False keeps the probability at 1 until ``steps`` and drops it to 0 there, as the
             reference code of MAU does, which never stores the decayed value.
         seed: of the draws.
     """
 
     def __init__(self, steps: float = 50_000, decays: bool = True, seed: int = 0) -> None:
-        self.steps, self.decays, self.seed = _positive("steps", steps), decays, seed
+        self.steps, self.decays, self.seed = _checked(steps), decays, seed
 
     def probability(self, progress: Progress) -> float:
         """Return the probability of feeding the truth where a prediction could be fed."""
-        steps = _length(self.steps, progress)
+        steps = progress.length(self.steps)
         if progress.step >= steps:
             return 0.0
         return 1.0 - (progress.step + 1) / steps if self.decays else 1.0
 
     def __call__(self, progress: Progress, batch: int, frames_in: int, steps: int) -> Tensor:
-        draws = _draws(self.seed, progress, (batch, steps))
-        use = draws < self.probability(progress)
-        use[:, :frames_in] = True
-        return torch.from_numpy(use)
+        return _draw(self.seed, progress, (batch, steps), self.probability(progress), frames_in)
 
 
 class ReverseScheduledSampling:
     """PredRNN-V2: truth becomes certain in the past and disappears from the future.
 
     Args:
-        steps: length of the schedule in optimizer steps or as a share of the run, published 50,000:
-            constant to its half, then the probability of truth in the past approaches 1
-            exponentially (scale ``steps`` / 10) and in the future falls linearly to 0.
+        steps: optimizer steps or share of the run, published 50,000. In the first half both
+            probabilities are 0.5; in the second that of the past approaches 1 exponentially
+            (scale ``steps`` / 10) and that of the future falls linearly to 0.
         seed: of the draws.
     """
 
     def __init__(self, steps: float = 50_000, seed: int = 0) -> None:
-        self.steps, self.seed = _positive("steps", steps), seed
+        self.steps, self.seed = _checked(steps), seed
 
     def probabilities(self, progress: Progress) -> tuple[float, float]:
         """Return the probabilities of feeding the truth in the past and in the future."""
-        steps = _length(self.steps, progress)
+        steps = progress.length(self.steps)
         half = steps / 2
         if progress.step < half:
             return 0.5, 0.5
@@ -81,11 +85,8 @@ class ReverseScheduledSampling:
         return 1.0, 0.0
 
     def __call__(self, progress: Progress, batch: int, frames_in: int, steps: int) -> Tensor:
-        draws = _draws(self.seed, progress, (batch, steps))
-        past, future = self.probabilities(progress)
-        use = draws < np.where(np.arange(steps) < frames_in, past, future)
-        use[:, 0] = True
-        return torch.from_numpy(use)
+        probability = np.where(np.arange(steps) < frames_in, *self.probabilities(progress))
+        return _draw(self.seed, progress, (batch, steps), probability, 1)
 
 
 class TeacherCoin:
@@ -100,21 +101,20 @@ class TeacherCoin:
     def __init__(self, decay: float = 0.003, steps: float | None = None, seed: int = 0) -> None:
         if not 0 <= decay <= 1:
             raise ValueError(f"decay is a probability per epoch in [0, 1], got {decay}")
-        self.steps = None if steps is None else _positive("steps", steps)
+        self.steps = None if steps is None else _checked(steps)
         self.decay, self.seed = decay, seed
 
     def probability(self, progress: Progress) -> float:
         """Return the probability of feeding the truth."""
         gone = self.decay * progress.epoch
         if self.steps is not None:
-            gone = progress.step / _length(self.steps, progress)
+            gone = progress.step / progress.length(self.steps)
         return max(0.0, 1 - gone)
 
     def __call__(self, progress: Progress, batch: int, frames_in: int, steps: int) -> Tensor:
-        truth = _draws(self.seed, progress, ()) < self.probability(progress)
-        use = torch.full((batch, steps), bool(truth))
-        use[:, :frames_in] = True
-        return use
+        draw = np.random.default_rng([self.seed, 0, progress.step]).random()
+        kind = AlwaysTruth() if draw < self.probability(progress) else NeverTruth()
+        return kind(progress, batch, frames_in, steps)
 
 
 class AlwaysTruth:
@@ -131,28 +131,28 @@ class NeverTruth:
         return (torch.arange(steps) < frames_in).expand(batch, steps).clone()
 
 
-def _draws(seed: int, progress: Progress, shape: tuple[int, ...]) -> np.ndarray | float:
-    """Draw uniform numbers; all ranks together draw what one process draws for all sequences."""
-    draws = np.random.default_rng([seed, 0, progress.step])
-    if not shape:
-        return draws.random()
-    # rank r has every ranks-th sequence of the joint batch from the r-th on
-    joint = draws.random((shape[0] * progress.ranks, *shape[1:]))
-    return joint[progress.rank :: progress.ranks]
+def _draw(
+    seed: int,
+    progress: Progress,
+    shape: tuple[int, int],
+    probability: float | np.ndarray,
+    known: int,
+) -> Tensor:
+    """Draw (batch, steps) where the truth is fed, always for the first ``known`` frames.
+
+    All ranks together draw the values that one process draws for the joint batch, of which rank r
+    has every ranks-th sequence from the r-th on.
+    """
+    rng = np.random.default_rng([seed, 0, progress.step])
+    joint = rng.random((shape[0] * progress.ranks, shape[1]))
+    use = joint[progress.rank :: progress.ranks] < probability
+    use[:, :known] = True
+    return torch.from_numpy(use)
 
 
-def _positive(name: str, value: float) -> float:
-    if value <= 0 or (value >= 1 and value != int(value)):
+def _checked(steps: float) -> float:
+    if steps <= 0 or (steps >= 1 and steps != int(steps)):
         raise ValueError(
-            f"{name} is a number of optimizer steps, or below 1 a share of the run, got {value}"
+            f"steps is a number of optimizer steps, or below 1 a share of the run, got {steps}"
         )
-    return value
-
-
-def _length(steps: float, progress: Progress) -> float:
-    """Return ``steps`` in optimizer steps."""
-    if steps >= 1:
-        return steps
-    if progress.total is None:
-        raise ValueError(f"a schedule over the share {steps} of a run needs the run's length")
-    return steps * progress.total
+    return steps

@@ -11,14 +11,14 @@ from predcnn.predictors.prednet import layer_error_loss
 from predcnn.training.objectives import FrameLoss
 from predcnn.training.sampling import Progress
 
-
-def _stages(stages: Tensor, frames: Tensor) -> Tensor:
-    # Frame 1 is predicted from frame 0 twice; the published loss leaves it out.
-    return pyramid_loss(stages[:, 1:].flatten(0, 1), frames[:, 2:].flatten(0, 1))
-
-
 Sampling = Callable[[Progress, int, int, int], Tensor]
 """(progress, batch, frames_in, steps) -> use_truth (batch, steps); `predcnn.training.sampling`."""
+
+
+def _stages(stages: Tensor, frames: Tensor) -> Tensor:
+    # Frame 1 is predicted from frame 0 twice; the reference code leaves it out.
+    return pyramid_loss(stages[:, 1:].flatten(0, 1), frames[:, 2:].flatten(0, 1))
+
 
 EXTRA_TERMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "decoupling": lambda value, frames: value,
@@ -54,19 +54,18 @@ class UnrolledLoss(FrameLoss):
                 raise ValueError(unknown("extra term", name, sorted(EXTRA_TERMS)))
         if not (terms or self.extras):
             raise ValueError("an objective needs at least one term or extra term")
-        # Validation compares frames whatever the training minimises.
+        # Validation compares frames, whatever the training minimises.
         super().__init__(terms or {"mse": 1.0})
         self.in_training = bool(terms)
         self.sampling = sampling
         self.sum_steps = sum_steps
-        self.compat_sampling = compat_sampling
+        self.compat_sampling = compat_sampling or sampling
 
     def forward(
         self, predictor: nn.Module, frames: Tensor, frames_in: int, progress: Progress
     ) -> dict[str, Tensor]:
-        """Unroll over ``frames`` (B, T, C, H, W), fed as the schedule says."""
-        published = predictor.compat == "openstl" and self.compat_sampling is not None
-        sampling = self.compat_sampling if published else self.sampling
+        """Unroll over ``frames`` (B, T, C, H, W), fed according to the schedule."""
+        sampling = self.compat_sampling if predictor.compat == "openstl" else self.sampling
         use_truth = sampling(progress, len(frames), frames_in, frames.shape[1] - 1)
         predictions, extras = predictor.unroll(self.filled(frames), use_truth)
         return self.weigh(predictions, extras, frames)
@@ -74,7 +73,7 @@ class UnrolledLoss(FrameLoss):
     def weigh(
         self, predictions: Tensor, extras: Mapping[str, Tensor], frames: Tensor
     ) -> dict[str, Tensor]:
-        """The terms and their weighted sum ``loss``, from what `unroll` gave for ``frames``."""
+        """Return the terms and their weighted sum ``loss``, from the results of `unroll`."""
         parts: dict[str, Tensor] = {}
         loss = predictions.new_zeros(())
         if self.in_training:
@@ -89,15 +88,14 @@ class UnrolledLoss(FrameLoss):
 class PhyDNetLoss(UnrolledLoss):
     """PhyDNet's sum over steps plus its moment term.
 
-    With ``compat="openstl"`` the published defect: the total is compared with every target pixel as
-    if it were a prediction, mean((total - y)²), which has its minimum where the total equals the
-    mean pixel.
+    ``compat="openstl"`` reproduces a defect of the reference code: the total is compared with every
+    target pixel as if it were a prediction, mean((total - y)²), which has its minimum where the
+    total equals the mean pixel.
     """
 
     def forward(
         self, predictor: nn.Module, frames: Tensor, frames_in: int, progress: Progress
     ) -> dict[str, Tensor]:
-        """Unroll over ``frames`` (B, T, C, H, W), fed as the schedule says."""
         parts = super().forward(predictor, frames, frames_in, progress)
         if predictor.compat == "openstl":
             parts["loss"] = torch.mean((parts["loss"] - self.filled(frames[:, frames_in:])) ** 2)
@@ -107,10 +105,9 @@ class PhyDNetLoss(UnrolledLoss):
 class DMVFNLoss(UnrolledLoss):
     """DMVFN's Laplacian pyramids of all stages, and a perceptual distance of the last one.
 
-    A batch is one optimiser step on the mean over its one-step predictions of frames 2..T-1. The
-    published training takes an optimiser step after each of them but empties the gradients once a
-    batch, so that every step repeats the gradients of all steps before it; so does
-    ``compat="openstl"``, see `stepwise`.
+    A batch is one optimizer step on the mean over its one-step predictions of frames 2..T-1. The
+    reference code, and ``compat="openstl"`` (`stepwise`), take an optimizer step after each
+    prediction but clear the gradients once per batch: every step repeats the earlier gradients.
 
     Args:
         sampling: when the truth is fed; published: always.
@@ -137,21 +134,17 @@ class DMVFNLoss(UnrolledLoss):
     def weigh(
         self, predictions: Tensor, extras: Mapping[str, Tensor], frames: Tensor
     ) -> dict[str, Tensor]:
-        """The terms and their weighted sum ``loss``, from what `unroll` gave for ``frames``."""
         parts = super().weigh(predictions, extras, frames)
         if self.distance is not None:
-            predicted, true = (
-                predictions[:, 1:].flatten(0, 1),
-                self.filled(frames)[:, 2:].flatten(0, 1),
-            )
-            parts["perceptual"] = self.distance(predicted, true)
+            true = self.filled(frames)[:, 2:].flatten(0, 1)
+            parts["perceptual"] = self.distance(predictions[:, 1:].flatten(0, 1), true)
             parts["loss"] = parts["loss"] + self.perceptual * parts["perceptual"]
         return parts
 
     def stepwise(self, predictor: nn.Module) -> bool:
-        """Whether each of `windows` is an optimiser step, as published, or the batch is one."""
+        """Return whether each of `windows` is an optimizer step, not the batch."""
         return predictor.compat == "openstl"
 
     def windows(self, frames: Tensor) -> list[Tensor]:
-        """Cuts (B, 3, C, H, W) of ``frames`` (B, T, C, H, W); the third frame is predicted."""
+        """Cut ``frames`` (B, T, C, H, W) to (B, 3, C, H, W); the third frame is predicted."""
         return [frames[:, t : t + 3] for t in range(frames.shape[1] - 2)]

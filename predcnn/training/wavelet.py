@@ -16,8 +16,8 @@ from predcnn.training.sampling import Progress
 class WaSTLoss(FrameLoss):
     """Frame terms; sets the predictor's rates of stochastic depth before each step.
 
-    The published code sets them after a step, so that the first one runs with the rates of the
-    constructor; compat "openstl" of the predictor reproduces it.
+    With ``compat="openstl"`` the rates are set after each step, so that the first one runs with the
+    rates of the constructor, as in the reference code.
 
     Args:
         terms: weight per frame term; WaST's own is ``high_frequency``.
@@ -34,7 +34,6 @@ class WaSTLoss(FrameLoss):
     def forward(
         self, predictor: nn.Module, frames: Tensor, frames_in: int, progress: Progress
     ) -> dict[str, Tensor]:
-        """Predict the future of ``frames`` (B, T, C, H, W) from its first ``frames_in``."""
         late = predictor.compat == "openstl"
         if not late:
             self._set_rates(predictor, progress)
@@ -44,11 +43,7 @@ class WaSTLoss(FrameLoss):
         return parts
 
     def _set_rates(self, predictor: nn.Module, progress: Progress) -> None:
-        if progress.total is None:
-            raise ValueError(
-                f"stochastic depth from the share {self.start} of a run on needs its length"
-            )
-        largest = self.drop_path if progress.step >= self.start * progress.total else 0.0
+        largest = self.drop_path if progress.step >= progress.length(self.start) else 0.0
         blocks = [part for part in predictor.modules() if isinstance(part, DropPath)]
         for index, block in enumerate(blocks):
             block.drop_prob = largest * index / max(len(blocks) - 1, 1)

@@ -79,7 +79,7 @@ def test_an_image_that_fails_costs_no_numbers(tiny_cfg, tmp_path, monkeypatch, c
         raise RuntimeError("no space left for images")
 
     monkeypatch.setattr(prediction, "draw_sequences", fail)
-    monkeypatch.setattr("predcnn.training.callbacks.drawing.comparison_frames", fail)
+    monkeypatch.setattr("predcnn.training.callbacks.drawing.draw_sequences", fail)
     target = "predcnn.training.callbacks.DrawPredictions"
     train(tiny_cfg(*NET, f"callbacks.drawing={{_target_: {target}, every_n_epochs: 1}}"))
     assert results(tmp_path / "run")["metrics"]["mse"] > 0

@@ -5,16 +5,13 @@ from lightning.pytorch.callbacks import EMAWeightAveraging
 
 
 class AveragedWeights(EMAWeightAveraging):
-    """Lightning's averaging, whose copy of the weights would stay on the CPU otherwise.
+    """Lightning's weight averaging with the average on the training device.
 
-    Lightning makes the copy before it moves the module, so that every step would copy all weights
-    to the host.
+    Lightning makes the copy before it moves the module: every step would copy all weights to the
+    host.
     """
 
-    @property
-    def state_key(self) -> str:
-        """The key of Lightning's class, under which existing checkpoints hold the state."""
-        return EMAWeightAveraging.__qualname__
+    state_key = EMAWeightAveraging.__qualname__  # as in existing checkpoints
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if stage == "fit":

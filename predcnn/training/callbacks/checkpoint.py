@@ -1,4 +1,4 @@
-"""checkpoints/best.ckpt by validation, checkpoints/last.ckpt and the state before it for resume."""
+"""Checkpoints of a run: the best by validation, the last state and the one before it."""
 
 import math
 import os
@@ -22,34 +22,28 @@ BEST, LAST, PREVIOUS, NEXT = "best.ckpt", "last.ckpt", "previous.ckpt", "next.ck
 
 
 class Checkpoint(LightningCheckpoint):
-    """Keep the best weights by validation, the newest state of the run and the state before it.
+    """Write best.ckpt, last.ckpt and previous.ckpt to ``checkpoints`` in the run directory.
 
     A run killed while it writes leaves the previous checkpoint. States are saved after a
-    validation, after an epoch without one, and between two steps, where the last step is logged
-    completely and a resume repeats nothing: see `on_between_steps`. Ctrl-C, SIGTERM and SLURM's
-    requeue signal end the training with `Interrupted` at the next such moment.
+    validation, after an epoch without one, and between two steps (`on_between_steps`). Ctrl-C,
+    SIGTERM and SLURM's requeue signal end the training with `Interrupted` at the next save.
 
     Args:
-        dirpath: the folder; None means ``checkpoints`` in the run directory (the trainer's root).
         monitor: logged value that decides which weights are best.
         mode: "min" or "max": which value is better.
         every_minutes: also save last.ckpt when this much time has passed since the last save.
     """
 
     def __init__(
-        self,
-        dirpath: str | os.PathLike | None = None,
-        monitor: str = "val/mse",
-        mode: str = "min",
-        every_minutes: float = 10.0,
+        self, monitor: str = "val/mse", mode: str = "min", every_minutes: float = 10.0
     ) -> None:
         super().__init__()
         if mode not in ("min", "max"):
             raise ValueError(f"mode is 'min' or 'max', got {mode!r}")
-        self.dirpath = Path(dirpath) if dirpath is not None else None
         self.monitor = monitor
         self.sign = 1.0 if mode == "min" else -1.0
         self.every_minutes = every_minutes
+        self._dir: Path | None = None
         self.best_score = math.inf
         self.best_step = 0
         self.signals = StopSignals()
@@ -62,7 +56,7 @@ class Checkpoint(LightningCheckpoint):
 
     @property
     def choice(self) -> str:
-        """What chose the best checkpoint, in one line."""
+        """One line on how the best checkpoint was chosen."""
         if not self.best_step:
             return f"{BEST}: the last step, as no validation gave a number"
         kind = "lowest" if self.sign > 0 else "highest"
@@ -70,27 +64,26 @@ class Checkpoint(LightningCheckpoint):
         return f"{BEST}: step {self.best_step:,}, with the {kind} {self.monitor}, {score:.4g}"
 
     def _folder(self, trainer: pl.Trainer) -> Path:
-        if self.dirpath is None:
+        if self._dir is None:
             root = trainer.strategy.broadcast(trainer.default_root_dir)
-            self.dirpath = Path(root) / "checkpoints"
-        return self.dirpath
+            self._dir = Path(root) / "checkpoints"
+        return self._dir
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self._folder(trainer)
-        if stage == "fit" and hasattr(pl_module, "metric_names"):
-            known = ["val/loss", *(f"val/{name}" for name in pl_module.metric_names)]
-            if self.monitor not in known:
-                raise ValueError(
-                    f"callbacks.checkpoint.monitor={self.monitor} is not logged; logged: "
-                    f"{', '.join(known)}"
-                )
+        known = ["val/loss", *(f"val/{name}" for name in pl_module.metric_names)]
+        if stage == "fit" and self.monitor not in known:
+            logged = ", ".join(known)
+            raise ValueError(
+                f"callbacks.checkpoint.monitor={self.monitor} is not logged; logged: {logged}"
+            )
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # continued in another directory: the old score would win without a file
         if not self.best_file(trainer).exists():
             self.best_score, self.best_step = math.inf, 0
         if trainer.is_global_zero:
-            remove_leftovers(self.dirpath)
+            remove_leftovers(self._folder(trainer))
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         check_length(trainer)
@@ -101,9 +94,7 @@ class Checkpoint(LightningCheckpoint):
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self.signals.release()
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object
-    ) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: object) -> None:
         """Ask for a validation at the last step of a run that ends before its first one."""
         last_epoch = trainer.max_epochs == trainer.current_epoch + 1 and trainer.is_last_batch
         if self.best_step or not (last_epoch or trainer.global_step == trainer.max_steps):
@@ -112,7 +103,7 @@ class Checkpoint(LightningCheckpoint):
             trainer.check_val_every_n_epoch = 1
         trainer.should_stop = True  # Lightning validates before it stops
 
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_validation_end(self, trainer: pl.Trainer, *_: object) -> None:
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
         score = float(trainer.callback_metrics[self.monitor]) * self.sign
@@ -125,9 +116,10 @@ class Checkpoint(LightningCheckpoint):
     def on_between_steps(self, trainer: pl.Trainer) -> None:
         """Save or stop if it is time; the data module calls this before it moves the next batch.
 
-        Not before the first batch of an epoch or after a validation, where Lightning would validate
-        again, and not while gradients accumulate. Several processes agree every
-        ``trainer.log_every_n_steps`` batches.
+        The last step is then completely logged, and a resume repeats nothing. Skipped before the
+        first batch of an epoch and after a validation, where Lightning would validate again, and
+        while gradients accumulate. Several processes check every ``trainer.log_every_n_steps``
+        batches.
         """
         batches = trainer.fit_loop.epoch_loop.batch_progress
         done = batches.current.completed
@@ -155,7 +147,7 @@ class Checkpoint(LightningCheckpoint):
             trainer.save_checkpoint(self.best_file(trainer))
 
     def save_last(self, trainer: pl.Trainer) -> None:
-        """Save the state of the run; the one before stays as previous.ckpt."""
+        """Save the state of the run as last.ckpt; the old one becomes previous.ckpt."""
         folder = self._folder(trainer)
         trainer.save_checkpoint(folder / NEXT)
         if trainer.is_global_zero:
@@ -163,8 +155,7 @@ class Checkpoint(LightningCheckpoint):
                 os.replace(folder / LAST, folder / PREVIOUS)
             os.replace(folder / NEXT, folder / LAST)
         trainer.strategy.barrier()
-        self._saved_at = time.monotonic()
-        self._saved_step = trainer.global_step
+        self._saved_at, self._saved_step = time.monotonic(), trainer.global_step
 
     def _stop_if_asked(self, trainer: pl.Trainer, save: bool = False) -> None:
         received = self.signals.received
@@ -175,12 +166,12 @@ class Checkpoint(LightningCheckpoint):
         number = received or signal.SIGTERM  # another process may have received it
         if number == requeue_signal(trainer) and trainer.is_global_zero:
             requeue_slurm_job()
-        place = self._folder(trainer) / LAST
-        raise Interrupted(number, f"after step {trainer.global_step}, saved in {place}")
+        path = self._folder(trainer) / LAST
+        raise Interrupted(number, f"after step {trainer.global_step}, saved in {path}")
 
     def state_dict(self) -> dict[str, float | int]:
         return {"best_score": self.best_score, "best_step": self.best_step}
 
     def load_state_dict(self, state_dict: dict[str, float | int]) -> None:
-        self.best_score = float(state_dict["best_score"])
-        self.best_step = int(state_dict["best_step"])
+        self.best_score = state_dict["best_score"]
+        self.best_step = state_dict["best_step"]

@@ -1,4 +1,4 @@
-"""Stop a run whose loss is not finite before the weights or a checkpoint are."""
+"""Stop a run whose loss is not finite before it spoils the weights or a checkpoint."""
 
 import lightning.pytorch as pl
 import torch
@@ -16,9 +16,8 @@ class NonFiniteError(RuntimeError):
 class StopOnNonFinite(pl.Callback):
     """Raise ``NonFiniteError`` when the loss is NaN or infinite; no checkpoint is written after it.
 
-    On CPU every step is checked. On an accelerator the results are gathered on the device and read
-    at validation, at checkpoints and every ``check_every`` steps, so no step synchronises with the
-    host.
+    On CPU every step is checked. An accelerator collects the results and reads them at validation,
+    at checkpoints and every ``check_every`` steps, so no step synchronises with the host.
     """
 
     def __init__(self, check_every: int = 50) -> None:
@@ -34,7 +33,7 @@ class StopOnNonFinite(pl.Callback):
             self._bad, self._first = bad, trainer.global_step
         else:
             self._bad = self._bad | bad
-        if loss.device.type == "cpu" or (trainer.global_step - self._first) >= self.check_every:
+        if loss.device.type == "cpu" or trainer.global_step - self._first >= self.check_every:
             self.check(trainer)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -45,20 +44,19 @@ class StopOnNonFinite(pl.Callback):
     ) -> None:
         self.check(trainer)
         for name, value in checkpoint["state_dict"].items():
-            if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            if not torch.isfinite(value).all():
                 raise NonFiniteError(
                     f"{name} was NaN or infinite at step {trainer.global_step} and is not saved; "
                     f"{ADVICE}"
                 )
 
     def check(self, trainer: pl.Trainer) -> None:
-        """Read the gathered results; raise if a loss was not finite."""
+        """Read the collected results; raise if a loss was not finite."""
         bad, self._bad = self._bad, None
-        if bad is None or not bool(bad):
+        if bad is None or not bad:
             return
-        where = f"at step {trainer.global_step}"
-        if self._first != trainer.global_step:
-            where = f"between steps {self._first} and {trainer.global_step}"
+        first, last = self._first, trainer.global_step
+        where = f"at step {last}" if first == last else f"between steps {first} and {last}"
         raise NonFiniteError(
             f"the loss was NaN or infinite {where}; checkpoints/last.ckpt and best.ckpt are from "
             f"before. {ADVICE}"

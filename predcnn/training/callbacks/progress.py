@@ -6,6 +6,15 @@ import time
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import TQDMProgressBar
 
+LABELS = {
+    "train/loss": "loss",
+    "train/lr": "lr",
+    "val/mse": "val_mse",
+    "val/top1": "val_top1",
+    "timing/sequences_per_s": "seq/s",
+    "timing/images_per_s": "img/s",
+}
+
 
 class ProgressBar(TQDMProgressBar):
     """Lightning's bar with loss, learning rate, validation metric and speed.
@@ -13,7 +22,7 @@ class ProgressBar(TQDMProgressBar):
     Outside a terminal it prints a line at the end of an epoch and once a minute.
 
     Args:
-        refresh_rate: steps between two redraws.
+        refresh_rate: steps between two updates.
         line_every_s: seconds between two lines outside a terminal.
     """
 
@@ -43,25 +52,11 @@ class ProgressBar(TQDMProgressBar):
         self.print(f"epoch {trainer.current_epoch + 1}, step {step}: {numbers}")
 
     def print(self, *args: object, **options: object) -> None:
-        """Print above the bar or, without one, as a line of the first process."""
         if not self.lines:
             super().print(*args, **options)
         elif self._enabled:  # Lightning disables it on other processes
             print(*args, flush=True)
 
-    def get_metrics(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule
-    ) -> dict[str, float | str]:
-        shown: dict[str, float | str] = {}
-        names = {
-            "train/loss": "loss",
-            "train/lr": "lr",
-            "val/mse": "val_mse",
-            "val/top1": "val_top1",
-            "timing/sequences_per_s": "seq/s",
-            "timing/images_per_s": "img/s",
-        }
-        for key, label in names.items():
-            if key in trainer.callback_metrics:
-                shown[label] = f"{float(trainer.callback_metrics[key]):.4g}"
-        return shown
+    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, str]:
+        found = trainer.callback_metrics
+        return {LABELS[key]: f"{float(found[key]):.4g}" for key in LABELS if key in found}

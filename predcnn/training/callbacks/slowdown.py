@@ -13,27 +13,25 @@ class Slowdown(pl.Callback):
     """Print one line when steps take much longer than the median step of the run.
 
     Args:
-        factor: of the median from which steps count as slow.
-        steps: steps whose mean time is compared.
+        factor: steps are slow from this multiple of the median.
+        steps: steps per mean; means are compared.
         enough: means before the first comparison.
     """
 
     def __init__(self, factor: float = 3.0, steps: int = 10, enough: int = 5) -> None:
         self.factor, self.steps, self.enough = factor, steps, enough
         self._means: list[float] = []
-        self._slow = 0  # means in a row that were slow
+        self._slow = 0  # consecutive slow means
         self._printed = False
         self._restart()
 
     def _restart(self) -> None:
         self._seen, self._start, self._watch = 0, time.perf_counter(), Watch()
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Leave out the validation between two epochs."""
-        self._restart()
+    def on_train_epoch_start(self, *_: object) -> None:
+        self._restart()  # leaves out the validation between two epochs
 
-    def on_train_batch_end(self, trainer: pl.Trainer, *args: object) -> None:
-        """Compare the last steps with the median."""
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: object) -> None:
         self._seen += 1
         if self._printed or self._seen < self.steps:
             return
@@ -44,15 +42,13 @@ class Slowdown(pl.Callback):
             self._means = [*self._means[-99:], seconds]
         if self._slow == 2 and trainer.is_global_zero:
             self._printed = True
-            workers = trainer.train_dataloader.num_workers  # processes that are no others
-            others = None if workers else self._watch.others()
-            print(self._line(seconds, usual, others), flush=True)
+            # loader processes would count as other programs
+            others = None if trainer.train_dataloader.num_workers else self._watch.others()
+            cores = os.cpu_count()
+            used = "" if others is None else f"; other programs use {others:.1f} of {cores} cores"
+            print(
+                f"steps take {seconds:.2f} s, {seconds / usual:.1f} times the usual{used}: end "
+                "other programs, or stop and continue with OMP_WAIT_POLICY=passive and resume=true",
+                flush=True,
+            )
         self._restart()
-
-    def _line(self, seconds: float, usual: float, others: float | None) -> str:
-        cores = os.cpu_count()
-        used = "" if others is None else f"; other programs use {others:.1f} of {cores} cores"
-        return (
-            f"steps take {seconds:.2f} s, {seconds / usual:.1f} times the usual{used}: end other "
-            "programs, or stop and continue with OMP_WAIT_POLICY=passive and resume=true"
-        )

@@ -1,4 +1,4 @@
-"""Dynamic sparse training as SLaK uses it: sensitive densities at first, then prune and grow.
+"""Dynamic sparse training as in SLaK: layers keep weights by sensitivity, then prune and grow.
 
 Liu et al., "More ConvNets in the 2020s: Scaling up Kernels Beyond 51x51 using Sparsity", ICLR 2023,
 section 3.3 and appendix; densities by Lee et al., "SNIP: Single-shot Network Pruning based on
@@ -18,28 +18,23 @@ FINAL_RATE = 0.005
 
 
 def sensitive_counts(scores: Mapping[str, Tensor], density: float) -> dict[str, int]:
-    """Return how many weights each layer keeps: the ``density`` share with the largest scores.
-
-    Every layer keeps at least one.
-    """
+    """Return how many weights each layer keeps, at least one: the ``density`` share by score."""
     flat = torch.cat([score.flatten() for score in scores.values()])
-    kept = max(1, round(density * flat.numel()))
     chosen = torch.zeros_like(flat, dtype=torch.bool)
-    chosen[flat.topk(kept).indices] = True
+    chosen[flat.topk(max(1, round(density * flat.numel()))).indices] = True
     parts = chosen.split([score.numel() for score in scores.values()])
     return {name: max(1, int(part.sum())) for name, part in zip(scores, parts, strict=True)}
 
 
 def random_mask(weight: Tensor, count: int, generator: torch.Generator) -> Tensor:
     """Return a random boolean mask of the weight's shape with ``count`` ones."""
-    order = torch.randperm(weight.numel(), generator=generator).to(weight.device)
-    mask = torch.zeros(weight.numel(), dtype=torch.bool, device=weight.device)
-    mask[order[:count]] = True
-    return mask.view_as(weight)
+    mask = torch.zeros(weight.numel(), dtype=torch.bool)
+    mask[torch.randperm(weight.numel(), generator=generator)[:count]] = True
+    return mask.view_as(weight).to(weight.device)
 
 
 def moved_mask(weight: Tensor, mask: Tensor, rate: float, generator: torch.Generator) -> Tensor:
-    """Drop the ``rate`` share of kept weights with the least magnitude, keep as many at random."""
+    """Drop the ``rate`` share of kept weights with the least magnitude, add as many at random."""
     kept = int(mask.sum())
     moving = min(int(rate * kept), mask.numel() - kept)
     if moving == 0:
@@ -56,16 +51,16 @@ def moved_mask(weight: Tensor, mask: Tensor, rate: float, generator: torch.Gener
 class SparseMask(pl.Callback):
     """Keep a share of the weights non-zero during training; which ones changes over time.
 
-    At the first step every layer gets a density by the sensitivity |weight * gradient| of its
-    weights, and a random mask of that density. Every ``update_every`` steps a share of the kept
-    weights (``prune_rate``, falling to 0.005 along a cosine) moves: those of least magnitude go,
-    as many others come back from zero. Masks are applied after every optimizer step; they are part
-    of the checkpoint.
+    The first step sets the density of every layer by the sensitivity |weight * gradient| of its
+    weights and draws a mask of that density. Every ``update_every`` steps a share of the kept
+    weights (``prune_rate``, falling to 0.005 along a cosine) is replaced: those of least magnitude
+    become zero, as many others are trained from zero. Masks are applied after every optimizer step
+    and saved in the checkpoints.
 
     Args:
         density: share of weights kept, in (0, 1); SLaK trains at 0.6.
-        update_every: optimizer steps between two moves (2000 for SLaK-T, 100 for larger ones).
-        prune_rate: share of kept weights that moves at first, in (0, 1) (0.5 for SLaK-T, else 0.3).
+        update_every: optimizer steps between two updates (2000 for SLaK-T, 100 for larger ones).
+        prune_rate: share replaced at first, in (0, 1) (0.5 for SLaK-T, else 0.3).
         scope: "all" masks every weight matrix and kernel; "strips" only the two long kernels of
             decomposed large-kernel convolutions.
         seed: of the random masks.
@@ -97,18 +92,18 @@ class SparseMask(pl.Callback):
     @property
     def density(self) -> float:
         """Share of the masked layers' weights that is currently kept."""
-        total = sum(mask.numel() for mask in self.masks.values())
-        return sum(int(mask.sum()) for mask in self.masks.values()) / total if total else 1.0
+        masks = self.masks.values()
+        return sum(int(m.sum()) for m in masks) / sum(m.numel() for m in masks) if masks else 1.0
 
     def weights(self, module: nn.Module) -> dict[str, nn.Parameter]:
         """Return the masked parameters by name; raise ValueError if there are none."""
+        parts = (".LoRA1.", ".LoRA2.") if self.scope == "strips" else ("",)
         found = {
             name.replace("_orig_mod.", ""): parameter
             for name, parameter in module.named_parameters()
             if parameter.requires_grad and name.endswith("weight") and parameter.ndim in (2, 4)
+            if any(part in name for part in parts)
         }
-        if self.scope == "strips":
-            found = {k: v for k, v in found.items() if ".LoRA1." in k or ".LoRA2." in k}
         if not found:
             raise ValueError(
                 f"nothing to mask: the model has no weights in scope {self.scope!r} "
@@ -116,17 +111,12 @@ class SparseMask(pl.Callback):
             )
         return found
 
-    def rate(self, step: int, steps: float) -> float:
-        """Return the share of kept weights that is replaced at ``step`` of ``steps``."""
-        progress = min(1.0, step / steps)
-        return FINAL_RATE + (self.prune_rate - FINAL_RATE) * (1 + math.cos(math.pi * progress)) / 2
-
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.weights(pl_module)
+        self.weights(pl_module)  # reports a model without them before the first step
 
     @torch.no_grad()
     def on_before_optimizer_step(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: torch.optim.Optimizer
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object
     ) -> None:
         if self.masks:
             return
@@ -135,29 +125,30 @@ class SparseMask(pl.Callback):
             name: torch.zeros_like(w) if w.grad is None else (w * w.grad).abs().float()
             for name, w in weights.items()
         }
-        counts = sensitive_counts(scores, self.target)
-        self.masks = {
-            name: random_mask(w, counts[name], self._generator) for name, w in weights.items()
-        }
-        self._apply(pl_module)
+        for name, count in sensitive_counts(scores, self.target).items():
+            self.masks[name] = random_mask(weights[name], count, self._generator)
+        self._apply(weights)
 
     @torch.no_grad()
     def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *rest: object
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object
     ) -> None:
         step = trainer.global_step
         if not self.masks:
             return
+        weights = self.weights(pl_module)
         if step % self.update_every == 0 and step != self._moved_at:
             self._moved_at = step
-            rate = self.rate(step, trainer.estimated_stepping_batches)
-            for name, weight in self.weights(pl_module).items():
+            progress = min(1.0, step / trainer.estimated_stepping_batches)
+            cosine = (1 + math.cos(math.pi * progress)) / 2
+            rate = FINAL_RATE + (self.prune_rate - FINAL_RATE) * cosine
+            for name, weight in weights.items():
                 mask = self.masks[name].to(weight.device)
                 self.masks[name] = moved_mask(weight, mask, rate, self._generator)
-        self._apply(pl_module)
+        self._apply(weights)
 
-    def _apply(self, module: nn.Module) -> None:
-        for name, weight in self.weights(module).items():
+    def _apply(self, weights: Mapping[str, nn.Parameter]) -> None:
+        for name, weight in weights.items():
             self.masks[name] = self.masks[name].to(weight.device)
             weight.mul_(self.masks[name])
 

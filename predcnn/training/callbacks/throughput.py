@@ -6,15 +6,14 @@ import lightning.pytorch as pl
 from lightning.pytorch.utilities.data import extract_batch_size
 
 EVALUATION = 1 / 3
-"""Estimated time to evaluate a sequence, in units of the time to train on it: no backward pass."""
+"""Assumed time to evaluate a sequence, as a share of the time to train on it: no backward pass."""
 
 
 class Throughput(pl.Callback):
     """Log ``timing/<unit>_per_s`` and print once how long the run will take.
 
     Args:
-        announce_after: steps before the duration of an epoch is estimated; the first ones are
-            slower.
+        announce_after: steps before the estimate; the first ones are slower.
         unit: name of the samples.
     """
 
@@ -24,32 +23,26 @@ class Throughput(pl.Callback):
         self._mark: tuple[float, int] | None = None
         self._steps_seen = 0
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._mark = None  # validation and drawing lie between two epochs
+    def on_train_epoch_start(self, *_: object) -> None:
+        self._mark = None  # leaves out validation and drawing between two epochs
 
     def on_train_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: object,
-        batch: object,
-        batch_idx: int,
+        self, trainer: pl.Trainer, module: pl.LightningModule, out: object, batch: object, i: int
     ) -> None:
         self._steps_seen += 1
         if self._mark is None:
-            self._mark = (time.perf_counter(), batch_idx)
+            self._mark = (time.perf_counter(), i)
             return
         start, first = self._mark
-        steps = batch_idx - first
         announce = self._steps_seen == self.announce_after
-        if steps < trainer.log_every_n_steps and not announce:
+        if i - first < trainer.log_every_n_steps and not announce:
             return
-        seconds = (time.perf_counter() - start) / steps
+        seconds = (time.perf_counter() - start) / (i - first)
         rate = extract_batch_size(batch) * trainer.world_size / seconds
-        pl_module.log(self.name, rate)
+        module.log(self.name, rate)
         if announce:
             self._announce(trainer, seconds, rate)
-        self._mark = (time.perf_counter(), batch_idx)
+        self._mark = (time.perf_counter(), i)
 
     def _announce(self, trainer: pl.Trainer, seconds: float, rate: float) -> None:
         batches = trainer.num_training_batches

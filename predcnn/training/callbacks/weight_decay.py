@@ -1,4 +1,4 @@
-"""Weight decay that changes along half a cosine, as self-supervised recipes have it."""
+"""A weight decay that changes along half a cosine, for self-supervised recipes."""
 
 import math
 
@@ -8,8 +8,8 @@ import lightning.pytorch as pl
 class WeightDecaySchedule(pl.Callback):
     """Move the weight decay from the optimizer's own to ``end`` over the run.
 
-    Groups without weight decay keep none. A function of the step alone, so that a resumed run goes
-    on where it was. (Tian et al. 2023, SparK: 0.04 to 0.2.)
+    Groups without weight decay keep none. The value depends on the step alone, so a resumed run
+    continues it. (Tian et al. 2023, SparK: 0.04 to 0.2.)
     """
 
     def __init__(self, end: float) -> None:
@@ -21,9 +21,7 @@ class WeightDecaySchedule(pl.Callback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.start = [group["weight_decay"] for group in trainer.optimizers[0].param_groups]
 
-    def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: object, batch_idx: int
-    ) -> None:
+    def on_train_batch_start(self, trainer: pl.Trainer, *_: object) -> None:
         done = min(1.0, trainer.global_step / max(1, trainer.estimated_stepping_batches - 1))
         share = (1 - math.cos(math.pi * done)) / 2
         groups = trainer.optimizers[0].param_groups
