@@ -1,4 +1,4 @@
-"""A2MIM: hidden pixels take the image's mean, the token enters a middle layer, spectra must agree.
+"""A2MIM: hidden pixels take the image's mean, a middle layer gets the token, spectra must agree.
 
 Li et al., "Architecture-Agnostic Masked Image Modeling: From ViT back to CNN", ICML 2023,
 https://arxiv.org/abs/2205.13943 (sec. 4). Losses compared with the published code.
@@ -7,7 +7,7 @@ https://arxiv.org/abs/2205.13943 (sec. 4). Losses compared with the published co
 import torch
 from torch import Tensor, nn
 
-from predcnn.pretraining.decoders import MaskToken, PixelHead
+from predcnn.pretraining.decoders import MaskToken
 from predcnn.pretraining.losses import masked_frequency_loss, masked_l1
 from predcnn.pretraining.masks import at_size
 from predcnn.pretraining.method import MaskedImageModel, Reconstruction
@@ -23,8 +23,8 @@ class A2MIM(MaskedImageModel):
 
     Args (others: see `MaskedImageModel`):
         cell: a multiple of the stride where the token enters.
-        layer: stage whose entrance takes the token, from 0; None: the last one, 0 for networks of
-            one stride.
+        layer: stage whose input gets the token, from 0; None: the last one, 0 for networks of one
+            stride.
         focal: weigh an error by its size (published for ResNet-50).
         frequency_weight: of the focal frequency loss; published: 0.5 for ResNet-50, 0.1 for ViT, 0
             for ConvNeXt.
@@ -46,16 +46,12 @@ class A2MIM(MaskedImageModel):
         super().__init__(backbone, image_size, cell=cell, ratio=ratio)
         if layer is None:
             layer = 0 if self.encoder.isotropic else len(self.backbone.feature_info) - 1
-        dim, side = self.encoder.shape_at(layer)
-        self.check_token_map(side, f"the map that enters layer {layer}")
         self.layer = layer
         self.focal = focal
         self.frequency_weight = frequency_weight
         self.visible_weight = visible_weight
-        self.token = MaskToken(dim, keep=KEPT)
-        self.head = PixelHead(
-            self.encoder.dims[-1], self.encoder.strides[-1], self.encoder.in_chans
-        )
+        self.token = MaskToken(self.token_dim(layer), keep=KEPT)
+        self.head = self.pixel_head()
 
     def forward(self, images: Tensor, mask: Tensor) -> Reconstruction:
         mean = images.mean((2, 3), keepdim=True)
@@ -68,7 +64,7 @@ class A2MIM(MaskedImageModel):
     def losses(
         self, pixels: Tensor, images: Tensor, mask: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss and its parts, of a reconstruction and its truth (B, C, S, S)."""
+        """Return the loss of a reconstruction (B, C, S, S) and its parts."""
         l1 = masked_l1(pixels, images, mask, focal=self.focal)
         if not self.frequency_weight:
             return l1, {}

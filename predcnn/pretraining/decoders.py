@@ -1,4 +1,4 @@
-"""From maps back to pixels: the three decoders of the published methods, in image layout.
+"""Decoders of the published methods, from maps back to pixels.
 
 SimMIM's and A2MIM's head: Xie et al., CVPR 2022, https://arxiv.org/abs/2111.09886; FCMAE's block
 decoder: Woo et al., CVPR 2023, https://arxiv.org/abs/2301.00808; SparK's hierarchical one: Tian et
@@ -16,11 +16,7 @@ from predcnn.pretraining.masks import at_size
 
 
 class PixelHead(nn.Sequential):
-    """A linear map from one vector to a square of pixels, (B, C, h, w) -> (B, out, h s, w s).
-
-    Args:
-        stride: side s of the square.
-    """
+    """A linear map from a vector to stride x stride pixels, (B, C, h, w) -> (B, out, h s, w s)."""
 
     def __init__(self, dim: int, stride: int, out: int = 3) -> None:
         super().__init__(nn.Conv2d(dim, out * stride**2, 1), nn.PixelShuffle(stride))
@@ -30,8 +26,8 @@ class MaskToken(nn.Module):
     """A learned vector in the place of every hidden pixel of a map, (B, C, H, W) kept.
 
     Args:
-        keep: None: what was there is lost. A number: it stays with a learned factor per channel
-            that starts there (A2MIM, section 4.1).
+        keep: initial value of a learned factor per channel with which the hidden values are added
+            to the token (A2MIM, section 4.1); None replaces them.
     """
 
     def __init__(self, dim: int, keep: float | None = None) -> None:
@@ -42,11 +38,10 @@ class MaskToken(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """``mask`` is (B, h, w), True where a cell is hidden."""
-        hidden = at_size(mask, x.shape[2:])
         token = self.token.to(x.dtype)
         if self.gamma is not None:
             token = token + self.gamma.to(x.dtype) * x
-        return torch.where(hidden, token, x)
+        return torch.where(at_size(mask, x.shape[2:]), token, x)
 
 
 class BlockDecoder(nn.Module):
@@ -72,24 +67,21 @@ class BlockDecoder(nn.Module):
 
 
 class Densify(nn.Module):
-    """SparK's bridge from a sparse map to the decoder, (B, C, H, W) -> (B, width, H, W).
+    """SparK's bridge from a sparse, normed map to the decoder, (B, C, H, W) -> (B, width, H, W).
 
-    The hidden pixels take a token of this scale; then a convolution sets the width. The norm of the
-    sparse map comes before and belongs to the masked pass.
+    Hidden pixels take a token of this scale; then a convolution sets the width.
 
     Args:
         width: channels of the decoder at this scale.
-        kernel_size: of the convolution; 1 with equal widths leaves it out.
+        kernel_size: of the convolution; omitted if 1 with equal widths.
     """
 
     def __init__(self, dim: int, width: int, kernel_size: int) -> None:
         super().__init__()
         self.mask_token = MaskToken(dim)
-        self.project = (
-            nn.Identity()
-            if kernel_size == 1 and dim == width
-            else nn.Conv2d(dim, width, kernel_size, padding=kernel_size // 2)
-        )
+        self.project = nn.Identity()
+        if kernel_size > 1 or dim != width:
+            self.project = nn.Conv2d(dim, width, kernel_size, padding=kernel_size // 2)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         return self.project(self.mask_token(x, mask))
@@ -132,7 +124,7 @@ class LightDecoder(nn.Module):
         self.readout = nn.Conv2d(width // 2**doublings, out, 1)
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        """``maps``: the i-th is (B, width / 2^i, h 2^i, w 2^i); as many as there are."""
+        """Decode ``maps``, the i-th of them (B, width / 2^i, h 2^i, w 2^i)."""
         x = 0
         for i, block in enumerate(self.blocks):
             x = block(x + maps[i] if i < len(maps) else x)

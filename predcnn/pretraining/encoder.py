@@ -1,6 +1,6 @@
-"""A backbone as masked image models see it: its maps, and the places where a token can enter."""
+"""A backbone as an encoder of masked images: its maps, and access to the input of its stages."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from einops import rearrange
@@ -16,7 +16,7 @@ DOWN = ("down", "downsample")
 class Encoder(nn.Module):
     """Images (B, 3, S, S) -> maps of a backbone's stages (B, C_i, S / s_i, S / s_i), fine first.
 
-    What only a classifier needs is cut off the backbone, in place.
+    The classifier is removed from the backbone, in place.
 
     Attributes:
         backbone: the network that is trained.
@@ -24,19 +24,18 @@ class Encoder(nn.Module):
 
     Args:
         backbone: one of `predcnn.create_backbone`: with ``feature_info``, ``forward_intermediates``
-            and ``prune_intermediate_layers`` as timm defines them.
+            and ``prune_intermediate_layers`` as in timm.
     """
 
     def __init__(self, backbone: nn.Module, image_size: int) -> None:
         super().__init__()
         if not hasattr(backbone, "forward_intermediates"):
             raise ValueError(
-                f"{type(backbone).__name__} gives no maps of its stages (forward_intermediates)"
+                f"{type(backbone).__name__} has no forward_intermediates to return its stages' maps"
             )
-        info = backbone.feature_info
-        strides = [part["reduction"] for part in info]
+        strides = [part["reduction"] for part in backbone.feature_info]
         self.isotropic = len(strides) > 1 and len(set(strides)) == 1
-        last = len(info) - 1
+        last = len(strides) - 1
         self.indices = [last] if self.isotropic else [i for i, s in enumerate(strides) if s >= 4]
         backbone.prune_intermediate_layers([last], prune_norm=False, prune_head=True)
         self.backbone = backbone
@@ -57,10 +56,7 @@ class Encoder(nn.Module):
         )
 
     def probe(self, within: AbstractContextManager | None = None) -> list[Tensor]:
-        """The maps of an empty image; every module's mode and statistics stay as they are.
-
-        ``within`` surrounds the pass.
-        """
+        """Return the maps of an empty image, computed in eval mode and ``within`` a context."""
         weight = next(self.backbone.parameters())
         image = weight.new_zeros(1, self.in_chans, self.image_size, self.image_size)
         with evaluating(self), within or nullcontext():
@@ -68,51 +64,44 @@ class Encoder(nn.Module):
 
     @property
     def in_chans(self) -> int:
-        """Channels of the images: those that the first convolution reads."""
+        """Channels of the images: the input channels of the first convolution."""
         for module in self.backbone.modules():
             if isinstance(module, nn.Conv2d):
                 return module.in_channels
         raise ValueError(f"{type(self.backbone).__name__} has no convolution to read an image with")
 
     def entrance(self, stage: int) -> nn.Module:
-        """The module whose result the blocks of a stage read: the stem's for stage 0."""
-        if stage == 0:
-            for name in STEMS:
-                if hasattr(self.backbone, name):
-                    return getattr(self.backbone, name)
-            raise ValueError(f"{type(self.backbone).__name__} has none of {', '.join(STEMS)}")
+        """Return the module whose output enters a stage: the stem for stage 0."""
         info = self.backbone.feature_info
-        if not 0 < stage < len(info):
+        if not 0 <= stage < len(info):
             raise ValueError(f"layer is a stage, 0 to {len(info) - 1}, not {stage}")
-        stages = next((getattr(self.backbone, n) for n in STAGES if hasattr(self.backbone, n)), ())
-        if len(stages) > stage:
-            for name in DOWN:
-                down = getattr(stages[stage], name, None)
-                if isinstance(down, nn.Module) and not isinstance(down, nn.Identity):
-                    return down
+        if stage == 0:
+            stem = _first(self.backbone, STEMS)
+            if stem is None:
+                raise ValueError(f"{type(self.backbone).__name__} has none of {', '.join(STEMS)}")
+            return stem
+        stages = _first(self.backbone, STAGES) or ()
+        down = _first(stages[stage], DOWN) if len(stages) > stage else None
+        if isinstance(down, nn.Module) and not isinstance(down, nn.Identity):
+            return down
         return self.backbone.get_submodule(info[stage - 1]["module"])
 
     def shape_at(self, stage: int) -> tuple[int, int]:
-        """Channels and side of the map that enters a stage."""
-        seen: list[Tensor] = []
-
-        def look(x: Tensor) -> Tensor:
-            seen.append(x)
-            return x
-
-        with self.entering(stage, look):
+        """Return channels and side of the map that enters a stage."""
+        shapes: list[tuple[int, ...]] = []
+        with self.entering(stage, lambda x: shapes.append(x.shape) or x):
             self.probe()
-        return seen[0].shape[1], seen[0].shape[2]
+        return shapes[0][1], shapes[0][2]
 
     @contextmanager
     def entering(self, stage: int, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
-        """Within it, the map (B, C, H, W) that enters a stage becomes ``change(map)``."""
-        is_last_axis = getattr(self.backbone, "output_fmt", "NCHW") == "NHWC"
+        """Replace the map (B, C, H, W) that enters a stage by ``change(map)`` in this context."""
+        channels_last = getattr(self.backbone, "output_fmt", "NCHW") == "NHWC"
 
         def replaced(module: nn.Module, inputs: tuple, x: Tensor) -> Tensor:
             if x.ndim == 3:
-                return _of_tokens(x, change)
-            if is_last_axis:
+                return _change_tokens(x, change)
+            if channels_last:
                 changed = change(rearrange(x, "b h w c -> b c h w"))
                 return rearrange(changed, "b c h w -> b h w c")
             return change(x)
@@ -124,13 +113,16 @@ class Encoder(nn.Module):
             handle.remove()
 
 
-def _of_tokens(x: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
-    """``change`` of tokens (B, N, C) that are the pixels of a square map."""
+def _first(module: nn.Module, names: Sequence[str]) -> nn.Module | None:
+    return next((getattr(module, name) for name in names if hasattr(module, name)), None)
+
+
+def _change_tokens(x: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
+    """Apply ``change`` to tokens (B, N, C) that are the pixels of a square map."""
     side = round(x.shape[1] ** 0.5)
     if side**2 != x.shape[1]:
         raise ValueError(
-            f"{x.shape[1]} tokens make no square map (a class token among them?): let the mask "
-            "enter at layer=0"
+            f"{x.shape[1]} tokens are no square map (a class token among them?): give layer=0"
         )
     changed = change(rearrange(x, "b (h w) c -> b c h w", h=side))
     return rearrange(changed, "b c h w -> b (h w) c")

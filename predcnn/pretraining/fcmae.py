@@ -15,9 +15,8 @@ from predcnn.registry import PRETRAINING
 class FCMAE(SparseImageModel):
     """Images and mask -> mean squared error of hidden pixels, normalised by cell.
 
-    Published for ConvNeXt V2; here for any backbone of convolutions. Response normalisation takes
-    the visible pixels of each image, as fine-tuning does; the published sparse code takes those of
-    the whole batch.
+    Published for ConvNeXt V2; here for any convolutional backbone. Response normalisation uses the
+    visible pixels of each image, as fine-tuning does; the published code those of the whole batch.
 
     Args (others: see `MaskedImageModel`):
         normalise: the target of a cell is (pixels - mean) / deviation.
@@ -36,10 +35,9 @@ class FCMAE(SparseImageModel):
     ) -> None:
         super().__init__(backbone, image_size, cell=cell, ratio=ratio)
         self.normalise = normalise
-        encoder = self.encoder
-        self.decoder = BlockDecoder(
-            encoder.dims[-1], encoder.strides[-1], width=width, depth=depth, out=encoder.in_chans
-        )
+        dim, stride = self.encoder.dims[-1], self.encoder.strides[-1]
+        out = self.encoder.in_chans
+        self.decoder = BlockDecoder(dim, stride, width=width, depth=depth, out=out)
 
     def forward(self, images: Tensor, mask: Tensor) -> Reconstruction:
         pixels = self.decoder(self.sparse_maps(images, mask)[-1], mask)

@@ -1,4 +1,4 @@
-"""What masked image models minimise: errors of hidden pixels, and of the spectrum.
+"""Losses of masked image models: errors of hidden pixels, and of the spectrum.
 
 Frequency loss: Jiang et al., "Focal Frequency Loss for Image Reconstruction and Synthesis", ICCV
 2021, https://arxiv.org/abs/2012.12821 (eq. 8-10); its use on masked images: Li et al.,
@@ -14,13 +14,13 @@ from predcnn.pretraining.masks import at_size
 
 
 def masked_mean(errors: Tensor, mask: Tensor) -> Tensor:
-    """Mean of ``errors`` (B, C, H, W) over all channels of the hidden pixels."""
+    """Return the mean of ``errors`` (B, C, H, W) over all channels of the hidden pixels."""
     hidden = at_size(mask, errors.shape[2:]).to(errors.dtype)
     return (errors * hidden).sum() / (hidden.sum() * errors.shape[1])
 
 
 def masked_l1(pred: Tensor, target: Tensor, mask: Tensor, focal: bool = False) -> Tensor:
-    """Mean absolute error of hidden pixels; ``focal`` weighs an error d by 2 sigmoid(0.2 d) - 1."""
+    """Return the mean absolute error d of hidden pixels, ``focal`` times 2 sigmoid(0.2 d) - 1."""
     error = (pred - target).abs()
     if focal:
         error = error * (2 * torch.sigmoid(0.2 * error) - 1)
@@ -28,15 +28,12 @@ def masked_l1(pred: Tensor, target: Tensor, mask: Tensor, focal: bool = False) -
 
 
 def masked_mse(pred: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-    """Mean squared error of hidden pixels."""
+    """Return the mean squared error of hidden pixels."""
     return masked_mean((pred - target) ** 2, mask)
 
 
 def cell_statistics(images: Tensor, cell: int) -> tuple[Tensor, Tensor]:
-    """Mean and deviation of every cell over its pixels and channels, each (B, 1, H, W).
-
-    The deviation is sqrt(var + 1e-6) of the unbiased variance.
-    """
+    """Return mean and sqrt(unbiased variance + 1e-6) of every cell, each (B, 1, H, W)."""
     cells = rearrange(images, "b c (h p1) (w p2) -> b h w (c p1 p2)", p1=cell, p2=cell)
     var, mean = torch.var_mean(cells, dim=-1)
     mean, scale = (
@@ -47,7 +44,7 @@ def cell_statistics(images: Tensor, cell: int) -> tuple[Tensor, Tensor]:
 
 
 def frequency_loss(pred: Tensor, target: Tensor) -> Tensor:
-    """Squared distance of the batch's mean spectra, weighed by how far off each frequency is.
+    """Return the squared distance of the batch's mean spectra, weighted towards large errors.
 
     The weight is log(1 + distance) as a share of the largest, without gradient.
     """
@@ -63,7 +60,7 @@ def frequency_loss(pred: Tensor, target: Tensor) -> Tensor:
 def masked_frequency_loss(
     pred: Tensor, target: Tensor, mask: Tensor, visible_weight: float = 0.0
 ) -> Tensor:
-    """`frequency_loss` of a prediction whose visible pixels are replaced.
+    """Return the `frequency_loss` of a prediction whose visible pixels are replaced.
 
     They become the mean of prediction, without gradient, and truth, except for the share
     ``visible_weight`` that keeps its gradient.

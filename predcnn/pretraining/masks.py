@@ -1,4 +1,4 @@
-"""Which cells of an image are hidden, and that mask at the size of any map."""
+"""Random masks of image cells, and their enlargement to the size of any map."""
 
 import math
 
@@ -15,8 +15,8 @@ class MaskGenerator:
 
     Args:
         image_size: side of the images in pixels, a multiple of ``cell``.
-        rounding: "up" hides the next whole number of cells (SimMIM, A2MIM, FCMAE), "nearest" shows
-            the nearest whole number (SparK).
+        rounding: "up" rounds the number of hidden cells up (SimMIM, A2MIM, FCMAE), "nearest"
+            rounds the number of visible ones (SparK).
     """
 
     def __init__(
@@ -40,17 +40,17 @@ class MaskGenerator:
         self.hidden = min(max(hidden, 1), cells - 1)
 
     def __call__(self, batch: int, generator: torch.Generator | None = None) -> Tensor:
-        """Masks of ``batch`` images, on the CPU, so that every device draws the same."""
+        """Draw masks of ``batch`` images on the CPU, so that every device gets the same."""
         order = torch.rand(batch, self.side**2, generator=generator).argsort(dim=1)
         return (order < self.hidden).unflatten(1, (self.side, self.side))
 
 
 def at_size(mask: Tensor, size: tuple[int, int]) -> Tensor:
     """Enlarge a mask (B, h, w) to the size (H, W) of a map, (B, 1, H, W), by repeating cells."""
-    rows, columns = (big // small for big, small in zip(size, mask.shape[1:], strict=True))
-    if (rows * mask.shape[1], columns * mask.shape[2]) != tuple(size):
+    (height, width), (h, w) = size, mask.shape[1:]
+    if height % h or width % w:
         raise ValueError(
-            f"a map of {size[0]}x{size[1]} does not resolve a mask of {mask.shape[1]}x"
-            f"{mask.shape[2]} cells: make the cells larger, a multiple of the map's stride"
+            f"a map of {height}x{width} does not resolve a mask of {h}x{w} cells: make the cells "
+            "larger, a multiple of the map's stride"
         )
-    return repeat(mask, "b h w -> b 1 (h p1) (w p2)", p1=rows, p2=columns)
+    return repeat(mask, "b h w -> b 1 (h p1) (w p2)", p1=height // h, p2=width // w)

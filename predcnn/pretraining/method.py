@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from predcnn.blocks.protocol import check_options
-from predcnn.pretraining.decoders import MaskToken
+from predcnn.pretraining.decoders import MaskToken, PixelHead
 from predcnn.pretraining.encoder import Encoder
 from predcnn.pretraining.losses import cell_statistics, masked_mse
 from predcnn.pretraining.masks import MaskGenerator, at_size
@@ -18,7 +18,7 @@ from predcnn.registry import PRETRAINING
 class Reconstruction(NamedTuple):
     """Result of a pass: ``loss`` and its parts (scalars), ``pixels`` (B, 3, S, S) like the images.
 
-    Visible pixels of ``pixels`` are the model's guess as well; see `fill`.
+    Visible pixels of ``pixels`` are predictions too; see `fill`.
     """
 
     loss: Tensor
@@ -33,18 +33,18 @@ class MaskedImageModel(nn.Module):
     options>)`` and defines ``forward(images, mask)``.
 
     Attributes:
-        encoder: holds the backbone that is wanted in the end.
+        encoder: holds the backbone that is pre-trained.
         masks: makes masks of a batch.
 
     Args:
-        backbone: see `Encoder`; its classifier is cut off.
+        backbone: see `Encoder`; its classifier is removed.
         image_size: S.
         cell: side of a hidden cell in pixels.
         ratio: share of hidden cells.
     """
 
     rounding: ClassVar[str] = "up"
-    """How many cells that share is, see `MaskGenerator`."""
+    """Rounding of the number of hidden cells, see `MaskGenerator`."""
 
     def __init__(
         self, backbone: nn.Module, image_size: int, *, cell: int = 32, ratio: float = 0.6
@@ -61,22 +61,30 @@ class MaskedImageModel(nn.Module):
         return self.encoder.backbone
 
     def tokens(self) -> list[nn.Parameter]:
-        """Parameters of the mask tokens."""
+        """Return the parameters of the mask tokens."""
         parts = [part for part in self.modules() if isinstance(part, MaskToken)]
         return [parameter for part in parts for parameter in part.parameters()]
 
     def no_weight_decay(self) -> set[str]:
-        """Names of the parameters without weight decay: tokens, and those of the backbone."""
+        """Return the names of tokens and of the backbone's parameters without weight decay."""
         own = getattr(self.backbone, "no_weight_decay", set)()
         tokens = {id(parameter) for parameter in self.tokens()}
         names = {name for name, value in self.named_parameters() if id(value) in tokens}
         return names | {f"encoder.backbone.{name}" for name in own}
 
-    def forward(self, images: Tensor, mask: Tensor) -> Reconstruction:
-        raise NotImplementedError(f"{type(self).__name__} does not define forward(images, mask)")
+    def pixel_head(self) -> PixelHead:
+        """Build a linear map from the encoder's last map to pixels."""
+        encoder = self.encoder
+        return PixelHead(encoder.dims[-1], encoder.strides[-1], encoder.in_chans)
+
+    def token_dim(self, stage: int) -> int:
+        """Return the channels of a stage's input, whose pixels must lie within single cells."""
+        dim, side = self.encoder.shape_at(stage)
+        self.check_token_map(side, f"the input of stage {stage}")
+        return dim
 
     def check_token_map(self, side: int, where: str) -> None:
-        """ValueError unless the pixels of a map of this side lie within single cells."""
+        """Raise ValueError unless the pixels of a map of this side lie within single cells."""
         if side % self.masks.side:
             stride = self.image_size // side
             raise ValueError(
@@ -103,7 +111,7 @@ class SparseImageModel(MaskedImageModel):
             ) from error
 
     def sparse_maps(self, images: Tensor, mask: Tensor) -> list[Tensor]:
-        """The encoder's maps of the visible pixels, zero at the hidden ones."""
+        """Return the encoder's maps of the visible pixels, zero at the hidden ones."""
         context = SparseContext(mask)
         images = context.hide(images)
         with context:
@@ -113,38 +121,38 @@ class SparseImageModel(MaskedImageModel):
     def reconstruct(
         self, pixels: Tensor, images: Tensor, mask: Tensor, normalise: bool = True
     ) -> Reconstruction:
-        """Mean squared error of hidden pixels; ``normalise``: ``pixels`` are (x - mean) / deviation
-        of their cell, and the reconstruction undoes that with the true mean and deviation.
+        """Return the mean squared error of hidden pixels and the reconstruction.
+
+        With ``normalise``, ``pixels`` predict (x - mean) / deviation of their cell; the
+        reconstruction undoes that with the true mean and deviation.
         """
-        if not normalise:
-            return Reconstruction(masked_mse(pixels, images, mask), {}, pixels)
-        mean, scale = cell_statistics(images, self.cell)
+        mean, scale = cell_statistics(images, self.cell) if normalise else (0.0, 1.0)
         loss = masked_mse(pixels, (images - mean) / scale, mask)
         return Reconstruction(loss, {}, pixels * scale + mean)
 
 
 def fill(images: Tensor, pixels: Tensor, mask: Tensor) -> Tensor:
-    """``images`` with their hidden pixels taken from ``pixels``; all (B, C, H, W)."""
+    """Replace the hidden pixels of ``images`` by those of ``pixels``; all (B, C, H, W)."""
     return torch.where(at_size(mask, images.shape[2:]), pixels, images)
 
 
 def create_method(
     name: str, backbone: nn.Module, image_size: int, **options: object
 ) -> MaskedImageModel:
-    """A masked image model around a backbone, whose classifier is cut off.
+    """Build a masked image model around a backbone, whose classifier is removed.
 
     Args:
-        name: "simmim", "a2mim", "spark", "fcmae", or the dotted path of a class of your own.
+        name: "simmim", "a2mim", "spark", "fcmae", or the dotted path of your own class.
         backbone: one of `predcnn.create_backbone`.
         image_size: side of the images in pixels.
         options: cell, ratio and the method's own options; see its class.
 
     Raises:
-        KeyError: unknown name. TypeError: unknown option. ValueError: a backbone that the method
-        cannot train, or sizes that do not fit.
+        KeyError, TypeError: unknown name or option.
+        ValueError: a backbone that the method cannot train, or sizes that do not fit.
     """
     cls = PRETRAINING[name]
     if not issubclass(cls, MaskedImageModel):
-        raise TypeError(f"{name} is no pre-training method: it is no MaskedImageModel")
+        raise TypeError(f"{name} is no pre-training method: not a subclass of MaskedImageModel")
     check_options(name, cls, options, implied=("backbone", "image_size"))
     return cls(backbone, image_size, **options)

@@ -6,7 +6,7 @@ https://arxiv.org/abs/2111.09886 (sec. 3). Loss compared with the published code
 
 from torch import Tensor, nn
 
-from predcnn.pretraining.decoders import MaskToken, PixelHead
+from predcnn.pretraining.decoders import MaskToken
 from predcnn.pretraining.losses import masked_l1
 from predcnn.pretraining.method import MaskedImageModel, Reconstruction
 from predcnn.registry import PRETRAINING
@@ -24,12 +24,8 @@ class SimMIM(MaskedImageModel):
         self, backbone: nn.Module, image_size: int, *, cell: int = 32, ratio: float = 0.6
     ) -> None:
         super().__init__(backbone, image_size, cell=cell, ratio=ratio)
-        dim, side = self.encoder.shape_at(0)
-        self.check_token_map(side, "the stem's map")
-        self.token = MaskToken(dim)
-        self.head = PixelHead(
-            self.encoder.dims[-1], self.encoder.strides[-1], self.encoder.in_chans
-        )
+        self.token = MaskToken(self.token_dim(0))
+        self.head = self.pixel_head()
 
     def forward(self, images: Tensor, mask: Tensor) -> Reconstruction:
         with self.encoder.entering(0, lambda x: self.token(x, mask)):

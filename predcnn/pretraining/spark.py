@@ -1,4 +1,4 @@
-"""SparK: a sparse convolutional encoder, and a U-shaped decoder that reads all of its scales.
+"""SparK: a sparse convolutional encoder, and a U-shaped decoder on all of its scales.
 
 Tian et al., "Designing BERT for Convolutional Networks: Sparse and Hierarchical Masked Modeling",
 ICLR 2023, https://arxiv.org/abs/2301.03580 (fig. 3). Compared with the published code.
@@ -22,12 +22,12 @@ NORMS = {"bn": nn.BatchNorm2d, "ln": LayerNorm2d}
 class SparK(SparseImageModel):
     """Images and mask -> mean squared error of hidden pixels, normalised by cell.
 
-    For backbones of convolutions whose maps halve from stage to stage.
+    For convolutional backbones whose maps halve from stage to stage.
 
     Args (others: see `MaskedImageModel`):
         width: channels of the decoder at the coarsest map, halved with every doubling of the size.
         norm: of the maps before the decoder, "bn" (published for ResNet) or "ln" (ConvNeXt); None:
-            "bn" where the backbone has batch norms, else "ln".
+            "bn" if the backbone has batch norms, else "ln".
     """
 
     rounding: ClassVar[str] = "nearest"

@@ -3,7 +3,7 @@
 Tian et al., "Designing BERT for Convolutional Networks: Sparse and Hierarchical Masked Modeling",
 ICLR 2023, https://arxiv.org/abs/2301.03580 (sec. 3.1); Woo et al., "ConvNeXt V2", CVPR 2023,
 https://arxiv.org/abs/2301.00808 (sec. 3.1). A dense network that sets hidden pixels to zero before
-and after every layer gives what their sparse convolutions give.
+and after every layer gives the results of their sparse convolutions.
 """
 
 from collections.abc import Callable
@@ -21,25 +21,24 @@ POINTWISE = """
     gelu relu relu_ relu6 silu sigmoid tanh hardtanh leaky_relu hardswish hardsigmoid elu softplus
     dropout bernoulli_
 """
-"""What reads one pixel to give one pixel."""
 LAYOUT = """
     view reshape permute transpose contiguous flatten unflatten unsqueeze squeeze expand expand_as
     chunk split cat stack __getitem__ __setitem__ to float type_as detach clone
     dim size numel stride is_floating_point is_contiguous promote_types __get__ __len__ _assert
     new_empty new_zeros zeros zeros_like empty ones
 """
-"""What moves values or asks about them; what is no map any more is refused where it is read."""
 HARMLESS = frozenset((POINTWISE + LAYOUT).split())
+"""Operations on single pixels, and those that move values or return properties of tensors."""
 
 
 class SparseContext(TorchFunctionMode):
     """Within ``with SparseContext(mask):`` a network of convolutions sees visible pixels only.
 
-    Convolutions, poolings and linear layers read zeros at hidden pixels and leave zeros there;
-    batch norm and group norm take their statistics over visible pixels, as do means and L2 norms
-    over the whole map (squeeze-and-excitation, global context, response normalisation, per image);
-    layer norm works pixel by pixel. With nothing hidden, results are those of the dense network.
-    Windows of poolings count hidden pixels as zeros, as published.
+    Convolutions, poolings and linear layers read zeros at hidden pixels and leave zeros there.
+    Batch norm and group norm use the statistics of visible pixels, as do means and L2 norms over
+    an entire map (squeeze-and-excitation, global context, response normalisation, per image). Layer
+    norm works pixel by pixel. With nothing hidden, results are those of the dense network. Windows
+    of poolings count hidden pixels as zeros, as in SparK's code.
 
     Args:
         mask: (B, h, w) bool, True where a cell is hidden.
@@ -51,7 +50,7 @@ class SparseContext(TorchFunctionMode):
         self._plain = ExitStack()
 
     def __enter__(self) -> "SparseContext":
-        self._plain.enter_context(plain())  # compiled operators could not be seen through
+        self._plain.enter_context(plain())  # compiled operators hide the operations within
         return super().__enter__()
 
     def __exit__(self, *error: object) -> None:
@@ -65,27 +64,31 @@ class SparseContext(TorchFunctionMode):
         args: tuple = (),
         kwargs: dict[str, object] | None = None,
     ) -> object:
-        kwargs = kwargs or {}
         name = func.__name__
         if name in HANDLERS:
-            return HANDLERS[name](self, func, *args, **kwargs)
+            return HANDLERS[name](self, func, *args, **(kwargs or {}))
         if name in HARMLESS:
-            return func(*args, **kwargs)
+            return func(*args, **(kwargs or {}))
         raise ValueError(f"a masked pass cannot go through {name!r}, which may mix hidden pixels")
 
     def shown(self, x: Tensor, channels_last: bool = False) -> Tensor:
-        """1 at the visible and 0 at the hidden pixels of a map, with one channel."""
+        """Return 1 at the visible and 0 at the hidden pixels of a map, with one channel."""
         size = x.shape[1:3] if channels_last else x.shape[2:4]
         shown = at_size(self.visible, size).to(x.dtype)
         return shown.permute(0, 2, 3, 1) if channels_last else shown
 
     def hide(self, x: Tensor, channels_last: bool = False) -> Tensor:
-        """A map with zeros at the hidden pixels; a pooled vector (1x1) as it is."""
+        """Set the hidden pixels of a map to zero; a pooled vector (1x1) stays as it is."""
         size = x.shape[1:3] if channels_last else x.shape[2:4]
         return x if tuple(size) == (1, 1) else x * self.shown(x, channels_last)
 
+    def mean(self, x: Tensor, dim: object, keepdim: bool, channels_last: bool = False) -> Tensor:
+        """Return the mean over the visible pixels."""
+        shown = self.shown(x, channels_last)
+        return (x * shown).sum(dim, keepdim) / shown.sum(dim, keepdim)
 
-def _is_map(x: Tensor, name: str) -> None:
+
+def _check_map(x: Tensor, name: str) -> None:
     if x.ndim != 4:
         raise ValueError(
             f"a masked pass needs maps of two dimensions, and {name!r} was given {x.ndim - 2}"
@@ -94,51 +97,40 @@ def _is_map(x: Tensor, name: str) -> None:
 
 def _window(mode: SparseContext, func: Callable, x: Tensor, *args: object, **kw: object) -> Tensor:
     """Convolution and pooling, (B, C, H, W) -> (B, C', H', W')."""
-    _is_map(x, func.__name__)
+    _check_map(x, func.__name__)
     return mode.hide(func(mode.hide(x), *args, **kw))
 
 
-def _linear(
-    mode: SparseContext, func: Callable, x: Tensor, weight: Tensor, bias: Tensor | None = None
+def _last_axis(
+    mode: SparseContext, func: Callable, x: Tensor, *args: object, **kw: object
 ) -> Tensor:
-    """A linear layer on (B, H, W, C), or on pooled vectors (B, C)."""
+    """Linear layer and layer norm, on (B, H, W, C) or on pooled vectors (B, C)."""
+    if func.__name__ == "layer_norm" and len(args[0]) != 1:
+        raise ValueError(f"a masked pass cannot go through a layer norm over {tuple(args[0])}")
     if x.ndim == 2:
-        return func(x, weight, bias)
-    _is_map(x, "linear")
-    return mode.hide(func(x, weight, bias), channels_last=True)
-
-
-def _layer_norm(
-    mode: SparseContext, func: Callable, x: Tensor, shape: tuple[int, ...], *args: object,
-    **kw: object,
-) -> Tensor:  # fmt: skip
-    if x.ndim == 2:
-        return func(x, shape, *args, **kw)
-    _is_map(x, "layer_norm")
-    if len(shape) != 1:
-        raise ValueError(f"a masked pass cannot go through a layer norm over {tuple(shape)}")
-    return mode.hide(func(x, shape, *args, **kw), channels_last=True)
+        return func(x, *args, **kw)
+    _check_map(x, func.__name__)
+    return mode.hide(func(x, *args, **kw), channels_last=True)
 
 
 def _batch_norm(
     mode: SparseContext, func: Callable, x: Tensor, *args: object, **kw: object
 ) -> Tensor:
     """Batch norm of the visible vectors (N, C), put back to their places."""
-    _is_map(x, "batch_norm")
+    _check_map(x, "batch_norm")
     if tuple(x.shape[2:]) == (1, 1):
         return func(x, *args, **kw)
     seen = mode.shown(x)[:, 0].bool()
     pixels = x.permute(0, 2, 3, 1)
     vectors = func(pixels[seen], *args, **kw)
-    whole = vectors.new_zeros(pixels.shape)
-    return whole.index_put((seen,), vectors).permute(0, 3, 1, 2)
+    return vectors.new_zeros(pixels.shape).index_put((seen,), vectors).permute(0, 3, 1, 2)
 
 
 def _group_norm(
     mode: SparseContext, func: Callable, x: Tensor, groups: int, weight: Tensor | None = None,
     bias: Tensor | None = None, eps: float = 1e-5,
 ) -> Tensor:  # fmt: skip
-    _is_map(x, "group_norm")
+    _check_map(x, "group_norm")
     shown = mode.shown(x)[:, None]  # (B, 1, 1, H, W)
     parts = x.unflatten(1, (groups, -1))
     count = shown.sum((2, 3, 4), keepdim=True) * parts.shape[2]
@@ -151,7 +143,7 @@ def _group_norm(
 
 
 def _layout(x: Tensor, dim: object, name: str) -> str:
-    """What a reduction over ``dim`` goes over: "NCHW" or "NHWC" maps' pixels, or "channels"."""
+    """Return the axes that ``dim`` reduces: pixels of "NCHW" or "NHWC" maps, or "channels"."""
     if isinstance(dim, int):
         dim = (dim,)
     over = tuple(sorted(d % x.ndim for d in dim)) if dim is not None else ()
@@ -165,40 +157,35 @@ def _layout(x: Tensor, dim: object, name: str) -> str:
 
 
 def _mean(
-    mode: SparseContext, func: Callable, x: Tensor, dim: object = None, keepdim: bool = False,
-    **kw: object,
-) -> Tensor:  # fmt: skip
-    """A mean over all pixels is one over the visible pixels."""
+    mode: SparseContext, func: Callable, x: Tensor, dim: object = None, keepdim: bool = False
+) -> Tensor:
     layout = _layout(x, dim, "mean")
     if layout == "channels":
-        return func(x, dim, keepdim, **kw)
-    shown = mode.shown(x, layout == "NHWC")
-    return (x * shown).sum(dim, keepdim, **kw) / shown.sum(dim, keepdim)
+        return func(x, dim, keepdim)
+    return mode.mean(x, dim, keepdim, layout == "NHWC")
 
 
 def _norm(mode: SparseContext, func: Callable, x: Tensor, *args: object, **kw: object) -> Tensor:
-    """An L2 norm over all pixels is one over the visible pixels."""
+    """L2 norm of the channels of a pixel, or of all visible pixels."""
     order = args[0] if args else kw.get("p", kw.get("ord", 2))
     layout = _layout(x, args[1] if len(args) > 1 else kw.get("dim"), "norm")
     if order not in (2, "fro"):
-        raise ValueError(f"a masked pass knows the L2 norm of a map, not that of order {order!r}")
+        raise ValueError(f"a masked pass supports the L2 norm of a map, not order {order!r}")
     return func(x if layout == "channels" else mode.hide(x, layout == "NHWC"), *args, **kw)
 
 
 def _pool_to(mode: SparseContext, func: Callable, x: Tensor, size: object) -> Tensor:
     """Adaptive average pooling to one pixel."""
-    _is_map(x, func.__name__)
+    _check_map(x, func.__name__)
     if size not in (1, (1, 1), [1, 1]):
-        raise ValueError(f"a masked pass pools a whole map to one pixel, not to {size}")
-    shown = mode.shown(x)
-    return (x * shown).sum((2, 3), keepdim=True) / shown.sum((2, 3), keepdim=True)
+        raise ValueError(f"a masked pass pools a map to one pixel, not to {size}")
+    return mode.mean(x, (2, 3), keepdim=True)
 
 
 HANDLERS: dict[str, Callable] = {
     **dict.fromkeys(("conv2d", "avg_pool2d", "max_pool2d"), _window),
     **dict.fromkeys(("norm", "linalg_vector_norm"), _norm),
-    "linear": _linear,
-    "layer_norm": _layer_norm,
+    **dict.fromkeys(("linear", "layer_norm"), _last_axis),
     "batch_norm": _batch_norm,
     "group_norm": _group_norm,
     "mean": _mean,
