@@ -202,7 +202,7 @@ def test_setup_opens_every_split_with_the_right_shapes() -> None:
         ({"protocol": "openST"}, ValueError, "did you mean openstl"),
         ({"source": "cifar"}, ValueError, "accepted: auto, embedded, mnist"),
         ({"source": "auto+mnist"}, ValueError, "only names of sets"),
-        ({"digits": []}, ValueError, "empty list"),
+        ({"digits": []}, ValueError, "digits is empty"),
         ({"digits": 0}, ValueError, "data.digits is at least 1"),
         ({"digits": [1, "2"]}, ValueError, "whole number, not '2'"),
         ({"digits": 1000}, ValueError, "at most 100"),

@@ -1,4 +1,4 @@
-"""Generated sequences: published rules, purity, noise, splits that share nothing."""
+"""Generated sequences: published rules, reproducibility, noise, disjoint splits."""
 
 import random
 
@@ -60,7 +60,7 @@ def test_mmnist_cifar_equals_the_published_rules(options: dict) -> None:
     assert np.array_equal(dataset.batch(2, range(20)).numpy(), np.stack(expected))
 
 
-def test_faint_pixels_are_not_made_opaque() -> None:
+def test_faint_pixels_stay_transparent() -> None:
     sprites = _split("mmnist_cifar")._sprites
     assert set(np.unique(sprites)) <= {0, 1, 255}
     grey = _split()._sprites
@@ -68,7 +68,7 @@ def test_faint_pixels_are_not_made_opaque() -> None:
     assert np.array_equal(sprites == 255, grey > 1)
 
 
-def test_renders_the_draws_of_the_published_generator() -> None:
+def test_draws_of_the_published_generator_are_rendered_equally() -> None:
     dataset, rng = _split(), random.Random(0)
     rows = [published_draws(rng, len(dataset._sprites)) for _ in range(8)]
     x, y, theta, sprite = np.array(rows, dtype=float).transpose(2, 0, 1)
@@ -101,7 +101,7 @@ def test_a_new_object_gives_the_same_bytes_and_fingerprint() -> None:
     "option",
     [{"noise": "missing"}, {"speed": 0.2}, {"digits": 1}, {"frames_out": 5}, {"height": 96}],
 )
-def test_every_option_shows_in_the_fingerprint(option: dict) -> None:
+def test_every_option_changes_the_fingerprint(option: dict) -> None:
     assert _split(**option).fingerprint != _split().fingerprint
 
 
@@ -114,7 +114,7 @@ def test_evaluation_is_the_same_for_every_seed_and_epoch(split: str) -> None:
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_isolated_splits_share_no_picture(name: str) -> None:
+def test_isolated_splits_share_no_image(name: str) -> None:
     module = create_datamodule(name, source="embedded")
     for attribute in ("_sprites", "_backgrounds")[: module.in_shape[1]]:
         pools = [getattr(module.split(split), attribute) for split in ("train", "val", "test")]
@@ -125,14 +125,14 @@ def test_isolated_splits_share_no_picture(name: str) -> None:
         assert not seen[1] & seen[2]
 
 
-def test_embedded_pools_have_the_sizes_that_are_told() -> None:
+def test_embedded_pools_have_the_documented_sizes() -> None:
     sizes = [len(_split("mmnist_cifar", split)._sprites) for split in ("train", "val", "test")]
     assert sizes == [1834, 166, 500]
     sizes = [len(_split("mmnist_cifar", split)._backgrounds) for split in ("train", "val", "test")]
     assert sizes == [2000, 500, 500]
 
 
-def test_published_protocol_draws_all_splits_from_the_training_digits_by_other_streams() -> None:
+def test_published_protocol_uses_training_digits_in_all_splits() -> None:
     module = create_datamodule("mmnist_cifar", source="embedded", protocol="openstl")
     splits = [module.split(name) for name in ("train", "val", "test")]
     assert [len(split._sprites) for split in splits] == [2000] * 3
@@ -144,7 +144,7 @@ def test_published_protocol_draws_all_splits_from_the_training_digits_by_other_s
 
 @pytest.mark.parametrize("split", ["train", "val", "test"])
 @pytest.mark.parametrize("name", SETS)
-def test_perceptual_noise_blots_one_square_per_input_frame(name: str, split: str) -> None:
+def test_perceptual_noise_blackens_one_square_per_input_frame(name: str, split: str) -> None:
     clean = _split(name, split).batch(0, range(30)).numpy()
     noisy = _split(name, split, noise="perceptual").batch(0, range(30)).numpy()
     assert np.array_equal(noisy[:, 10:], clean[:, 10:])
@@ -165,7 +165,7 @@ def test_perceptual_noise_blots_one_square_per_input_frame(name: str, split: str
     assert len(corners) > 50
 
 
-def test_missing_noise_drops_a_fifth_of_the_input_frames() -> None:
+def test_missing_noise_blackens_a_fifth_of_the_input_frames() -> None:
     clean = _split().batch(0, range(300)).numpy()
     noisy = _split(noise="missing").batch(0, range(300)).numpy()
     assert np.array_equal(noisy[:, 10:], clean[:, 10:])
@@ -174,7 +174,7 @@ def test_missing_noise_drops_a_fifth_of_the_input_frames() -> None:
     assert np.array_equal(noisy[:, :10][~gone], clean[:, :10][~gone])
 
 
-def test_dynamic_noise_shakes_the_velocity_of_the_input_frames() -> None:
+def test_dynamic_noise_changes_the_velocity_in_the_input_frames() -> None:
     from predcnn.data.generated.noise import velocity_jitter
 
     dataset = _split(noise="dynamic")
@@ -193,7 +193,7 @@ def test_dynamic_noise_shakes_the_velocity_of_the_input_frames() -> None:
         assert np.array_equal(frames[b, :, 0], expected)
 
 
-def test_an_index_outside_is_an_error() -> None:
+def test_an_index_out_of_range_is_an_error() -> None:
     dataset = _split(train_sequences=5)
     with pytest.raises(IndexError, match=r"0\.\.4"):
         dataset.batch(0, [5])

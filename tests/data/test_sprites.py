@@ -1,4 +1,4 @@
-"""Trajectories and drawing against the published rules written out."""
+"""Trajectories and drawing compared with the published rules in scalar loops."""
 
 import math
 import random
@@ -68,7 +68,7 @@ def test_a_sprite_stays_inside_and_keeps_its_speed_between_walls(row: tuple, spe
 
 
 @pytest.mark.usefixtures("either_kernels")
-def test_the_layout_of_the_starts_does_not_matter() -> None:
+def test_the_memory_layout_of_start_positions_does_not_matter() -> None:
     x, y, theta = np.random.default_rng(0).random((3, 4, 3))
     expected = trajectories(x, y, theta, frames=9)
     x, y, theta = (np.asfortranarray(values) for values in (x, y, theta))
@@ -81,7 +81,7 @@ def test_a_wall_hit_exactly_counts_as_a_bounce() -> None:
 
 
 @pytest.mark.usefixtures("either_kernels")
-def test_replays_the_published_generator() -> None:
+def test_frames_equal_the_published_generator() -> None:
     rng, sprites = random.Random(0), np.random.default_rng(0).integers(0, 256, (50, 28, 28))
     sprites = sprites.astype(np.uint8)
     rows = [published_draws(rng, len(sprites)) for _ in range(20)]
@@ -116,7 +116,7 @@ def test_any_canvas_and_number_of_sprites(count: list[int] | None, width: int) -
 
 
 @pytest.mark.parametrize("number", [-1, 5])
-def test_a_sprite_that_is_not_in_the_pool_is_an_error(number: int) -> None:
+def test_a_sprite_outside_the_pool_is_an_error(number: int) -> None:
     draws = _draws([[(0.5, 0.5, 0.0, number)]])
     frames = np.zeros((1, 2, 1, 8, 8), np.uint8)
     with pytest.raises(IndexError, match="from 0 to 4"):
@@ -135,7 +135,7 @@ def test_a_sprite_that_is_not_in_the_pool_is_an_error(number: int) -> None:
         ({"still": np.zeros((2, 1, 8, 8), np.uint8)}, ValueError, "still is"),
     ],
 )
-def test_draw_refuses_what_it_could_not_draw(change: dict, error: type, says: str) -> None:
+def test_wrong_arrays_are_errors(change: dict, error: type, says: str) -> None:
     draws = _draws([[(0.5, 0.5, 0.0, 0)]])
     given = {
         "frames": np.zeros((1, 2, 1, 8, 8), np.uint8),
@@ -148,10 +148,11 @@ def test_draw_refuses_what_it_could_not_draw(change: dict, error: type, says: st
 
 
 @pytest.mark.usefixtures("either_kernels")
-def test_no_sequences_and_more_sprites_than_there_are() -> None:
+def test_no_sequences_and_counts_above_the_number_of_sprites() -> None:
     draws = _draws([[(0.5, 0.5, 0.0, 0)]])
     some = SpriteDraws(draws.x, draws.y, draws.theta, draws.sprite, np.array([3]))
     frames, places = np.zeros((1, 2, 1, 8, 8), np.uint8), corners(draws, (6, 6), frames=2)
     draw(frames, np.ones((1, 2, 2), np.uint8), some, places.astype(np.int32))
     assert frames.sum() == 2 * 4
-    draw(frames[:0], np.ones((1, 2, 2), np.uint8), draws.part(slice(0)), places[:, :, :0])
+    none = SpriteDraws(draws.x[:0], draws.y[:0], draws.theta[:0], draws.sprite[:0])
+    draw(frames[:0], np.ones((1, 2, 2), np.uint8), none, places[:, :, :0])

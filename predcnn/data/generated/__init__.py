@@ -1,1 +1,1 @@
-"""Data sets drawn on demand: Moving MNIST and its relatives."""
+"""Data sets generated on demand: Moving MNIST and its variants."""

@@ -1,7 +1,7 @@
-"""Published disturbances of the input frames: perceptual, missing, dynamic (OpenSTL's noisy MNIST).
+"""Noise of the input frames: perceptual, missing, dynamic (OpenSTL's noisy MNIST).
 
-They touch the frames a model sees, never the frames it is measured on, and they are part of every
-split; the published test set was clean.
+It changes only the input frames, never the targets, in every split; the published test set was
+clean.
 """
 
 import numpy as np
@@ -20,7 +20,7 @@ JITTER = 0.2  # standard deviation of the velocity, whose length is 1
 def velocity_jitter(
     noise: str | None, key: int, indices: np.ndarray, frames: int, sprites: int
 ) -> np.ndarray | None:
-    """``dynamic``: N(0, 0.2) on sin and cos of the direction, anew for each input frame and sprite.
+    """Draw ``dynamic`` noise: N(0, 0.2) on sin and cos of the direction, per frame and sprite.
 
     Returns:
         float64 (frames, 2, B, sprites), the ``jitter`` of `sprites.trajectories`, else None.
@@ -33,11 +33,10 @@ def velocity_jitter(
 
 
 def disturb(noise: str | None, frames: np.ndarray, key: int, indices: np.ndarray) -> None:
-    """Blot or drop input frames in place; ``dynamic`` and None leave them.
+    """Apply ``perceptual`` or ``missing`` noise in place; other values change nothing.
 
     Args:
-        noise: None or one of :data:`NOISES`.
-        frames: the input frames alone, (B, T_in, C, H, W).
+        frames: the input frames only, (B, T_in, C, H, W).
         key: stream of the split and epoch.
         indices: the sequences, int (B,).
     """

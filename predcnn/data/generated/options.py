@@ -15,10 +15,7 @@ MOST_DIGITS = 100
 
 @dataclass(frozen=True)
 class MovingMNISTOptions:
-    """Options of Moving MNIST, MMNIST-CIFAR and Moving Fashion-MNIST.
-
-    ``configs/data/moving_mnist.yaml`` explains each; ``width`` None: as the height.
-    """
+    """Options of the Moving MNIST sets; ``configs/data/moving_mnist.yaml`` explains each."""
 
     root: str | Path = ROOT
     source: str = "auto"
@@ -52,12 +49,11 @@ class MovingMNISTOptions:
 
     @property
     def frames(self) -> int:
-        """T_in + T_out."""
         return self.frames_in + self.frames_out
 
     @property
     def published_motion(self) -> bool:
-        """Whether the published test files show this very task."""
+        """Whether the published test files match these options."""
         return (
             (self.digits, self.height, self.width, self.speed) == ((2,), 64, 64, 0.1)
             and self.frames <= 20
@@ -68,9 +64,9 @@ class MovingMNISTOptions:
 def _digit_counts(digits: int | Iterable[int]) -> tuple[int, ...]:
     counts = (digits,) if isinstance(digits, (int, str)) else tuple(digits)
     if not counts:
-        raise ValueError("data.digits is an empty list; give a number or several, e.g. [1,2,3]")
+        raise ValueError("data.digits is empty; give one or several numbers, e.g. [1,2,3]")
     for count in counts:
         whole("digits", count, 1)
     if max(counts) > MOST_DIGITS:
-        raise ValueError(f"data.digits={max(counts)}: at most {MOST_DIGITS} fit the generator")
+        raise ValueError(f"data.digits is at most {MOST_DIGITS}, not {max(counts)}")
     return counts

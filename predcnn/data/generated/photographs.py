@@ -1,4 +1,4 @@
-"""Background pictures: crops of the photographs in scikit-image, and the published upscaling."""
+"""Background images: crops of photographs in scikit-image, and the published upscaling."""
 
 import functools
 
@@ -8,31 +8,29 @@ from predcnn.data.draws import integers, stream_key, uniforms
 from predcnn.data.opencv import opencv
 
 BACKGROUND = 32  # pixels, height and width of a stored background, as in CIFAR-10
-SMALLEST_FACTOR = 2  # a crop's side is 64, 96, … pixels: whole factors average whole blocks
+SMALLEST_FACTOR = 2  # crops are 64, 96, … pixels wide: integer factors average complete blocks
 
 PHOTOGRAPHS = {
     "train": {"chelsea": 1000, "coffee": 1000},
     "val": {"rocket": 500},
     "test": {"astronaut": 500},
 }
-"""Photographs of scikit-image and crops taken from each, by split: no photograph is in two."""
+"""Numbers of crops per photograph of scikit-image; no photograph is in two splits."""
 
 
 @functools.cache
 def photograph_crops(split: str) -> np.ndarray:
-    """Square crops of this split's photographs, scaled to 32x32: uint8 (N, 32, 32, 3), RGB.
+    """Crop squares of a split's photographs and scale them: uint8 (N, 32, 32, 3), RGB, read-only.
 
-    Crop i of a photograph is a pure function of the photograph's name and i. The array is shared
-    by all callers and read-only.
+    Crop i of a photograph depends only on the photograph's name and i.
     """
-    crops = [_crops(name, count) for name, count in PHOTOGRAPHS[split].items()]
-    joined = np.concatenate(crops)
-    joined.setflags(write=False)  # every caller shares it
-    return joined
+    crops = np.concatenate([_crops(*item) for item in PHOTOGRAPHS[split].items()])
+    crops.setflags(write=False)  # all callers share it
+    return crops
 
 
 def enlarge(images: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Published upscaling, bicubic on uint8 by OpenCV: (N, h, w, 3) -> (N, 3, height, width)."""
+    """Scale by OpenCV's bicubic on uint8 as published: (N, h, w, 3) -> (N, 3, height, width)."""
     cv2 = opencv()
     out = np.empty((len(images), 3, height, width), np.uint8)
     for planes, image in zip(out, images, strict=True):

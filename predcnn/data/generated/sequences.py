@@ -1,4 +1,4 @@
-"""Sequences drawn on demand: one vectorised pass per batch, no state between batches."""
+"""Sequences generated on demand: one vectorised pass per batch, no state between batches."""
 
 import hashlib
 import json
@@ -20,17 +20,15 @@ OPAQUE_ABOVE = 1  # grey level; the published threshold lets 0 and 1 through as 
 
 
 class GeneratedSequences(SequenceDataset):
-    """One split of a Moving MNIST family, (B, T, C, H, W) uint8.
+    """One split of a Moving MNIST set, (B, T, C, H, W) uint8.
 
     Training has new sequences every epoch; validation and test ignore the epoch.
 
     Args:
-        options: the task.
-        split: "train", "val" or "test".
         length: sequences per epoch.
         sprites: images to move, uint8 (N, h, w).
-        backgrounds: pictures (N, h, w, 3) they move over as white cut-outs; None: black, in grey.
-        source: where the images come from, in words.
+        backgrounds: images (N, h, w, 3) under white cut-outs; None: grey sprites on black.
+        source: origin of the images, for tables.
     """
 
     def __init__(
@@ -53,7 +51,7 @@ class GeneratedSequences(SequenceDataset):
         height, width = self._sprites.shape[1:]
         if height > options.height or width > options.width:
             raise ValueError(
-                f"pictures of {height}x{width} ({sprites.origin}) do not fit a canvas of "
+                f"images of {height}x{width} ({sprites.origin}) do not fit into frames of "
                 f"{options.height}x{options.width}: set data.height and data.width"
             )
         self.finite = split != "train"
@@ -66,19 +64,17 @@ class GeneratedSequences(SequenceDataset):
         return self._length
 
     def batch(self, epoch: int, indices: Sequence[int]) -> Tensor:
-        """See :meth:`SequenceDataset.batch`."""
         options, indices = self._options, self._checked(indices)
         key = self._key(epoch)
         draws, background = self.draws(epoch, indices)
-        jitter = velocity_jitter(
-            options.noise, key, indices, options.frames_in, max(options.digits)
-        )
+        most = max(options.digits)
+        jitter = velocity_jitter(options.noise, key, indices, options.frames_in, most)
         frames = self.render(draws, background, jitter)
         disturb(options.noise, frames[:, : options.frames_in], key, indices)
         return torch.from_numpy(frames)
 
     def draws(self, epoch: int, indices: Sequence[int]) -> tuple[SpriteDraws, np.ndarray | None]:
-        """What chance decides about sequences: their sprites, and their backgrounds, int (B,)."""
+        """Draw the sprites of sequences, and the indices of their backgrounds, int (B,)."""
         counts = np.array(self._options.digits)
         most = int(counts.max())
         unit = uniforms(self._key(epoch), np.asarray(indices), 2 + 4 * most)
@@ -100,16 +96,14 @@ class GeneratedSequences(SequenceDataset):
         background: np.ndarray | None = None,
         jitter: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Frames (B, T, C, H, W) uint8 of given draws, e.g. those of the published generator."""
+        """Render frames (B, T, C, H, W) uint8, also of draws of the published generator."""
         options, sprites = self._options, self._sprites
-        size = (options.height, options.width)
+        channels, *size = self.in_shape[1:]
         free = (size[0] - sprites.shape[1], size[1] - sprites.shape[2])
         places = corners(draws, free, frames=options.frames, speed=options.speed, jitter=jitter)
-        shape = (len(draws.x), options.frames, self.in_shape[1], *size)
-        still = None
-        if self._backgrounds is not None:
-            still = enlarge(self._backgrounds[background], *size)
-        frames = np.empty(shape, np.uint8)
+        backgrounds = self._backgrounds
+        still = None if backgrounds is None else enlarge(backgrounds[background], *size)
+        frames = np.empty((len(draws.x), options.frames, channels, *size), np.uint8)
         draw(frames, sprites, draws, places, still)
         return frames
 
@@ -129,7 +123,7 @@ class GeneratedSequences(SequenceDataset):
             "speed": options.speed,
             "noise": options.noise,
             "pools": [pool.fingerprint for pool in pools if pool is not None],
-            # a change of the rules, or of a library they lean on, shows in the frames themselves
+            # detects changes of the rules or of a library
             "first": hashlib.sha256(self.batch(0, [0]).numpy()).hexdigest(),
         }
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
