@@ -136,7 +136,7 @@ def test_records_come_back_whatever_a_killed_writer_left(rows, half):
         append(path, LAST)
         found = read(path)
     assert found.rows == [{"schema": 2, **row} for row in (*valid, LAST)]
-    assert found.damaged == ([len(rows) + 1] if half.strip() else [])
+    assert list(found.ignored) == ([len(rows) + 1] if half.strip() else [])
 
 
 @few
@@ -150,6 +150,6 @@ def test_any_record_is_read_or_refused_with_a_short_reason(row, kind, data):
         for record in ({**row, "kind": kind}, made, LAST):
             append(path, record)
         found = read(path)
-    assert len(found.rows) + len(found.refused) == 3
-    assert all(len(why) < 200 for why in found.refused.values())
+    assert len(found.rows) + len(found.ignored) == 3
+    assert all(len(why) < 200 for why in found.ignored.values())
     markdown(boards(found.rows))

@@ -14,6 +14,7 @@ from predcnn.leaderboard.entries import entries_of
 from predcnn.leaderboard.render import record_references, render, show
 from predcnn.leaderboard.reproduce import reproduce
 from predcnn.leaderboard.runs import Bench, finished, run_all
+from predcnn.leaderboard.submit import submit
 
 
 def benchmark(cfg: DictConfig) -> None:
@@ -33,7 +34,8 @@ def benchmark(cfg: DictConfig) -> None:
     quiet_libraries()
     output = Path(cfg.output).resolve()
     check_writable(output)
-    MODES[cfg.mode](Bench(output, cfg.budget_minutes, sizes, cfg.any_code), cfg)
+    folder = Path(cfg.render_to).resolve() if cfg.render_to else None
+    MODES[cfg.mode](Bench(output, cfg.budget_minutes, sizes, cfg.any_code, folder), cfg)
 
 
 def train_all(bench: Bench, cfg: DictConfig) -> None:
@@ -51,7 +53,7 @@ def train_all(bench: Bench, cfg: DictConfig) -> None:
         failed += record["status"] == "failed"
         say(f"[{count}/{len(waiting)}] {entry.name}, seed {entry.seed}: {_outcome(record)}")
     record_references(bench, entries)
-    render(bench, _folder(cfg))
+    render(bench)
     if failed:
         say(f"{failed} of {len(entries)} entries failed; the same command tries them again")
 
@@ -65,13 +67,10 @@ def _outcome(record: dict) -> str:
     return f"{numbers}; {steps:,} steps in {timing.get('steps_s', 0.0) / 60:.1f} minutes"
 
 
-def _folder(cfg: DictConfig) -> Path:
-    return Path(cfg.render_to or cfg.output).resolve()
-
-
 MODES: dict[str, Callable[[Bench, DictConfig], object]] = {
     "train": train_all,
-    "profile": lambda bench, cfg: show(profile_all(bench, cfg, _folder(cfg))),
+    "profile": lambda bench, cfg: show(profile_all(bench, cfg)),
     "reproduce": reproduce,
-    "render": lambda bench, cfg: render(bench, _folder(cfg)),
+    "render": lambda bench, cfg: render(bench),
+    "submit": lambda bench, cfg: submit(bench, cfg.run),
 }

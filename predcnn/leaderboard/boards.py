@@ -4,16 +4,17 @@ import itertools
 import math
 import re
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from predcnn.leaderboard import records
+from predcnn.leaderboard.names import Name, name_of
 from predcnn.leaderboard.published import Published, published_rows
+from predcnn.leaderboard.standing import judged
 from predcnn.leaderboard.table import Row, Value
 
-REFERENCES = {"copy_last": "copy the last frame", "all_black": "all black"}
-"""Baselines without a model, computed on the same test sequences."""
-
+REFERENCES = {"copy_last": "Copy of the last frame", "all_black": "All black"}
+"""Name -> label of the baselines that are computed on the same test sequences."""
 FIXED = {"params", "macs", "macs_published", "steps", "sequences"}
 """Numbers that no seed changes, shown without a spread."""
 LONGEST_REASON = 300
@@ -21,11 +22,19 @@ LONGEST_REASON = 300
 
 @dataclass(frozen=True)
 class EntryRow(Row):
-    """A row with its records, ``curves``: metric -> one mean value per lead time."""
+    """A row with its records.
 
-    seeds: tuple[int, ...] = ()
+    Attributes:
+        slug: unique in all boards, safe in file names, ids and links.
+        curves: metric -> one mean value per lead time.
+        runs: the records of the entry; none for computed baselines.
+        about: label, paper and code.
+    """
+
+    slug: str = ""
     curves: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
     runs: tuple[dict, ...] = ()
+    about: Name | None = None
 
     @property
     def finished(self) -> list[dict]:
@@ -40,12 +49,11 @@ class Board:
     Attributes:
         key: a unique short name, safe in file names, ids and links.
         data: name, source, protocol and sizes.
-        scale: of the runs.
-        budget_minutes: of the runs; None: as long as the scale says.
+        budget_minutes: of the runs; None: the length that the scale sets.
         metrics: names, in the order of the columns.
         definitions: metric -> one sentence.
         rows: best mean of the first metric first, failures last.
-        published: the published rows of the data set, of another protocol each.
+        published: the published rows of the data set, each of another protocol.
     """
 
     key: str
@@ -77,8 +85,13 @@ def unique_slug(text: str, taken: set[str]) -> str:
     return found
 
 
-def boards(rows: Iterable[dict]) -> list[Board]:
-    """Group records into boards, in the order in which they were begun."""
+def boards(rows: Iterable[dict], black: Collection[str] = ()) -> list[Board]:
+    """Group records into boards, in the order in which they were begun.
+
+    Args:
+        rows: of a file of records.
+        black: fingerprints of the runs whose prediction collapsed to black.
+    """
     rows = list(rows)
     references = records.newest(rows, "reference")
     groups: dict[tuple, list[dict]] = {}
@@ -86,48 +99,39 @@ def boards(rows: Iterable[dict]) -> list[Board]:
         key = (run["test_fingerprint"], run["scale"], run["budget_minutes"])
         groups.setdefault(key, []).append(run)
     taken: set[str] = set()
-    return [
-        _board(_key(runs[0], taken), runs, references.get(test))
-        for (test, *_), runs in groups.items()
-    ]
+    return [_board(runs, references.get(test), black, taken) for (test, *_), runs in groups.items()]
 
 
-def _key(run: dict, taken: set[str]) -> str:
-    budget, data = run["budget_minutes"], run["data"]
-    length = "full" if budget is None else f"{budget:g}min"
-    return unique_slug(f"{data['name']}-{run['scale']}-{length}-{data['protocol']}", taken)
-
-
-def _board(key: str, runs: list[dict], black: dict | None) -> Board:
+def _board(
+    runs: list[dict], all_black: dict | None, black: Collection[str], taken: set[str]
+) -> Board:
     done = [run for run in runs if run["status"] == "finished"]
+    about = (done or runs)[0]
+    budget, data = about["budget_minutes"], about["data"]
+    length = "full" if budget is None else f"{budget:g}min"
+    key = unique_slug(f"{data['name']}-{about['scale']}-{length}-{data['protocol']}", taken)
     names: dict[str, list[dict]] = {}
     for run in runs:
         names.setdefault(run["name"], []).append(run)
-    rows = [_row(name, group) for name, group in names.items()]
+    rows = [_row(unique_slug(f"{key}-{name}", taken), group) for name, group in names.items()]
     metrics, definitions = (), {}
     if done:
-        metrics = tuple(done[0]["results"]["metrics"])
-        definitions = {m: done[0]["results"]["definitions"].get(m, "") for m in metrics}
+        results = done[0]["results"]
+        metrics = tuple(results["metrics"])
+        definitions = {m: results["definitions"].get(m, "") for m in metrics}
         if "copy_last" not in names:
-            rows.append(_reference("copy_last", done[0]["results"]["copy_last"]))
-    if black is not None:
-        rows.append(_reference("all_black", black["results"]))
-    first = metrics[0] if metrics else ""
+            rows.append(_reference("copy_last", results["copy_last"]))
+    if all_black is not None:
+        rows.append(_reference("all_black", all_black["results"]))
+    first = "mse" if "mse" in metrics or not metrics else metrics[0]
     rows.sort(key=lambda row: row.values[first].mean if first in row.values else math.inf)
-    about = (done or runs)[0]
-    return Board(
-        key=key,
-        data=about["data"],
-        scale=about["scale"],
-        budget_minutes=about["budget_minutes"],
-        metrics=metrics,
-        definitions=definitions,
-        rows=tuple(rows),
-        published=tuple(row for row in published_rows() if row.data == about["data"]["name"]),
-    )
+    dark = {row.name for row in rows if any(r["fingerprint"] in black for r in row.finished)}
+    published = tuple(row for row in published_rows() if row.data == data["name"])
+    ordered = tuple(judged(rows, dark))
+    return Board(key, data, about["scale"], budget, metrics, definitions, ordered, published)
 
 
-def _row(name: str, runs: list[dict]) -> EntryRow:
+def _row(slug: str, runs: list[dict]) -> EntryRow:
     done = [run for run in runs if run["status"] == "finished"]
     singles = [numbers(run) for run in done]
     keys = dict.fromkeys(key for single in singles for key in single)
@@ -138,24 +142,28 @@ def _row(name: str, runs: list[dict]) -> EntryRow:
         values["seeds"] = Value(len(done))
     curves = [run["results"]["per_frame"] for run in done]
     shared = [m for m in (curves[0] if curves else ()) if all(m in c for c in curves)]
+    trained = not done or values["params"].mean > 0
+    about = name_of(runs[0]["name"], runs[0]["kind_of_entry"])
     return EntryRow(
-        name=name,
-        kind=runs[0]["kind_of_entry"],
+        name=runs[0]["name"],
+        label=about.label,
+        kind=runs[0]["kind_of_entry"] if trained else "baseline",
         values=values,
         failures=tuple(
             f"seed {run['seed']}: {run['reason']}"[:LONGEST_REASON]
             for run in runs
             if run["status"] == "failed"
         ),
-        seeds=tuple(run["seed"] for run in done),
+        slug=slug,
         curves={metric: _mean_curve([c[metric] for c in curves]) for metric in shared},
         runs=tuple(runs),
+        about=about,
     )
 
 
-def _reference(name: str, results: dict) -> EntryRow:
-    values = {key: Value(v) for key, v in results["metrics"].items() if v is not None}
-    return EntryRow(REFERENCES[name], "reference", values, curves=results["per_frame"])
+def _reference(key: str, results: dict) -> EntryRow:
+    values = {metric: Value(v) for metric, v in results["metrics"].items() if v is not None}
+    return EntryRow(key, REFERENCES[key], "baseline", values, curves=results["per_frame"])
 
 
 def _value(singles: list[float]) -> Value:

@@ -11,7 +11,7 @@ from predcnn.leaderboard.entries import key_of
 BUSY = 0.1
 """Cores: where other programs take more from a probe, its entry gets too few steps and a note."""
 GUARD = 4
-"""A run with a budget is stopped after this many times its minutes, whatever its pace."""
+"""A run with a budget is stopped after this many times its minutes."""
 VALIDATIONS = 5
 """Validations of a run with a budget, evenly spaced; the last follows the last step."""
 
@@ -26,8 +26,7 @@ class Pace:
         cpu_per_step: median processor seconds, all threads.
         steps: number of timed steps; 0 for a model without training.
         device: "cpu", "cuda", …
-        taken: cores that other programs took from the training's threads meanwhile; None where
-            the system does not count them, or the training is not on a CPU.
+        taken: cores that other programs used meanwhile; None where that is not measured.
     """
 
     seconds_per_step: float
@@ -59,11 +58,12 @@ def pace(wall: Sequence[float], cpu: Sequence[float], device: str) -> Pace:
 
 def steps_within(minutes: float, seconds_per_step: float) -> int:
     """Return the steps that fit into a budget, a multiple of the number of validations."""
-    steps = int(60 * minutes / seconds_per_step) // VALIDATIONS * VALIDATIONS
+    fit = 60 * minutes / seconds_per_step
+    steps = int(fit) // VALIDATIONS * VALIDATIONS
     if steps < VALIDATIONS:
         raise ValueError(
-            f"budget_minutes={minutes:g} holds {60 * minutes / seconds_per_step:.1f} steps of "
-            f"{seconds_per_step:.2f} s; at least {VALIDATIONS} are needed"
+            f"budget_minutes={minutes:g} holds {fit:.1f} steps of {seconds_per_step:.2f} s; at "
+            f"least {VALIDATIONS} are needed"
         )
     return steps
 
@@ -79,9 +79,9 @@ def overrides_of_budget(
 ) -> list[str]:
     """Return overrides of the train command for a run of ``steps`` steps.
 
-    The learning rate schedule spans the steps, validations are evenly spaced and the last follows
-    the last step, and the schedules that a scale states in steps or epochs are stretched likewise.
-    An epoch keeps its length, so that all entries see the same sequences in the same order.
+    The learning rate schedule spans the steps, and schedules that a scale states in steps or
+    epochs are stretched likewise. An epoch keeps its length, so that all entries see the same
+    sequences in the same order.
     """
     batches = steps // VALIDATIONS * cfg.trainer.accumulate_grad_batches
     hours, minutes = divmod(int(GUARD * budget_minutes) + 5, 60)

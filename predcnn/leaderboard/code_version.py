@@ -1,8 +1,8 @@
-"""Which code produced a result: a hash of the sources that decide it.
+"""A hash of the sources that decide results.
 
-Hashed are the syntax trees, without docstrings and comments, of the rooms that data, networks and
-training come from and of the train command itself. Documentation, tests, pictures and tables may
-change without making a result old; configurations are part of a result's resolved config.
+It covers the syntax trees, without docstrings and comments, of the packages that data, networks
+and training come from, and of the train command. Documentation, tests and tables may change
+without making a result old; configurations are part of a result's resolved config.
 """
 
 import ast
@@ -19,22 +19,19 @@ HASHED = (
 
 @functools.cache
 def code_version(package: Path = PACKAGE) -> str:
-    """SHA-256 of the code that decides results, of this or another copy of the package."""
+    """Return the SHA-256 of the code that decides results, of this or another copy."""
     joint = hashlib.sha256()
     for place in HASHED:
         path = package / place
-        for source in _sources(path) if path.is_dir() else [path]:
-            joint.update(source.relative_to(package).as_posix().encode())
-            joint.update(_meaning(source).encode())
+        for source in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if source.suffix in (".py", ".cpp", ".h"):
+                joint.update(source.relative_to(package).as_posix().encode())
+                joint.update(_meaning(source).encode())
     return joint.hexdigest()
 
 
-def _sources(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".cpp", ".h"))
-
-
 def _meaning(source: Path) -> str:
-    """The syntax tree without docstrings, as text; of a compiled kernel its whole text."""
+    """Return the syntax tree without docstrings; the text of a compiled kernel."""
     text = source.read_text(encoding="utf-8")
     if source.suffix != ".py":
         return text

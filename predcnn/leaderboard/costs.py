@@ -1,8 +1,7 @@
-"""Costs of models without training, next to the published ones: ours | published | difference."""
+"""Costs of untrained models next to the published ones."""
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 
 from omegaconf import DictConfig
 
@@ -17,6 +16,7 @@ from predcnn.leaderboard.table import Column, Row, Table, Value, csv_text, escap
 
 ROUNDING = 0.05
 """Published parameters and FLOPs are rounded to a tenth of a million and of a billion."""
+SPEED = "sequences_per_second_batch_"
 NOTES = (
     "params: with the parameters that the published code has and never uses. FLOPs: multiply–adds "
     "of one sequence by the counting rules of the published tables; MACs: the complete count of "
@@ -27,10 +27,10 @@ NOTES = (
 
 
 def costs_of(record: dict) -> Row:
-    """Return the row of a record, in millions and billions, with published values of that size."""
+    """Return the row of a record, in millions and billions, and the published values."""
     name, kind = record["name"], record["kind_of_entry"]
     if record["status"] == "failed":
-        return Row(name, kind, failures=(record["reason"],))
+        return Row(name, kind=kind, failures=(record["reason"],))
     comparable = record["scale"] == "published" and record["in_shape"][2:] == [64, 64]
     known = published(kind, name, record["data"]) if comparable else None
     memory = record["inference_memory"]
@@ -46,16 +46,13 @@ def costs_of(record: dict) -> Row:
         theirs = numbers[f"{key}_published"]
         numbers[f"{key}_difference"] = None if theirs is None else numbers[key] - theirs
     for speed in record["throughput"]:
-        numbers[_speed(speed["batch_size"])] = speed["sequences_per_second"]
-    return Row(name, kind, {k: Value(n) for k, n in numbers.items() if n is not None})
-
-
-def _speed(size: int) -> str:
-    return f"sequences_per_second_batch_{size}"
+        numbers[f"{SPEED}{speed['batch_size']}"] = speed["sequences_per_second"]
+    values = {key: Value(number) for key, number in numbers.items() if number is not None}
+    return Row(name, kind=kind, values=values)
 
 
 def difference(gap: float) -> str:
-    """Return ours minus published as text; "=" within the rounding of the published number."""
+    """Format ours minus published; "=" within the rounding of the published number."""
     return "=" if abs(gap) <= ROUNDING * (1 + 1e-9) else f"{gap:+.2f}"
 
 
@@ -69,44 +66,34 @@ def costs_table(rows: Sequence[Row], title: str) -> Table:
             Column(f"{key}_difference", "difference", difference),
         ]
     columns.append(Column("macs", "MACs (G)", scaled(1, 3)))
-    for size in _sizes(rows):
-        columns.append(Column(_speed(size), f"seq/s (batch {size})", scaled(1, 2)))
+    speeds = {key for row in rows for key in row.values if key.startswith(SPEED)}
+    for size in sorted(int(key.removeprefix(SPEED)) for key in speeds):
+        columns.append(Column(f"{SPEED}{size}", f"seq/s (batch {size})", scaled(1, 2)))
     return Table(title, [*columns, Column("memory", "memory (MB)", scaled(1e6, 0))], rows)
-
-
-def _sizes(rows: Sequence[Row]) -> list[int]:
-    prefix = _speed(0)[:-1]
-    keys = {key for row in rows for key in row.values if key.startswith(prefix)}
-    return sorted(int(key.removeprefix(prefix)) for key in keys)
 
 
 def markdown_costs(table: Table, notes: Sequence[str]) -> str:
     """Render the table as Markdown with notes below."""
-    lines = [f"# {escaped(table.title)}", "", table.markdown(), ""]
-    lines += [f"- {note}" for note in notes]
-    lines += [
-        f"- {escaped(r.name)} failed: {escaped(why)}" for r in table.rows for why in r.failures
-    ]
-    return "\n".join(lines) + "\n"
+    failed = [f"{r.name} failed: {reason}" for r in table.rows for reason in r.failures]
+    below = [f"- {note}" for note in notes] + [f"- {escaped(reason)}" for reason in failed]
+    return "\n".join([f"# {escaped(table.title)}", "", table.markdown(), "", *below, ""])
 
 
-def csv_costs(rows: Sequence[Row]) -> str:
+def csv_costs(table: Table) -> str:
     """Render the costs as CSV, in millions, billions, sequences per second and bytes."""
-    head = ["name", "kind", "params", "params_published", "flops", "flops_published", "macs",
-            "memory", "failure", *map(_speed, _sizes(rows))]  # fmt: skip
+    head = ["name", "kind", *(column.key for column in table.columns), "failure"]
     lines = (
         {"name": row.name, "kind": row.kind, "failure": "; ".join(row.failures)}
         | {key: value.mean for key, value in row.values.items()}
-        for row in rows
+        for row in table.rows
     )
     return csv_text(head, lines)
 
 
-def profile_all(bench: Bench, cfg: DictConfig, folder: Path) -> Table:
-    """Count and measure the chosen translators and models, or all; write costs.md and costs.csv.
+def profile_all(bench: Bench, cfg: DictConfig) -> Table:
+    """Measure the chosen translators and models, or all; write costs.md and costs.csv.
 
-    The size is ``scale=published`` unless an override says another. What was measured before on
-    this device with this code is not measured again.
+    The default is ``scale=published``. Records of this device and this code are reused.
     """
     overrides = entries.train_overrides(cfg)
     if not any(override.startswith("scale=") for override in overrides):
@@ -118,22 +105,29 @@ def profile_all(bench: Bench, cfg: DictConfig, folder: Path) -> Table:
         say(f"{rows[-1].name}: {'; '.join(rows[-1].failures) or 'done'}")
     scale = entries.compose_run(overrides).scale.name
     table = costs_table(rows, f"Costs, scale {scale}, {cfg.data.name}, on {describe_device()}")
-    notes = [*NOTES, f"Published: {source()}"]
-    write_text(folder / "costs.md", markdown_costs(table, notes))
-    write_text(folder / "costs.csv", csv_costs(rows))
-    say(f"written: {folder}/costs.md, .csv")
+    text = markdown_costs(table, [*NOTES, f"Published: {source()}"])
+    write_text(bench.folder / "costs.md", text)
+    write_text(bench.folder / "costs.csv", csv_costs(table))
+    say(f"written: {bench.folder}/costs.md, .csv")
     return table
 
 
 def _record(bench: Bench, overrides: list[str], known: dict[str, dict]) -> dict:
     run = entries.compose_run(overrides)
-    settings = entries.plain(run)
+    net = entries.plain(run)["model"]["net"]
     kind, name = entries.kind_of(run)
-    identity = entries.fingerprint(
-        settings["model"]["net"], list(bench.batch_sizes), describe_device()
-    )
+    identity = entries.fingerprint(net, list(bench.batch_sizes), describe_device())
     if known.get(identity, {}).get("status") == "finished":
         return known[identity]
+    place = bench.output / "costs" / f"{name}_{identity[:12]}"
+    place.mkdir(parents=True, exist_ok=True)
+    try:
+        with only_writer(place, timeout=-1):
+            arguments = ["costs", str(place / "costs.json"), bench.sizes, *overrides]
+            run_child(MEASURE, arguments, place / "log.txt")
+            outcome = {"status": "finished", **json.loads((place / "costs.json").read_text())}
+    except EntryError as error:
+        outcome = {"status": "failed", "reason": str(error)}
     record = {
         "kind": "costs",
         "fingerprint": identity,
@@ -142,17 +136,9 @@ def _record(bench: Bench, overrides: list[str], known: dict[str, dict]) -> dict:
         "kind_of_entry": kind,
         "data": run.data.name,
         "scale": run.scale.name,
-        "in_shape": settings["data"]["in_shape"],
+        "in_shape": list(run.data.in_shape),
         "recorded": now(),
+        **outcome,
     }
-    place = bench.output / "costs" / f"{name}_{identity[:12]}"
-    place.mkdir(parents=True, exist_ok=True)
-    try:
-        with only_writer(place, timeout=-1):
-            arguments = ["costs", str(place / "costs.json"), bench.sizes, *overrides]
-            run_child(MEASURE, arguments, place / "log.txt")
-            record |= {"status": "finished", **json.loads((place / "costs.json").read_text())}
-    except EntryError as error:
-        record |= {"status": "failed", "reason": str(error)}
     records.append(bench.records, record)
     return record

@@ -25,11 +25,10 @@ class Entry:
 
     Attributes:
         name: of the run, such as ``simvp_van``.
-        seed: of the run.
         overrides: of the train command, without those of a budget.
         cfg: the configuration that they compose.
-        fingerprint: hash of settings, budget and data; with ``code`` it decides "already run".
-        pace_key: hash of the settings without the seed; with ``code`` it decides "already timed".
+        fingerprint: hash of settings, budget and data; with ``code`` it identifies finished runs.
+        pace_key: hash of the settings without the seed; with ``code`` it identifies probes.
         data: name, source, protocol and sizes.
         test_fingerprint: of the test sequences alone.
         code: version of the code.
@@ -83,22 +82,19 @@ def train_overrides(cfg: DictConfig) -> list[str]:
     overrides = [str(override) for override in cfg.overrides]
     for override in overrides:
         if key_of(override) in SET_BY_BENCHMARK:
-            raise ValueError(
-                f"{override}: a benchmark sets {key_of(override)} for every entry by itself"
-            )
+            raise ValueError(f"{override}: a benchmark sets {key_of(override)} for every entry")
     ours = (set(cfg) - set(compose_run([]))) | {"seed"}
     return [override for override in overrides if key_of(override).split(".")[0] not in ours]
 
 
 def _chosen(given: str | Sequence[str] | None, every: Sequence[str], key: str) -> list[str]:
     names = [given] if isinstance(given, str) else list(given or ())
-    if "all" in names:
-        if len(names) > 1:
-            raise ValueError(f"{key}={names}: all already holds the others")
+    if names == ["all"]:
         return list(every)
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"{key}: {', '.join(twice)} named twice")
+    if "all" in names:
+        raise ValueError(f"{key}={names}: all includes the others")
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"{key}: {', '.join(twice)} given twice")
     return names
 
 
@@ -139,18 +135,22 @@ def entries_of(cfg: DictConfig) -> list[Entry]:
     seeds = list(cfg.seeds)
     if not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(f"seeds={seeds}: one or more different numbers")
-    data: dict[str, SequenceDataModule] = {}
+    opened: dict[str, SequenceDataModule] = {}
     return [
-        _entry([*overrides, *one, f"seed={seed}"], cfg.budget_minutes, data)
+        entry_of(compose_run(every), every, cfg.budget_minutes, opened)
         for one in chosen
         for seed in seeds
+        for every in [[*overrides, *one, f"seed={seed}"]]
     ]
 
 
-def _entry(
-    overrides: list[str], budget_minutes: float | None, opened: dict[str, SequenceDataModule]
+def entry_of(
+    cfg: DictConfig,
+    overrides: Sequence[str],
+    budget_minutes: float | None,
+    opened: dict[str, SequenceDataModule],
 ) -> Entry:
-    cfg = compose_run(overrides)
+    """Identify one run; ``opened`` holds the data modules of earlier calls by their settings."""
     settings = fingerprint(plain(cfg)["data"])
     if settings not in opened:
         opened[settings] = instantiate(cfg.data)

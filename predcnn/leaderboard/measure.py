@@ -1,7 +1,7 @@
 """Costs of prediction, measured in a child process of the benchmark.
 
-``python -m predcnn.leaderboard.measure run RUN_DIRECTORY 1,8`` measures a finished run and draws a
-test sequence; ``… measure costs costs.json 1,8 translator=van`` counts an untrained model.
+``python -m predcnn.leaderboard.measure run RUN_DIRECTORY 1,8`` measures a finished run and predicts
+one test sequence; ``… measure costs costs.json 1,8 translator=van`` measures an untrained model.
 """
 
 import dataclasses
@@ -28,7 +28,7 @@ SHOWN = 0
 def inference_costs(predictor: nn.Module, batch_sizes: list[int], accelerator: str) -> dict:
     """Measure peak memory at the largest batch size and throughput at every one, in eval mode.
 
-    Each speed is the median of up to ten passes after a warm-up, fewer where one takes seconds.
+    Each speed is the median of up to ten passes after a warm-up, fewer for slow models.
     """
     if not batch_sizes:
         return {"throughput": [], "inference_memory": None}
@@ -52,7 +52,7 @@ def inference_costs(predictor: nn.Module, batch_sizes: list[int], accelerator: s
 
 
 def measure_run(run_dir: Path, batch_sizes: list[int]) -> None:
-    """Write measured.json and sequence.npz into the directory of a run of this benchmark."""
+    """Write measured.json and sequence.npz into the directory of a run made on this machine."""
     cfg = OmegaConf.load(run_dir / "config.yaml")
     predictor = predcnn.load_predictor(run_dir / "checkpoints" / "best.ckpt", trusted=True)
     if cfg.channels_last:  # another layout rounds otherwise
@@ -78,7 +78,7 @@ def _bytes(frames: Tensor) -> np.ndarray:
 
 
 def measure_untrained(path: Path, batch_sizes: list[int], *overrides: str) -> None:
-    """Write parameters, multiply–adds and speed of the predictor that ``overrides`` name."""
+    """Write parameters, multiply–adds and speed of the untrained predictor of ``overrides``."""
     cfg = compose_run(overrides)
     torch.manual_seed(0)
     predictor = instantiate(cfg.model.net)

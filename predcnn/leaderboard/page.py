@@ -1,33 +1,54 @@
-"""The leaderboard as one HTML page that loads nothing else: no network, no other file.
+"""The leaderboard as one HTML page that loads nothing but the images next to it.
 
-Records are data of others: the template escapes every value, and ids and links are slugs.
+Records are data of others: the template escapes every value, and ids, links and file names are
+slugs.
 """
 
-import base64
+import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
-from predcnn.leaderboard.boards import Board, EntryRow, unique_slug
-from predcnn.leaderboard.columns import columns_of, table_of
-from predcnn.leaderboard.protocol import PUBLISHED, protocol, title
+from predcnn.leaderboard.boards import Board, EntryRow
+from predcnn.leaderboard.columns import columns_of, published_table, table_of
+from predcnn.leaderboard.names import ROOT
+from predcnn.leaderboard.protocol import PUBLISHED, data_name, protocol, summary, title
 from predcnn.leaderboard.published import Published, published_numbers, source
-from predcnn.leaderboard.table import Row, Table, Value
 
 TEMPLATE = Path(__file__).with_name("template")
-KINDS = {
-    "translator": "SimVP translators",
-    "model": "other models",
-    "reference": "baselines without a model",
-    "published": "published rows",
-}
+KINDS = {"translator": "SimVP", "model": "other models", "baseline": "baselines"}
+UNITS = {"params": 1e6, "macs": 1e9, "inference_memory": 1e6}
+"""Column -> its unit; the plots divide by it."""
 
 
-def page(boards: Sequence[Board], gifs: Mapping[str, Mapping[str, bytes]], made: str) -> str:
-    """Render the page."""
+@dataclass(frozen=True)
+class Gallery:
+    """Clips of one shape: ``size`` is (height, width) of a frame, ``shown`` pairs (slug, label).
+
+    The image of a clip, ``clips/SLUG.png``, holds its ``past`` and ``future`` frames side by side.
+    """
+
+    past: int
+    future: int
+    size: tuple[int, int]
+    shown: tuple[tuple[str, str], ...]
+
+
+def page(
+    boards: Sequence[Board], galleries: Mapping[str, Gallery], footer: str, folder: Path
+) -> str:
+    """Render the page.
+
+    Args:
+        boards: one tab each.
+        galleries: of boards, by their key.
+        footer: one sentence.
+        folder: of the page; links to source files are relative to it.
+    """
     environment = Environment(
         loader=FileSystemLoader(TEMPLATE), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
@@ -35,70 +56,92 @@ def page(boards: Sequence[Board], gifs: Mapping[str, Mapping[str, bytes]], made:
         name: Markup((TEMPLATE / name).read_text(encoding="utf-8"))
         for name in ("style.css", "charts.js", "page.js")
     }
-    taken = {board.key for board in boards}
-    views = [_view(board, gifs.get(board.key, {}), taken) for board in boards]
+    views = [_view(board, galleries.get(board.key), folder) for board in boards]
+    names = [view["name"] for view in views]
+    for view in views:  # two boards of one data set show their full titles
+        view["tab"] = view["name"] if names.count(view["name"]) == 1 else view["title"]
     return environment.get_template("page.html").render(
         boards=views,
         data=[view.pop("plotted") for view in views],
         files=files,
         kinds=KINDS,
-        made=made,
+        footer=footer,
         published=PUBLISHED,
         source=source(),
     )
 
 
-def _view(board: Board, gifs: Mapping[str, bytes], taken: set[str]) -> dict:
+def _view(board: Board, gallery: Gallery | None, folder: Path) -> dict:
     """Return what the template shows of a board."""
-    table = table_of(board)
-    names = dict.fromkeys([*(row.name for row in board.rows if row.runs), *gifs])
-    anchors = {name: unique_slug(f"{board.key}-{name}", taken) for name in names}
-    published = Table("", table.columns, [_published_row(row) for row in board.published])
     return {
         "key": board.key,
+        "name": data_name(board),
         "title": title(board),
+        "summary": summary(board),
         "protocol": protocol(board),
         "definitions": board.definitions,
-        "table": table,
-        "published": published,
-        "anchors": anchors,
-        "gifs": {name: base64.b64encode(gif).decode() for name, gif in gifs.items()},
+        "table": table_of(board),
+        "published": published_table(board.published),
+        "gallery": gallery,
+        "comparable": _comparable(board),
+        "code": {row.slug: _code(row, folder) for row in board.rows if row.about},
         "configs": {
-            row.name: yaml.safe_dump(row.finished[0]["config"], sort_keys=False, allow_unicode=True)
+            row.slug: yaml.safe_dump(row.finished[0]["config"], sort_keys=False, allow_unicode=True)
             for row in board.rows
             if row.finished
         },
-        "plotted": _plotted(board, published, anchors),
+        "plotted": _plotted(board),
     }
 
 
-def _published_row(row: Published) -> Row:
-    """Return a published row on our axes: both count multiply–adds, theirs also norms."""
-    numbers = published_numbers(row)
-    numbers["macs"] = numbers.pop("macs_published", None)
-    values = {key: Value(number) for key, number in numbers.items() if number}
-    return Row(f"{row.label}, {row.epochs} epochs", "published", values)
+def _code(row: EntryRow, folder: Path) -> str | None:
+    """Return a link to the source file of an entry, if the page lies in the same checkout."""
+    if row.about.code is None or not folder.resolve().is_relative_to(ROOT):
+        return None
+    return Path(os.path.relpath(row.about.code, folder.resolve())).as_posix()
 
 
-def _plotted(board: Board, published: Table, anchors: Mapping[str, str]) -> dict:
+def _plotted(board: Board) -> dict:
     """Return the numbers that the charts draw of a board."""
+    columns = columns_of(board)
+    axes = [
+        {"key": c.key, "title": c.title, "higher": c.higher, "unit": UNITS.get(c.key, 1)}
+        for c in columns
+        if c.key != "seeds"
+    ]
     rows = [
         {
-            "name": row.name,
+            "slug": row.slug,
+            "label": row.label,
             "kind": row.kind,
+            "rank": row.rank,
+            "tags": row.tags,
+            "eligible": row.eligible,
             "values": {key: value.mean for key, value in row.values.items()},
-            "curves": getattr(row, "curves", {}),
-            "histories": _histories(row) if isinstance(row, EntryRow) else [],
-            "entry": anchors.get(row.name) if row.kind != "published" else None,
+            "curves": row.curves,
+            "histories": _histories(row),
         }
-        for row in [*board.rows, *published.rows]
+        for row in board.rows
     ]
-    metrics = [
-        {"key": c.key, "title": c.title, "higher": bool(c.higher)}
-        for c in columns_of(board)
-        if c.key in board.metrics
-    ]
-    return {"metrics": metrics, "rows": rows}
+    return {
+        "metrics": [axis for axis in axes if axis["key"] in board.metrics],
+        "axes": axes,
+        "rows": rows,
+        "published": [_published(row) for row in board.published if _comparable(board)],
+    }
+
+
+def _comparable(board: Board) -> bool:
+    """Return whether the runs follow the protocol of the published results."""
+    full = board.scale == "published" and board.budget_minutes is None
+    return full and board.data["protocol"] == "openstl"
+
+
+def _published(row: Published) -> dict:
+    """Return the point of a published row: both count multiply–adds, theirs also norms."""
+    numbers = published_numbers(row)
+    numbers["macs"] = numbers.pop("macs_published", None)
+    return {"label": f"{row.label}, {row.epochs} epochs", "kind": "published", "values": numbers}
 
 
 def _histories(row: EntryRow) -> list[dict]:
@@ -108,5 +151,5 @@ def _histories(row: EntryRow) -> list[dict]:
         steps, values = (run["history"].get("val/mse") or [[], []])[:2]
         points = [[s + 1, v] for s, v in zip(steps, values, strict=False) if None not in (s, v)]
         if points:
-            found.append({"name": f"seed {run['seed']}", "points": points})
+            found.append({"label": f"seed {run['seed']}", "points": points})
     return found

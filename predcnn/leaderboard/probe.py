@@ -1,7 +1,4 @@
-"""A callback that times the steps of a training and ends it: the probe of a budget.
-
-The benchmark starts the normal train command with `OVERRIDES`.
-"""
+"""The probe of a budget: the train command with a callback that times some steps and exits."""
 
 import dataclasses
 import itertools
@@ -36,25 +33,23 @@ class Probe(pl.Callback):
         self.machine: list[float | None] = []
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """End a model without training before its test."""
+        """Exit before the test of a model without training."""
         if stage == "test":
-            device = trainer.strategy.root_device.type
-            self._finish(trainer, Pace(0.0, 0.0, 0.0, 0, device))
+            self._finish(trainer, Pace(0.0, 0.0, 0.0, 0, trainer.strategy.root_device.type))
 
     def on_train_batch_end(self, trainer: pl.Trainer, *args: object) -> None:
-        """Record the times; end when there are enough."""
+        """Record the times; exit when there are enough."""
         self.marks.append((time.perf_counter(), time.process_time()))
         self.machine.append(machine_seconds())
         timed = self.marks[WARM_UP:]
         long_enough = len(timed) > FEWEST and timed[-1][1] - timed[0][1] > ENOUGH_CPU_S
         enough = long_enough or len(timed) > MOST
-        if not trainer.strategy.reduce_boolean_decision(enough, all=False):
-            return
-        device = trainer.strategy.root_device.type
-        # loaders are processes of their own and would count as other programs
-        alone = device == "cpu" and not trainer.train_dataloader.num_workers
-        taken = self.taken() if alone else None
-        self._finish(trainer, dataclasses.replace(pace(*self.steps(), device), taken=taken))
+        if trainer.strategy.reduce_boolean_decision(enough, all=False):
+            device = trainer.strategy.root_device.type
+            # worker processes would count as other programs
+            alone = device == "cpu" and not trainer.train_dataloader.num_workers
+            taken = self.taken() if alone else None
+            self._finish(trainer, dataclasses.replace(pace(*self.steps(), device), taken=taken))
 
     def steps(self) -> tuple[list[float], list[float]]:
         """Return wall and processor seconds of every timed step."""
@@ -62,7 +57,7 @@ class Probe(pl.Callback):
         return [b[0] - a[0] for a, b in pairs], [b[1] - a[1] for a, b in pairs]
 
     def taken(self) -> float | None:
-        """Return the cores that others used meanwhile, beyond those that our threads leave."""
+        """Return the cores that other programs took from the training's threads."""
         first, last = self.machine[WARM_UP], self.machine[-1]
         if first is None or last is None:
             return None
@@ -75,4 +70,4 @@ class Probe(pl.Callback):
             write_json(Path(trainer.default_root_dir) / FILE, dataclasses.asdict(found))
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(0)  # Lightning reports any exception as an interruption; nothing else is kept
+        os._exit(0)  # Lightning would report an exception as an interruption

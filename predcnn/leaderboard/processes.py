@@ -1,7 +1,4 @@
-"""Child processes: the train command and the measurements run outside the benchmark's process.
-
-What kills a child ends one entry only.
-"""
+"""Child processes, so that a crash ends one entry only."""
 
 import os
 import signal
@@ -31,9 +28,7 @@ def run_child(
 
     Returns its peak memory in bytes; None where the system does not report it.
     """
-    environment = dict(os.environ)
-    if device is not None:
-        environment["CUDA_VISIBLE_DEVICES"] = device
+    chosen = {} if device is None else {"CUDA_VISIBLE_DEVICES": device}
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -41,7 +36,7 @@ def run_child(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env=environment,
+            env={**os.environ, **chosen},
         )
         try:
             peak = _wait(process)

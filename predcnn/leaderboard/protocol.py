@@ -11,36 +11,56 @@ DATA = {
 }
 PROTOCOLS = {
     "isolated": "training, validation and test share no digit and no background",
-    "openstl": "the pools and, where it is there, the test file of the published tables, whose "
-    "training and test digits overlap",
+    "openstl": "the digits of OpenSTL's tables and their test file where it is present; training "
+    "and test digits overlap",
 }
+PUBLISHED = (
+    "Published results come from full-size trainings of 200 or more epochs under another protocol "
+    "and are not results of this project. Their SSIM has data range 2."
+)
 
 
 def title(board: Board) -> str:
     """Return one line that names a board."""
-    name = DATA.get(board.data["name"], board.data["name"])
-    length = "trained as long as the scale says"
-    if board.budget_minutes is not None:
-        length = f"{board.budget_minutes:g} minutes of training each"
-    return f"{name}, {length}, scale {board.scale}"
+    return f"{data_name(board)}, {_length(board)}, scale {board.scale}"
+
+
+def data_name(board: Board) -> str:
+    """Return the readable name of the data set."""
+    return DATA.get(board.data["name"], board.data["name"])
+
+
+def _length(board: Board) -> str:
+    if board.budget_minutes is None:
+        return "trained for the epochs of the scale"
+    return f"{board.budget_minutes:g} minutes of training each"
+
+
+def summary(board: Board) -> str:
+    """Return the protocol in one line."""
+    device = f" on {board.speeds[0]['device'].split(',')[0]}" if board.speeds else ""
+    sequences = board.data["sequences"].get("test", 0)
+    return (
+        f"{_length(board)}{device}, scale {board.scale}; {sequences:,} test sequences, opened once "
+        "with the checkpoint that validation chose. MSE and MAE: sums over a frame."
+    )
 
 
 def protocol(board: Board) -> list[str]:
-    """Return the protocol in sentences, from what the runs recorded."""
+    """Return the protocol in sentences, from the records."""
     data = board.data
     counts = {name: f"{count:,}" for name, count in data["sequences"].items()}
     rule = PROTOCOLS.get(data["protocol"], data["protocol"])
     sentences = [
         f"Data: {data['source']}. Protocol {data['protocol']}: {rule}.",
-        f"{counts['val']} validation sequences choose the checkpoint; the test, {counts['test']} "
-        "sequences, is opened once, with that checkpoint.",
+        f"{counts['val']} validation sequences choose the checkpoint; it is tested once, on "
+        f"{counts['test']} sequences.",
     ]
     if board.budget_minutes is not None:
         sentences.append(
-            f"A budget of {board.budget_minutes:g} minutes is turned once, by timing some steps, "
-            "into the number of steps that fit on a machine with nothing else to do; the learning "
-            "rate schedule spans these steps. Validation and test are not part of the budget. All "
-            "entries see the same training sequences in the same order; faster ones see more."
+            f"A budget of {board.budget_minutes:g} minutes is converted once into the number of "
+            "training steps that fit on an idle machine. All entries see the same training "
+            "sequences in the same order; faster ones see more."
         )
     seeds = sorted({run["seed"] for run in board.runs})
     if len(seeds) > 1:
@@ -57,9 +77,3 @@ def protocol(board: Board) -> list[str]:
         sentences.append(f"The runs were made with {len(codes)} different versions of the code.")
     notes = Counter(run["note"] for run in board.runs if "note" in run)
     return sentences + [f"{n} of {len(board.runs)} runs: {note}." for note, n in notes.items()]
-
-
-PUBLISHED = (
-    "Published rows come from other trainings (full size, 200 or 2,000 epochs, a V100) and are no "
-    "result of this project. Their SSIM has data range 2."
-)

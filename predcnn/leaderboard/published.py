@@ -42,7 +42,7 @@ class Published:
 
 @functools.cache
 def published_rows() -> tuple[Published, ...]:
-    """Return every published row that this package knows, in the order of the tables."""
+    """Return every published row, in the order of the tables."""
     content = json.loads(FILE.read_text(encoding="utf-8"))
     return tuple(Published(**row) for row in content["rows"])
 
@@ -54,13 +54,14 @@ def source() -> str:
     return "; ".join(dict.fromkeys([tables, *own]))
 
 
-def published(kind: str, name: str, data: str, epochs: int | None = None) -> Published | None:
-    """Return the published row of one of our translators ("translator") or models ("model").
+def published_of(kind: str, name: str, data: str) -> list[Published]:
+    """Return the rows of one of our translators ("translator") or models ("model")."""
+    return [row for row in published_rows() if (row.kind, row.name, row.data) == (kind, name, data)]
 
-    Without ``epochs`` it is the shortest published training.
-    """
-    same = [r for r in published_rows() if (r.kind, r.name, r.data) == (kind, name, data)]
-    rows = [row for row in same if epochs in (None, row.epochs)]
+
+def published(kind: str, name: str, data: str, epochs: int | None = None) -> Published | None:
+    """Return the published row after ``epochs``; None: of the shortest published training."""
+    rows = [row for row in published_of(kind, name, data) if epochs in (None, row.epochs)]
     return min(rows, key=lambda row: row.epochs, default=None)
 
 

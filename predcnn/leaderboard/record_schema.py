@@ -1,4 +1,4 @@
-"""The form of a record: keys, types and limits, checked before anything is done with it."""
+"""The schema of a record: keys, types and limits, checked when a file is read."""
 
 import math
 from collections.abc import Callable
@@ -29,8 +29,8 @@ def inside(value: object) -> bool:
 
 
 Rule = Callable[[object], bool] | dict | list | tuple
-"""A test; {key: rule}, a key with "?" being optional; {name: rule} for any keys; [rule] for lists;
-(rule,) for a value or null."""
+"""A test; {key: rule}, optional with "?"; {name: rule} for any keys; [rule] for lists; (rule,) for
+a value or null."""
 
 TESTED = {"metrics": {name: (number,)}, "per_frame": {name: [(number,)]}}
 KINDS: dict[str, Rule] = {

@@ -1,8 +1,8 @@
 """Append-only JSON lines that several processes may write at once.
 
-One line is one fact: ``kind`` "probe" (duration of a step), "run" (a finished or failed entry),
-"reference" (a baseline without a model), "costs" or "reproduction". Lines are never changed: the
-newest about a ``fingerprint`` counts. Lines may come from others, so they are checked when read.
+``kind`` is "probe" (duration of a step), "run" (a finished or failed entry), "reference" (a
+baseline without a model), "costs" or "reproduction". Lines are never changed: the newest about a
+``fingerprint`` counts. Lines may come from others, so they are checked when read.
 """
 
 import json
@@ -21,35 +21,28 @@ LONGEST = 1_000_000  # bytes of a line
 
 @dataclass(frozen=True)
 class Records:
-    """Content of a file.
-
-    Attributes:
-        rows: the records in the order they were written.
-        damaged: numbers of lines that are not JSON, from 1: a writer was killed.
-        refused: number of a line -> why it is not a valid record.
-    """
+    """Content of a file: records, oldest first, and number of an ignored line -> the reason."""
 
     rows: list[dict] = field(default_factory=list)
-    damaged: list[int] = field(default_factory=list)
-    refused: dict[int, str] = field(default_factory=dict)
+    ignored: dict[int, str] = field(default_factory=dict)
 
     def warnings(self, path: Path) -> list[str]:
-        """Return one sentence per kind of ignored line."""
-        found = [f"{path}, line {n}: ignored, {why}" for n, why in self.refused.items()]
-        if self.damaged:
-            found.append(f"{path}: lines {self.damaged} are incomplete and ignored")
-        return found
+        """Return one sentence per ignored line."""
+        return [f"{path}, line {n}: ignored, {why}" for n, why in self.ignored.items()]
+
+
+def as_line(record: dict) -> str:
+    """Return the line of a record, without its line break."""
+    return json.dumps({"schema": SCHEMA, **record}, allow_nan=False, ensure_ascii=False)
 
 
 def append(path: str | Path, record: dict) -> None:
-    """Add one record and return when it is on the disk.
+    """Add one record under a lock and return when it is on the disk.
 
-    Writers wait for each other. A line that a killed writer left incomplete is closed with a line
-    break, so that it costs one line only.
+    A line that a killed writer left incomplete is closed first, so that only that line is lost.
     """
     path = Path(path)
-    line = json.dumps({"schema": SCHEMA, **record}, allow_nan=False, ensure_ascii=False)
-    content = f"{line}\n".encode()
+    content = f"{as_line(record)}\n".encode()
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path.with_name(f".{path.name}.lock"))
     with lock, path.open("ab+", buffering=0) as file:
@@ -76,21 +69,19 @@ def read(path: str | Path) -> Records:
         if not line.strip():
             continue
         if len(line) > LONGEST:
-            found.refused[number] = f"it is longer than {LONGEST:,} bytes"
+            found.ignored[number] = f"it is longer than {LONGEST:,} bytes"
             continue
         try:
             record = json.loads(line)
         except (ValueError, RecursionError):  # not JSON, or half a character
             record = None
         if not isinstance(record, dict):
-            found.damaged.append(number)
+            found.ignored[number] = "it is incomplete or no JSON object"
         elif record.get("schema") != SCHEMA:
-            raise ValueError(
-                f"{path}, line {number}: schema {record.get('schema')!r}, this version reads "
-                f"{SCHEMA}"
-            )
+            given = record.get("schema")
+            raise ValueError(f"{path}, line {number}: schema {given!r}, accepted: {SCHEMA}")
         elif (why := problem(record)) is not None:
-            found.refused[number] = why
+            found.ignored[number] = why
         else:
             found.rows.append(record)
     return found
@@ -99,7 +90,7 @@ def read(path: str | Path) -> Records:
 def newest(rows: Iterable[dict], kind: str, code: str | None = None) -> dict[str, dict]:
     """Return fingerprint -> the newest record of a kind, of one version of the code or of all.
 
-    ``rows`` are sorted, the oldest first. A failure never hides a success.
+    ``rows`` are sorted, the oldest first. A failure never replaces a success.
     """
     found: dict[str, dict] = {}
     for row in rows:

@@ -2,7 +2,6 @@
 
 import datetime
 import shutil
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,12 +13,13 @@ from rich.console import Console
 from predcnn.data import to_float
 from predcnn.files import finite, write_text
 from predcnn.leaderboard import gallery, records
-from predcnn.leaderboard.boards import Board, EntryRow, boards
+from predcnn.leaderboard.boards import Board, boards
 from predcnn.leaderboard.columns import as_csv, markdown, table_of
 from predcnn.leaderboard.entries import Entry
-from predcnn.leaderboard.page import page
+from predcnn.leaderboard.page import Gallery, page
 from predcnn.leaderboard.processes import say
 from predcnn.leaderboard.runs import Bench, now
+from predcnn.leaderboard.standing import BLACK
 from predcnn.leaderboard.table import Table
 from predcnn.metrics import video_metrics
 from predcnn.metrics.collection import PER_FRAME, split_values
@@ -33,63 +33,62 @@ def show(table: Table) -> None:
     Console(width=width).print(table.terminal(width))
 
 
-def render(bench: Bench, folder: Path) -> None:
+def render(bench: Bench) -> None:
     """Print a table per board and write leaderboard.{md,csv,html} and the galleries."""
-    content = records.read(bench.records)
+    content, folder = records.read(bench.records), bench.folder
     for warning in content.warnings(bench.records):
         say(warning)
-    made = boards(content.rows)
+    stored = {
+        fingerprint: frames
+        for fingerprint, run in records.newest(content.rows, "run").items()
+        if (frames := gallery.stored(bench.output / run["files"].get("sequence", "none")))
+    }
+    black = {
+        fingerprint
+        for fingerprint, frames in stored.items()
+        if frames["prediction"].mean() < BLACK * frames["truth"].mean()
+    }
+    made = boards(content.rows, black)
     if not made:
         raise ValueError(f"no run is recorded in {bench.records}")
-    gifs = {}
+    galleries = {board.key: _draw(board, stored, folder) for board in made}
     for board in made:
         show(table_of(board))
-        clips = _clips(bench, board)
-        gifs[board.key] = {name: gallery.gif_bytes(frames) for name, frames in clips.items()}
-        if clips:
-            gallery.write_gallery(folder / f"gallery-{board.key}.gif", clips)
     write_text(folder / "leaderboard.md", markdown(made))
     write_text(folder / "leaderboard.csv", as_csv(made))
     day = datetime.date.today().isoformat()
     count = sum(len(board.runs) for board in made)
-    write_text(folder / "leaderboard.html", page(made, gifs, f"Made {day} from {count} runs."))
+    footer = f"Rendered {day} from {count} runs."
+    write_text(folder / "leaderboard.html", page(made, galleries, footer, folder))
     say(f"tables and page: {folder}/leaderboard.md, .csv, .html")
 
 
-def _clips(bench: Bench, board: Board) -> dict[str, list[np.ndarray]]:
-    """Return the shown test sequence: the truth, then the prediction of every row's first run."""
-    clips: dict[str, list[np.ndarray]] = {}
-    shapes: set[tuple] = set()
-    missing = []
+def _draw(board: Board, stored: dict[str, dict[str, np.ndarray]], folder: Path) -> Gallery | None:
+    """Write the images of the truth and of the predictions of every row's first run."""
+    drawn, missing, shape = [], [], None
     for row in board.rows:
         if not row.finished:
             continue
-        frames = _stored(bench, row)
-        if frames is None or shapes - {(frames["past"].shape, frames["truth"].shape)}:
+        frames = stored.get(row.finished[0]["fingerprint"])
+        if frames is None or shape not in (None, (frames["past"].shape, frames["truth"].shape)):
             missing.append(row.name)
             continue
-        shapes.add((frames["past"].shape, frames["truth"].shape))
-        clips.setdefault("truth", gallery.clip(frames["past"], frames["truth"]))
-        clips[row.name] = gallery.clip(frames["past"], frames["prediction"])
+        past, truth = frames["past"], frames["truth"]
+        if shape is None:
+            shape = past.shape, truth.shape
+            drawn.append((board.key, "Truth", gallery.clip(past, truth)))
+        drawn.append((row.slug, row.label, gallery.clip(past, frames["prediction"])))
     if missing:
         say(f"no valid file of predictions, so the gallery omits: {', '.join(missing)}")
-    return clips
-
-
-def _stored(bench: Bench, row: EntryRow) -> dict[str, np.ndarray] | None:
-    """Read past, truth and prediction of a row; None if there is no valid file of them."""
-    path = bench.output / row.finished[0]["files"].get("sequence", "none")
-    if not zipfile.is_zipfile(path):
+    if not drawn:
         return None
-    try:
-        with np.load(path) as file:
-            frames = {key: file[key] for key in ("past", "truth", "prediction")}
-    except (KeyError, ValueError, zipfile.BadZipFile):
-        return None
-    valid = frames["truth"].shape == frames["prediction"].shape
-    for part in frames.values():
-        valid &= part.dtype == np.uint8 and part.ndim == 4 and part.shape[1] in (1, 3)
-    return frames if valid else None
+    for slug, _, pages in drawn:
+        gallery.write_strip(folder / "clips" / f"{slug}.png", pages)
+    gallery.write_gallery(
+        folder / f"gallery-{board.key}.gif", [(label, pages) for _, label, pages in drawn]
+    )
+    (past, *_), (future, _, *size) = shape
+    return Gallery(past, future, tuple(size), tuple((slug, label) for slug, label, _ in drawn))
 
 
 def record_references(bench: Bench, entries: Sequence[Entry]) -> None:

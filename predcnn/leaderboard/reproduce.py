@@ -1,7 +1,7 @@
 """Reproduction of one published recipe, and whether its result is within tolerance."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from omegaconf import DictConfig, open_dict
 
@@ -11,7 +11,7 @@ from predcnn.leaderboard import records
 from predcnn.leaderboard.budget import own_steps
 from predcnn.leaderboard.entries import Entry, entries_of, key_of, kind_of
 from predcnn.leaderboard.processes import say
-from predcnn.leaderboard.published import Published, published, published_rows
+from predcnn.leaderboard.published import Published, published, published_of
 from predcnn.leaderboard.runs import Bench, now, pace_of, run_entry
 
 RECIPE = (
@@ -19,10 +19,10 @@ RECIPE = (
     "data.protocol=openstl",
     "metrics=[mse,mae,ssim,ssim_openstl,psnr]",
 )
-"""Settings of the published numbers; overrides of the command line come after."""
+"""Settings of the published numbers; the command line may override them."""
 TOLERANCES = {"mse": ("mse", None), "mae": ("mae", None), "ssim_openstl": ("ssim", 0.005),
               "psnr": ("psnr", 0.3)}  # fmt: skip
-"""Our metric -> the published one, and by how much it may be worse; None: relative."""
+"""Our metric -> the published one and the accepted difference; None: relative."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,9 @@ class Check:
 
 
 def compare(metrics: Mapping[str, float], row: Published, tolerance: float) -> list[Check]:
-    """Compare every published metric that was measured.
+    """Compare every published metric that was measured; better than published is accepted.
 
-    Better than published is within: published numbers are the best of several trials, chosen on
-    the test set.
+    Published numbers are the best of several trials, chosen on the test set.
     """
     checks = []
     for metric, (theirs, absolute) in TOLERANCES.items():
@@ -54,10 +53,7 @@ def compare(metrics: Mapping[str, float], row: Published, tolerance: float) -> l
 
 
 def reproduce(bench: Bench, cfg: DictConfig) -> None:
-    """Run the published recipe that the overrides name and compare its result.
-
-    If the measured pace exceeds ``max_hours``, print what it would take and stop.
-    """
+    """Run a published recipe and compare its result, if it takes at most ``max_hours``."""
     if cfg.translators or cfg.models or cfg.budget_minutes is not None:
         raise ValueError(
             "mode=reproduce runs one published recipe: translator=… or model=…, data=… and "
@@ -66,32 +62,30 @@ def reproduce(bench: Bench, cfg: DictConfig) -> None:
     given = {key_of(str(override)) for override in cfg.overrides}
     with open_dict(cfg):
         cfg.overrides = [*(part for part in RECIPE if key_of(part) not in given), *cfg.overrides]
-    (entry, *more) = entries_of(cfg)
+    entry, *more = entries_of(cfg)
     if more:
         raise ValueError(f"mode=reproduce runs one seed, not seeds={list(cfg.seeds)}")
     row = _published(entry)
     say(
         f"published: {row.label}, {row.epochs} epochs: MSE {row.mse}, SSIM {row.ssim} ({row.table})"
     )
-    if not _affordable(bench, entry, cfg.max_hours):
-        return
-    record = run_entry(bench, entry)
-    if record["status"] == "failed":
-        say(f"failed: {record['reason']}")
-        return
-    _judge(bench, record, row, cfg.tolerance)
+    if _affordable(bench, entry, cfg.max_hours):
+        record = run_entry(bench, entry)
+        if record["status"] == "failed":
+            say(f"failed: {record['reason']}")
+        else:
+            _judge(bench, record, row, cfg.tolerance)
 
 
 def _published(entry: Entry) -> Published:
-    kind, name = kind_of(entry.cfg)
-    data, epochs = entry.cfg.data.name, entry.cfg.trainer.max_epochs
+    (kind, name), data = kind_of(entry.cfg), entry.cfg.data.name
+    epochs = entry.cfg.trainer.max_epochs
     if row := published(kind, name, data, epochs):
         return row
-    same = [r for r in published_rows() if (r.kind, r.name, r.data) == (kind, name, data)]
-    lengths = ", ".join(str(row.epochs) for row in same)
+    lengths = ", ".join(str(row.epochs) for row in published_of(kind, name, data))
     raise ValueError(
         f"no result of {name} on {data} after {epochs} epochs is published"
-        + (f"; published: {lengths} epochs" if same else "")
+        + (f"; published: {lengths} epochs" if lengths else "")
     )
 
 
@@ -100,23 +94,22 @@ def _affordable(bench: Bench, entry: Entry, max_hours: float) -> bool:
     folder.mkdir(parents=True, exist_ok=True)
     with only_writer(folder, timeout=-1):
         pace = pace_of(bench, entry, folder / "log.txt", None)
-    steps = own_steps(entry.cfg)
+    steps, batch = own_steps(entry.cfg), entry.cfg.data.batch_size
     hours = steps * pace["seconds_per_step"] / 3600
     duration = f"{hours:.1f} hours" if hours < 48 else f"{hours / 24:,.0f} days"
     say(
-        f"measured: {pace['seconds_per_step']:.2f} s a step of {entry.cfg.data.batch_size} "
-        f"sequences on {describe_device(pace['device'])}; {steps:,} steps take {duration}, "
-        "validation and test not counted"
+        f"measured: {pace['seconds_per_step']:.2f} s a step of {batch} sequences on "
+        f"{describe_device(pace['device'])}; {steps:,} steps take {duration}, without validation "
+        "and test"
     )
-    if hours <= max_hours:
-        return True
-    rate = entry.cfg.data.batch_size * steps / (3600 * max_hours)
-    say(
-        f"that is more than max_hours={max_hours:g}, so nothing was trained. It would need a "
-        f"device {hours / max_hours:,.0f} times as fast ({rate:,.0f} training sequences/s); raise "
-        "max_hours=… to run it here: it can be stopped and continued"
-    )
-    return False
+    if hours > max_hours:
+        rate = batch * steps / (3600 * max_hours)
+        say(
+            f"longer than max_hours={max_hours:g}: nothing was trained. It needs a device "
+            f"{hours / max_hours:,.0f} times as fast ({rate:,.0f} training sequences/s), or a "
+            "larger max_hours=…; the run can be stopped and continued"
+        )
+    return hours <= max_hours
 
 
 def _judge(bench: Bench, record: dict, row: Published, tolerance: float) -> None:
@@ -131,5 +124,5 @@ def _judge(bench: Bench, record: dict, row: Published, tolerance: float) -> None
     say(f"test data: {results['data']['source']}, protocol {results['data']['protocol']}")
     say("reproduced" if reproduced else "not reproduced")
     about = {"kind": "reproduction", "fingerprint": record["fingerprint"], "recorded": now()}
-    outcome = {"reproduced": reproduced, "checks": [vars(check) for check in checks]}
-    records.append(bench.records, {**about, **outcome, "published": vars(row)})
+    outcome = {"reproduced": reproduced, "checks": [asdict(check) for check in checks]}
+    records.append(bench.records, {**about, **outcome, "published": asdict(row)})

@@ -1,4 +1,4 @@
-"""Runs of entries: probe, train, measure, and the record made from the run's results.json."""
+"""Runs of entries: probe, train, measure, and record the content of results.json."""
 
 import datetime
 import json
@@ -19,19 +19,32 @@ from predcnn.leaderboard.entries import Entry, kind_of
 from predcnn.leaderboard.processes import MEASURE, TRAIN, EntryError, run_child, say
 from predcnn.training.csv_logger import read_history
 
+FILES = {"config": "config.yaml", "results": "results.json", "curves": "curves.png",
+         "sequence": "sequence.npz"}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Bench:
     """Settings of all entries.
 
-    ``budget_minutes`` are of training steps, None: as long as the scale says. With ``any_code``
-    finished entries count whatever code made them.
+    Attributes:
+        output: folder of the records and the runs.
+        budget_minutes: of training steps; None: the length that the scale sets.
+        batch_sizes: of the measured throughput.
+        any_code: accept finished entries of every version of the code.
+        render_to: folder of the tables and the page; None: ``output``.
     """
 
     output: Path
     budget_minutes: float | None
     batch_sizes: tuple[int, ...]
     any_code: bool = False
+    render_to: Path | None = None
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the tables and the page."""
+        return self.render_to or self.output
 
     @property
     def records(self) -> Path:
@@ -45,7 +58,7 @@ class Bench:
 
 
 def finished(bench: Bench, entry: Entry) -> dict | None:
-    """Return the record of a finished run of this entry, if there is one."""
+    """Return the record of a finished run of this entry; None if there is none."""
     rows = records.read(bench.records).rows
     code = None if bench.any_code else entry.code
     found = records.newest(rows, "run", code).get(entry.fingerprint, {})
@@ -78,7 +91,7 @@ def run_all(
 
 
 def run_entry(bench: Bench, entry: Entry, device: str | None = None) -> dict:
-    """Train, test, measure and record one entry; an earlier record of it is returned."""
+    """Train, test, measure and record one entry, or return its earlier record."""
     place = f"{entry.name}_seed{entry.seed}_{entry.fingerprint[:12]}_{entry.code[:6]}"
     folder = bench.output / "entries" / place
     folder.mkdir(parents=True, exist_ok=True)
@@ -86,12 +99,13 @@ def run_entry(bench: Bench, entry: Entry, device: str | None = None) -> dict:
         found = finished(bench, entry)
         if found is not None:
             return found
+        about = about_run(entry, bench.budget_minutes)
         try:
             record = _run(bench, entry, folder, device)
         except (EntryError, ValueError) as error:
-            record = {**_about(bench, entry), "status": "failed", "reason": str(error)}
-            record["files"] = {"log": (folder / "log.txt").as_posix()}
-        record = _portable(record, bench.output)
+            files = {"log": (folder / "log.txt").as_posix()}
+            record = {"status": "failed", "reason": str(error), "files": files}
+        record = _portable(about | record, bench.output)
         records.append(bench.records, record)
     return record
 
@@ -108,26 +122,25 @@ def _run(bench: Bench, entry: Entry, folder: Path, device: str | None) -> dict:
     peak = _train(run_dir, overrides, log, device)
     run_child(MEASURE, ["run", str(run_dir), bench.sizes], log, device)
     return {
-        **_about(bench, entry),
         "status": "finished",
         "command": " ".join(["predcnn", "train", *overrides]),
-        **_read(run_dir),
+        **read_run(run_dir),
         "training_memory": peak and {"bytes": peak, "of": "the process, resident"},
         "plan": plan,
-        "files": _files(run_dir, log),
+        "files": {"log": log.as_posix()}
+        | {key: (run_dir / name).as_posix() for key, name in FILES.items()},
         **_note(plan),
     }
 
 
 def _train(run_dir: Path, overrides: list[str], log: Path, device: str | None) -> int | None:
-    """Train and test, from where an earlier process stopped; return the peak memory if known."""
+    """Train and test, or continue an interrupted run; return the peak memory if known."""
     run_dir.mkdir(exist_ok=True)
     with only_writer(run_dir) as free:
+        if not free:  # the child of a killed benchmark may still train
+            say(f"waiting for the process that trains in {run_dir}")
+    with only_writer(run_dir, timeout=-1):
         pass
-    if not free:  # the training of a killed benchmark outlived it
-        say(f"waiting for the process that trains in {run_dir}")
-        with only_writer(run_dir, timeout=-1):
-            pass
     if (run_dir / "results.json").exists():
         return None
     resume = (run_dir / "checkpoints" / "last.ckpt").exists()
@@ -144,7 +157,7 @@ def _plan(bench: Bench, entry: Entry, log: Path, device: str | None) -> dict | N
 
 
 def _note(plan: dict | None) -> dict:
-    """Return the note on a budget that was measured on a busy machine."""
+    """Return a note if the budget was probed on a busy machine."""
     taken = plan["pace"].get("taken") if plan else None  # older probes have no count
     if taken is None or taken <= BUSY:
         return {}
@@ -152,10 +165,7 @@ def _note(plan: dict | None) -> dict:
 
 
 def pace_of(bench: Bench, entry: Entry, log: Path, device: str | None) -> dict:
-    """Return the duration of an entry's steps, from an earlier probe or from one now.
-
-    Runs that differ in nothing but seeds and budgets share it.
-    """
+    """Return the duration of a step; runs that differ in seed or budget share a probe."""
     rows = records.read(bench.records).rows
     known = records.newest(rows, "probe", entry.code).get(entry.pace_key)
     if known is not None:
@@ -170,7 +180,8 @@ def pace_of(bench: Bench, entry: Entry, log: Path, device: str | None) -> dict:
     return pace
 
 
-def _about(bench: Bench, entry: Entry) -> dict:
+def about_run(entry: Entry, budget_minutes: float | None) -> dict:
+    """Return the part of a record that is known before the run."""
     return {
         "kind": "run",
         "fingerprint": entry.fingerprint,
@@ -181,13 +192,13 @@ def _about(bench: Bench, entry: Entry) -> dict:
         "data": entry.data,
         "test_fingerprint": entry.test_fingerprint,
         "scale": entry.cfg.scale.name,
-        "budget_minutes": bench.budget_minutes,
+        "budget_minutes": budget_minutes,
         "recorded": now(),
     }
 
 
-def _read(run_dir: Path) -> dict:
-    """Read what a finished run and its measurement wrote."""
+def read_run(run_dir: Path) -> dict:
+    """Return results, config, costs and validation history of a finished and measured run."""
     history = read_history(run_dir / "metrics.csv")
     return {
         "results": json.loads((run_dir / "results.json").read_text()),
@@ -201,16 +212,8 @@ def _read(run_dir: Path) -> dict:
     }
 
 
-def _files(run_dir: Path, log: Path) -> dict:
-    gifs = sorted((run_dir / "predictions").glob("sequence_*.gif"))
-    names = {"config": "config.yaml", "results": "results.json", "curves": "curves.png",
-             "sequence": "sequence.npz"}  # fmt: skip
-    paths = {key: (run_dir / name).as_posix() for key, name in names.items()}
-    return {**paths, "log": log.as_posix(), "gifs": [path.as_posix() for path in gifs]}
-
-
 def _portable(record: dict, output: Path) -> dict:
-    """Make the paths in a record relative to the benchmark's folder."""
+    """Make all paths in a record relative to the benchmark's folder."""
     folder = json.dumps(f"{output.as_posix()}/", ensure_ascii=False)[1:-1]
     return json.loads(json.dumps(record, ensure_ascii=False).replace(folder, ""))
 

@@ -25,8 +25,10 @@ class Value:
 class Column:
     """One column: a key of ``Row.values``, its title, and a sentence about it.
 
-    ``show`` formats a mean or a standard deviation in the unit of the column. ``higher`` tells
-    whether more is better; None: nothing is ranked.
+    Attributes:
+        show: formats a mean or a standard deviation in the unit of the column.
+        higher: whether more is better; None: nothing is marked.
+        main: whether the page shows it at first.
     """
 
     key: str
@@ -34,6 +36,7 @@ class Column:
     show: Callable[[float], str]
     higher: bool | None = None
     about: str = ""
+    main: bool = True
 
     @property
     def heading(self) -> str:
@@ -41,7 +44,7 @@ class Column:
         return self.title + {True: " ↑", False: " ↓", None: ""}[self.higher]
 
     def text(self, value: Value | None) -> str:
-        """Return a cell: mean ± sd over seeds."""
+        """Format a cell: mean ± sd over seeds."""
         if value is None:
             return "–"
         spread = "" if value.sd is None else f" ± {self.show(value.sd)}"
@@ -55,15 +58,32 @@ def scaled(unit: float, digits: int) -> Callable[[float], str]:
 
 @dataclass(frozen=True)
 class Row:
-    """One row: a name that is unique in its table, values by column, reasons of failed runs.
+    """One row of a table.
 
-    ``kind`` is "translator", "model", "reference" (a baseline without a model) or "published".
+    Attributes:
+        name: unique in its table.
+        label: the name to show; "": ``name``.
+        kind: "translator", "model" or "baseline" (without training).
+        failures: reasons of failed runs.
+        rank: of a trained entry, "2=" where it is shared.
+        tags: short remarks on the result.
+        eligible: whether it may be marked as best.
     """
 
     name: str
+    label: str = ""
     kind: str = ""
     values: Mapping[str, Value] = field(default_factory=dict)
     failures: tuple[str, ...] = ()
+    rank: str = ""
+    tags: tuple[str, ...] = ()
+    eligible: bool = False
+
+    @property
+    def tagged(self) -> str:
+        """The shown name with its tags."""
+        tags = [*self.tags, *(["failed"] if self.failures else [])]
+        return (self.label or self.name) + (f" ({', '.join(tags)})" if tags else "")
 
 
 @dataclass(frozen=True)
@@ -77,60 +97,62 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows and columns with a title."""
+    """Rows and columns with a title; ranks are shown where a row has one."""
 
     title: str
     columns: Sequence[Column]
     rows: Sequence[Row]
     first: str = "model"
 
+    @property
+    def ranked(self) -> bool:
+        """Whether a row has a rank."""
+        return any(row.rank for row in self.rows)
+
     def cells(self) -> Iterator[tuple[Row, list[Cell]]]:
         """Yield every row with its cells."""
-        places = {
-            column.key: ranks(self.rows, column.key, column.higher)
-            for column in self.columns
-            if column.higher is not None
-        }
+        places = {c.key: best_two(self.rows, c.key, c.higher) for c in self.columns}
         for row in self.rows:
             cells = []
             for column in self.columns:
-                value = row.values.get(column.key)
-                place = places.get(column.key, {}).get(row.name, 0)
+                value, place = row.values.get(column.key), places[column.key].get(row.name, 0)
                 cells.append(Cell(column.text(value), value and value.mean, place))
             yield row, cells
 
     def terminal(self, width: int) -> RichTable:
-        """Render for a terminal of ``width`` characters; the last columns give way."""
-        lines = [(_label(row), cells) for row, cells in self.cells()]
-        name = max(len(text) for text in (self.first, *(label for label, _ in lines)))
+        """Render for a terminal of ``width`` characters; the last columns are left out first."""
+        lines = list(self.cells())
+        name = max(map(len, [self.first, *(row.tagged for row, _ in lines)]))
         name = min(name, width // 3)
-        used, shown = name + 4, 0
+        used, shown = name + 4 + 7 * self.ranked, 0
         for i, column in enumerate(self.columns):
             used += max(len(t) for t in (column.heading, *(c[i].text for _, c in lines))) + 3
             shown = i + 1 if used <= width else shown
         hidden = [column.title for column in self.columns[shown:]]
         caption = f"too narrow for: {', '.join(hidden)}" if hidden else None
         table = RichTable(title=Text(self.title), title_justify="left", caption=caption)
+        if self.ranked:
+            table.add_column("rank", no_wrap=True)
         table.add_column(self.first, no_wrap=True, overflow="ellipsis", max_width=name)
         for column in self.columns[:shown]:
             table.add_column(column.heading, justify="right", no_wrap=True)
-        for label, cells in lines:
-            table.add_row(Text(label), *(Text(c.text, TERMINAL[c.place]) for c in cells[:shown]))
+        for row, cells in lines:
+            first = [row.rank] if self.ranked else []
+            values = (Text(c.text, TERMINAL[c.place]) for c in cells[:shown])
+            table.add_row(*first, Text(row.tagged), *values)
         return table
 
     def markdown(self) -> str:
         """Render as Markdown; the best of a column is bold, the second best underlined."""
-        head = [self.first, *(escaped(column.heading) for column in self.columns)]
-        lines = [_line(head), _line(["---"] + ["---:"] * len(self.columns))]
+        ranked = ["rank"] if self.ranked else []
+        head = [*ranked, self.first, *(escaped(column.heading) for column in self.columns)]
+        align = ["---"] * (len(ranked) + 1) + ["---:"] * len(self.columns)
+        lines = [_line(head), _line(align)]
         for row, cells in self.cells():
-            name = escaped(row.name)
-            name = f"*{name}*" if row.kind == "reference" else name
-            lines.append(_line([name, *(MARKDOWN[c.place].format(c.text) for c in cells)]))
+            name = f"*{escaped(row.tagged)}*" if row.kind == "baseline" else escaped(row.tagged)
+            first = [row.rank, name] if ranked else [name]
+            lines.append(_line([*first, *(MARKDOWN[c.place].format(c.text) for c in cells)]))
         return "\n".join(lines)
-
-
-def _label(row: Row) -> str:
-    return f"{row.name} (failed)" if row.failures else row.name
 
 
 def _line(cells: Iterable[str]) -> str:
@@ -147,7 +169,7 @@ def csv_text(head: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str:
     """Render rows as CSV; text that a spreadsheet would compute is quoted with '."""
     text = io.StringIO()
     writer = csv.DictWriter(text, head, restval="", extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
+    writer.writerow({key: _inert(key) for key in head})
     for row in rows:
         writer.writerow({key: _inert(value) for key, value in row.items()})
     return text.getvalue()
@@ -158,12 +180,10 @@ def _inert(value: object) -> object:
     return f"'{value}" if computed else value
 
 
-def ranks(rows: Iterable[Row], key: str, higher_is_better: bool) -> dict[str, int]:
-    """Return the names of the best (1) and second best (2) rows with weights; ties share."""
-    means = {row.name: row.values[key].mean for row in rows if _learns(row) and key in row.values}
-    order = sorted(set(means.values()), reverse=higher_is_better)[:2]
+def best_two(rows: Iterable[Row], key: str, higher: bool | None) -> dict[str, int]:
+    """Return the names of the best (1) and second best (2) eligible rows; equal values share."""
+    if higher is None:
+        return {}
+    means = {row.name: row.values[key].mean for row in rows if row.eligible and key in row.values}
+    order = sorted(set(means.values()), reverse=higher)[:2]
     return {name: order.index(mean) + 1 for name, mean in means.items() if mean in order}
-
-
-def _learns(row: Row) -> bool:
-    return "params" in row.values and row.values["params"].mean > 0

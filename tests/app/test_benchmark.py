@@ -2,20 +2,23 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 
 import predcnn
 from predcnn.app.benchmark import benchmark
 from predcnn.leaderboard import records
 from predcnn.leaderboard.budget import BUSY, overrides_of_budget, own_steps
-from predcnn.leaderboard.entries import choices, entries_of
+from predcnn.leaderboard.entries import choices, compose_run, entries_of, entry_of
 
 TINY = (
     "data.source=embedded", "data.height=32", "data.val_sequences=2", "data.test_sequences=2",
@@ -24,19 +27,19 @@ TINY = (
 )  # fmt: skip
 
 
-def bench_cfg(tmp_path: Path, *words: str, tiny: tuple[str, ...] = TINY):
-    """What ``scripts/benchmark.py`` with these words composes to."""
+def bench_cfg(tmp_path: Path, *overrides: str, tiny: tuple[str, ...] = TINY):
+    """Compose the configuration of ``scripts/benchmark.py`` with these overrides."""
     from hydra import compose, initialize_config_module
 
     ours = [f"output='{tmp_path}/bench'", "run_dir=run"]
     with initialize_config_module("predcnn.configs", version_base="1.3"):
-        said = [*tiny, *words]
-        cfg = compose("benchmark", overrides=[*said, *ours, "overrides=[]"])
-    cfg.overrides = said
+        given = [*tiny, *overrides]
+        cfg = compose("benchmark", overrides=[*given, *ours, "overrides=[]"])
+    cfg.overrides = given
     return cfg
 
 
-def test_lists_become_entries_and_words_hold_for_all(tmp_path):
+def test_lists_become_entries_and_overrides_apply_to_all(tmp_path):
     words = ("translators=[vit,gsta]", "models=[copy_last]", "seeds=[1,2]")
     found = entries_of(bench_cfg(tmp_path, *words))
     assert [(e.name, e.seed) for e in found] == [
@@ -73,8 +76,8 @@ def test_all_is_all(tmp_path):
     assert len(choices(nothing, [], everything=True)) == len(every) + len(choices(cfg, []))
 
 
-def test_under_a_budget_all_see_one_stream(tmp_path):
-    """The scale gives slow models shorter epochs otherwise."""
+def test_entries_of_a_budget_share_the_training_stream(tmp_path):
+    """Without a budget the scale gives slow models shorter epochs."""
     few = [word for word in TINY if "train_sequences" not in word]
     words = ("models=[mim,dmvfn]", "budget_minutes=4")
     found = entries_of(bench_cfg(tmp_path, *words, tiny=few))
@@ -84,8 +87,8 @@ def test_under_a_budget_all_see_one_stream(tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("translators=[vit,vit]",), "vit named twice"),
-        (("translators=[all,vit]",), "all already holds the others"),
+        (("translators=[vit,vit]",), "vit given twice"),
+        (("translators=[all,vit]",), "all includes the others"),
         (("translators=[vit]", "translator=gsta"), "give one of the two"),
         (("translators=[vit]", "resume=true"), "a benchmark sets resume"),
         (("seeds=[1,1]",), "different numbers"),
@@ -99,14 +102,14 @@ def test_under_a_budget_all_see_one_stream(tmp_path):
         (("mode=render",), "no run is recorded"),
     ],
 )
-def test_wrong_words_are_refused_before_anything_runs(tmp_path, words, said):
+def test_invalid_overrides_raise_before_anything_runs(tmp_path, words, said):
     with pytest.raises(ValueError, match=said):
         benchmark(bench_cfg(tmp_path, *words))
     assert not (tmp_path / "bench/records.jsonl").exists()
 
 
-def test_a_mode_that_is_none(tmp_path):
-    with pytest.raises(KeyError, match="accepted: train, profile, reproduce, render"):
+def test_an_unknown_mode_raises(tmp_path):
+    with pytest.raises(KeyError, match="accepted: train, profile, reproduce, render, submit"):
         benchmark(bench_cfg(tmp_path, "mode=profil"))
 
 
@@ -149,8 +152,9 @@ def test_entries_run_are_recorded_shown_and_not_run_again(tmp_path, capfd):
     assert black["results"]["metrics"]["mse"] > 0
     for name in ("leaderboard.md", "leaderboard.csv", "leaderboard.html"):
         text = (bench / name).read_text()
-        assert "simvp_convmixer" in text
+        assert "SimVP + ConvMixer" in text
         assert "divisible by 8" in text
+    assert len(list(bench.glob("clips/*.png"))) == 2
     assert list(bench.glob("gallery-*.gif"))
     capfd.readouterr()
 
@@ -158,6 +162,66 @@ def test_entries_run_are_recorded_shown_and_not_run_again(tmp_path, capfd):
     assert "1 entries, 1 of them finished" in capfd.readouterr().out
     again = [row for row in records.read(bench / "records.jsonl").rows if row["kind"] == "run"]
     assert again == rows
+
+
+def test_a_run_is_checked_and_its_record_printed(tmp_path, capfd, monkeypatch):
+    """A run of a benchmark keeps the benchmark's record; any other run gets one of its own."""
+    benchmark(bench_cfg(tmp_path, "models=[copy_last]"))
+    (run_dir,) = (tmp_path / "bench/entries").glob("*/run")
+    capfd.readouterr()
+
+    def submitted(folder: Path) -> dict:
+        benchmark(bench_cfg(tmp_path, "mode=submit", f"run='{folder}'"))
+        out = capfd.readouterr().out
+        line = next(line for line in out.splitlines() if line.startswith("{"))
+        assert f"{line}\n" == (folder / "record.jsonl").read_text()
+        assert f"cat {folder.as_posix()}/record.jsonl >> docs/leaderboard/records.jsonl" in out
+        return json.loads(line)
+
+    of_benchmark = submitted(run_dir)
+    (recorded,) = (r for r in records.read(tmp_path / "bench/records.jsonl").rows if "seed" in r)
+    place = of_benchmark.pop("files")["sequence"]
+    assert place == f"entries/copy_last_seed42_{recorded['fingerprint'][:12]}/sequence.npz"
+    assert of_benchmark == {key: value for key, value in recorded.items() if key != "files"}
+
+    alone = tmp_path / "alone"
+    shutil.copytree(run_dir, alone)
+    results = json.loads((alone / "results.json").read_text())
+    results["git"] = {"commit": "0" * 40, "changed": True}
+    (alone / "results.json").write_text(json.dumps(results))
+    with pytest.raises(ValueError, match="its commit 000000000000 is unknown here"):
+        submitted(alone)
+    monkeypatch.setattr("subprocess.run", lambda *_, **__: SimpleNamespace(returncode=0))
+    record = submitted(alone)
+    assert (record["budget_minutes"], record["status"]) == (None, "finished")
+    assert record["results"]["metrics"] == recorded["results"]["metrics"]
+    assert "uncommitted" in record["note"]
+    records.append(tmp_path / "bench/records.jsonl", record)
+    benchmark(bench_cfg(tmp_path, "mode=render"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (None, "holds results.json"),
+        ({"task": "classification"}, "not the test of a predictor"),
+        ({"data": {"split": "val"}}, "not the test of a predictor"),
+        ({"data": {"split": "test", "fingerprint": "f" * 64}}, "its test had ffffffffffff"),
+        ({"git": None}, "made without a git checkout"),
+    ],
+)
+def test_a_run_that_cannot_be_submitted_raises(tmp_path, change, message):
+    cfg = bench_cfg(tmp_path, "mode=submit", f"run='{tmp_path}'")
+    run = compose_run([*TINY, "model=copy_last"])
+    OmegaConf.save(run, tmp_path / "config.yaml", resolve=True)
+    opened: dict = {}
+    entry_of(run, (), None, opened)
+    (data,) = opened.values()
+    if change is not None:
+        content = {"task": "prediction", "data": {"split": "test", "fingerprint": data.fingerprint}}
+        (tmp_path / "results.json").write_text(json.dumps({"git": None, **content, **change}))
+    with pytest.raises(ValueError, match=message):
+        benchmark(cfg)
 
 
 def start(*words: str) -> subprocess.Popen:
@@ -168,7 +232,7 @@ def start(*words: str) -> subprocess.Popen:
 
 @pytest.mark.slow
 def test_a_killed_benchmark_continues_where_it_was(tmp_path):
-    """Killed with its child in the middle of a training with a budget."""
+    """It and its child are killed during a training with a budget."""
     words = (
         "translators=[convmixer]", "models=[copy_last]", "data.train_sequences=400",
         "budget_minutes=0.5", "trainer.accelerator=cpu", "keep_memory=false",
@@ -203,7 +267,7 @@ def test_a_killed_benchmark_continues_where_it_was(tmp_path):
 
 
 @pytest.mark.slow
-def test_costs_stand_beside_the_published_ones(tmp_path):
+def test_costs_are_next_to_the_published_ones(tmp_path):
     words = ("mode=profile", "translators=[convmixer]", "models=[mau,mean_frame]", "batch_sizes=[]")
     benchmark(bench_cfg(tmp_path, *words, tiny=()))
     lines = (tmp_path / "bench/costs.md").read_text().splitlines()
@@ -214,12 +278,12 @@ def test_costs_stand_beside_the_published_ones(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_recipe_that_is_too_long_says_what_it_takes(tmp_path, capfd):
+def test_a_recipe_that_is_too_long_prints_its_duration(tmp_path, capfd):
     words = ("mode=reproduce", "translator=convmixer", "trainer.max_epochs=200",
              "data.source=embedded", "trainer.accelerator=cpu")  # fmt: skip
     benchmark(bench_cfg(tmp_path, *words, tiny=()))
     said = capfd.readouterr().out
     assert "published: ConvMixer, 200 epochs: MSE 32.09" in said
     assert "125,000 steps take" in said
-    assert "so nothing was trained" in said
+    assert "nothing was trained" in said
     assert not list(tmp_path.rglob("last.ckpt"))

@@ -211,6 +211,6 @@ def test_a_damaged_record_costs_its_line_only(tmp_path, line):
     path.write_text(f"{GOOD}\n{line}\n{GOOD}\n", encoding="utf-8", errors="surrogateescape")
     with within():
         found = read(path)
-    assert found.damaged == [2]
+    assert list(found.ignored) == [2]
     assert found.rows == [json.loads(GOOD)] * 2
     assert listing(tmp_path) == {"records.jsonl"}

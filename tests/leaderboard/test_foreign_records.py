@@ -3,19 +3,17 @@
 import csv
 import io
 import json
-from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from predcnn.app.benchmark import benchmark
-from predcnn.leaderboard import gallery, records
+from predcnn.leaderboard import records
 from predcnn.leaderboard.boards import boards
 from predcnn.leaderboard.columns import as_csv, markdown, table_of
-from predcnn.leaderboard.page import page
 from tests.app.test_benchmark import bench_cfg
 from tests.leaderboard.made_records import a_board, black, failure, run
-from tests.leaderboard.test_page import Outline, browser, clip  # noqa: F401  the fixture
+from tests.leaderboard.test_page import Outline, browser, write  # noqa: F401  the fixture
 
 SCRIPT = '"><img src=y onerror=document.title=1337>'
 NAMES = (
@@ -54,20 +52,20 @@ def made(tmp_path_factory):
     for row in hostile():
         records.append(path, row)
     content = records.read(path)
-    assert (content.damaged, content.refused) == ([], {})
+    assert content.ignored == {}
     return boards(content.rows)
 
 
-def test_ids_and_links_of_the_page_are_slugs_and_text_is_escaped(made):
-    gifs = {name: gallery.gif_bytes(gallery.clip(clip(255), clip(90))) for name in NAMES}
-    text = page(made, {made[0].key: gifs}, "Made for a test.")
+def test_ids_and_links_of_the_page_are_slugs_and_text_is_escaped(made, tmp_path):
+    text = write(tmp_path, made).read_text(encoding="utf-8")
     outline = Outline()
     outline.feed(text)
-    plain = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
+    plain = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.")
     assert all(set(name) <= plain for name in [*outline.ids, *outline.anchors])
     assert len(outline.ids) == len(set(outline.ids))
     assert outline.anchors - {""} <= set(outline.ids)
-    assert all(source.startswith("data:") for source in outline.loaded)
+    clips = [source for source in outline.loaded if not source.startswith("data:")]
+    assert {(tmp_path / clip).resolve().parent for clip in clips} == {tmp_path / "clips"}
     assert text.count("<script") == 2
     assert "<img src=y" not in text
     assert "1337</script><" not in text
@@ -78,7 +76,11 @@ def test_file_names_stay_in_the_folder(made):
 
 
 def test_spreadsheets_compute_nothing(made):
-    cells = [cell for row in csv.reader(io.StringIO(as_csv(made))) for cell in row]
+    metric = run("plain", 99.0)
+    for part in ("metrics", "per_frame"):
+        metric["results"][part] |= {"=1+1": 1.0 if part == "metrics" else [1.0]}
+    text = as_csv([*made, *boards([metric])])
+    cells = [cell for row in csv.reader(io.StringIO(text)) for cell in row]
     assert "'=cmd|'/c calc'!A1" in cells
     assert not [cell for cell in cells if cell.startswith(("=", "@", "+"))]
 
@@ -130,20 +132,20 @@ def test_a_wrong_record_is_ignored_with_its_reason_and_the_others_count(tmp_path
     records.append(path, run("simvp_vit", 100.0))
     content = records.read(path)
     assert len(content.rows) == 1
-    assert why in content.refused[1]
+    assert why in content.ignored[1]
     (warning,) = content.warnings(path)
     assert "line 1" in warning
     assert len(warning) < 400
 
 
 @pytest.mark.parametrize("text", ["NaN", "Infinity", "1e999", "[" * 100_000, "9" * 10_000, '"x"'])
-def test_what_is_no_number_or_no_object_is_no_record(tmp_path, text):
+def test_other_json_is_not_a_record(tmp_path, text):
     path = tmp_path / "records.jsonl"
     line = json.dumps({"schema": 2, **run("simvp_vit", 100.0)}).replace("100.0", text, 1)
     path.write_text(f"{line}\n{text}\n")
     content = records.read(path)
     assert content.rows == []
-    assert set(content.damaged) | set(content.refused) == {1, 2}
+    assert set(content.ignored) == {1, 2}
 
 
 def test_a_folder_of_hostile_records_is_rendered(tmp_path, capfd):
@@ -162,10 +164,7 @@ def test_a_folder_of_hostile_records_is_rendered(tmp_path, capfd):
 
 @pytest.mark.slow
 def test_the_browser_runs_nothing_of_a_record(made, tmp_path, browser):  # noqa: F811
-    gifs = {name: gallery.gif_bytes(gallery.clip(clip(255), clip(90))) for name in NAMES}
-    path: Path = tmp_path / "leaderboard.html"
-    path.write_text(page(made, {made[0].key: gifs}, "Made for a test."), encoding="utf-8")
-    browser.get(path.as_uri())
+    browser.get(write(tmp_path, made).as_uri())
     opened = browser.execute_script(
         "document.querySelectorAll('details').forEach(part => part.open = true);"
         "document.querySelectorAll('input[type=checkbox]').forEach(box => box.click());"
@@ -174,11 +173,12 @@ def test_the_browser_runs_nothing_of_a_record(made, tmp_path, browser):  # noqa:
     )
     assert opened > len(NAMES)
     browser.implicitly_wait(0.5)
-    browser.find_elements("css selector", ".curves figure")
+    assert browser.find_elements("css selector", ".curves svg")
     assert browser.title == "predcnn leaderboard"
     loaded = browser.execute_script(
         "return performance.getEntriesByType('resource').map(entry => entry.name)"
     )
-    assert [name for name in loaded if not name.startswith("data:")] == []
+    clips = (tmp_path / "clips").as_uri()
+    assert [name for name in loaded if not name.startswith(("data:", clips))] == []
     errors = [line for line in browser.get_log("browser") if line["level"] == "SEVERE"]
     assert errors == []

@@ -20,7 +20,7 @@ for i in range(count):
 """
 
 
-def test_many_processes_lose_and_tear_nothing(tmp_path):
+def test_many_processes_lose_no_line(tmp_path):
     path = tmp_path / "records.jsonl"
     writers, each = 12, 25
     processes = [
@@ -29,7 +29,7 @@ def test_many_processes_lose_and_tear_nothing(tmp_path):
     ]
     assert [process.wait() for process in processes] == [0] * writers
     found = records.read(path)
-    assert found.damaged == []
+    assert found.ignored == {}
     names = [row["fingerprint"] for row in found.rows]
     assert sorted(names) == sorted(f"writer{i}-{j}" for i in range(writers) for j in range(each))
     for i in range(writers):
@@ -42,14 +42,14 @@ def test_a_killed_writer_costs_one_line(tmp_path):
     records.append(path, {"kind": "reproduction", "fingerprint": "a"})
     with path.open("ab") as file:
         file.write('{"schema": 2, "kind": "run", "text": "é'.encode()[:-1])
-    assert records.read(path).damaged == [2]
+    assert list(records.read(path).ignored) == [2]
     records.append(path, {"kind": "reproduction", "fingerprint": "b"})
     found = records.read(path)
     assert [row["fingerprint"] for row in found.rows] == ["a", "b"]
-    assert found.damaged == [2]
+    assert list(found.ignored) == [2]
 
 
-def test_writers_that_are_killed_leave_whole_lines(tmp_path):
+def test_killed_writers_leave_complete_lines(tmp_path):
     path = tmp_path / "records.jsonl"
     process = subprocess.Popen([sys.executable, "-c", WRITER, path, "victim", "100000"])
     while not path.exists() or path.stat().st_size < 100_000:
@@ -59,14 +59,14 @@ def test_writers_that_are_killed_leave_whole_lines(tmp_path):
     process.wait()
     records.append(path, {"kind": "reproduction", "fingerprint": "after"})
     found = records.read(path)
-    assert len(found.damaged) <= 1
+    assert len(found.ignored) <= 1
     assert found.rows[-1]["fingerprint"] == "after"
     assert [r["fingerprint"] for r in found.rows[:-1]] == [
         f"victim-{i}" for i in range(len(found.rows) - 1)
     ]
 
 
-def test_nothing_is_written_of_what_is_no_json(tmp_path):
+def test_nothing_is_written_of_values_that_json_lacks(tmp_path):
     path = tmp_path / "records.jsonl"
     with pytest.raises(ValueError, match="JSON compliant"):
         records.append(path, {"kind": "run", "value": float("nan")})
@@ -77,7 +77,7 @@ def test_nothing_is_written_of_what_is_no_json(tmp_path):
 def test_another_schema_is_refused(tmp_path):
     path = tmp_path / "records.jsonl"
     path.write_text(json.dumps({"schema": 7}) + "\n")
-    with pytest.raises(ValueError, match=r"line 1: schema 7, this version reads 2"):
+    with pytest.raises(ValueError, match=r"line 1: schema 7, accepted: 2"):
         records.read(path)
 
 

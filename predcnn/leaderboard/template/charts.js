@@ -1,14 +1,21 @@
 "use strict";
-/* The chart engine: every figure of the page is made here, as inline SVG. */
+/* The chart engine: axes, a scatter plot and a line chart as SVG, drawn in the pixels they occupy. */
 const SVG = "http://www.w3.org/2000/svg";
-const AXES = [["macs", "FLOPs (G)", 1e9], ["params", "parameters (M)", 1e6], ["speed", "sequences/s", 1]];
-const SIZE = {width: 420, height: 300, left: 52, right: 14, top: 14, bottom: 40};
+const EDGE = {left: 58, right: 16, top: 26, bottom: 44};
 const COLOURS = 6;
+let frames = 0;
 
 function element(name, attributes = {}, ...children) {
   const made = document.createElementNS(SVG, name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
   made.append(...children);
+  return made;
+}
+
+function html(name, text = "", attributes = {}) {
+  const made = document.createElement(name);
+  made.textContent = text;
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
   return made;
 }
 
@@ -33,31 +40,37 @@ function logTicks(low, high) {
 }
 
 const short = value => Math.abs(value) >= 1000 ? value.toLocaleString("en", {maximumFractionDigits: 0})
-  : String(Number(value.toPrecision(3)));
+  : String(Number(value.toPrecision(4)));
 
-/** An empty chart with axes; returns the drawing and the two scales. */
-function chart(label, xs, ys, xTitle, {log = false} = {}) {
-  const {width, height, left, right, top, bottom} = SIZE;
-  const spread = (values, pad) => {
-    let low = Math.min(...values), high = Math.max(...values);
-    if (low === high) { low -= Math.abs(low) * 0.1 || 1; high += Math.abs(high) * 0.1 || 1; }
-    return [low - (high - low) * pad, high + (high - low) * pad];
-  };
-  const xRange = spread(log ? xs.map(Math.log10) : xs, log ? 0.08 : 0), yRange = spread(ys, 0.06);
+/** [low, high] of values, a little wider. */
+function spread(values, pad) {
+  let low = Math.min(...values), high = Math.max(...values);
+  if (low === high) { low -= Math.abs(low) * 0.1 || 1; high += Math.abs(high) * 0.1 || 1; }
+  return [low - (high - low) * pad, high + (high - low) * pad];
+}
+
+/** An empty chart with axes: the drawing, its size, and the scales x and y from values to pixels. */
+function axes(width, label, xs, ys, xTitle, {log = false, right = EDGE.right, whole = false} = {}) {
+  const height = Math.round(Math.min(520, Math.max(300, width * 0.55)));
+  const {left, top, bottom} = EDGE;
+  const xRange = spread(log ? xs.map(Math.log10) : xs, log ? 0.06 : 0), yRange = spread(ys, 0.06);
   const x = v => left + ((log ? Math.log10(v) : v) - xRange[0]) / (xRange[1] - xRange[0]) * (width - left - right);
   const y = v => height - bottom - (v - yRange[0]) / (yRange[1] - yRange[0]) * (height - top - bottom);
-  const svg = element("svg", {viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": label});
-  for (const t of niceTicks(...yRange, 5)) {
+  const svg = element("svg", {viewBox: `0 0 ${width} ${height}`, height, tabindex: 0, role: "application", "aria-label": label});
+  for (const t of niceTicks(...yRange, 6)) {
     svg.append(element("line", {class: "grid", x1: left, x2: width - right, y1: y(t), y2: y(t)}));
     svg.append(element("text", {x: left - 6, y: y(t) + 4, "text-anchor": "end"}, short(t)));
   }
-  const ticks = log ? logTicks(10 ** xRange[0], 10 ** xRange[1]) : niceTicks(...xRange, 9, 1);
-  for (const t of ticks) {
-    svg.append(element("line", {class: "grid", x1: x(t), x2: x(t), y1: height - bottom, y2: height - bottom + 4}));
-    svg.append(element("text", {x: x(t), y: height - bottom + 17, "text-anchor": "middle"}, short(t)));
+  const ticks = log ? logTicks(10 ** xRange[0], 10 ** xRange[1]) : niceTicks(...xRange, width / 80, whole ? 1 : 0);
+  let last = -Infinity;
+  for (const t of ticks.filter(t => x(t) <= width - right + 1)) {
+    svg.append(element("line", {class: "tick", x1: x(t), x2: x(t), y1: height - bottom, y2: height - bottom + 5}));
+    if (x(t) - last < 38) continue;
+    last = x(t);
+    svg.append(element("text", {x: x(t), y: height - bottom + 19, "text-anchor": "middle"}, short(t)));
   }
   svg.append(element("text", {x: (left + width - right) / 2, y: height - 5, "text-anchor": "middle"}, xTitle));
-  return {svg, x, y};
+  return {svg, x, y, width, height};
 }
 
 /** The points that no other point beats on both axes, from cheap to expensive. */
@@ -70,7 +83,7 @@ function pareto(points, moreIsBetterX, moreIsBetterY) {
   return front;
 }
 
-/** Tukey's fences, widened to hold `kept`: what lies beyond would squeeze all the rest. */
+/** Tukey's fences, widened to hold `kept`: values beyond would squeeze all others. */
 function fences(values, kept) {
   const sorted = [...values].sort((a, b) => a - b);
   const quartile = share => sorted[Math.round(share * (sorted.length - 1))];
@@ -79,68 +92,139 @@ function fences(values, kept) {
 }
 
 /** Heights close to the wanted ones, in rising order, `gap` apart and inside the chart. */
-function stacked(wanted, gap) {
+function stacked(wanted, gap, height) {
   const places = [];
-  let next = SIZE.top + gap;
+  let next = EDGE.top;
   for (const place of wanted) { places.push(Math.max(place, next)); next = places[places.length - 1] + gap; }
-  let limit = SIZE.height - SIZE.bottom - 2;
+  let limit = height - EDGE.bottom - 4;
   for (let i = places.length - 1; i >= 0; i--) { places[i] = Math.min(places[i], limit); limit = places[i] - gap; }
   return places;
 }
 
-/** Names next to the points of the front, with a line to those that were moved. */
-function label(svg, front, x, y) {
+const brief = label => label.replace(/^SimVP \+ /, "");
+
+/** Names of the points of a front, with a line to those that had to move. */
+function nameFront({svg, x, y, width, height}, front) {
   const sorted = [...front].sort((a, b) => y(a.y) - y(b.y));
-  stacked(sorted.map(p => y(p.y) - 8), 12).forEach((line, i) => {
-    const p = sorted[i], end = x(p.x) > SIZE.width * 0.7, side = end ? -1 : 1;
-    const near = Math.abs(line + 8 - y(p.y)) < 4, away = side * (near ? 7 : 26);
+  stacked(sorted.map(p => y(p.y) - 9), 16, height).forEach((line, i) => {
+    const p = sorted[i], end = x(p.x) > width * 0.6, side = end ? -1 : 1;
+    const near = Math.abs(line + 9 - y(p.y)) < 5, away = side * (near ? 9 : 28);
     if (!near) svg.append(element("line", {class: "leader", x1: x(p.x), y1: y(p.y), x2: x(p.x) + away - 2 * side, y2: line - 4}));
     const place = {class: "name", x: x(p.x) + away, y: line, "text-anchor": end ? "end" : "start"};
-    svg.append(element("text", place, p.row.name.replace(/^simvp_/, "")));
+    svg.append(element("text", place, brief(p.row.label)));
   });
 }
 
-/** Quality against cost, one point per row, with the Pareto front. */
-function scatter(board, metric, [key, title, unit], rows) {
-  const points = rows.filter(row => row.values.params > 0 && row.values[key] > 0 && metric.key in row.values)
-    .map(row => ({row, x: row.values[key] / unit, y: row.values[metric.key]}));
+/**
+ * A scatter plot of one axis against another with its Pareto front; null without points.
+ * Returns the drawing and its marks: {row, left, top, title, lines, node}.
+ */
+function scatter(rows, xAxis, yAxis, width) {
+  const points = rows.filter(row => row.values[xAxis.key] !== undefined && row.values[yAxis.key] !== undefined)
+    .map(row => ({row, x: row.values[xAxis.key] / xAxis.unit, y: row.values[yAxis.key] / yAxis.unit}));
   if (!points.length) return null;
-  const front = pareto(points.filter(p => p.row.kind !== "published"), key === "speed", metric.higher);
+  const xs = points.map(p => p.x);
+  const log = Math.min(...xs) > 0 && Math.max(...xs) / Math.min(...xs) > 4;
+  const ranked = xAxis.higher !== null && yAxis.higher !== null;
+  const front = ranked ? pareto(points.filter(p => p.row.eligible), xAxis.higher, yAxis.higher) : [];
   const [low, high] = fences(points.map(p => p.y), front.map(p => p.y));
-  const seen = value => Math.min(Math.max(value, low), high), beyond = points.filter(p => p.y !== seen(p.y));
-  const {svg, x, y} = chart(`${metric.title} against ${title}`, points.map(p => p.x), points.map(p => seen(p.y)), title, {log: true});
+  const seen = p => Math.min(Math.max(p.y, low), high);
+  const arrow = axis => axis.title + (axis.higher === null ? "" : axis.higher ? " ↑" : " ↓");
+  const label = `${yAxis.title} against ${xAxis.title}, ${points.length} points; arrow keys move between them`;
+  const plot = axes(width, label, xs, points.map(seen), arrow(xAxis), {log});
+  const {svg, x, y} = plot;
+  svg.append(element("text", {x: 4, y: 11}, arrow(yAxis)));
   if (front.length > 1) svg.append(element("polyline", {class: "front", points: front.map(p => `${x(p.x)},${y(p.y)}`).join(" ")}));
-  for (const p of points) {
-    const tip = element("title", {}, `${p.row.name}: ${metric.title} ${short(p.y)}, ${title} ${short(p.x)}`);
-    const height = y(seen(p.y)), look = p.row.kind + (beyond.includes(p) ? " beyond" : "");
-    const shape = p.row.kind === "model"
-      ? element("rect", {class: look, x: x(p.x) - 4.5, y: height - 4.5, width: 9, height: 9}, tip)
-      : element("circle", {class: look, cx: x(p.x), cy: height, r: 5}, tip);
-    if (p.row.entry) svg.append(element("a", {href: `#${p.row.entry}`, "aria-label": tip.textContent}, shape));
-    else svg.append(shape);
-  }
-  label(svg, front, x, y);
-  return figure(svg, `${metric.title} ${metric.higher ? "↑" : "↓"} against ${title}; dashed: Pareto front of our entries`
-    + (beyond.length ? `; pale at the edge: ${beyond.map(p => p.row.name).join(", ")}` : ""));
+  const marks = points.map(p => {
+    const left = x(p.x), top = y(seen(p)), beyond = p.y !== seen(p);
+    const look = `point ${p.row.kind}` + (beyond ? " beyond" : "");
+    const node = p.row.kind === "model"
+      ? element("rect", {class: look, x: left - 5.5, y: top - 5.5, width: 11, height: 11})
+      : element("circle", {class: look, cx: left, cy: top, r: 6});
+    svg.append(node);
+    const lines = [`${yAxis.title} ${short(p.y)}${beyond ? " (outside the plot)" : ""}`, `${xAxis.title} ${short(p.x)}`];
+    return {row: p.row, left, top, title: p.row.label, lines, node};
+  });
+  nameFront(plot, front);
+  return {svg, marks: marks.sort((a, b) => a.left - b.left)};
 }
 
-/** Lines of {name, points: [[x, y]], colour, dashed}; a line without colour stays in the background. */
-function lineChart(label, xTitle, caption, lines) {
-  const points = lines.flatMap(line => line.points);
-  const {svg, x, y} = chart(label, points.map(p => p[0]), points.map(p => p[1]), xTitle);
-  for (const line of lines) {
-    const path = line.points.map(p => `${x(p[0])},${y(p[1])}`).join(" ");
-    const drawn = element("polyline", {points: path, class: "curve"}, element("title", {}, line.name));
-    drawn.classList.toggle("reference", Boolean(line.dashed));
-    if (line.colour) { drawn.classList.add("on"); drawn.style.stroke = line.colour; }
-    svg.append(drawn);
+/**
+ * Lines of {row, label, points: [[x, y]], colour}; a line without colour stays in the background.
+ * Coloured lines are named at their right end; they and those of eligible entries set the range. Returns the drawing and one mark per point.
+ */
+function lineChart(width, label, xTitle, yTitle, lines) {
+  const main = lines.filter(line => line.colour || line.row?.eligible), points = (main.length ? main : lines).flatMap(line => line.points);
+  const named = lines.filter(line => line.colour && line.label);
+  const right = named.length ? Math.min(width * 0.36, 18 + 7.6 * Math.max(...named.map(line => brief(line.label).length))) : EDGE.right;
+  const plot = axes(width, label, points.map(p => p[0]), points.map(p => p[1]), xTitle, {right, whole: true});
+  const {svg, x, y, height} = plot, marks = [];
+  const frame = element("clipPath", {id: `frame${++frames}`}, element("rect", {x: 0, y: EDGE.top - 4, width, height: height - EDGE.bottom - EDGE.top + 4}));
+  svg.append(element("text", {x: 4, y: 11}, yTitle), frame);
+  for (const line of [...lines].sort((a, b) => Boolean(a.colour) - Boolean(b.colour))) {
+    const node = element("polyline", {class: "curve", "clip-path": `url(#${frame.id})`, points: line.points.map(p => `${x(p[0])},${y(p[1])}`).join(" ")});
+    if (line.row && line.row.kind === "baseline") node.classList.add("baseline");
+    if (line.colour) { node.classList.add("on"); node.style.stroke = line.colour; }
+    svg.append(node);
+    for (const [at, value] of line.points)
+      if (y(value) > EDGE.top - 4) marks.push({row: line.row, left: x(at), top: y(value), title: line.label, lines: [`${yTitle} ${short(value)}`, `${xTitle} ${at}`], node});
   }
-  return figure(svg, caption);
+  const ends = named.map(line => ({line, top: y(line.points[line.points.length - 1][1])})).sort((a, b) => a.top - b.top);
+  stacked(ends.map(end => end.top + 4), 15, height).forEach((top, i) => {
+    const text = element("text", {class: "name", x: width - right + 8, y: top}, brief(ends[i].line.label));
+    text.style.fill = ends[i].line.colour;
+    svg.append(text);
+  });
+  return {svg, marks};
 }
 
-function figure(svg, caption) {
-  const made = document.createElement("figure"), text = document.createElement("figcaption");
-  text.textContent = caption;
-  made.append(svg, text);
-  return made;
+/**
+ * Put a drawing into a place, with a card about the mark nearest to the pointer or chosen by keys.
+ * The arrow keys move through `drawing.keys`. `onHot(row)` is called with the row of the card or
+ * null, `onPress(row)` on a click or Enter.
+ */
+function interactive(place, drawing, onHot, onPress) {
+  const card = html("div", "", {class: "card", role: "status"});
+  card.hidden = true;
+  place.replaceChildren(drawing.svg, card);
+  const {svg, marks, keys = marks} = drawing;
+  let current = null;
+  function show(mark) {
+    current = mark;
+    onHot(mark ? mark.row : null);
+    card.hidden = !mark;
+    if (!mark) return;
+    card.replaceChildren(html("b", mark.title), ...mark.lines.map(line => html("div", line)));
+    if (mark.row && (mark.row.rank || mark.row.tags?.length))
+      card.append(html("div", [mark.row.rank && `rank ${mark.row.rank}`, ...(mark.row.tags || [])].filter(Boolean).join(", ")));
+    const scale = svg.clientWidth / svg.viewBox.baseVal.width, left = mark.left * scale, top = mark.top * scale;
+    card.style.left = `${Math.max(0, Math.min(left + 14, place.clientWidth - card.offsetWidth))}px`;
+    card.style.top = `${top + 16 + card.offsetHeight > svg.clientHeight ? top - card.offsetHeight - 14 : top + 16}px`;
+  }
+  function nearest(event) {
+    const box = svg.getBoundingClientRect(), scale = svg.viewBox.baseVal.width / box.width;
+    const left = (event.clientX - box.left) * scale, top = (event.clientY - box.top) * scale;
+    let best = null, least = 70;
+    for (const mark of marks) {
+      const far = Math.hypot(mark.left - left, mark.top - top);
+      if (far < least) { least = far; best = mark; }
+    }
+    return best;
+  }
+  svg.addEventListener("pointermove", event => show(nearest(event)));
+  svg.addEventListener("pointerdown", event => show(nearest(event)));
+  svg.addEventListener("pointerleave", event => { if (event.pointerType === "mouse") show(null); });
+  svg.addEventListener("click", event => { const mark = nearest(event); if (mark && event.detail && event.pointerType !== "touch") onPress(mark.row); });
+  svg.addEventListener("blur", () => show(null));
+  svg.addEventListener("keydown", event => {
+    const steps = {ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1};
+    const at = keys.indexOf(current);
+    if (event.key in steps) show(keys[at < 0 ? 0 : (at + steps[event.key] + keys.length) % keys.length]);
+    else if (event.key === "Home") show(keys[0]);
+    else if (event.key === "End") show(keys[keys.length - 1]);
+    else if (event.key === "Escape") show(null);
+    else if (event.key === "Enter" && current) onPress(current.row);
+    else return;
+    event.preventDefault();
+  });
 }

@@ -1,0 +1,51 @@
+"""Readable names of entries, with links to paper and code."""
+
+import functools
+import importlib
+import inspect
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from predcnn.registry import BLOCKS, PREDICTORS, TRANSLATORS
+
+FILE = Path(__file__).with_name("names.json")
+PREFIX = "simvp_"
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Name:
+    """How an entry is shown; ``paper`` is a URL, ``code`` a source file of this checkout."""
+
+    label: str
+    paper: str | None = None
+    code: Path | None = None
+
+
+def name_of(entry: str, kind: str) -> Name:
+    """Return the readable name of an entry, "SimVP + SLaK" for ``simvp_slak``.
+
+    Records may come from others, so an unknown name is shown as it is and never imported.
+    """
+    translator = kind == "translator"
+    key = entry.removeprefix(PREFIX) if translator else entry
+    known = _names()[kind].get(key)
+    if known is None or (translator and not entry.startswith(PREFIX)):
+        return Name(entry)
+    label, paper = known
+    return Name(f"SimVP + {label}" if translator else label, paper, _source(key))
+
+
+@functools.cache
+def _names() -> dict[str, dict[str, list[str]]]:
+    return json.loads(FILE.read_text(encoding="utf-8"))
+
+
+@functools.cache
+def _source(key: str) -> Path | None:
+    """Return the source file of a part; None outside a checkout."""
+    for package in ("blocks", "translators", "predictors"):
+        importlib.import_module(f"predcnn.{package}")
+    registry = next(r for r in (BLOCKS, TRANSLATORS, PREDICTORS) if key in r)
+    return Path(inspect.getfile(registry[key])) if (ROOT / "setup.cfg").exists() else None
