@@ -86,6 +86,8 @@ def check(words: Sequence[str]) -> str:
         words = words[next(i for i, word in enumerate(words) if word.startswith("scripts/")) :]
     if words[0] == "python":
         words = words[1:]
+    if words[:2] == ["predcnn", "-sc"]:
+        return "flags"
     if words[0] == "predcnn":
         return check_overrides(words[1], words[2:])
     if re.fullmatch(r"scripts/\w+\.py", words[0]):

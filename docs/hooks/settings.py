@@ -1,40 +1,16 @@
-"""Settings of the commands with their defaults and comments, read from ``configs/**/*.yaml``."""
+"""The page of all commands: the settings that ``--help`` lists, and the options of each group."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
-import yaml
+from predcnn.app.help import groups, header, reference
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-GROUPS = {
-    "train": "data model translator objective scale optimizer scheduler trainer callbacks logger",
-    "train_backbone": "data loss optimizer scheduler trainer callbacks logger",
-    "pretrain_backbone": "method optimizer scheduler trainer callbacks logger",
-}
-"""Groups whose files a command chooses from."""
+INTRODUCTION = """# Command reference
 
-
-def settings(path: Path, prefix: str = "") -> Iterator[tuple[str, str, str]]:
-    """Yield (override, default, explanation) of every setting in a configuration file."""
-    text = path.read_text(encoding="utf-8")
-    if "@package _global_" in text:
-        prefix = ""
-    root = yaml.compose(text)
-    if root is not None:
-        yield from _walk(root, prefix, text)
-
-
-def _walk(node: yaml.MappingNode, prefix: str, text: str) -> Iterator[tuple[str, str, str]]:
-    for key, value in node.value:
-        name = prefix + str(key.value)
-        if key.value in ("defaults", "_target_", "_convert_", "_partial_"):
-            continue
-        if isinstance(value, yaml.MappingNode) and not value.flow_style:
-            yield from _walk(value, f"{name}.", text)
-            continue
-        start, end = value.start_mark.index, value.end_mark.index
-        rest = text[end:].partition("\n")[0]
-        yield name, text[start:end].strip(), rest.partition("# ")[2].strip()
+Generated from the comments in `configs/`, like `predcnn COMMAND --help`.
+[Configuration](../get-started/configuration.md) explains overrides and groups.
+"""
 
 
 def heading(path: Path) -> str:
@@ -49,38 +25,37 @@ def heading(path: Path) -> str:
     return " ".join(lines)
 
 
-def table(rows: Iterator[tuple[str, str, str]]) -> str:
-    """Render settings as a Markdown table."""
-    lines = ["| override | default | explanation |", "| --- | --- | --- |"]
-    for row in rows:
-        override, default, explanation = (cell.replace("|", "\\|") for cell in row)
-        lines.append(f"| `{override}` | `{default or 'null'}` | {explanation} |")
-    return "\n".join(lines)
+def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """Render rows as a Markdown table; the first column is code."""
+    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
+    for first, *others in rows:
+        cells = [f"`{first}`", *map(_escaped, others)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
 
 
-def command_reference(commands: dict[str, str]) -> str:
-    """Return the page of all commands: their settings, then the files of their groups."""
-    parts = [
-        "# Command reference\n\nGenerated from the comments in `configs/`. "
-        "`predcnn COMMAND --help` prints the same settings. "
-        "[Configuration](../get-started/configuration.md) explains overrides and groups.\n"
-    ]
-    for command, purpose in commands.items():
-        path = CONFIGS / f"{command}.yaml"
-        parts += [f"## predcnn {command}\n", f"{purpose[0].upper()}{purpose[1:]}.\n"]
-        parts += [table(settings(path)) + "\n"]
-        if groups := GROUPS.get(command):
-            links = (f"[`{group}`](#group-{group})" for group in groups.split())
-            parts += [f"Groups: {', '.join(links)}.\n"]
-    for group in dict.fromkeys(" ".join(GROUPS.values()).split()):
-        parts += [f"## Group `{group}` {{ #group-{group} }}\n"]
-        for path in sorted((CONFIGS / group).glob("*.yaml")):
-            parts += [f"### `{group}={path.stem}`\n", _escaped(heading(path)) + "\n"]
-            rows = list(settings(path, f"{group}."))
-            if rows:
-                parts += [table(iter(rows)) + "\n"]
+def command_reference(commands: Iterable[str]) -> str:
+    """Return the page: examples, groups and settings of each command, then all groups."""
+    parts, every = [INTRODUCTION], set()
+    for command in commands:
+        summary, examples = header(command)
+        chosen = groups(command)
+        every |= {name for name in chosen if "@" not in name}
+        links = (f"[`{name}`](#group-{name})" for name in chosen if "@" not in name)
+        shown = "\n".join(example for example in examples if example.strip())
+        parts += [f"## predcnn {command}\n", _escaped(summary) + "\n"]
+        parts += [f"```bash\n{shown}\n```\n"] if shown else []
+        parts += [f"Groups: {', '.join(links)}.\n"] if chosen else []
+        parts += [table(("override", "default", "explanation"), reference(command))]
+    for group in sorted(every):
+        files = sorted((CONFIGS / group).rglob("*.yaml"))
+        names = (path.relative_to(CONFIGS / group).with_suffix("").as_posix() for path in files)
+        rows = [(f"{group}={name}", heading(path)) for name, path in zip(names, files, strict=True)]
+        parts += [f"## Group `{group}` {{ #group-{group} }}\n", table(("option", "what"), rows)]
     return "\n".join(parts)
 
 
 def _escaped(text: str) -> str:
-    return text.replace("<", "&lt;").replace("*", "\\*").replace("_", "\\_")
+    for character, safe in (("<", "&lt;"), ("|", "\\|"), ("*", "\\*"), ("_", "\\_")):
+        text = text.replace(character, safe)
+    return text
