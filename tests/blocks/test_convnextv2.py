@@ -1,10 +1,10 @@
-"""ConvNeXt V2 against the published block."""
+"""ConvNeXt V2 against the reference code."""
 
 from predcnn.blocks.convnextv2 import ConvNeXtV2Block
 from tests.ops.reference import assert_near, loaded, reference
 
 
-def test_published_values():
+def test_values_match_the_reference_code():
     values = reference("convnextv2_block")
     block = loaded(ConvNeXtV2Block(8), "convnextv2_block")
     assert_near(block(values["input"]), values["output"])

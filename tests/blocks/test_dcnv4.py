@@ -1,4 +1,4 @@
-"""FlashInternImage's deformable convolution: packed weights, used as they are."""
+"""FlashInternImage's deformable convolution: packed weights, not normalised."""
 
 import torch
 from torch import nn
@@ -8,7 +8,7 @@ from predcnn.blocks.dcnv4 import DCNv4, DCNv4Block
 from tests.ops.reference import assert_near, reference
 
 
-def test_module_sums_as_the_published_core():
+def test_values_match_the_reference_code():
     values = reference("dcnv4_core_0")
     module = DCNv4(32, Sampling(groups=2))
     nn.init.eye_(module.value_proj.weight)
@@ -26,7 +26,7 @@ def test_weights_are_not_normalised():
     assert_near(module(x), 3 * once)
 
 
-def test_biases_and_keys_follow_the_published_sizes():
+def test_biases_and_keys_of_the_published_sizes():
     small = set(DCNv4Block(16).state_dict())
     assert not small & {"dcn.output_proj.bias", "mlp.fc2.bias", "dcn.offset_mask_dw.weight"}
     assert {"dcn.offset_mask.weight", "dcn.value_proj.bias", "norm2.0.weight"} <= small
@@ -36,7 +36,7 @@ def test_biases_and_keys_follow_the_published_sizes():
     assert set(large.state_dict()) - small == extra
 
 
-def test_a_fresh_block_learns_to_mix():
+def test_a_new_block_learns_a_shift():
     block, x = DCNv4Block(16, mlp_ratio=1.0), torch.randn(2, 16, 6, 6)
     goal = torch.roll(x, 1, dims=3)
     optimizer = torch.optim.Adam(block.parameters(), lr=1e-2)

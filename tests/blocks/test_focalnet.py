@@ -45,7 +45,7 @@ def their_key(key: str, post_norm: bool) -> str:
 
 
 @pytest.mark.parametrize("options", [{}, {"post_norm": True, "layer_scale": 0.5, "levels": 3}])
-def test_block_is_that_of_timm(options):
+def test_block_matches_timm(options):
     pytest.importorskip("timm")
     from timm.models.focalnet import FocalNetBlock as Theirs
 

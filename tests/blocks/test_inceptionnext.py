@@ -1,4 +1,4 @@
-"""InceptionNeXt's token mixer against the published one."""
+"""InceptionNeXt's token mixer against the reference code."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from predcnn.blocks.inceptionnext import InceptionNeXtBlock
 from tests.ops.reference import assert_near, loaded, reference
 
 
-def test_published_values():
+def test_values_match_the_reference_code():
     values = reference("inception_dwconv")
     mixer = loaded(InceptionNeXtBlock(16).token_mixer, "inception_dwconv")
     assert_near(mixer(values["input"]), values["output"])
@@ -25,7 +25,7 @@ def test_branches_must_fit():
         InceptionNeXtBlock(2)
 
 
-def test_block_is_that_of_timm():
+def test_block_matches_timm():
     timm = pytest.importorskip("timm")
     theirs = timm.create_model("inception_next_atto").stages[0].blocks[0].eval()
     mixer = theirs.token_mixer

@@ -1,4 +1,4 @@
-"""Initial weights of the published blocks, by their standard deviations."""
+"""Standard deviations of the initial weights of the blocks."""
 
 from math import prod, sqrt
 
@@ -21,11 +21,11 @@ def truncated(layer: nn.Module) -> float:
 
 
 def default(layer: nn.Module) -> float:
-    """Torch's own: uniform in +-1/sqrt(fan_in)."""
+    """Torch's default: uniform in +-1/sqrt(fan_in)."""
     return 1 / sqrt(3 * prod(layer.weight.shape[1:]))
 
 
-# block -> (scheme of everything, {path prefix: scheme} where it differs, layer scale)
+# block -> (scheme, {path prefix: other scheme}, layer scale)
 PUBLISHED = {
     "gsta": (fan_out, {}, 1e-2),
     "tau": (fan_out, {"attn": default}, 1e-2),
@@ -51,7 +51,7 @@ def layers(module: nn.Module):
 
 
 def assert_drawn(path: str, layer: nn.Module, scheme) -> None:
-    """Deviation within five of its standard errors, mean near 0, bias as the scheme has it."""
+    """Check the deviation (within five standard errors), the mean and the bias."""
     expected, count = scheme(layer), layer.weight.numel()
     assert layer.weight.std().item() == pytest.approx(expected, rel=max(0.05, 5 / sqrt(count))), (
         path

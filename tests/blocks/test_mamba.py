@@ -20,7 +20,7 @@ PUBLISHED = {
 }
 
 
-def published_mixer():
+def reference_mixer():
     mixer, state = MambaBlock(12, directions=("row",)).mixer, parameters("mamba_block_0")
     mixer.load_state_dict(
         {ours: state[key][None] if own else state[key] for ours, (key, own) in PUBLISHED.items()}
@@ -30,12 +30,12 @@ def published_mixer():
 
 def test_one_direction_matches_the_reference_code():
     values = reference("mamba_block_0")
-    y = published_mixer()(values["input"].view(2, 4, 5, 12))
+    y = reference_mixer()(values["input"].view(2, 4, 5, 12))
     assert_near(y.flatten(1, 2), values["output"])
 
 
 def test_directions_with_one_set_of_weights_are_averaged():
-    one, x = published_mixer(), torch.randn(2, 4, 5, 12)
+    one, x = reference_mixer(), torch.randn(2, 4, 5, 12)
     both = MambaBlock(12).mixer
     state = {}
     for key, value in one.state_dict().items():

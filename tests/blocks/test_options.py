@@ -1,4 +1,4 @@
-"""The own options of single blocks: what they repair and what they change."""
+"""Options of single blocks."""
 
 import pytest
 import torch
@@ -20,7 +20,7 @@ def randomised(block: torch.nn.Module) -> torch.nn.Module:
 
 
 def shuffled(block: torch.nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """(block of shuffled pixels, shuffled block of pixels)."""
+    """Return (block of shuffled pixels, shuffled result of the block)."""
     order = torch.randperm(x.shape[2] * x.shape[3])
 
     def shuffle(maps: torch.Tensor) -> torch.Tensor:
@@ -30,7 +30,7 @@ def shuffled(block: torch.nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, tor
         return block(shuffle(x)), shuffle(block(x))
 
 
-def test_vit_knows_no_position_unless_asked():
+def test_position_of_vit():
     x = maps(1, 16, 6, 6)
     torch.testing.assert_close(*shuffled(randomised(predcnn.create_block("vit", 16)), x))
     first, second = shuffled(randomised(predcnn.create_block("vit", 16, position=True)), x)
@@ -55,7 +55,7 @@ def test_window_of_swin(resolution, side):
 
 
 def reach(block: torch.nn.Module, size: tuple[int, int]) -> torch.Tensor:
-    """Which input pixels the output's top left pixel depends on, (H, W) bool."""
+    """Return which input pixels the top left output pixel depends on, (H, W) bool."""
     x = maps(1, 16, *size).requires_grad_()
     block(x)[0, :, 0, 0].sum().backward()
     return x.grad.abs().sum((0, 1)) > 1e-9
@@ -71,14 +71,14 @@ def test_mask_of_swin_separates_opposite_borders():
         assert not seen[:, 2:6].any()
 
 
-def test_padding_of_swin_is_not_seen():
+def test_padding_of_swin_is_masked():
     torch.manual_seed(3)
     block = randomised(predcnn.create_block("swin", 16, window_size=4, mask_shift=True))
     x = maps(1, 16, 8, 8)
     with torch.no_grad():
         torch.testing.assert_close(block(x[..., :6, :8])[..., :4, :], block(x)[..., :4, :])
         cut = block(x[..., :6, :5])
-        # the last column stands alone in its windows: the columns before cannot matter to it
+        # the last column is alone in its windows: the columns before do not matter
         x[..., :4] += 1
         torch.testing.assert_close(block(x[..., :6, :5])[..., 4:], cut[..., 4:])
 
@@ -105,7 +105,7 @@ def test_uniformer_without_layer_scale():
     assert not any("scale" in key for key, _ in block.named_parameters())
 
 
-def test_convmixer_drops_only_on_request():
+def test_stochastic_depth_of_convmixer():
     x = maps(64, 16, 4, 4)
     for asked in (False, True):
         torch.manual_seed(0)
@@ -121,14 +121,13 @@ def test_order_and_scale_of_hornet(order):
     assert tuple(block.gnconv.dims) == tuple(32 // 2**i for i in reversed(range(order)))
     x = maps(1, 32, 6, 6)
     with torch.no_grad():
-        plain = block.gnconv(x) - block.gnconv.proj_out.bias.view(-1, 1, 1)
         for widen in block.gnconv.pws:
             widen.bias.zero_()
-        plain = block.gnconv(x) - block.gnconv.proj_out.bias.view(-1, 1, 1)
+        full = block.gnconv(x) - block.gnconv.proj_out.bias.view(-1, 1, 1)
         block.gnconv.scale = 0.5
         scaled = block.gnconv(x) - block.gnconv.proj_out.bias.view(-1, 1, 1)
     # without inner biases the interaction is homogeneous of degree `order` in the neighbourhood
-    torch.testing.assert_close(scaled, plain * 0.5**order, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(scaled, full * 0.5**order, rtol=1e-4, atol=1e-5)
     with pytest.raises(ValueError, match="divisible by 16"):
         predcnn.create_block("hornet", 24, order=5)
 

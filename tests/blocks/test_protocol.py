@@ -1,4 +1,4 @@
-"""The block protocol, for every registered name: nothing here is listed by hand."""
+"""The block protocol, for every registered name."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ NAMES = BLOCKS.names()
 
 
 def make(name: str, *, size=SIZE, dim=DIM, seed=0, **options) -> nn.Module:
-    """A small block in eval mode, its constant parameters moved so that every branch matters."""
+    """A small block in eval mode, constant parameters randomised so that every branch matters."""
     torch.manual_seed(seed)
     block = predcnn.create_block(name, dim, resolution=size, mlp_ratio=2.0, **options)
     with torch.no_grad():
@@ -96,20 +96,20 @@ def test_train_mode_is_finite(name):
 def test_eval_is_deterministic_and_samples_are_independent(name):
     block, x = make(name, drop_path=0.5), maps(3, DIM, *SIZE)
     with torch.no_grad():
-        whole, again = block(x), block(x)
-        apart = torch.cat([block(sample[None]) for sample in x])
-    assert torch.equal(whole, again)
-    assert_near(apart, whole)
+        first, again = block(x), block(x)
+        separate = torch.cat([block(sample[None]) for sample in x])
+    assert torch.equal(first, again)
+    assert_near(separate, first)
 
 
 def test_memory_format_does_not_matter(name):
     block, x = make(name), maps(2, DIM, *SIZE)
     with torch.no_grad():
-        plain = block(x)
+        expected = block(x)
         last = block.to(memory_format=torch.channels_last)(
             x.contiguous(memory_format=torch.channels_last)
         )
-    assert_near(last, plain)
+    assert_near(last, expected)
 
 
 def test_bfloat16_autocast(name):
@@ -147,7 +147,7 @@ def test_stochastic_depth_is_declared(name):
 
 def test_merging_keeps_the_output(name):
     block, x = make(name), maps(2, DIM, *SIZE)
-    block.train()(maps(4, DIM, *SIZE, seed=3))  # gives batch norms statistics that matter
+    block.train()(maps(4, DIM, *SIZE, seed=3))  # updates the statistics of batch norms
     block.eval()
     with torch.no_grad():
         before = block(x)
@@ -159,7 +159,7 @@ def test_merging_keeps_the_output(name):
     assert_near(after, before)
 
 
-def test_unknown_option_names_the_accepted_ones(name):
+def test_unknown_options_raise(name):
     with pytest.raises(TypeError, match=r"no option 'dropp_path'.*mean drop_path.*accepted: .*"):
         predcnn.create_block(name, DIM, resolution=SIZE, dropp_path=0.1)
 

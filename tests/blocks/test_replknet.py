@@ -1,4 +1,4 @@
-"""RepLKNet's two parts against the published ones, before and after merging."""
+"""RepLKNet's two parts against the reference code, before and after merging."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ from tests.ops.reference import assert_near, loaded, reference
         (lambda: RepLKNetBlock(8).ffn, "replk_convffn", 2),
     ],
 )
-def test_published_values_also_merged(make, name, convolutions):
+def test_values_match_the_reference_code_also_merged(make, name, convolutions):
     values, part = reference(name), loaded(make(), name)
     with torch.no_grad():
         assert_near(part(values["input"]), values["output"])
@@ -25,7 +25,7 @@ def test_published_values_also_merged(make, name, convolutions):
     assert not any(isinstance(m, nn.BatchNorm2d) for m in part.modules())
 
 
-def test_block_is_both_parts_in_a_row():
+def test_block_is_the_sequence_of_both_parts():
     block = RepLKNetBlock(8, kernel_size=13, dw_ratio=1.5, mlp_ratio=2.0).eval()
     assert block.mixer.large_kernel.lkb_origin.conv.weight.shape == (12, 1, 13, 13)
     x = torch.randn(1, 8, 9, 9)

@@ -61,11 +61,11 @@ def reached(block, row, column):
     return grad.abs().sum(1)[0].flatten() > 0
 
 
-def test_default_sees_the_whole_map():
+def test_default_sees_the_entire_map():
     assert reached(S4DBlock(8), 2, 1).all()
 
 
-def test_one_direction_sees_what_comes_before():
+def test_one_direction_is_causal():
     seen = reached(S4DBlock(8, bidirectional=False, mlp_ratio=0), 2, 1)
     assert seen[:12].all()
     # the FFT leaks only rounding errors backwards
@@ -76,7 +76,7 @@ def test_one_direction_sees_what_comes_before():
     assert torch.allclose(block(x)[:, :, :3], block(later)[:, :, :3], atol=1e-12)
 
 
-def test_a_constant_map_is_not_changed_by_its_position_in_the_batch():
+def test_samples_are_independent():
     block = S4DBlock(8, state=16).eval()
     x = torch.randn(3, 8, 3, 7)
     assert torch.allclose(block(x)[1:], block(x[1:]), atol=1e-6)

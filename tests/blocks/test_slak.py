@@ -1,4 +1,4 @@
-"""SLaK against the published block."""
+"""SLaK against the reference code."""
 
 import torch
 
@@ -6,7 +6,7 @@ from predcnn.blocks.slak import SLaKBlock
 from tests.ops.reference import assert_near, loaded, reference
 
 
-def test_published_values_also_merged():
+def test_values_match_the_reference_code_also_merged():
     values = reference("slak_block")
     block = loaded(SLaKBlock(8, kernel_size=13), "slak_block")
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""UniRepLKNet against the published block, its merged form and parameters included."""
+"""UniRepLKNet against the reference code, also merged."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from tests.ops.reference import assert_near, loaded, reference
 
 
 @pytest.mark.parametrize("kernel_size", [3, 13])
-def test_published_values_also_merged(kernel_size):
+def test_values_match_the_reference_code_also_merged(kernel_size):
     name = f"unireplk_block_k{kernel_size}"
     values, block = reference(name), loaded(UniRepLKNetBlock(8, kernel_size=kernel_size), name)
     with torch.no_grad():
@@ -18,7 +18,7 @@ def test_published_values_also_merged(kernel_size):
         assert_near(block(values["input"]), values["output"])
 
 
-def test_merged_parameters_are_the_published_ones():
+def test_merged_parameters_match_the_reference_code():
     values = reference("unireplk_block_k3")
     block = loaded(UniRepLKNetBlock(8, kernel_size=3), "unireplk_block_k3")
     block.merge_()
@@ -29,7 +29,7 @@ def test_merged_parameters_are_the_published_ones():
         assert_near(merged[key], value)
 
 
-def test_parts_merged_first_give_the_same():
+def test_merging_parts_first_gives_the_same():
     block = loaded(UniRepLKNetBlock(8, kernel_size=13), "unireplk_block_k13")
     values = reference("unireplk_block_k13")
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""When the compiled kernels are taken, and what happens where they cannot be built."""
+"""When the compiled kernels are used, and what happens if they cannot be built."""
 
 import subprocess
 import sys
@@ -14,39 +14,39 @@ from predcnn.ops.depthwise import depthwise_conv2d
 load = build.load.__wrapped__
 
 
-def taken(*tensors: torch.Tensor | None) -> bool:
+def used(*tensors: torch.Tensor | None) -> bool:
     return kernels_for(*tensors) is not None
 
 
 @pytest.mark.usefixtures("kernels")
-def test_they_take_eager_floats_of_one_type_on_a_cpu():
+def test_kernels_support_eager_floats_of_one_type_on_a_cpu():
     x = torch.rand(2)
-    assert taken(x)
-    assert taken(x.double(), None, torch.nn.Parameter(x.double()))
-    assert not taken(x, x.double())
-    assert not taken(x.bfloat16())
-    assert not taken(x.to("meta"))
+    assert used(x)
+    assert used(x.double(), None, torch.nn.Parameter(x.double()))
+    assert not used(x, x.double())
+    assert not used(x.bfloat16())
+    assert not used(x.to("meta"))
     with torch.autocast("cpu", torch.bfloat16):
-        assert not taken(x)
+        assert not used(x)
     with plain():
         with plain():
-            assert not taken(x)
-        assert not taken(x)
-    assert taken(x)
+            assert not used(x)
+        assert not used(x)
+    assert used(x)
 
 
 @pytest.mark.usefixtures("kernels")
-def test_they_take_bytes_where_that_is_said():
+def test_kernels_support_bytes_on_request():
     x = torch.zeros(2, dtype=torch.uint8)
-    assert not taken(x)
+    assert not used(x)
     assert kernels_for(x, types=BYTES) is not None
     assert kernels_for(x.float(), types=BYTES) is None
 
 
 @pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("order", [(True, False), (False, True)])
-def test_an_argument_may_be_there_or_not(order):
-    kernels = native.Kernels(load(), "float32")  # which knows no function yet
+def test_an_argument_may_be_none(order):
+    kernels = native.Kernels(load(), "float32")  # without cached functions
     x, weight, bias = torch.ones(1, 1, 1, 1), torch.full((1, 1), 3.0), torch.full((1,), 2.0)
     for given in order:
         out = torch.empty(1)
@@ -56,7 +56,7 @@ def test_an_argument_may_be_there_or_not(order):
 
 
 @pytest.mark.usefixtures("kernels")
-def test_a_number_of_another_kind_is_refused_and_spoils_nothing():
+def test_a_numpy_scalar_raises_and_later_calls_work():
     kernels = native.Kernels(load(), "float64")
     x, score = torch.rand(1, 8, 8, dtype=torch.float64), torch.empty(1, dtype=torch.float64)
     with pytest.raises(TypeError, match="float32"):
@@ -66,27 +66,27 @@ def test_a_number_of_another_kind_is_refused_and_spoils_nothing():
 
 
 @pytest.mark.usefixtures("kernels")
-def test_who_watches_or_transforms_operators_gets_operators():
+def test_modes_and_transforms_get_operators():
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     x, weight = torch.rand(1, 4, 5, 5), torch.rand(4, 1, 3, 3)
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
-        assert not taken(mode.from_tensor(x))
+        assert not used(mode.from_tensor(x))
         assert depthwise_conv2d(mode.from_tensor(x), mode.from_tensor(weight)).shape == x.shape
     seen = []
-    torch.func.vmap(lambda one: seen.append(taken(one)) or one)(x[None])
-    torch.compile(lambda x: seen.append(taken(x)) or x + 1, backend="eager")(x)
+    torch.func.vmap(lambda one: seen.append(used(one)) or one)(x[None])
+    torch.compile(lambda x: seen.append(used(x)) or x + 1, backend="eager")(x)
     assert seen == [False, False]
 
 
-def test_without_a_compiler_it_says_so(monkeypatch, tmp_path):
+def test_a_missing_compiler_is_reported(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("CXX", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert load() == "no C++ compiler (c++, g++, clang++ or $CXX)"
 
 
-def test_a_compiler_that_fails_warns_and_leaves_nothing(monkeypatch, tmp_path):
+def test_a_failing_compiler_warns_and_leaves_no_files(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("CXX", "false")
     with pytest.warns(UserWarning, match="without compiled kernels: .*false failed"):
@@ -102,13 +102,13 @@ def test_a_damaged_library_warns(monkeypatch, tmp_path):
         assert "not loadable" in load()
 
 
-def test_they_are_switched_off_by_the_environment(monkeypatch):
+def test_the_environment_disables_kernels(monkeypatch):
     monkeypatch.setenv(build.SWITCH, "0")
     assert load() == "switched off by PREDCNN_KERNELS=0"
 
 
 @pytest.mark.usefixtures("kernels")
-def test_they_are_built_once(monkeypatch):
+def test_kernels_are_built_once(monkeypatch):
     def fail(*_):
         raise AssertionError("compiled again")
 
@@ -135,18 +135,18 @@ def test_importing_builds_nothing():
         (torch._C, "_are_functorch_transforms_active"),
     ],
 )
-def test_a_torch_without_a_private_function_runs_the_reference_path(monkeypatch, owner, name):
+def test_without_a_private_function_of_torch_the_reference_path_runs(monkeypatch, owner, name):
     x, weight = torch.rand(1, 4, 5, 5), torch.rand(4, 1, 3, 3)
     expected = depthwise_conv2d(x, weight)
-    assert taken(x)
+    assert used(x)
     monkeypatch.delattr(owner, name)
-    assert not taken(x)
+    assert not used(x)
     torch.testing.assert_close(depthwise_conv2d(x, weight), expected)
     assert native.describe() == f"none: torch {torch.__version__} has no {name}"
 
 
 @pytest.mark.parametrize("fused", [True, False])
-def test_operators_over_many_tensors_work_without_the_fused_ones(monkeypatch, fused):
+def test_foreach_works_without_fused_operators(monkeypatch, fused):
     if not fused:
         monkeypatch.delattr(torch, "_foreach_lerp")
         monkeypatch.delattr(torch, "_foreach_add_")
@@ -157,5 +157,5 @@ def test_operators_over_many_tensors_work_without_the_fused_ones(monkeypatch, fu
     assert [t.tolist() for t in first] == [[2.0] * 2, [1.0] * 3]
 
 
-def test_a_lightning_without_its_connector_has_no_cluster():
+def test_without_its_connector_lightning_has_no_cluster():
     assert private.cluster_environment(object()) is None

@@ -1,4 +1,4 @@
-"""Reference inputs, parameters and outputs of the published operators, from tests/ops/data."""
+"""Inputs, parameters and outputs of the reference code, from tests/ops/data."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ DATA = Path(__file__).parent / "data"
 
 
 def reference(name: str) -> dict[str, Tensor]:
-    """The arrays of one file (``op_<name>.npz``) without parameters and configuration."""
+    """Arrays of the file ``op_<name>.npz`` without parameters and configuration."""
     with np.load(DATA / f"op_{name}.npz") as arrays:
         return {
             key: torch.from_numpy(arrays[key])
@@ -21,7 +21,7 @@ def reference(name: str) -> dict[str, Tensor]:
 
 
 def parameters(name: str) -> dict[str, Tensor]:
-    """The published state dict of the operator."""
+    """State dict of the operator in the reference code."""
     with np.load(DATA / f"op_{name}.npz") as arrays:
         return {
             key.removeprefix("p."): torch.from_numpy(arrays[key])
@@ -31,13 +31,13 @@ def parameters(name: str) -> dict[str, Tensor]:
 
 
 def config(name: str) -> dict:
-    """The constructor arguments of the published operator."""
+    """Constructor arguments of the operator in the reference code."""
     with np.load(DATA / f"op_{name}.npz") as arrays:
         return json.loads(str(arrays["cfg"]))
 
 
 def loaded(module: nn.Module, name: str) -> nn.Module:
-    """The module in eval mode with the published parameters, every key matched."""
+    """The module in eval mode with the parameters of the reference code, all keys matched."""
     module.load_state_dict(parameters(name))
     return module.eval()
 

@@ -15,7 +15,7 @@ from predcnn.ops.windows import join, partition, relative_position_index, separa
 
 
 @torch.no_grad()
-def test_attention_is_its_definition():
+def test_attention_matches_its_definition():
     attention, x = MultiHeadAttention(12, heads=3), torch.randn(2, 5, 12)
     bias = torch.randn(3, 5, 5)
     query, key, value = attention.qkv(x).chunk(3, dim=-1)
@@ -31,7 +31,7 @@ def test_attention_is_its_definition():
 
 
 @torch.no_grad()
-def test_map_attention_takes_pixels_as_tokens():
+def test_map_attention_treats_pixels_as_tokens():
     attention, x = MapAttention(8, heads=2), torch.randn(2, 8, 3, 4)
     tokens = MultiHeadAttention.forward(attention, x.flatten(2).transpose(1, 2))
     torch.testing.assert_close(attention(x).flatten(2), tokens.transpose(1, 2))

@@ -12,7 +12,7 @@ from predcnn.ops.norm import GRN, LayerNorm2d, LayerScale
 from tests.ops.reference import assert_near, loaded, reference
 
 
-def test_drop_path_skips_whole_samples_and_keeps_the_mean():
+def test_drop_path_skips_samples_and_keeps_the_mean():
     x = torch.ones(4000, 2, 3, 3)
     y = DropPath(0.25).train()(x)
     values = y.flatten(1)
@@ -21,7 +21,7 @@ def test_drop_path_skips_whole_samples_and_keeps_the_mean():
     assert y.mean().item() == pytest.approx(1.0, abs=0.05)
 
 
-def test_drop_path_at_its_ends():
+def test_drop_path_in_special_cases():
     x = torch.randn(3, 4)
     assert DropPath(0.5).eval()(x) is x
     assert DropPath().train()(x) is x
@@ -45,7 +45,7 @@ def test_layer_norm_of_maps_is_layer_norm_of_each_pixel():
     torch.testing.assert_close(y, expected)
 
 
-def test_layer_scale_finds_the_channels():
+def test_layer_scale_of_both_layouts():
     scale = LayerScale(3, 0.5)
     with torch.no_grad():
         scale.gamma.copy_(torch.tensor([1.0, 2.0, 3.0]))
@@ -84,12 +84,12 @@ def test_conv_mlp_is_token_mlp_of_each_pixel():
 
 
 def test_conv_mlp_options():
-    plain, wide = ConvMlp(4, 8), ConvMlp(4, 8, depthwise=3, middle=nn.Dropout(1.0))
+    mlp, wide = ConvMlp(4, 8), ConvMlp(4, 8, depthwise=3, middle=nn.Dropout(1.0))
     x = torch.zeros(1, 4, 5, 5)
     x[..., 2, 2] = 1.0
     assert wide.depthwise.groups == 8
-    quiet = plain(torch.zeros_like(x))
-    assert ((plain(x) - quiet).abs().sum(1) > 0).sum() == 1
+    silent = mlp(torch.zeros_like(x))
+    assert ((mlp(x) - silent).abs().sum(1) > 0).sum() == 1
     wide.train()
     torch.testing.assert_close(wide(x)[0, :, 0, 0], wide.fc2.bias)
     wide.eval()

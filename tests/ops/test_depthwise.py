@@ -1,4 +1,4 @@
-"""Depthwise convolution: every fast way is the plain one, and when it is taken."""
+"""Depthwise convolution: all fast paths match the reference, and when each is used."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ from tests.ops.reference import assert_near
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 3), (11, 11), (31, 31), (51, 5), (5, 51)])
 @pytest.mark.parametrize("shape", [(2, 3, 16, 16), (1, 3, 2, 23), (3, 3, 1, 1)])
-def test_weight_gradient_is_that_of_torch(size, shape):
+def test_weight_gradient_matches_torch(size, shape):
     x, grad = torch.randn(shape), torch.randn(shape)
     weight = torch.zeros(3, 1, *size, requires_grad=True)
     padding = (size[0] // 2, size[1] // 2)
@@ -26,7 +26,7 @@ def test_weight_gradient_is_that_of_torch(size, shape):
 
 
 def gradients(x, weight, bias, dilation):
-    """The result and the gradients of a fixed function of it."""
+    """Result and gradients of its product with fixed random numbers."""
     leaves = [None if t is None else t.detach().requires_grad_() for t in (x, weight, bias)]
     out = depthwise_conv2d(*leaves, dilation)
     direction = torch.randn(out.shape, generator=torch.Generator().manual_seed(1))
@@ -50,7 +50,7 @@ def gradients(x, weight, bias, dilation):
         ((1, 16, 2, 40), (3, 3), 5),
     ],
 )
-def test_result_and_gradients_are_the_plain_ones(shape, size, dilation, memory_format):
+def test_result_and_gradients_match_the_reference(shape, size, dilation, memory_format):
     x = torch.randn(shape).to(memory_format=memory_format)
     weight, bias = torch.randn(shape[1], 1, *size), torch.randn(shape[1])
     for given in (bias, None):
@@ -63,7 +63,7 @@ def test_result_and_gradients_are_the_plain_ones(shape, size, dilation, memory_f
 
 @pytest.mark.usefixtures("either_kernels")
 @pytest.mark.parametrize(("size", "dilation"), [(11, 1), (3, 3), (3, 2)])
-def test_finite_differences_agree(size, dilation):
+def test_gradients_match_finite_differences(size, dilation):
     x = torch.randn(2, 9, 5, 4, dtype=torch.float64, requires_grad=True)
     weight = torch.randn(9, 1, size, size, dtype=torch.float64, requires_grad=True)
     bias = torch.randn(9, dtype=torch.float64, requires_grad=True)
@@ -91,7 +91,7 @@ def test_a_slice_of_channels_is_read_in_place():
 
 
 @pytest.mark.usefixtures("kernels")
-def test_the_kernel_does_not_depend_on_the_number_of_threads():
+def test_kernels_are_independent_of_the_number_of_threads():
     x, weight = torch.randn(3, 40, 12, 12), torch.randn(40, 1, 5, 5)
     alone = gradients(x, weight, None, 1)
     torch.set_num_threads(2)
@@ -102,7 +102,7 @@ def test_the_kernel_does_not_depend_on_the_number_of_threads():
     assert all(torch.equal(a, b) for a, b in zip(alone, together, strict=True))
 
 
-def test_the_module_is_a_convolution_with_its_keys():
+def test_the_module_matches_conv2d_and_its_keys():
     module = DepthwiseConv2d(6, (3, 5), dilation=2)
     usual = torch.nn.Conv2d(6, 6, (3, 5), padding=(2, 4), dilation=2, groups=6)
     usual.load_state_dict(module.state_dict())
@@ -114,11 +114,11 @@ def test_the_module_is_a_convolution_with_its_keys():
 
 
 @pytest.mark.usefixtures("no_kernels")
-def test_without_kernels_fft_is_for_large_learning_ones_in_full_precision(monkeypatch):
-    taken = []
+def test_without_kernels_fft_is_used_for_large_learned_kernels_in_full_precision(monkeypatch):
+    used = []
     apply = depthwise._ByFFT.apply
     monkeypatch.setattr(
-        depthwise._ByFFT, "apply", lambda *a: (taken.append(a[1].shape[-1]), apply(*a))[1]
+        depthwise._ByFFT, "apply", lambda *a: (used.append(a[1].shape[-1]), apply(*a))[1]
     )
     x = torch.randn(1, 2, 6, 6)
     for size in (3, 9, 11, 13):
@@ -129,15 +129,15 @@ def test_without_kernels_fft_is_for_large_learning_ones_in_full_precision(monkey
         depthwise_conv2d(x, weight)
     with torch.no_grad():
         depthwise_conv2d(x, weight)
-    assert taken == [11, 13]
+    assert used == [11, 13]
 
 
-def test_lengths_are_the_next_with_small_factors():
+def test_fast_lengths_have_small_factors():
     assert [fast_length(n) for n in (1, 7, 31, 32, 61, 97)] == [1, 8, 32, 32, 64, 100]
 
 
 @pytest.mark.parametrize("kernel", [(5, 51), (21, 21), (13, 13)])
-def test_wide_kernels_in_half_precision_return(kernel):
+def test_wide_kernels_work_in_half_precision(kernel):
     layer, x = DepthwiseConv2d(12, kernel), torch.rand(2, 12, 64, 64)
     exact = layer(x)
     with torch.autocast("cpu", torch.bfloat16):

@@ -1,4 +1,4 @@
-"""Frames move into the channels and back, whatever the layout."""
+"""Frames move into the channels and back in both memory formats."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ def test_order_and_layout_are_kept(shape, memory_format):
     x = torch.randn(shape).to(memory_format=memory_format).requires_grad_()
     joined = join_frames(x, 2)
     assert torch.equal(joined, x.reshape(2, 3 * shape[1], *shape[2:]))
-    if shape[1] > 1:  # one channel lies in either layout
+    if shape[1] > 1:  # one channel has both formats
         assert joined.is_contiguous(memory_format=memory_format)
     split = split_frames(joined, 3)
     assert torch.equal(split, x)

@@ -1,4 +1,4 @@
-"""Group norm and SiLU in one pass are the operators in a row."""
+"""Group norm and SiLU in one pass match the separate operators."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from predcnn.ops.norm_act import group_norm_silu
 from tests.ops.reference import assert_near
 
 
-def in_a_row(x, weight, bias, groups, eps, upscale=1):
+def separately(x, weight, bias, groups, eps, upscale=1):
     x = functional.pixel_shuffle(x, upscale)
     return functional.silu(functional.group_norm(x, groups, weight, bias, eps))
 
@@ -36,10 +36,10 @@ def leaves(shape, channels, dtype=torch.float32):
         ((1, 40, 1, 1), 2, 2),
     ],
 )
-def test_result_and_gradients_are_those_of_the_operators(shape, groups, upscale):
+def test_result_and_gradients_match_the_operators(shape, groups, upscale):
     given = leaves(shape, shape[1] // upscale**2)
     got = group_norm_silu(*given, groups, 1e-5, upscale=upscale)
-    expected = in_a_row(*given, groups, 1e-5, upscale)
+    expected = separately(*given, groups, 1e-5, upscale)
     assert_near(got, expected)
     direction = torch.randn(expected.shape)
     pairs = zip(
@@ -53,7 +53,7 @@ def test_result_and_gradients_are_those_of_the_operators(shape, groups, upscale)
 
 @pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("upscale", [1, 2])
-def test_finite_differences_agree(upscale):
+def test_gradients_match_finite_differences(upscale):
     given = leaves((2, 6 * upscale**2, 3, 4), 6, torch.float64)
 
     def fused(*tensors):
@@ -64,17 +64,17 @@ def test_finite_differences_agree(upscale):
 
 @pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("upscale", [1, 2])
-def test_the_kernel_does_not_depend_on_the_number_of_threads(upscale):
-    def all_of_it():
+def test_kernels_are_independent_of_the_number_of_threads(upscale):
+    def result_and_gradients():
         out = group_norm_silu(*given, 2, 1e-5, upscale=upscale)
         return [out, *torch.autograd.grad(out.square().sum(), given)]
 
     given, before = leaves((5, 8 * upscale**2, 16, 16), 8), torch.get_num_threads()
     try:
         torch.set_num_threads(2)
-        several = all_of_it()
+        several = result_and_gradients()
         torch.set_num_threads(1)
-        assert all(torch.equal(a, b) for a, b in zip(several, all_of_it(), strict=True))
+        assert all(torch.equal(a, b) for a, b in zip(several, result_and_gradients(), strict=True))
     finally:
         torch.set_num_threads(before)
 
@@ -82,25 +82,25 @@ def test_the_kernel_does_not_depend_on_the_number_of_threads(upscale):
 @pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("channels", [8, 64])
 def test_a_mean_far_from_zero_costs_no_accuracy(channels):
-    """Single precision has steps of 8e-6 at 100; divided by the deviation, a bound of 2e-3."""
+    """float32 has steps of 8e-6 at 100: 8e-4 after division by the deviation; the bound is 2e-3."""
     x, weight, bias = leaves((2, channels, 64, 64), channels)
     x = x.detach() * 1e-2 + 100
-    exact = in_a_row(x.double(), weight.double(), bias.double(), 2, 1e-5).float()
+    exact = separately(x.double(), weight.double(), bias.double(), 2, 1e-5).float()
     assert (group_norm_silu(x, weight, bias, 2, 1e-5) - exact).abs().max() < 2e-3
 
 
 @pytest.mark.usefixtures("kernels")
-def test_extreme_values_stay_what_they_are():
+def test_extreme_values_match_the_operators():
     x = torch.tensor([-1e4, -200.0, 0.0, 200.0, 1e4, float("nan")]).view(6, 1, 1, 1)
     maps = x.expand(6, 2, 1, 1).clone().to(memory_format=torch.channels_last)
     maps[:, 1] = 0
     got = group_norm_silu(maps, torch.full((2,), 300.0), torch.zeros(2), 1, 1e-5)
-    expected = in_a_row(maps, torch.full((2,), 300.0), torch.zeros(2), 1, 1e-5)
+    expected = separately(maps, torch.full((2,), 300.0), torch.zeros(2), 1, 1e-5)
     torch.testing.assert_close(got, expected, equal_nan=True, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("options", [{}, {"down": True}, {"up": True}])
-def test_channels_last_goes_in_and_comes_out(options):
+def test_channels_last_is_kept(options):
     unit = ConvNormAct(6, 8, **options).to(memory_format=torch.channels_last)
     x = torch.randn(2, 6, 8, 8).to(memory_format=torch.channels_last).requires_grad_()
     out = unit(x)
@@ -112,7 +112,7 @@ def test_channels_last_goes_in_and_comes_out(options):
 @pytest.mark.usefixtures("either_kernels")
 @pytest.mark.parametrize(("width", "options"), [(32, {}), (34, {"up": True}), (8, {"up": True})])
 @torch.no_grad()
-def test_a_compiled_graph_gives_the_same(width, options):
+def test_a_compiled_graph_matches(width, options):
     unit = ConvNormAct(6, width, **options).to(memory_format=torch.channels_last)
     x = torch.randn(2, 6, 8, 8)
     torch.compiler.reset()
@@ -121,21 +121,21 @@ def test_a_compiled_graph_gives_the_same(width, options):
 
 
 @pytest.mark.usefixtures("kernels")
-@pytest.mark.parametrize(("width", "held"), [(32, True), (8, False)])
+@pytest.mark.parametrize(("width", "contained"), [(32, True), (8, False)])
 @torch.no_grad()
-def test_a_compiled_graph_holds_the_kernel_of_wide_maps(width, held):
+def test_a_compiled_graph_contains_the_kernel_of_wide_maps(width, contained):
     seen = []
     torch.compiler.reset()
     keep = torch.compile(
         ConvNormAct(6, width), backend=lambda graph, _: seen.append(graph.code) or graph
     )
     keep(torch.randn(2, 6, 8, 8))
-    assert any("predcnn.group_norm_silu" in code for code in seen) == held
+    assert any("predcnn.group_norm_silu" in code for code in seen) == contained
 
 
 @pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("upscale", [1, 2])
-def test_the_operator_of_compiled_graphs_keeps_its_promises(upscale):
+def test_the_operator_passes_opcheck(upscale):
     x, weight, bias = (t.detach() for t in leaves((2, 8 * upscale**2, 6, 5), 8))
     operator = torch.ops.predcnn.group_norm_silu.default
     torch.library.opcheck(operator, (x, weight, bias, 2, 1e-5, upscale))

@@ -1,4 +1,4 @@
-"""1x1 convolutions against torch's, in every memory layout."""
+"""1x1 convolutions against torch's, in every memory format."""
 
 import pytest
 import torch
@@ -30,7 +30,7 @@ def _given(size: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("biased", [True, False])
-def test_it_is_the_convolution(layout: str, size: tuple[int, ...], biased: bool) -> None:
+def test_it_matches_conv2d(layout: str, size: tuple[int, ...], biased: bool) -> None:
     x, weight, bias, grad = _given(size)
     x = LAYOUTS[layout](x)
     learned = [t.requires_grad_() for t in ((x, weight, bias) if biased else (x, weight))]
@@ -50,7 +50,7 @@ def test_second_derivatives() -> None:
     assert torch.autograd.gradgradcheck(pointwise_conv2d, given)
 
 
-def test_layout_is_kept() -> None:
+def test_memory_format_is_kept() -> None:
     net = PointwiseConv2d(6, 8)
     x = torch.randn(2, 6, 5, 7)
     last = x.contiguous(memory_format=torch.channels_last)
@@ -72,7 +72,7 @@ def test_channels_last_is_a_matrix_product_unless_plain() -> None:
         assert operators() == {"aten.convolution"}
 
 
-def test_a_compiled_graph_multiplies_and_an_exported_one_convolves() -> None:
+def test_compiled_graphs_contain_a_product_and_exported_ones_a_convolution() -> None:
     seen = []
     net, x = PointwiseConv2d(6, 8), torch.randn(2, 6, 5, 7).to(memory_format=torch.channels_last)
     compiled = torch.compile(net, backend=lambda graph, _: seen.append(graph.code) or graph)
@@ -84,7 +84,7 @@ def test_a_compiled_graph_multiplies_and_an_exported_one_convolves() -> None:
     assert "linear" not in exported
 
 
-def test_it_starts_and_is_saved_as_a_convolution() -> None:
+def test_initial_weights_and_keys_are_those_of_conv2d() -> None:
     torch.manual_seed(0)
     ours = PointwiseConv2d(6, 8, bias=False)
     torch.manual_seed(0)
@@ -96,7 +96,7 @@ def test_it_starts_and_is_saved_as_a_convolution() -> None:
 
 
 @pytest.mark.parametrize("channels", [5, 7])
-def test_wrong_channels(channels: int) -> None:
+def test_wrong_channels_raise(channels: int) -> None:
     x = torch.randn(1, channels, 4, 4).to(memory_format=torch.channels_last)
     with pytest.raises(RuntimeError, match=r"shapes|channels"):
         PointwiseConv2d(6, 8)(x)

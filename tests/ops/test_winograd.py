@@ -1,4 +1,4 @@
-"""Winograd's 3x3 convolution against torch's, and where it is taken."""
+"""Winograd's 3x3 convolution against torch's, and when it is used."""
 
 from collections.abc import Callable
 
@@ -35,7 +35,7 @@ def _given(size: tuple[int, ...], dtype: torch.dtype) -> tuple[Tensor, Tensor, T
 @pytest.mark.parametrize(
     ("dtype", "error"), [(torch.float64, 1e-13), (torch.float32, 2e-5)], ids=["double", "float"]
 )
-def test_it_is_the_convolution(
+def test_it_matches_conv2d(
     size: tuple[int, ...], biased: bool, dtype: torch.dtype, error: float
 ) -> None:
     x, weight, bias = _given(size, dtype)
@@ -48,7 +48,7 @@ def test_it_is_the_convolution(
 
 
 @pytest.mark.usefixtures("kernels")
-def test_result_does_not_depend_on_threads_or_batch() -> None:
+def test_result_is_independent_of_threads_and_batch() -> None:
     x, weight, bias = _given((5, 32, 40, 18, 18), torch.float32)
     before = torch.get_num_threads()
     try:
@@ -63,7 +63,7 @@ def test_result_does_not_depend_on_threads_or_batch() -> None:
 
 @pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
-def test_what_is_not_finite_stays_so_and_in_its_tiles(value: float) -> None:
+def test_non_finite_values_stay_in_their_tiles(value: float) -> None:
     x, weight, bias = _given((1, 32, 32, 8, 8), torch.float32)
     x[0, 0, 0, 0] = value
     assert not convolve(x, weight, bias)[0, :, 0, 0].isfinite().any()
@@ -73,7 +73,7 @@ def test_what_is_not_finite_stays_so_and_in_its_tiles(value: float) -> None:
 @pytest.mark.usefixtures("either_kernels")
 @torch.no_grad()
 @pytest.mark.parametrize("channels", [16, 64])
-def test_other_channels_than_the_weights_are_refused(channels: int) -> None:
+def test_wrong_channels_raise(channels: int) -> None:
     x = _map(channels)
     with pytest.raises(RuntimeError, match="channels"):
         _net(32)(x)
@@ -83,8 +83,8 @@ def test_other_channels_than_the_weights_are_refused(channels: int) -> None:
         convolve(x, torch.rand(8, channels, 3, 3), torch.rand(7))
 
 
-def _taken(net: WinogradConv2d, x: Tensor) -> bool:
-    """Whether the result is another than that of the sum over taps, which it then resembles."""
+def _used(net: WinogradConv2d, x: Tensor) -> bool:
+    """Return whether the result differs (slightly) from that of torch."""
     expected = functional.conv2d(
         x, net.weight, net.bias, net.stride, net.padding, net.dilation, net.groups
     )
@@ -103,31 +103,31 @@ def _map(channels: int = 32, batch: int = 8, size: int = 16) -> Tensor:
 
 
 @pytest.mark.usefixtures("kernels")
-def test_taken_without_gradients_where_it_pays() -> None:
+def test_used_without_gradients_where_it_is_faster() -> None:
     x = _map()
-    assert not _taken(_net(), x)
+    assert not _used(_net(), x)
     with torch.no_grad():
-        assert _taken(_net(), x)
-        assert not _taken(_net(), x.contiguous())
-        assert not _taken(_net(), x[:7])
-        assert not _taken(_net(channels=31), _map(31))
-        assert not _taken(_net(out=31), x)
-        assert not _taken(_net(channels=256, out=160), _map(256))
-        assert not _taken(_net(stride=2), x)
-        assert not _taken(_net(padding=0), x)
-        assert not _taken(_net(padding=2, dilation=2), x)
-        assert not _taken(_net(groups=2), x)
+        assert _used(_net(), x)
+        assert not _used(_net(), x.contiguous())
+        assert not _used(_net(), x[:7])
+        assert not _used(_net(channels=31), _map(31))
+        assert not _used(_net(out=31), x)
+        assert not _used(_net(channels=256, out=160), _map(256))
+        assert not _used(_net(stride=2), x)
+        assert not _used(_net(padding=0), x)
+        assert not _used(_net(padding=2, dilation=2), x)
+        assert not _used(_net(groups=2), x)
         with torch.autograd.forward_ad.dual_level():
-            assert not _taken(_net(), x)
-        assert not _taken(_net().double(), x.double())
+            assert not _used(_net(), x)
+        assert not _used(_net().double(), x.double())
         with plain():
-            assert not _taken(_net(), x)
+            assert not _used(_net(), x)
     with torch.inference_mode():
-        assert _taken(_net(), x)
+        assert _used(_net(), x)
 
 
 @torch.no_grad()
-def test_borders_that_are_not_zeros_and_a_single_map_are_left_to_torch() -> None:
+def test_other_padding_modes_and_unbatched_maps_use_torch() -> None:
     x = torch.rand(64, 64, 64)
     mirrored = torch.nn.Conv2d(64, 64, 3, padding=1, padding_mode="reflect")
     ours = WinogradConv2d(64, 64, 3, padding=1, padding_mode="reflect")
@@ -139,14 +139,14 @@ def test_borders_that_are_not_zeros_and_a_single_map_are_left_to_torch() -> None
 
 @pytest.mark.usefixtures("no_kernels")
 @torch.no_grad()
-def test_without_kernels_it_is_the_sum() -> None:
-    assert not _taken(_net(), _map())
+def test_without_kernels_torch_is_used() -> None:
+    assert not _used(_net(), _map())
     compiled = torch.compile(_net(), backend="eager", fullgraph=True)
-    assert not _taken(compiled, _map())
+    assert not _used(compiled, _map())
 
 
 @torch.no_grad()
-def test_autocast_and_watchers_get_the_operator() -> None:
+def test_autocast_and_modes_get_the_operator() -> None:
     net, x = _net(), _map()
     with torch.autocast("cpu", torch.bfloat16):
         assert net(x).dtype == torch.bfloat16
@@ -157,7 +157,7 @@ def test_autocast_and_watchers_get_the_operator() -> None:
 
 @pytest.mark.usefixtures("kernels")
 @torch.no_grad()
-def test_one_operator_of_a_compiled_graph_and_a_convolution_of_an_exported_one() -> None:
+def test_compiled_graphs_contain_the_operator_and_exported_ones_a_convolution() -> None:
     net, x = _net(), _map()
     torch.compiler.reset()
     frozen = torch.compile(net, fullgraph=True, options={"freezing": True})
@@ -172,7 +172,7 @@ def test_one_operator_of_a_compiled_graph_and_a_convolution_of_an_exported_one()
 
 
 @pytest.mark.usefixtures("kernels")
-def test_a_graph_with_gradients_autocast_or_a_transform_holds_the_convolution() -> None:
+def test_graphs_with_gradients_autocast_or_a_transform_contain_the_convolution() -> None:
     net, x, seen = _net(), _map(), []
 
     def keep(graph: torch.fx.GraphModule, _: object) -> torch.fx.GraphModule:
