@@ -1,7 +1,6 @@
-"""Sequences to learn from: generated sets, their files and splits, loaders for Lightning.
+"""Data sets: generated and recorded sequences, labelled images, loaders for Lightning.
 
-Everything is imported where it is first used: ``import predcnn.data`` needs neither Lightning nor
-OpenCV.
+Names are imported on first use: ``import predcnn.data`` needs neither Lightning nor OpenCV.
 """
 
 import importlib

@@ -1,7 +1,7 @@
 """Random numbers as a pure function of (seed, split, epoch, index), a whole batch at once.
 
 Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014 (the SplitMix64
-finaliser): a counter goes in, 64 mixed bits come out, so nothing depends on who drew before.
+finaliser): 64 mixed bits per counter, so numbers do not depend on previous draws.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ _MIX2 = np.uint64(0x94D049BB133111EB)
 
 
 def stream_key(*parts: int | str) -> int:
-    """The 64-bit key of one stream of numbers, e.g. ``stream_key(seed, "train", epoch)``."""
+    """Return the 64-bit key of a stream of numbers, e.g. ``stream_key(seed, "train", epoch)``."""
     plain = tuple(part if isinstance(part, str) else operator.index(part) for part in parts)
     digest = hashlib.blake2b(repr(plain).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little")
@@ -27,7 +27,7 @@ def uniforms(key: int, indices: np.ndarray, count: int) -> np.ndarray:
     """Draw ``count`` numbers in [0, 1) for each of the ``indices`` (B,) of a stream.
 
     Returns:
-        float64 (B, count). Row b depends on ``key`` and ``indices[b]`` alone, and its first numbers
+        float64 (B, count). Row b depends only on ``key`` and ``indices[b]``, and its first numbers
         do not depend on ``count``.
     """
     indices = np.asarray(indices, dtype=np.int64).astype(np.uint64)
@@ -38,19 +38,19 @@ def uniforms(key: int, indices: np.ndarray, count: int) -> np.ndarray:
 
 
 def integers(unit: np.ndarray, bound: int) -> np.ndarray:
-    """Numbers in [0, 1) -> int64 in 0..bound-1, each equally likely."""
+    """Convert numbers in [0, 1) to int64 in 0..bound-1, each equally likely."""
     return (unit * bound).astype(np.int64)
 
 
 def normals(unit: np.ndarray) -> np.ndarray:
-    """Numbers in [0, 1), last axis 2n -> standard normal ones, last axis n (Box-Muller)."""
+    """Convert numbers in [0, 1), last axis 2n, to normal ones, last axis n (Box-Muller)."""
     first, second = unit[..., 0::2], unit[..., 1::2]
     radius = np.sqrt(-2.0 * elementwise(math.log1p, -first))
     return radius * elementwise(math.cos, 2.0 * np.pi * second)
 
 
 def permutation(key: int, length: int) -> np.ndarray:
-    """The numbers 0..length-1 in an order that ``key`` alone decides, int64 (length,)."""
+    """Return 0..length-1 in an order that depends only on ``key``, int64 (length,)."""
     counters = np.arange(1, length + 1, dtype=np.uint64)
     return np.argsort(_mix(np.uint64(key) + counters * _GAMMA), kind="stable")
 
@@ -58,8 +58,8 @@ def permutation(key: int, length: int) -> np.ndarray:
 def elementwise(function: Callable[[float], float], values: np.ndarray) -> np.ndarray:
     """Apply a function of :mod:`math` to every number, float64, same shape.
 
-    numpy's own vectorised functions may round the last bit differently with an array's length and
-    alignment; then a sequence would depend on the batch it is drawn in.
+    numpy's vectorised functions may round differently depending on an array's length and
+    alignment; then a sequence would depend on its batch.
     """
     flat = [function(value) for value in values.reshape(-1).tolist()]
     return np.array(flat, dtype=np.float64).reshape(values.shape)

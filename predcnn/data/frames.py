@@ -1,4 +1,4 @@
-"""The one conversion from stored frames to the float frames every model and metric sees."""
+"""Conversion of stored frames to the floats in [0, 1] of all models and metrics."""
 
 import numpy as np
 import torch
@@ -7,7 +7,7 @@ from torch import Tensor
 from predcnn.native import BYTES, kernels_for
 
 ROUNDING = 1e-3
-"""How far given frames may leave [0, 1]: half precision and resizing round by less."""
+"""Accepted distance of given frames from [0, 1]: half precision and resizing round by less."""
 
 
 def to_float(
@@ -16,13 +16,11 @@ def to_float(
     """Convert frames of any shape to floats in [0, 1], on the same device.
 
     Args:
-        frames: uint8 in 0..255, divided by 255; or floating point, which must be finite and lie in
-            [0, 1].
-        rounding: how far floats may leave [0, 1].
-        dtype: of the result.
+        frames: uint8, divided by 255; or floating point, finite and in [0, 1].
+        rounding: accepted distance of floats from [0, 1].
 
     Raises:
-        ValueError: float frames that are not finite or leave [0, 1].
+        ValueError: float frames that are not finite or outside [0, 1].
         TypeError: any other type of number.
     """
     if frames.dtype == torch.uint8:
@@ -53,20 +51,18 @@ def check_floats(frames: Tensor, *, rounding: float = 0.0) -> None:
     if low < -rounding or high > 1 + rounding:
         raise ValueError(
             f"float frames must lie in [0, 1], these span {low:.4g} to {high:.4g}; "
-            "divide 0..255 by 255 or hand over uint8"
+            "divide 0..255 by 255 or pass uint8"
         )
 
 
 def as_batch(
     frames: Tensor | np.ndarray, dtype: torch.dtype = torch.float32, *, any_range: bool = False
 ) -> Tensor:
-    """Convert frames that a user gives to floats (B, T, C, H, W) in [0, 1].
+    """Convert frames of a user to floats (B, T, C, H, W) in [0, 1].
 
     Args:
-        frames: (T, C, H, W), a batch of one, or (B, T, C, H, W); an array or a tensor, uint8 in
-            0..255 or floating point in [0, 1] up to rounding.
-        dtype: of the result.
-        any_range: floats may have any value; only NaN and Inf are refused.
+        frames: (T, C, H, W) or (B, T, C, H, W); uint8, or floating point in [0, 1] up to rounding.
+        any_range: floats may have any finite value.
 
     Raises:
         TypeError: no array of such numbers. ValueError: other axes, or see `to_float`.
@@ -87,7 +83,7 @@ def as_batch(
 
 
 def _divided(frames: Tensor) -> Tensor:
-    """uint8 / 255, by the kernel in one pass over memory."""
+    """Divide uint8 by 255, with the kernel in one pass over memory."""
     kernels = kernels_for(frames, types=BYTES) if frames.is_contiguous() else None
     if kernels is None:
         return frames.to(torch.float32).div_(255)

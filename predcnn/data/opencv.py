@@ -1,10 +1,10 @@
-"""OpenCV, imported where it is first used."""
+"""OpenCV, imported on first use."""
 
 from types import ModuleType
 
 
 def opencv() -> ModuleType:
-    """The module cv2; ImportError names the package that needs no display when it cannot load."""
+    """Return the module cv2; if it does not load, the error suggests opencv-python-headless."""
     try:
         import cv2
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""Which sequences make which batch: for any number of ranks, and from the middle of an epoch."""
+"""Sequences of each batch, for any number of ranks and from the middle of an epoch."""
 
 from collections.abc import Iterator
 
@@ -13,18 +13,14 @@ class SequenceSampler(Sampler[list[Key]]):
     """Batches of (epoch, index) keys for one rank.
 
     Global batch k of W ranks holds the sequences order[k·W·b : (k+1)·W·b]; rank r takes every W-th
-    of them from the r-th on. So W ranks with batch size b see, step by step, what one process with
-    batch size W·b sees. Nothing is padded or repeated.
+    of them from the r-th on. So W ranks with batch size b see the same batches as one process with
+    batch size W·b. Nothing is padded or repeated.
 
     Args:
-        length: sequences in the split.
         batch_size: sequences b per rank and batch.
-        train: drop the last incomplete global batch and follow :meth:`set_epoch`; otherwise every
-            sequence comes exactly once, always as of epoch 0.
-        shuffle: permute the order, anew for each epoch.
-        seed: of the permutation.
-        rank: of this process.
-        world_size: number of processes W.
+        train: drop the last incomplete global batch and follow `set_epoch`; otherwise every
+            sequence comes exactly once, with epoch 0.
+        shuffle: permute the order in every epoch.
 
     Raises:
         ValueError: training has fewer sequences than one global batch.
@@ -54,31 +50,30 @@ class SequenceSampler(Sampler[list[Key]]):
 
     @property
     def sampler(self) -> "SequenceSampler":
-        """Itself: Lightning looks for ``set_epoch`` here."""
+        """Return itself: Lightning looks for ``set_epoch`` here."""
         return self
 
     def set_epoch(self, epoch: int) -> None:
-        """Go to the start of ``epoch``; the epoch we are in keeps its ``start_batch``."""
+        """Go to the start of ``epoch``; the current epoch keeps its ``start_batch``."""
         if self.train and epoch != self.epoch:
             self.epoch, self.start_batch = epoch, 0
 
     def state_dict(self) -> dict[str, int]:
-        """The position: epoch and first batch to come."""
+        """Return the position: epoch and next batch."""
         return {"epoch": self.epoch, "start_batch": self.start_batch}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Continue at a position."""
         self.epoch, self.start_batch = state["epoch"], state["start_batch"]
 
     def __len__(self) -> int:
-        """Batches in a whole epoch, wherever it is entered."""
+        """Batches in a complete epoch, also after a start in the middle."""
         if self.train:
             return self.length // (self.batch_size * self.world_size)
         mine = len(range(self.rank, self.length, self.world_size))
         return -(-mine // self.batch_size)
 
     def __iter__(self) -> Iterator[list[Key]]:
-        # not a generator itself: the position is taken now, not at the first batch
+        # not a generator: the position is read now, not at the first batch
         return self._batches(self.epoch, self.start_batch)
 
     def _batches(self, epoch: int, start: int) -> Iterator[list[Key]]:

@@ -1,4 +1,4 @@
-"""What every data set of sequences offers a loader: batches by (epoch, index), and who it is."""
+"""Base class of the splits of sequence data sets: batches by (epoch, index)."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -12,23 +12,20 @@ from predcnn.data.draws import permutation, stream_key
 from predcnn.registry import Registry
 
 SETS = Registry("data set")
-"""Families of three splits by name: the words ``data.name`` accepts."""
+"""Data sets of three splits by name: the values of ``data.name``."""
 
 Key = tuple[int, int]
-"""(epoch, index): names one sequence of a split for good."""
+"""(epoch, index) of a sequence."""
 
 
 class SequenceDataset(Dataset, ABC):
-    """One split: sequences (T_in+T_out, C, H, W), each a pure function of (epoch, index).
+    """One split: sequences (T_in+T_out, C, H, W) that depend only on (epoch, index).
 
     Attributes:
         in_shape: (T_in, C, H, W).
         frames_out: T_out.
-        source: where the pictures come from, in words.
         protocol: how the splits were made, e.g. "isolated".
-        fingerprint: SHA-256 over the options, the pools and the first sequence.
-        finite: the same sequences come every epoch, so training shuffles them; otherwise every
-            epoch has its own.
+        source, fingerprint, finite: see `predcnn.data.splits.SplitDataset`.
     """
 
     in_shape: tuple[int, int, int, int]
@@ -44,15 +41,15 @@ class SequenceDataset(Dataset, ABC):
 
     @abstractmethod
     def batch(self, epoch: int, indices: Sequence[int]) -> Tensor:
-        """Sequences (B, T_in+T_out, C, H, W), uint8 in 0..255 or float32 in [0, 1]."""
+        """Return sequences (B, T_in+T_out, C, H, W), uint8 or float32 in [0, 1]."""
 
     def __getitem__(self, key: int | Key) -> Tensor:
-        """One sequence (T_in+T_out, C, H, W); a bare index means epoch 0."""
+        """Return one sequence (T_in+T_out, C, H, W); an index alone means epoch 0."""
         epoch, index = (0, key) if isinstance(key, (int, np.integer)) else key
         return self.batch(epoch, [index])[0]
 
     def __getitems__(self, keys: Sequence[Key]) -> Tensor:
-        """A batch of keys at once; what torch's loader calls when it is there."""
+        """Return a batch; torch's loader calls this method."""
         epochs = {epoch for epoch, _ in keys}
         if len(epochs) == 1:
             return self.batch(epochs.pop(), [index for _, index in keys])
@@ -61,18 +58,16 @@ class SequenceDataset(Dataset, ABC):
     def _checked(self, indices: Sequence[int]) -> np.ndarray:
         array = np.asarray(indices, dtype=np.int64).reshape(-1)
         if array.size and (array.min() < 0 or array.max() >= len(self)):
-            raise IndexError(
-                f"sequences {array.min()}..{array.max()} asked for, there are 0..{len(self) - 1}"
-            )
+            raise IndexError(f"sequences are 0..{len(self) - 1}, not {array.min()}..{array.max()}")
         return array
 
 
 def windows_in_rounds(
     seed: int, epoch: int, indices: np.ndarray, length: int, count: int
 ) -> np.ndarray:
-    """Return which of ``count`` windows the training sequences ``indices`` of an epoch are.
+    """Return the window (0 to ``count - 1``) of each training sequence of an epoch.
 
-    Training draws all windows in a new order in every round, however many make an epoch.
+    Training draws all windows in a new order in every round, independent of ``length``.
     """
     positions = int(epoch) * length + indices
     rounds = {

@@ -135,7 +135,7 @@ def test_a_file_of_several_clips_is_refused(net, tmp_path):
 
 
 BAD = {
-    "bytes as floats": (255 * clip(5), ValueError, "divide 0..255 by 255 or hand over uint8"),
+    "bytes as floats": (255 * clip(5), ValueError, "divide 0..255 by 255 or pass uint8"),
     "NaN": (clip(5) * torch.nan, ValueError, "there is a NaN"),
     "negative": (clip(5).numpy() - 0.5, ValueError, r"must lie in \[0, 1\]"),
     "whole numbers": (torch.ones(5, 1, 16, 16, dtype=torch.long), TypeError, "not torch.int64"),

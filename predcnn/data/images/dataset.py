@@ -1,5 +1,6 @@
 """One split of a folder of images: decoded, augmented by timm, reproducible per epoch and index."""
 
+import hashlib
 import os
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -41,21 +42,15 @@ class ImageSplit(Dataset):
     finite = True
 
     def __init__(
-        self,
-        samples: Sequence[Sample],
-        options: ImageFolderOptions,
-        *,
-        train: bool,
-        source: str,
-        fingerprint: str,
+        self, samples: Sequence[Sample], options: ImageFolderOptions, *, train: bool
     ) -> None:
         # arrays, not lists: loader processes share their memory, ImageNet has a million paths
         self._paths = np.array([os.fsencode(sample.path) for sample in samples])
         self._labels = torch.tensor([sample.label for sample in samples])
-        self.train = train
-        self.seed = options.seed
-        self.source, self.fingerprint = source, fingerprint
-        self.transform = training_transform(options) if train else evaluation_transform(options)
+        self.train, self.seed = train, options.seed
+        self.source = str(options.root)
+        self.fingerprint = _fingerprint(samples, options)
+        self.transform = _augmentation(options) if train else _evaluation(options)
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -64,11 +59,6 @@ class ImageSplit(Dataset):
         """Return images and labels of ``indices`` in ``epoch``."""
         return self.__getitems__([(epoch, index) for index in indices])
 
-    def __getitem__(self, key: int | Key) -> tuple[Tensor, Tensor]:
-        """Return one image (3, S, S) and its label; an index alone means epoch 0."""
-        images, labels = self.__getitems__([(0, key) if isinstance(key, int) else key])
-        return images[0], labels[0]
-
     def __getitems__(self, keys: Sequence[Key]) -> tuple[Tensor, Tensor]:
         """Return a batch; torch's loader calls this method."""
         with isolate_rng(include_cuda=False):
@@ -76,14 +66,12 @@ class ImageSplit(Dataset):
         return images, self._labels[[index for _, index in keys]]
 
     def _image(self, epoch: int, index: int) -> Tensor:
-        if not 0 <= index < len(self):
-            raise IndexError(f"image {index} asked for, there are 0..{len(self) - 1}")
         if self.train:
             seed_process(stream_key(self.seed, "augment", epoch, index))
         return self.transform(read_image(os.fsdecode(self._paths[index])))
 
 
-def training_transform(options: ImageFolderOptions) -> Callable[[Image.Image], Tensor]:
+def _augmentation(options: ImageFolderOptions) -> Callable[[Image.Image], Tensor]:
     """Create timm's augmentation: crop, flip, colours, RandAugment or 3-Augment, erasing."""
     try:
         return create_transform(
@@ -99,13 +87,23 @@ def training_transform(options: ImageFolderOptions) -> Callable[[Image.Image], T
         ) from error
 
 
-def evaluation_transform(options: ImageFolderOptions) -> Callable[[Image.Image], Tensor]:
+def _evaluation(options: ImageFolderOptions) -> Callable[[Image.Image], Tensor]:
     """Resize the shorter side to eval_size / crop, then crop the centre."""
     return create_transform(
         options.eval_size,
-        is_training=False,
         interpolation=options.eval_interpolation,
         crop_pct=options.crop,
         mean=options.mean,
         std=options.std,
     )
+
+
+def _fingerprint(samples: Sequence[Sample], options: ImageFolderOptions) -> str:
+    """SHA-256 over the options except the root, and the relative path, size and label of images."""
+    state = hashlib.sha256()
+    settings = {k: v for k, v in vars(options).items() if k not in ("root", "seed")}
+    state.update(repr(sorted(settings.items())).encode())
+    for sample in samples:
+        place, size = os.path.relpath(sample.path, options.root), os.stat(sample.path).st_size
+        state.update(os.fsencode(f"{place}\0{size}\0{sample.label}\n"))
+    return state.hexdigest()

@@ -5,7 +5,6 @@ a share of every class of train/, so that a checkpoint is never chosen on test i
 """
 
 import csv
-import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,7 +36,6 @@ class ImageFolder:
 
     def __init__(self, options: ImageFolderOptions) -> None:
         self.options = options
-        self.root, self.source = options.root, str(options.root)
         self._place = _place(options.root)
         self.classes = _classes(self._place / "train")
         self._label_of = {name: label for label, name in enumerate(self.classes)}
@@ -49,12 +47,7 @@ class ImageFolder:
 
     def split(self, name: str) -> ImageSplit:
         """Return the split "train" (augmented), "val" or "test"."""
-        samples = self._samples[name]
-        fingerprint = _fingerprint(self.root, samples, self.options)
-        train = name == "train"
-        return ImageSplit(
-            samples, self.options, train=train, source=self.source, fingerprint=fingerprint
-        )
+        return ImageSplit(self._samples[name], self.options, train=name == "train")
 
     def _make_splits(self) -> tuple[dict[str, list[Sample]], str]:
         train = self._labelled(self._place / "train")
@@ -92,12 +85,12 @@ class ImageFolder:
         """val/ with a folder per class, or flat with Kaggle's table of labels."""
         if any(p.is_dir() for p in folder.iterdir()):
             return self._labelled(folder)
-        tables = [place / KAGGLE_LABELS for place in (self.root, *self._place.parents)]
+        tables = [place / KAGGLE_LABELS for place in (self.options.root, *self._place.parents)]
         table = next((path for path in tables if path.is_file()), None)
         if table is None:
             raise ValueError(
-                f"{folder} has no folder per class, and {KAGGLE_LABELS} is not in {self.root}: "
-                "sort its images into folders named like those of train/"
+                f"{folder} has no folder per class, and {self.options.root} has no "
+                f"{KAGGLE_LABELS}: sort the images into folders named like those of train/"
             )
         return self._from_table(folder, table)
 
@@ -167,14 +160,3 @@ def _not_empty(folder: Path, samples: list[Sample]) -> list[Sample]:
     if not samples:
         raise ValueError(f"{folder} has no images ({', '.join(IMG_EXTENSIONS)})")
     return samples
-
-
-def _fingerprint(root: Path, samples: Sequence[Sample], options: ImageFolderOptions) -> str:
-    """SHA-256 over the options except the root, and the relative path, size and label of images."""
-    state = hashlib.sha256()
-    settings = {k: v for k, v in vars(options).items() if k not in ("root", "seed")}
-    state.update(repr(sorted(settings.items())).encode())
-    for sample in samples:
-        place, size = os.path.relpath(sample.path, root), os.stat(sample.path).st_size
-        state.update(os.fsencode(f"{place}\0{size}\0{sample.label}\n"))
-    return state.hexdigest()
