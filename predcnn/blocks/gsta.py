@@ -4,8 +4,22 @@ Tan et al., "SimVP: Towards Simple yet Powerful Spatiotemporal Predictive Learni
 https://arxiv.org/abs/2211.12509 (fig. 5). Compared with the reference code.
 """
 
-from predcnn.ops.spatial_attention import LargeKernelBlock, SelfGatedLargeKernel
+import torch
+from torch import Tensor
+
+from predcnn.ops.spatial_attention import LargeKernelBlock, LargeKernelConv
 from predcnn.registry import BLOCKS
+
+
+class SelfGatedLargeKernel(LargeKernelConv):
+    """Values times their sigmoid gate, both from one `LargeKernelConv`; (B, C, H, W) is kept."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__(dim, 2 * dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        value, gate = super().forward(x).chunk(2, dim=1)
+        return torch.sigmoid(gate) * value
 
 
 @BLOCKS.register("gsta")

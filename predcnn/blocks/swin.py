@@ -41,14 +41,14 @@ class WindowAttention(MultiHeadAttention):
         index = relative_position_index(window_size)
         self.register_buffer("offset_index", index, persistent=False)
 
-    def bias(self, apart: Tensor | None, batch: int) -> Tensor:
+    def bias(self, blocked: Tensor | None, batch: int) -> Tensor:
         """Return the bias of the logits: (1, heads, N, N), or (batch n, heads, N, N) if masked.
 
-        ``apart`` (n, N, N) bool marks pairs of pixels that must not see each other.
+        ``blocked`` (n, N, N) bool marks pairs of pixels that must not see each other.
         """
         bias = rearrange(self.offset_bias[self.offset_index], "n m heads -> 1 heads n m")
-        if apart is not None:
-            bias = bias.masked_fill(apart[:, None], float("-inf")).repeat(batch, 1, 1, 1)
+        if blocked is not None:
+            bias = bias.masked_fill(blocked[:, None], float("-inf")).repeat(batch, 1, 1, 1)
         return bias
 
 
@@ -112,10 +112,10 @@ class SwinBlock(nn.Module):
     def window_bias(self, x: Tensor) -> Tensor:
         """`WindowAttention.bias` for maps of the shape of ``x`` (B, H, W, C)."""
         (full, shift), inside = self._windows(x), tuple(x.shape[1:3])
-        apart, seam = None, self.mask_shift and shift > 0
+        blocked, seam = None, self.mask_shift and shift > 0
         if full != inside or seam:
-            apart = separated(full, inside, self.window_size, shift, x.device, seam=seam)
-        return self.attn.bias(apart, x.shape[0])
+            blocked = separated(full, inside, self.window_size, shift, x.device, seam=seam)
+        return self.attn.bias(blocked, x.shape[0])
 
     def _windows(self, x: Tensor) -> tuple[tuple[int, int], int]:
         """Return the size of the padded maps and the shift, 0 if one window covers an axis."""

@@ -5,7 +5,6 @@ Guo et al., "Visual Attention Network", 2022, https://arxiv.org/abs/2202.09741 (
 
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from predcnn.ops.depthwise import DepthwiseConv2d
@@ -35,21 +34,6 @@ class LargeKernelAttention(LargeKernelConv):
 
     def forward(self, x: Tensor) -> Tensor:
         return x * super().forward(x)
-
-
-class SelfGatedLargeKernel(LargeKernelConv):
-    """Values times their sigmoid gate, both from one `LargeKernelConv`; (B, C, H, W) is kept.
-
-    Tan et al., "SimVP: Towards Simple yet Powerful Spatiotemporal Predictive Learning", 2022,
-    https://arxiv.org/abs/2211.12509.
-    """
-
-    def __init__(self, dim: int) -> None:
-        super().__init__(dim, 2 * dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        value, gate = super().forward(x).chunk(2, dim=1)
-        return torch.sigmoid(gate) * value
 
 
 class GatedSpatialAttention(nn.Module):

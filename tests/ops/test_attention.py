@@ -3,13 +3,13 @@
 import pytest
 import torch
 
+from predcnn.blocks.gsta import SelfGatedLargeKernel
 from predcnn.ops.attention import MapAttention, MultiHeadAttention, sincos_position_2d
 from predcnn.ops.conv import ConvNormAct
 from predcnn.ops.spatial_attention import (
     GatedSpatialAttention,
     LargeKernelAttention,
     LargeKernelConv,
-    SelfGatedLargeKernel,
 )
 from predcnn.ops.windows import join, partition, relative_position_index, separated
 
