@@ -14,42 +14,34 @@ training part -> 0..1; standard: its mean and standard deviation -> 0 and 1; non
 
 @dataclass(frozen=True)
 class Scale:
-    """An affine map per channel, after ln(1 + x) for "log1p": (values - low) / span.
-
-    Args:
-        kind: one of `KINDS`.
-        low: per channel: what becomes 0.
-        span: per channel: what becomes a step of 1.
-        channels: names of the channels.
-        units: per channel, "" where unknown.
-    """
+    """An affine map per channel, after ln(1 + x) for "log1p": (values - low) / span."""
 
     kind: str
     low: Sequence[float]
     span: Sequence[float]
-    channels: Sequence[str]
-    units: Sequence[str]
+    channels: Sequence[str]  # names
+    units: Sequence[str]  # "" where unknown
 
     @property
     def bounded(self) -> bool:
-        """Whether the values have a range, 0..1: metrics that need one are defined."""
+        """Whether scaled values have the range 0..1, which some metrics need."""
         return self.kind in ("range", "minmax", "log1p")
 
     def apply(self, frames: np.ndarray | Tensor) -> np.ndarray | Tensor:
         """Scale frames (..., C, H, W); float32. NaN stays NaN."""
-        low, span = self._constants(frames)
-        values = _float32(frames)
-        if self.kind == "log1p":
-            values = np.log1p(values) if isinstance(values, np.ndarray) else torch.log1p(values)
+        if isinstance(frames, np.ndarray):
+            return self.apply(torch.from_numpy(np.array(frames, np.float32))).numpy()
+        values = torch.log1p(frames.float()) if self.kind == "log1p" else frames.float()
+        low, span = self._constants(frames.device)
         return (values - low) / span
 
     def undo(self, frames: np.ndarray | Tensor) -> np.ndarray | Tensor:
         """Return scaled frames (..., C, H, W) in the units of the data."""
-        low, span = self._constants(frames)
-        values = _float32(frames) * span + low
-        if self.kind == "log1p":
-            return np.expm1(values) if isinstance(values, np.ndarray) else torch.expm1(values)
-        return values
+        if isinstance(frames, np.ndarray):
+            return self.undo(torch.from_numpy(np.array(frames, np.float32))).numpy()
+        low, span = self._constants(frames.device)
+        values = frames.float() * span + low
+        return torch.expm1(values) if self.kind == "log1p" else values
 
     def as_dict(self) -> dict[str, object]:
         """Return plain values for checkpoints and results; `from_dict` reads them."""
@@ -77,48 +69,28 @@ class Scale:
             parts.append(f"{name} {meaning.format(*bounds)}{f' {unit}' if unit else ''}")
         return f"{self.kind}: {', '.join(parts)}"
 
-    def _constants(self, frames: np.ndarray | Tensor) -> tuple:
-        shape = (-1, 1, 1)
-        if isinstance(frames, Tensor):
-            make = lambda v: torch.tensor(v, dtype=torch.float32, device=frames.device)  # noqa: E731
-        else:
-            make = lambda v: np.asarray(v, np.float32)  # noqa: E731
-        return make(self.low).reshape(shape), make(self.span).reshape(shape)
+    def _constants(self, device: torch.device) -> list[Tensor]:
+        return [torch.tensor(v, device=device).view(-1, 1, 1) for v in (self.low, self.span)]
 
 
 @dataclass(frozen=True)
 class Units:
-    """What a data set of numbers with units asks of training, measuring and drawing.
-
-    Args:
-        scale: between the numbers and what networks see.
-        targets: indices of the channels that are predicted and measured.
-        metrics: scores in units, see `predcnn.metrics.fields`.
-        thresholds: of the scores of events.
-        coords: of rows and columns where they are known, {"H": (H,), "W": (W,)}.
-        climatology: mean of the training part, (C, H, W); None: no score needs it.
-    """
+    """Facts of numbers with units for training, metrics and drawing."""
 
     scale: Scale
-    targets: Sequence[int]
-    metrics: Sequence[str] = ()
-    thresholds: Sequence[float] = ()
-    coords: Mapping[str, np.ndarray] = field(default_factory=dict)
-    climatology: np.ndarray | None = None
+    targets: Sequence[int]  # indices of the channels that are predicted and measured
+    metrics: Sequence[str] = ()  # scores in units, see `predcnn.metrics.fields`
+    thresholds: Sequence[float] = ()  # of the scores of events
+    coords: Mapping[str, np.ndarray] = field(default_factory=dict)  # {"H": (H,), "W": (W,)}
+    climatology: np.ndarray | None = None  # mean of the training part, (C, H, W), if needed
 
     @property
     def names(self) -> list[str]:
-        """Names of the target channels."""
         return [self.scale.channels[i] for i in self.targets]
 
     @property
     def all_channels(self) -> bool:
-        """Whether every channel is a target."""
         return len(self.targets) == len(self.scale.channels)
-
-
-def _float32(frames: np.ndarray | Tensor) -> np.ndarray | Tensor:
-    return frames.float() if isinstance(frames, Tensor) else np.asarray(frames, np.float32)
 
 
 def fit_scale(
@@ -127,7 +99,7 @@ def fit_scale(
     """Fit "minmax", "standard" or "log1p" to frames (T, C, H, W), part by part; NaN is ignored."""
     count = len(channels)
     low, high = np.full(count, np.inf), np.full(count, -np.inf)
-    # float64 sums of values near zero: the first part's mean is subtracted
+    # the first part's mean is subtracted, so that squares lose no digits
     number, total, squares, centre = np.zeros(count), np.zeros(count), np.zeros(count), None
     for part in frames:
         values = np.asarray(part, np.float64)

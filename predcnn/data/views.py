@@ -1,9 +1,10 @@
-"""What is drawn of frames that are no pictures: one channel at a time, on one range."""
+"""Frames of any channels as images: one channel at a time, on one range."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from predcnn.data.scale import Units
@@ -11,20 +12,12 @@ from predcnn.data.scale import Units
 
 @dataclass(frozen=True)
 class View:
-    """One sequence as frames that can be drawn, (T, 1 or 3, H, W) in [0, 1].
-
-    Args:
-        past: input frames.
-        truth: those that followed; None if unknown.
-        predictions: by name.
-        suffix: of the file name, "" for pictures.
-        caption: what the values mean, "" for pictures.
-    """
+    """One sequence as frames that can be drawn, (T, 1 or 3, H, W) in [0, 1]."""
 
     past: Tensor
     truth: Tensor | None
     predictions: Mapping[str, Tensor]
-    suffix: str = ""
+    suffix: str = ""  # of the file name
     caption: str = ""
 
 
@@ -40,50 +33,38 @@ def views_of(
     channels = past.shape[1]
     if units is None and channels in (1, 3):
         return [View(past, truth, predictions)]
-    if units is None:
-        indices, names = range(channels), [f"channel{i}" for i in range(channels)]
-    else:
-        indices, names = units.targets, units.names
+    indices = range(channels) if units is None else units.targets
+    names = [f"channel{i}" for i in indices] if units is None else units.names
     found = []
     for i, name in zip(indices, names, strict=True):
-        known = [part[:, i] for part in (past, truth) if part is not None]
-        low, high = _bounds(known, units)
-        show = _shown(i, low, high)
+        low, high = _bounds(past[:, i], None if truth is None else truth[:, i], units)
         suffix = f"_{re.sub(r'[^A-Za-z0-9-]+', '_', name)}" if len(names) > 1 else ""
+        shown = {label: _shown(pred, i, low, high) for label, pred in predictions.items()}
+        future = None if truth is None else _shown(truth, i, low, high)
         caption = f", {name} {_range_text(low, high, i, units)}"
-        shown = {label: show(pred) for label, pred in predictions.items()}
-        future = None if truth is None else show(truth)
-        found.append(View(show(past), future, shown, suffix, caption))
+        found.append(View(_shown(past, i, low, high), future, shown, suffix, caption))
     return found
 
 
-def _bounds(known: list[Tensor], units: Units | None) -> tuple[float, float]:
+def _bounds(past: Tensor, truth: Tensor | None, units: Units | None) -> tuple[float, float]:
     """Return the scaled values that are black and white."""
     if units is None or units.scale.bounded:
         return 0.0, 1.0
-    values = [part[part.isfinite()] for part in known]
-    low = min((float(v.min()) for v in values if v.numel()), default=0.0)
-    high = max((float(v.max()) for v in values if v.numel()), default=1.0)
+    values = past.flatten() if truth is None else torch.cat([past.flatten(), truth.flatten()])
+    values = values[values.isfinite()]
+    low, high = (float(v) for v in torch.aminmax(values)) if values.numel() else (0.0, 1.0)
     return low, high if high > low else low + 1.0
 
 
-def _shown(channel: int, low: float, high: float) -> Callable[[Tensor], Tensor]:
-    """Return a function (T, C, H, W) -> (T, 1, H, W) in [0, 1]."""
-
-    def show(frames: Tensor) -> Tensor:
-        values = (frames[:, channel : channel + 1].float() - low) / (high - low)
-        return values.nan_to_num(nan=0).clamp(0, 1)
-
-    return show
+def _shown(frames: Tensor, channel: int, low: float, high: float) -> Tensor:
+    values = (frames[:, channel : channel + 1].float() - low) / (high - low)
+    return values.nan_to_num(nan=0).clamp(0, 1)
 
 
 def _range_text(low: float, high: float, channel: int, units: Units | None) -> str:
     if units is None:
         return "0..1"
     scale = units.scale
-    ends = []
-    for value in (low, high):
-        frame = Tensor([value]).expand(len(scale.channels)).reshape(-1, 1, 1)
-        ends.append(float(scale.undo(frame)[channel]))
-    unit = scale.units[channel]
-    return f"{ends[0]:.4g}..{ends[1]:.4g}{f' {unit}' if unit else ''}"
+    ends = torch.tensor([low, high]).view(2, 1, 1, 1).expand(-1, len(scale.channels), -1, -1)
+    first, last = scale.undo(ends)[:, channel].flatten().tolist()
+    return f"{first:.4g}..{last:.4g} {scale.units[channel]}".rstrip()
