@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from itertools import pairwise
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from predcnn.data.draws import permutation, stream_key
+from predcnn.data.options import check_options, nearest, whole
 from predcnn.data.splits import SPLITS
 
 _RANGE = re.compile(r"(\d+)-(\d+)")
@@ -18,29 +19,63 @@ _TRAILING = re.compile(r"\d+$")
 SEPARATORS = " _.-"
 
 
-class Recording(Protocol):
-    """Frames that follow each other in time: an array or a clip.
+@dataclass(frozen=True)
+class WindowOptions:
+    """Options of windows over recordings; the files ``configs/data/*.yaml`` explain each."""
 
-    ``number`` is in its name, ``times`` are numbers of its frames; () for 0, 1, 2 ….
-    """
+    COUNTS: ClassVar[str] = (
+        "frames_in frames_out frame_step train_sequences val_sequences test_sequences"
+    )
+    FLAGS: ClassVar[str] = ""
+
+    root: str | Path
+    split: Mapping[str, str | Sequence[str] | None] | None = None
+    protocol: str = ""
+    val_share: float = 0.1
+    test_share: float = 0.1
+    frames_in: int = 10
+    frames_out: int = 10
+    frame_step: int = 1
+    stride: int | Mapping[str, int | None] | None = 1
+    train_sequences: int | None = None
+    val_sequences: int | None = None
+    test_sequences: int | None = None
+    seed: int = 0
+    eval_seed: int = 0
+    label: str | None = None
+    origin: str | None = None
+
+    def __post_init__(self) -> None:
+        check_options(self, self.COUNTS, self.FLAGS)
+        for name in ("val_share", "test_share"):
+            share = getattr(self, name)
+            if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < 1:
+                raise ValueError(f"data.{name} lies between 0 and 1, not {share!r}")
+        if self.val_share + self.test_share >= 1:
+            raise ValueError("data.val_share and data.test_share leave nothing to train on")
+        for name in self.split or {}:
+            nearest("split in data.split", name, SPLITS)
+        if self.split is not None and not {"train", "test"} <= set(self.split):
+            raise ValueError("data.split needs train and test; val is taken from train if missing")
+        strides = self.stride.values() if isinstance(self.stride, Mapping) else [self.stride]
+        for stride in strides:
+            if stride is not None:
+                whole("stride", stride, 1)
+
+    @property
+    def span(self) -> int:
+        """Frames of a recording that one window reaches over."""
+        return (self.frames_in + self.frames_out - 1) * self.frame_step + 1
+
+
+class Recording(Protocol):
+    """Frames that follow each other in time: an array or a clip."""
 
     name: str
     frames: int
-    number: int | None
+    number: int | None  # in the name
     label: str
-    times: Sequence[int]
-
-
-class DivisionOptions(Protocol):
-    """Options that decide the splits, see ``configs/data/array.yaml``."""
-
-    root: Path
-    split: Mapping | None
-    val_share: float
-    test_share: float
-    eval_seed: int
-    stride: int | Mapping[str, int | None] | None
-    span: int
+    times: Sequence[int]  # numbers of the frames; (): 0, 1, 2 …
 
 
 @dataclass(frozen=True)
@@ -60,7 +95,7 @@ def complete(recordings: Iterable[Recording]) -> list[Segment]:
     return [Segment(recording, 0, recording.frames) for recording in recordings]
 
 
-def by_names(recordings: Sequence[Recording], options: DivisionOptions) -> Splits:
+def by_names(recordings: Sequence[Recording], options: WindowOptions) -> Splits:
     """Divide as ``data.split`` says: patterns, ranges of numbers, arrays, or lists in .txt files.
 
     Raises:
@@ -116,7 +151,7 @@ def _matches(recording: Recording, pattern: str) -> bool:
     return fnmatch(recording.name, pattern) or fnmatch(recording.name.rpartition("/")[2], pattern)
 
 
-def with_validation(parts: Splits, options: DivisionOptions) -> Splits:
+def with_validation(parts: Splits, options: WindowOptions) -> Splits:
     """Return ``parts``; without validation a share of the training part becomes it."""
     train = parts["train"]
     if parts.get("val"):
@@ -135,7 +170,7 @@ def with_validation(parts: Splits, options: DivisionOptions) -> Splits:
     return {**parts, "train": train, "val": held}
 
 
-def by_time(recordings: Sequence[Recording], options: DivisionOptions) -> Splits:
+def by_time(recordings: Sequence[Recording], options: WindowOptions) -> Splits:
     """Divide every recording into beginning, middle and end; no frame is in two splits."""
     found: Splits = {name: [] for name in SPLITS}
     for recording in recordings:
@@ -158,7 +193,7 @@ def by_time(recordings: Sequence[Recording], options: DivisionOptions) -> Splits
 
 
 def window_starts(
-    segment: Segment, options: DivisionOptions, breaks: Iterable[int] = ()
+    segment: Segment, options: WindowOptions, breaks: Iterable[int] = ()
 ) -> list[int]:
     """Return where windows begin: every ``stride`` frames, so that none reaches over a break."""
     stride = options.stride

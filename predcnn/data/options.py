@@ -1,11 +1,10 @@
 """Checks that the options of all data sets share."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
 
 from predcnn import checks
-from predcnn.data.splits import SPLITS
 
 ROOT = "datasets"
 
@@ -33,24 +32,6 @@ def whole(name: str, value: object, least: int | None = None) -> None:
         raise ValueError(f"data.{name} is a whole number, not {value!r}")
     if least is not None and value < least:
         raise ValueError(f"data.{name} is at least {least}, not {value}")
-
-
-def check_division(options: object) -> None:
-    """Check the options that `predcnn.data.dividing` reads: shares, ``split`` and ``stride``."""
-    for name in ("val_share", "test_share"):
-        share = getattr(options, name)
-        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < 1:
-            raise ValueError(f"data.{name} lies between 0 and 1, not {share!r}")
-    if options.val_share + options.test_share >= 1:
-        raise ValueError("data.val_share and data.test_share leave nothing to train on")
-    for name in options.split or {}:
-        nearest("split in data.split", name, SPLITS)
-    if options.split is not None and not {"train", "test"} <= set(options.split):
-        raise ValueError("data.split needs train and test; val is taken from train if missing")
-    strides = options.stride.values() if isinstance(options.stride, Mapping) else [options.stride]
-    for stride in strides:
-        if stride is not None:
-            whole("stride", stride, 1)
 
 
 def check_options(options: object, counts: str = "", flags: str = "") -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from predcnn.data.dividing import DivisionOptions, Segment, window_starts
+from predcnn.data.dividing import Segment, WindowOptions, window_starts
 from predcnn.data.sequences import SequenceDataset, windows_in_rounds
 
 
@@ -32,7 +32,7 @@ class WindowDataset(SequenceDataset):
 
     def __init__(
         self,
-        options: DivisionOptions,
+        options: WindowOptions,
         split: str,
         segments: Sequence[Segment],
         size: tuple[int, int, int],

@@ -26,12 +26,7 @@ ROUNDING = 1e-3  # floats this far outside [0, 1] are still taken as 0..1
 
 @SETS.register("array")
 class ArrayData(SequenceFamily):
-    """Windows (B, T, C, H, W) of arrays, float32, scaled; missing values are NaN.
-
-    Args:
-        options: the task; nothing is read before the shape, :meth:`split` or :meth:`prepare` is
-            asked for.
-    """
+    """Windows (B, T, C, H, W) of arrays, float32, scaled; missing values are NaN."""
 
     Options: ClassVar[type] = ArrayOptions
     name: ClassVar[str] = "array"
@@ -40,13 +35,12 @@ class ArrayData(SequenceFamily):
 
     @cached_property
     def catalogue(self) -> Catalogue:
-        """What the files hold."""
+        """Contents of the files."""
         with self.naming_origin():
             return find_recordings(self.options)
 
     @cached_property
     def _divided(self) -> tuple[str, dict[str, list[Segment]]]:
-        """The protocol that was used, and the segments of every split."""
         options, recordings = self.options, self.catalogue.recordings
         folders = {recording.name.split("/")[0] for recording in recordings}
         if options.split is not None:
@@ -91,11 +85,7 @@ class ArrayData(SequenceFamily):
 
     @cached_property
     def scale(self) -> Scale:
-        """The scale of every channel: given, or fitted to the training part.
-
-        Raises:
-            ValueError: numbers whose range is not known, mixed with numbers whose range is.
-        """
+        """The scale of every channel: given, or fitted to the training part."""
         options, catalogue = self.options, self.catalogue
         names, units = catalogue.channels, catalogue.units
         if options.scale is not None:
@@ -116,8 +106,8 @@ class ArrayData(SequenceFamily):
         whole = [kind for kind in kinds if kind == np.uint8 or kind.kind == "b"]
         if len(kinds) > 1 and (whole or len({kind.kind for kind in kinds}) > 1):
             raise ValueError(
-                f"the files mix {', '.join(map(str, kinds))}: one scale needs data.range=[low, "
-                f"high] or data.normalize=minmax"
+                f"the files mix {', '.join(map(str, kinds))}: give data.range=[low,high] or "
+                "data.normalize=minmax"
             )
         if whole:
             return _given_range((0, 255 if whole[0] == np.uint8 else 1), names, units)
@@ -132,12 +122,10 @@ class ArrayData(SequenceFamily):
 
     @property
     def facts(self) -> dict[str, str]:
-        """Lines of its own for the table at the start of a run."""
+        """Rows for the table at the start of a run."""
         catalogue = self.catalogue
         lengths = [recording.frames for recording in catalogue.recordings]
-        spread = f"{min(lengths):,}" if min(lengths) == max(lengths) else (
-            f"{min(lengths):,} to {max(lengths):,}"
-        )  # fmt: skip
+        spread = " to ".join(f"{n:,}" for n in sorted({min(lengths), max(lengths)}))
         how = "given" if self.options.layout else "inferred"
         facts = {
             "recordings": f"{len(lengths):,} of {spread} frames",
@@ -154,7 +142,7 @@ class ArrayData(SequenceFamily):
 
     @cached_property
     def units(self) -> Units:
-        """What training, measuring and drawing need to know about the numbers."""
+        """Facts of the numbers for training, metrics and drawing."""
         options = self.options
         mean = None
         if "acc" in options.metrics:
@@ -164,22 +152,15 @@ class ArrayData(SequenceFamily):
                 total = total + np.where(valid, frames, 0).sum(0, dtype=np.float64)
                 count = count + valid.sum(0)
             mean = total / np.maximum(count, 1)
-        return Units(
-            self.scale,
-            self.targets,
-            options.metrics,
-            options.thresholds,
-            self.catalogue.coords,
-            mean,
-        )
+        scores, coords = (options.metrics, options.thresholds), self.catalogue.coords
+        return Units(self.scale, self.targets, *scores, coords, mean)
 
     @property
     def found(self) -> dict[str, object]:
-        """Values of options that the files decide, to be kept with a run."""
+        """Options that follow from the files, to be kept with a run."""
         return {"in_shape": list(self.in_shape), "scale": self.scale.as_dict()}
 
     def prepare(self) -> list[FileReport]:
-        """Report every file and what it holds."""
         text = "; ".join(f"{name} {fact}" for name, fact in self.facts.items())
         reports = []
         for path in self._files():
@@ -191,7 +172,6 @@ class ArrayData(SequenceFamily):
         return reports
 
     def split(self, name: str) -> ArraySequences:
-        """Open the split "train", "val" or "test"."""
         nearest("split", name, SPLITS)
         protocol, segments = self._divided
         count = len({segment.recording.name for segment in segments[name]})
@@ -219,7 +199,6 @@ class ArrayData(SequenceFamily):
 
 
 def _given_range(bounds: object, names: tuple[str, ...], units: tuple[str, ...]) -> Scale:
-    """Return the scale of ``data.range``: [low, high], or one such pair per channel."""
     pairs = np.array(bounds, np.float64)
     if pairs.shape == (2,):
         pairs = np.broadcast_to(pairs, (len(names), 2))

@@ -32,13 +32,10 @@ def check_layout(layout: str) -> str:
 def layout_of(stored: Stored, given: str | None, span: int) -> str:
     """Return the layout of an array: as given, by the names of its axes, or by its shape.
 
-    Args:
-        stored: the array.
-        given: ``data.layout``; None: infer it.
-        span: frames that one window needs; a shorter axis cannot be time.
+    An axis shorter than ``span``, the frames of a window, cannot be time.
 
     Raises:
-        ValueError: it does not fit, or several layouts are possible; names them.
+        ValueError: it does not fit, or several layouts are possible.
     """
     what = f"{stored.name or 'the array'} of shape {stored.shape}"
     if given is not None:
@@ -63,10 +60,7 @@ def _candidates(shape: Sequence[int], span: int) -> list[str]:
     """Return the layouts that a shape allows: time is long enough, rows and columns not tiny."""
     if len(shape) in (2, 3):
         return ["THW"[-len(shape) :]]
-    options = {
-        4: ["TCHW", "THWC", "NTHW", "TNHW"],
-        5: ["NTCHW", "NTHWC", "TNCHW"],
-    }
+    options = {4: ["TCHW", "THWC", "NTHW", "TNHW"], 5: ["NTCHW", "NTHWC", "TNCHW"]}
     found = []
     for layout in options.get(len(shape), []):
         size = dict(zip(layout, shape, strict=True))
@@ -81,14 +75,7 @@ def _candidates(shape: Sequence[int], span: int) -> list[str]:
 
 
 def read_frames(stored: Stored, layout: str, row: int | None, times: slice) -> np.ndarray:
-    """Read frames of one sequence as (T, C, H, W).
-
-    Args:
-        stored: the array.
-        layout: its axes.
-        row: which sequence; None if there is no axis N.
-        times: which frames; ignored if there is no axis T.
-    """
+    """Read the frames ``times`` of sequence ``row`` (None without an axis N) as (T, C, H, W)."""
     where = {"N": row, "T": times}
     frames = stored.read(tuple(where.get(axis, slice(None)) for axis in layout))
     axes = [axis for axis in layout if axis != "N"]
@@ -99,5 +86,5 @@ def read_frames(stored: Stored, layout: str, row: int | None, times: slice) -> n
 
 
 def sizes(stored: Stored, layout: str) -> dict[str, int]:
-    """Return the size of every axis of N, T, C, H, W; 1 for those that are not there."""
+    """Return the size of every axis of N, T, C, H, W; 1 for missing ones."""
     return dict.fromkeys(LETTERS, 1) | dict(zip(layout, stored.shape, strict=True))

@@ -15,32 +15,21 @@ from predcnn.data.sources.known_files import load_arrays
 
 @dataclass(frozen=True)
 class Stored:
-    """One array of a file.
+    """One array of a file."""
 
-    Args:
-        name: within the file; "" for a file that holds one array.
-        data: has shape and dtype; ``data[index]`` reads that part alone.
-        dims: names of the axes; () if the file has none.
-        axes: the axes as letters of a layout, where the format gives them (TIFF).
-        units: e.g. "K"; "" if not given.
-        coords: one-dimensional coordinates by axis name.
-    """
-
-    name: str
-    data: object
-    dims: tuple[str, ...] = ()
-    axes: str = ""
-    units: str = ""
-    coords: Mapping[str, np.ndarray] = field(default_factory=dict)
+    name: str  # within the file; "" for a file that holds one array
+    data: object  # has shape and dtype; ``data[index]`` reads that part alone
+    dims: tuple[str, ...] = ()  # names of the axes, if the file has them
+    axes: str = ""  # letters of a layout, where the format gives them (TIFF)
+    units: str = ""  # e.g. "K"
+    coords: Mapping[str, np.ndarray] = field(default_factory=dict)  # by axis name
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Sizes of the axes."""
         return tuple(self.data.shape)
 
     @property
     def dtype(self) -> np.dtype:
-        """Type of the numbers."""
         return np.dtype(self.data.dtype)
 
     def read(self, index: tuple) -> np.ndarray:
@@ -67,7 +56,7 @@ def _opened(path: Path, _changed: int, _process: int) -> dict[str, Stored]:
         raise
     except Exception as error:  # a damaged file raises almost anything
         raise ValueError(
-            f"{path} cannot be read, it is damaged or of another kind: {error}"
+            f"{path} cannot be read, it is damaged or no such file: {error}"
         ) from error
     numbers = {array.name: array for array in found if array.dtype.kind in "buif"}
     if not numbers:
@@ -76,11 +65,7 @@ def _opened(path: Path, _changed: int, _process: int) -> dict[str, Stored]:
 
 
 def find_files(root: Path) -> list[Path]:
-    """Return the array files below a folder, or ``root`` itself if it is one, sorted.
-
-    Raises:
-        FileNotFoundError: nothing there.
-    """
+    """Return the array files below a folder, or ``root`` itself if it is one, sorted."""
     if root.suffix.lower() in READERS and root.exists():
         return [root]
     if not root.is_dir():
@@ -89,8 +74,8 @@ def find_files(root: Path) -> list[Path]:
     for folder, folders, names in os.walk(root):
         stores = [name for name in folders if Path(name).suffix.lower() == ".zarr"]
         folders[:] = [n for n in folders if n not in stores and not n.startswith(".")]
-        names = [n for n in names if not n.startswith(".")]
-        found += [Path(folder, n) for n in (*stores, *names) if Path(n).suffix.lower() in READERS]
+        known = [n for n in (*stores, *names) if Path(n).suffix.lower() in READERS]
+        found += [Path(folder, n) for n in known if not n.startswith(".")]
     if not found:
         raise FileNotFoundError(f"no array file under {root}; accepted: {', '.join(READERS)}")
     return sorted(found)
@@ -109,9 +94,8 @@ def _hdf5(path: Path) -> list[Stored]:
     def visit(name: str, item: object) -> None:
         if isinstance(item, h5py.Dataset) and item.ndim:
             dims = tuple(dim.label for dim in item.dims)
-            found.append(
-                Stored(name, item, dims if all(dims) else (), units=_text(item.attrs.get("units")))
-            )
+            units = _text(item.attrs.get("units"))
+            found.append(Stored(name, item, dims if all(dims) else (), units=units))
 
     h5py.File(path, "r").visititems(visit)
     return found
@@ -159,18 +143,16 @@ class _Pages:
         self.tiff, self.shape, self.dtype = tiff, shape, dtype
 
     def __getitem__(self, index: tuple) -> np.ndarray:
-        first, *rest = index
-        numbers = range(self.shape[0])[first]
-        if isinstance(numbers, int):
-            return self.tiff.pages[numbers].asarray()[tuple(rest)]
-        return np.stack([self.tiff.pages[n].asarray() for n in numbers])[(slice(None), *rest)]
+        times, *rest = index
+        pages = [self.tiff.pages[n].asarray() for n in range(self.shape[0])[times]]
+        return np.stack(pages)[(slice(None), *rest)]
 
 
 _TIFF_AXES = {"Y": "H", "X": "W", "S": "C", "C": "C", "T": "T", "I": "T", "Z": "T", "Q": "T"}
 
 
 def _tiff(path: Path) -> list[Stored]:
-    """Pages are frames; a hyperstack of several axes is read with its own axes."""
+    """Read pages as frames; a hyperstack has its own axes."""
     tiff = _module("tifffile").TiffFile(path)
     series = tiff.series[0]
     axes = "".join(_TIFF_AXES.get(axis, "?") for axis in series.axes)
@@ -202,4 +184,3 @@ READERS: dict[str, Callable[[Path], list[Stored]]] = {
     ".tif": _tiff,
     ".tiff": _tiff,
 }
-"""Readers by the suffix of a file (Zarr: of a folder)."""

@@ -1,4 +1,4 @@
-"""Which sequences array files hold: by file, by axis N, by name stem, by paired arrays."""
+"""Sequences in array files: by file, by axis N, by name stem, by paired arrays."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from predcnn.data.dividing import SEPARATORS, as_list, number_in, stem_and_numbe
 
 @dataclass(frozen=True)
 class Place:
-    """One sequence of an array: file, name of the array, layout, index on axis N if it has one."""
+    """One sequence of an array in a file; ``row`` is its index on axis N if there is one."""
 
     path: Path
     array: str
@@ -31,26 +31,17 @@ class Place:
 
 @dataclass(frozen=True)
 class Recording:
-    """Frames that follow each other in time.
+    """Frames that follow each other in time."""
 
-    Args:
-        name: file and index, for messages and splits.
-        parts: in time; the places of each are stacked as channels.
-        lengths: frames of each part.
-        number: a year or another number in the name, for ranges in ``data.split``.
-        label: the entry of ``data.split`` that names its arrays; "" if none does.
-    """
-
-    name: str
-    parts: tuple[tuple[Place, ...], ...]
-    lengths: tuple[int, ...]
-    number: int | None = None
-    label: str = ""
+    name: str  # file and index
+    parts: tuple[tuple[Place, ...], ...]  # in time; the places of each are stacked as channels
+    lengths: tuple[int, ...]  # frames of each part
+    number: int | None = None  # a year or another number in the name
+    label: str = ""  # the entry of ``data.split`` that names its arrays, if one does
     times: ClassVar[tuple[int, ...]] = ()
 
     @property
     def frames(self) -> int:
-        """Number of frames."""
         return sum(self.lengths)
 
     def read(self, start: int, stop: int, step: int = 1) -> np.ndarray:
@@ -69,35 +60,24 @@ class Recording:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All recordings of a data set and what they have in common.
-
-    Args:
-        recordings: by name.
-        channels: their names.
-        units: per channel, "" where unknown.
-        size: (H, W).
-        kinds: types of the stored numbers.
-        layouts: found or given.
-        passed_over: arrays that are not used.
-        coords: of rows and columns, where the files have them: {"H": values, "W": values}.
-    """
+    """All recordings of a data set and what they have in common."""
 
     recordings: tuple[Recording, ...]
-    channels: tuple[str, ...]
-    units: tuple[str, ...]
-    size: tuple[int, int]
+    channels: tuple[str, ...]  # names
+    units: tuple[str, ...]  # "" where unknown
+    size: tuple[int, int]  # (H, W)
     kinds: tuple[np.dtype, ...]
     layouts: tuple[str, ...]
-    passed_over: tuple[str, ...]
-    coords: Mapping[str, np.ndarray]
+    passed_over: tuple[str, ...]  # arrays that are not used
+    coords: Mapping[str, np.ndarray]  # {"H": values, "W": values} where the files have them
 
 
 def find_recordings(options: ArrayOptions) -> Catalogue:
-    """Open every file of ``options.root`` and list what it holds; no frame is read.
+    """List the contents of every file of ``options.root``; no frame is read.
 
     Raises:
         FileNotFoundError: no files.
-        ValueError: arrays that do not fit together, or several that might be meant.
+        ValueError: arrays that do not fit together, or several candidates.
     """
     files = find_files(options.root)
     base = options.root if options.root.is_dir() else options.root.parent
@@ -127,7 +107,7 @@ def find_recordings(options: ArrayOptions) -> Catalogue:
 
 @dataclass
 class _Stack:
-    """Arrays that are stacked as channels, still with all their sequences."""
+    """Arrays that are stacked as channels, with all their sequences."""
 
     path: Path
     arrays: list[tuple[Path, Stored]]
@@ -138,7 +118,7 @@ class _Stack:
 def _labels(
     options: ArrayOptions, arrays: Mapping[str, Stored], file: str
 ) -> list[tuple[str, tuple[str, ...]]]:
-    """Return entries of ``data.split`` that name arrays of a file, with these names."""
+    """Return the entries of ``data.split`` that name arrays of a file, and these names."""
     entries = [entry for value in (options.split or {}).values() for entry in as_list(value)]
     found = []
     for entry in entries:
@@ -219,7 +199,7 @@ def _catalogue(
 
 
 def _key(stack: _Stack, name: str, layout: str, row: int) -> tuple[tuple, tuple, str]:
-    """Return what tells recordings apart, the order of a piece within one, and its label."""
+    """Return a recording's key, the order of a piece within it, and its label."""
     index = f"[{row}]" if "N" in layout else ""
     if stack.label:
         return (f"{name}:{stack.label}{index}",), (stack.order,), stack.label

@@ -16,14 +16,13 @@ from predcnn.data.clips.sources import Clip, ClipError, Source
 from predcnn.data.clips.videos import read_video, scan_video
 from predcnn.data.opencv import opencv
 
-READER = "PyAV 1"
-"""Names the decoder and its rules in fingerprints; a change of pixels changes it."""
+READER = "PyAV 1"  # the decoder and its rules, for fingerprints
 
 _READS = {"video": read_video, "images": read_folder, "array": read_array}
 
 
 def scan(source: Source, name: str) -> list[Clip]:
-    """Decode every frame of a source once and describe its clips."""
+    """Decode every frame of a source and describe its clips."""
     return _scan(source, name, Survey())
 
 

@@ -21,28 +21,19 @@ VERSION = 5  # of the rules of a scan too
 
 @dataclass(frozen=True)
 class ClipIndex:
-    """The usable clips under a root, and what is wrong with the rest.
+    """The usable clips under a root, and the problems of the others."""
 
-    Args:
-        folder: where the paths of the clips start.
-        clips: usable clips, by path.
-        sha256: checksum of every source, of a folder that of its files.
-        sizes: bytes of every source.
-        problems: source -> why it is left out.
-    """
-
-    folder: Path
-    clips: tuple[Clip, ...]
-    sha256: Mapping[str, str] = field(default_factory=dict)
-    sizes: Mapping[str, int] = field(default_factory=dict)
-    problems: Mapping[str, str] = field(default_factory=dict)
+    folder: Path  # where the paths of the clips start
+    clips: tuple[Clip, ...]  # by path
+    sha256: Mapping[str, str] = field(default_factory=dict)  # of every source
+    sizes: Mapping[str, int] = field(default_factory=dict)  # bytes of every source
+    problems: Mapping[str, str] = field(default_factory=dict)  # source -> why it is left out
 
 
 def index_clips(root: Path) -> ClipIndex:
     """Scan new and changed clips under ``root``; the others come from ``FILE``, which is updated.
 
-    A source counts as unchanged while the sizes and times of its files are. Without permission to
-    write the folder every call scans, with a warning.
+    A source is unchanged while the sizes and times of its files are.
     """
     import av
 

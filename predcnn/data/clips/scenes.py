@@ -1,4 +1,4 @@
-"""Where one scene ends and the next begins, from small grey copies of the frames."""
+"""Cuts between scenes, found from small grey copies of the frames."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,9 +8,9 @@ from predcnn.data.clips.sources import ClipError
 from predcnn.data.opencv import opencv
 
 THUMBNAIL = 32  # pixels: two frames are compared at this size
-CUT_LEAST = 0.12  # mean difference of grey in [0, 1] from which two frames may be two scenes
-CUT_RATIO = 2.5  # times the usual difference around it: fast motion is no cut
-CUT_AROUND = 3  # differences to either side that say what is usual
+CUT_LEAST = 0.12  # least mean difference of grey in [0, 1] at a cut
+CUT_RATIO = 2.5  # times the median difference around it: fast motion is no cut
+CUT_AROUND = 3  # differences to either side in that median
 
 
 class Survey:
@@ -23,7 +23,7 @@ class Survey:
         self._types: set[np.dtype] = set()
 
     def add(self, frame: np.ndarray) -> None:
-        """Take the next frame (H, W, C); ClipError if it has another size than the others."""
+        """Add the next frame (H, W, C); ClipError if it has another size."""
         self._thumbnails.append(thumbnail(frame))
         self._shapes.add(frame.shape)
         self._types.add(frame.dtype)
@@ -35,14 +35,13 @@ class Survey:
 
     @property
     def dtype(self) -> np.dtype:
-        """The type of all frames; ClipError if there are several."""
         if len(self._types) > 1:
             kinds = sorted(str(kind) for kind in self._types)
             raise ClipError(f"mixes images of {' and '.join(kinds)}")
         return next(iter(self._types))
 
     def clip_facts(self, white: float) -> dict[str, object]:
-        """The fields of a `Clip` that follow from its frames."""
+        """Return the fields of a `Clip` that follow from its frames."""
         height, width, channels = next(iter(self._shapes))
         return {
             "frames": len(self._thumbnails),

@@ -47,43 +47,23 @@ class Source:
 
 @dataclass(frozen=True)
 class Clip:
-    """One continuous run of frames.
+    """One continuous run of frames."""
 
-    Args:
-        name: for tables and messages: the path from the root, for arrays with what in it.
-        source: the path of the file or folder from the root.
-        kind: as of `Source`.
-        frames: how many there are.
-        height: of the frames, in pixels.
-        width: of the frames, in pixels.
-        channels: 3 (RGB) of videos and images, any number of arrays.
-        white: the value that means 1: 255 for bytes, 65535 for 16 bits, 1 for the unit range.
-        dtype: the type of the stored numbers, as numpy calls it.
-        cuts: frames that begin a new scene.
-        fps: frames per second that a video says it has, on average.
-        times: when each frame of a video is shown, in units of its stream, or the numbers of
-            images; none if not known.
-        checks: CRC-32 of each frame of a video, to verify frames read after a seek.
-        item: of arrays, the name in the .npz ("" of others) and the row, or None for all; of one of
-            several sequences in a folder, the stem of its images.
-        rounded: how many floats lie outside [0, 1], by rounding.
-    """
-
-    name: str
-    source: str
-    kind: str
+    name: str  # the path from the root, for arrays with the name and row in it
+    source: str  # the path of the file or folder from the root
+    kind: str  # as of `Source`
     frames: int
     height: int
     width: int
     channels: int
-    white: float
+    white: float  # the value that means 1: 255 for bytes, 65535 for 16 bits, 1 for the unit range
     dtype: str
-    cuts: tuple[int, ...] = ()
-    fps: float | None = None
-    times: tuple[int, ...] = ()
-    checks: tuple[int, ...] = ()
-    item: tuple[str, int | None] | None = None
-    rounded: int = 0
+    cuts: tuple[int, ...] = ()  # frames that begin a new scene
+    fps: float | None = None  # of a video, on average
+    times: tuple[int, ...] = ()  # of a video's frames, in units of its stream; numbers of images
+    checks: tuple[int, ...] = ()  # CRC-32 of a video's frames, to verify those read after a seek
+    item: tuple[str, int | None] | None = None  # name in an .npz and row; stem of images
+    rounded: int = 0  # floats outside [0, 1], by rounding
     label: ClassVar[str] = ""
 
     @property
@@ -93,7 +73,6 @@ class Clip:
 
     @property
     def number(self) -> int | None:
-        """A year or another number in the name."""
         return number_in(Path(self.name.partition(":")[0]).stem)
 
     @property
@@ -106,10 +85,7 @@ class Clip:
 
 
 def find_sources(root: Path) -> list[Source]:
-    """Find everything under ``root`` that may be a clip, by path; ``root`` may be one itself.
-
-    Hidden files and folders are skipped, and files with other endings.
-    """
+    """Find everything under ``root`` that may be a clip, by path; ``root`` may be one itself."""
     if not root.exists():
         raise FileNotFoundError(f"no file or folder {root}")
     if root.is_file():
@@ -164,7 +140,7 @@ def _images(folder: Path, _changed: int) -> dict[str, list[str]]:
 
 
 def accepted_endings() -> str:
-    """Return what a clip may be, for error messages."""
+    """Return what a clip may be."""
     videos, images, arrays = (" ".join(sorted(e[1:] for e in ends)) for ends in ENDINGS.values())
     return f"a clip is a video ({videos}), a folder of images ({images}) or an array ({arrays})"
 

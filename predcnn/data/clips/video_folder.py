@@ -23,10 +23,7 @@ log = logging.getLogger(__name__)
 
 @SETS.register("video_folder")
 class VideoFolder(SequenceFamily):
-    """Windows (B, T, C, H, W) of your own clips.
-
-    uint8 where every clip is stored in bytes, else float32.
-    """
+    """Windows (B, T, C, H, W) of clips, uint8 where every clip is stored in bytes, else float32."""
 
     Options: ClassVar[type] = VideoFolderOptions
     name: ClassVar[str] = "video_folder"
@@ -64,7 +61,6 @@ class VideoFolder(SequenceFamily):
 
     @property
     def facts(self) -> dict[str, str]:
-        """Return rows for the table at the start of a run, label -> text."""
         _, problems = self._found
         whites = sorted({clip.white for clip in self.clips})
         rounded = sum(clip.rounded for clip in self.clips)
@@ -76,7 +72,6 @@ class VideoFolder(SequenceFamily):
         }
 
     def prepare(self) -> list[FileReport]:
-        """Index every file and report what it holds, or why it is left out."""
         index, problems = self._found
         reports = []
         for name, sha256 in index.sha256.items():
@@ -89,7 +84,6 @@ class VideoFolder(SequenceFamily):
         return reports
 
     def split(self, name: str) -> WindowSequences:
-        """The split "train", "val" or "test"."""
         nearest("split", name, SPLITS)
         segments = self._segments()[name]
         index, _ = self._found
@@ -111,7 +105,6 @@ class VideoFolder(SequenceFamily):
 
     @property
     def protocol(self) -> str:
-        """How the splits are made."""
         return self.options.protocol if self.options.split is None else "data.split"
 
     def _segments(self) -> Splits:

@@ -1,9 +1,9 @@
 """Video files and GIFs, decoded by PyAV: frames are found by their presentation time."""
 
+import itertools
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +33,7 @@ def scan_video(path: Path, name: str, survey: Survey) -> list[Clip]:
                 pixels = _rgb(frame)
                 checks.append(zlib.crc32(pixels))
                 survey.add(pixels)
-        if None in times or any(later <= earlier for earlier, later in pairwise(times)):
+        if None in times or any(later <= earlier for earlier, later in itertools.pairwise(times)):
             times = [None] * len(times)  # this container does not say when its frames are shown
         lost = max(damaged, _lost(container, stream, times))
         fps = float(stream.average_rate or 0)
@@ -49,11 +49,10 @@ def scan_video(path: Path, name: str, survey: Survey) -> list[Clip]:
 
 
 def read_video(path: Path, clip: Clip, indices: Sequence[int]) -> np.ndarray:
-    """Frames at ascending ``indices``, RGB uint8 (n, H, W, 3).
+    """Read the frames at ascending ``indices``, RGB uint8 (n, H, W, 3).
 
-    Decoding starts at the keyframe before the first one. It starts at the beginning of the file
-    where the container has no times, or a seek does not lead to the frames of the scan: some
-    files decode otherwise from their middle.
+    Decoding starts at the keyframe before the first one, or at the beginning of the file where the
+    container has no times or a seek does not lead to the frames of the scan.
     """
     frames = _frames_at(path, [clip.times[i] for i in indices]) if clip.times else []
     if [zlib.crc32(frame) for frame in frames] != [clip.checks[i] for i in indices]:
@@ -64,27 +63,20 @@ def read_video(path: Path, clip: Clip, indices: Sequence[int]) -> np.ndarray:
 
 
 def _frames_at(path: Path, times: Sequence[int]) -> list[np.ndarray]:
-    wanted, found = set(times), []
+    wanted = set(times)
     with _opened(path) as (container, stream):
         container.seek(times[0], stream=stream)
-        for frame in _decoded(container, stream):
-            if frame is not None and frame.pts in wanted:
-                found.append(_rgb(frame))
-            if frame is not None and frame.pts >= times[-1]:
-                break
-    return found
+        frames = (frame for frame in _decoded(container, stream) if frame is not None)
+        found = (frame for frame in frames if frame.pts in wanted)
+        return [_rgb(frame) for frame in itertools.islice(found, len(wanted))]
 
 
 def _frames_numbered(path: Path, indices: Sequence[int]) -> list[np.ndarray]:
-    wanted, found = set(indices), []
+    wanted = set(indices)
     with _opened(path) as (container, stream):
         frames = (frame for frame in _decoded(container, stream) if frame is not None)
-        for i, frame in enumerate(frames):
-            if i in wanted:
-                found.append(_rgb(frame))
-            if i >= indices[-1]:
-                break
-    return found
+        reached = enumerate(itertools.islice(frames, indices[-1] + 1))
+        return [_rgb(frame) for i, frame in reached if i in wanted]
 
 
 @contextmanager
@@ -104,7 +96,7 @@ def _opened(path: Path) -> Iterator["tuple[av.container.InputContainer, av.Video
 def _decoded(
     container: "av.container.InputContainer", stream: "av.VideoStream"
 ) -> Iterator["av.VideoFrame | None"]:
-    """Frames in the order they are shown; None for data that the decoder refuses."""
+    """Yield frames in the order they are shown; None for data that the decoder refuses."""
     import av
 
     for packet in container.demux(stream):
@@ -118,9 +110,9 @@ def _decoded(
 def _lost(
     container: "av.container.InputContainer", stream: "av.VideoStream", times: Sequence[int | None]
 ) -> int:
-    """Number of frames that the container announces beyond those at ``times``, estimated.
+    """Estimate how many frames the container announces beyond those at ``times``.
 
-    Without a count of frames its duration tells, unless a longer sound may have set it.
+    Without a count of frames its duration decides, unless longer audio may have set it.
     """
     import av
 
@@ -134,6 +126,6 @@ def _lost(
 
 
 def _rgb(frame: "av.VideoFrame") -> np.ndarray:
-    """(H, W, 3) uint8, upright: phones store the turn beside the pixels."""
+    """Return (H, W, 3) uint8, upright: phones store the rotation next to the pixels."""
     pixels = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
     return np.ascontiguousarray(pixels)
