@@ -28,13 +28,13 @@ def own(kind: str, name: str) -> list[str]:
             found[key].append(record["results"])
     rows = []
     for (data, scale, minutes), results in found.items():
-        seeds = f", mean of {len(results)} seeds" if len(results) > 1 else ""
+        seeds = f", {len(results)} seeds" if len(results) > 1 else ""
         values = [
             mean(one["metrics"][m] for one in results) for m in ("mse", "mae", "ssim", "psnr")
         ]
         budget = f"{minutes} minutes" if minutes else "no training"
         rows.append(
-            f"| ours, `scale={scale}`, {budget} on two CPU cores{seeds} | {DATA[data]} | "
+            f"| ours, {scale}, {budget}{seeds} | {DATA[data]} | "
             f"{values[0]:.2f} | {values[1]:.2f} | {values[2]:.4f} | {values[3]:.2f} | "
             f"{results[0]['params'] / 1e6:.2f} | {results[0]['macs'] / 1e9:.3f} |"
         )

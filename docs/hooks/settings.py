@@ -39,9 +39,9 @@ def command_reference(commands: Iterable[str]) -> str:
     parts, every = [INTRODUCTION], set()
     for command in commands:
         summary, examples = header(command)
-        chosen = groups(command)
-        every |= {name for name in chosen if "@" not in name}
-        links = (f"[`{name}`](#group-{name})" for name in chosen if "@" not in name)
+        chosen = [name for name in groups(command) if (CONFIGS / name).is_dir()]
+        every |= set(chosen)
+        links = (f"[`{name}`](#group-{name})" for name in chosen)
         shown = "\n".join(example for example in examples if example.strip())
         parts += [f"## predcnn {command}\n", _escaped(summary) + "\n"]
         parts += [f"```bash\n{shown}\n```\n"] if shown else []

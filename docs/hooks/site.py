@@ -80,8 +80,8 @@ def api_reference() -> str:
 
 def _documented(title: str, member: type) -> str:
     return (
-        f"## `{title}`\n\n::: {member.__module__}.{member.__qualname__}\n    options:\n"
-        "      heading_level: 3\n      show_root_heading: false\n"
+        f"::: {member.__module__}.{member.__qualname__}\n    options:\n"
+        f'      heading: "{title}"\n      heading_level: 2\n'
     )
 
 
