@@ -60,6 +60,16 @@ def test_the_model_card_has_the_numbers_of_the_readme():
     assert f"last frame {results['copy_last']['metrics']['mse']:.1f}" in README
 
 
+def test_the_results_of_the_readme_are_those_of_the_leaderboard():
+    board = re.sub("[*]{2}|</?u>", "", (ROOT / "docs/leaderboard/leaderboard.md").read_text())
+    table = README[README.index("| Moving MNIST | MSE") :].partition("\n\n")[0]
+    rows = table.splitlines()[2:]
+    assert len(rows) > 4
+    for row in rows:
+        numbers = row.split(" | ", 1)[1].rstrip(" |")
+        assert numbers in board, row
+
+
 def test_your_own_block_in_twenty_lines(tmp_path):
     code = re.search(r"<!-- own-block -->\n```python\n(.*?)```", README, re.DOTALL).group(1)
     command = (
