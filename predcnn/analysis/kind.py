@@ -12,7 +12,7 @@ from torch import Tensor
 
 from predcnn.analysis.subject import Subject
 from predcnn.data import to_float
-from predcnn.data.images.pictures import find_pictures, photographs, read_pictures
+from predcnn.data.images.image_files import find_images, photographs, read_images
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Inputs:
         if folder is None:
             images, names = photographs(count, size)
         else:
-            paths = find_pictures(folder)[:count]
-            images, names = read_pictures(paths, size), [path.name for path in paths]
+            paths = find_images(folder)[:count]
+            images, names = read_images(paths, size), [path.name for path in paths]
         source = f"{folder or 'photographs of scikit-image'}, {size}x{size}"
         return cls(images[:, None].to(device), None, names, source)
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from predcnn.analysis.kind import Inputs, Kind
 from predcnn.analysis.subject import Subject
-from predcnn.data.images.pictures import read_pictures
+from predcnn.data.images.image_files import read_images
 from predcnn.visual import plot_lines
 
 IMAGENET_CLASSES = 1000
@@ -142,7 +142,7 @@ class ShapeBias(Kind):
         decisions: list[str] = []
         for start in range(0, len(stimuli), self.batch_size):
             part = stimuli[start : start + self.batch_size]
-            images = read_pictures([stimulus.path for stimulus in part], self.size)
+            images = read_images([stimulus.path for stimulus in part], self.size)
             x = subject.enter(images[:, None].to(self.device))
             with torch.no_grad():
                 decisions += category_of(subject.logits(x))

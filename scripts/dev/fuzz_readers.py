@@ -27,7 +27,7 @@ import predcnn
 from predcnn.data.clips.decoding import scan
 from predcnn.data.clips.sources import find_sources
 from predcnn.data.generated.moving_mnist import MovingMNIST
-from predcnn.data.images.pictures import read_image
+from predcnn.data.images.image_files import read_image
 from predcnn.data.sources.cifar import read_batch, read_npz
 from predcnn.data.sources.idx import parse_idx, unpack
 from predcnn.leaderboard.records import read

@@ -12,7 +12,7 @@ from predcnn.app.evaluate import evaluate
 from predcnn.app.train_backbone import train_backbone
 from tests.app.interruption import assert_same, final_state, train_and_kill
 from tests.app.test_train import command_cfg, results
-from tests.data.pictures import COLOURS, write_images
+from tests.data.labelled_images import COLOURS, write_images
 
 TINY = (
     "backbone=van_b0",

@@ -10,7 +10,7 @@ from PIL import Image
 from predcnn.data import create_image_datamodule
 from predcnn.data.images.dataset import Sample
 from predcnn.data.images.folder import hold_out
-from tests.data.pictures import COLOURS, write_images
+from tests.data.labelled_images import COLOURS, write_images
 
 SMALL = {"image_size": 16, "batch_size": 4, "num_workers": 0}
 STRONG = {"auto_augment": "rand-m9-mstd0.5-inc1", "re_prob": 0.5, "seed": 3}

@@ -17,7 +17,7 @@ from PIL import Image
 import predcnn
 from predcnn.data.clips.decoding import scan
 from predcnn.data.clips.sources import find_sources
-from predcnn.data.images.pictures import read_image, read_pictures
+from predcnn.data.images.image_files import read_image, read_images
 from predcnn.leaderboard.records import read
 from tests.data.film import moving_square, write_video
 from tests.hostile.harness import Payload, listing, refused, within
@@ -146,7 +146,7 @@ def test_pictures(tmp_path, content, reader):
     readers = {
         "clip": scanned(path.parent),
         "training": lambda: read_image(str(path)),
-        "analysis": lambda: read_pictures([path], 8),
+        "analysis": lambda: read_images([path], 8),
     }
     refused(readers[reader], r"0\.png .*(cannot be read|no image)|cannot be read", tmp_path)
 

@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from predcnn.data.draws import stream_key
+from predcnn.data.images.image_files import read_image
 from predcnn.data.images.options import ImageFolderOptions
-from predcnn.data.images.pictures import read_image
 from predcnn.data.sequences import Key
 from predcnn.data.streams import seed_process
 

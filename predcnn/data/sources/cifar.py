@@ -98,10 +98,8 @@ class CifarSet(PublishedImages):
 
     def locate(self, root: Path, with_test: bool = True) -> Path | None:
         """Return the folder of batches or the .npz file; None if there is neither."""
-        for folder in (root / name for name in self.folders):
-            if any((folder / known.name).is_file() for known in self.wanted()):
-                return folder
-        return next((root / name for name in self.arrays if (root / name).is_file()), None)
+        arrays = (root / name for name in self.arrays)
+        return super().locate(root) or next((path for path in arrays if path.is_file()), None)
 
     def expected(self, root: Path, with_test: bool = True) -> str:
         arrays = " or ".join(str(root / name) for name in self.arrays)

@@ -21,6 +21,7 @@ from predcnn.data.sources.known_files import (
     PublishedImages,
     altered,
     fetch,
+    find,
 )
 
 log = logging.getLogger(__name__)
@@ -39,11 +40,6 @@ class IdxSet(PublishedImages):
     def wanted(self, with_test: bool) -> tuple[KnownFile, ...]:
         return (self.train, self.test) if with_test else (self.train,)
 
-    def locate(self, root: Path, with_test: bool = True) -> Path | None:
-        """Return the first folder that holds any of the files; None if there is none."""
-        wanted, folders = self.wanted(with_test), (root / name for name in self.folders)
-        return next((f for f in folders if any(_find(f, known) for known in wanted)), None)
-
     def expected(self, root: Path, with_test: bool) -> str:
         names = " and ".join(f"{known.name}[.gz]" for known in self.wanted(with_test))
         folders = ", ".join(str(root / folder) for folder in self.folders)
@@ -60,7 +56,7 @@ class IdxSet(PublishedImages):
     def fetch(self, root: Path, with_test: bool) -> set[Path]:
         """Download missing files, next to those that are there; return their paths."""
         folder = self.locate(root, with_test) or root / self.folders[0]
-        missing = [known for known in self.wanted(with_test) if _find(folder, known) is None]
+        missing = [known for known in self.wanted(with_test) if find(folder, known) is None]
         for known in missing:
             log.info("downloading %s to %s", known.packed, folder)
             urls = [mirror + known.packed for mirror in self.mirrors]
@@ -69,7 +65,7 @@ class IdxSet(PublishedImages):
 
     def paths(self, folder: Path, with_test: bool, verify: bool) -> list[Path]:
         """Return the files in ``folder``; raise FileNotFoundError if one is missing."""
-        found = {known: _find(folder, known) for known in self.wanted(with_test)}
+        found = {known: find(folder, known) for known in self.wanted(with_test)}
         for known, path in found.items():
             if path is None:
                 raise FileNotFoundError(
@@ -105,11 +101,6 @@ def parse_idx(content: bytes, path: Path) -> np.ndarray:
             f"expected for images of shape {tuple(shape)}"
         )
     return np.frombuffer(content, np.uint8, offset=_HEADER).reshape(shape)
-
-
-def _find(folder: Path, known: KnownFile) -> Path | None:
-    candidates = (folder / known.name, folder / known.packed)
-    return next((path for path in candidates if path.is_file()), None)
 
 
 def _read(path: Path, known: KnownFile, verify: bool) -> np.ndarray:

@@ -70,8 +70,8 @@ class ImageArchive:
 class PublishedImages:
     """A published set of images: known files in one of several folders under the data root.
 
-    A subclass defines which files are ``wanted``, how to ``locate``, ``fetch`` and ``load`` them,
-    their ``paths``, and what was ``expected`` as a clause of an error message.
+    A subclass defines which files are ``wanted``, how to ``fetch`` and ``load`` them, their
+    ``paths``, and what was ``expected`` as a clause of an error message.
 
     Args:
         name: accepted by ``data.source``.
@@ -82,6 +82,11 @@ class PublishedImages:
     name: str
     folders: tuple[str, ...]
     mirrors: tuple[str, ...]
+
+    def locate(self, root: Path, with_test: bool = True) -> Path | None:
+        """Return the first folder that holds any of the files; None if there is none."""
+        wanted, folders = self.wanted(with_test), (root / name for name in self.folders)
+        return next((f for f in folders if any(find(f, known) for known in wanted)), None)
 
     def prepare(
         self, root: Path, *, with_test: bool, download: bool, verify: bool
@@ -96,6 +101,12 @@ class PublishedImages:
         verified = VERIFIED if verify and place.is_dir() else ""
         paths = self.paths(place, with_test, verify)
         return [report(p, "downloaded" if p in fetched else "present", verified) for p in paths]
+
+
+def find(folder: Path, known: KnownFile) -> Path | None:
+    """Return the path of a file in ``folder``, unpacked or packed; None if it is missing."""
+    candidates = (folder / name for name in (known.name, known.packed) if name)
+    return next((path for path in candidates if path.is_file()), None)
 
 
 def altered(path: Path, found: str, expected: str, hint: str = "") -> ValueError:

@@ -6,12 +6,12 @@ import skimage.data
 import torch
 from PIL import Image
 
-from predcnn.data.images.pictures import find_pictures, photographs, read_pictures
+from predcnn.data.images.image_files import find_images, photographs, read_images
 
 
 def test_photographs_are_central_squares_and_then_corners():
-    pictures, names = photographs(6, 64)
-    assert pictures.shape == (6, 3, 64, 64)
+    images, names = photographs(6, 64)
+    assert images.shape == (6, 3, 64, 64)
     assert names == ["chelsea", "coffee", "rocket", "astronaut", "chelsea 1", "coffee 1"]
     whole, _ = photographs(4, 512)
     astronaut = torch.from_numpy(skimage.data.astronaut()).permute(2, 0, 1) / 255
@@ -28,12 +28,12 @@ def test_files_are_read_as_rgb_squares_in_order(tmp_path):
     Image.fromarray(np.full((10, 30), 51, np.uint8)).save(tmp_path / "b.png")
     Image.fromarray(np.full((8, 8, 4), 255, np.uint8)).save(tmp_path / "deep" / "a.PNG")
     (tmp_path / "notes.txt").write_text("not an image")
-    paths = find_pictures(tmp_path)
+    paths = find_images(tmp_path)
     assert [path.name for path in paths] == ["b.png", "a.PNG"]
-    pictures = read_pictures(paths, 5)
-    torch.testing.assert_close(pictures[0], torch.full((3, 5, 5), 0.2))
+    images = read_images(paths, 5)
+    torch.testing.assert_close(images[0], torch.full((3, 5, 5), 0.2))
     (tmp_path / "broken.png").write_text("x")
     with pytest.raises(ValueError, match=r"broken\.png cannot be read"):
-        read_pictures([tmp_path / "broken.png"], 5)
+        read_images([tmp_path / "broken.png"], 5)
     with pytest.raises(FileNotFoundError, match="has no images"):
-        find_pictures(tmp_path / "nowhere")
+        find_images(tmp_path / "nowhere")

@@ -23,13 +23,13 @@ def photographs(count: int, size: int) -> tuple[Tensor, list[str]]:
     most = len(NAMES) * 5
     if not 1 <= count <= most:
         raise ValueError(f"1 to {most} photographs are available, not {count}; use images=folder")
-    pictures, names = [], []
+    images, names = [], []
     for i in range(count):
         name, turn = NAMES[i % len(NAMES)], i // len(NAMES)
         whole = Image.fromarray(getattr(skimage.data, name)()[..., :3])
-        pictures.append(_square(whole, size, turn))
+        images.append(_square(whole, size, turn))
         names.append(f"{name} {turn}" if turn else name)
-    return torch.stack(pictures), names
+    return torch.stack(images), names
 
 
 def read_image(path: str | Path) -> Image.Image:
@@ -43,12 +43,12 @@ def read_image(path: str | Path) -> Image.Image:
         raise ValueError(f"{path} cannot be read: it is damaged or no image ({error})") from error
 
 
-def read_pictures(paths: list[Path], size: int) -> Tensor:
+def read_images(paths: list[Path], size: int) -> Tensor:
     """Read the largest central square of images as RGB (N, 3, size, size) in [0, 1]."""
     return torch.stack([_square(read_image(path), size, 0) for path in paths])
 
 
-def find_pictures(folder: str | Path) -> list[Path]:
+def find_images(folder: str | Path) -> list[Path]:
     """Return the paths of all image files below a folder, sorted."""
     from torchvision.datasets.folder import IMG_EXTENSIONS
 
