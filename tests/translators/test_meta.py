@@ -120,7 +120,7 @@ def test_resolution_is_needed_if_one_block_needs_it():
         (["van"] * 5, ValueError, "depth 4"),
         (f"{__name__}.NoBlock", TypeError, "mlp_ratio, drop_path, resolution"),
         (f"{__name__}.Missing", KeyError, "Missing"),
-        ("collections.Counter", TypeError, "no torch.nn.Module"),
+        ("collections.Counter", TypeError, "not a torch.nn.Module"),
         ("nowhere.Block", KeyError, "nowhere"),
         (3, TypeError, "string"),
         (None, TypeError, "string"),
