@@ -17,7 +17,6 @@ REFERENCES = {"copy_last": "Copy of the last frame", "all_black": "All black"}
 """Name -> label of the baselines that are computed on the same test sequences."""
 FIXED = {"params", "macs", "macs_published", "steps", "sequences"}
 """Numbers that no seed changes, shown without a spread."""
-LONGEST_REASON = 300
 
 
 @dataclass(frozen=True)
@@ -135,9 +134,7 @@ def _row(slug: str, runs: list[dict]) -> EntryRow:
     done = [run for run in runs if run["status"] == "finished"]
     singles = [numbers(run) for run in done]
     keys = dict.fromkeys(key for single in singles for key in single)
-    values = {key: _value([s[key] for s in singles if key in s]) for key in keys}
-    for key in FIXED & values.keys():
-        values[key] = Value(values[key].mean)
+    values = {key: _value(key, [s[key] for s in singles if key in s]) for key in keys}
     if done:
         values["seeds"] = Value(len(done))
     curves = [run["results"]["per_frame"] for run in done]
@@ -150,12 +147,10 @@ def _row(slug: str, runs: list[dict]) -> EntryRow:
         kind=runs[0]["kind_of_entry"] if trained else "baseline",
         values=values,
         failures=tuple(
-            f"seed {run['seed']}: {run['reason']}"[:LONGEST_REASON]
-            for run in runs
-            if run["status"] == "failed"
+            f"seed {r['seed']}: {r['reason']}"[:300] for r in runs if r["status"] == "failed"
         ),
         slug=slug,
-        curves={metric: _mean_curve([c[metric] for c in curves]) for metric in shared},
+        curves={metric: _mean_curve(c[metric] for c in curves) for metric in shared},
         runs=tuple(runs),
         about=about,
     )
@@ -166,12 +161,12 @@ def _reference(key: str, results: dict) -> EntryRow:
     return EntryRow(key, REFERENCES[key], "baseline", values, curves=results["per_frame"])
 
 
-def _value(singles: list[float]) -> Value:
-    spread = statistics.stdev(singles) if len(singles) > 1 else None
-    return Value(statistics.fmean(singles), spread)
+def _value(key: str, singles: list[float]) -> Value:
+    several = len(singles) > 1 and key not in FIXED
+    return Value(statistics.fmean(singles), statistics.stdev(singles) if several else None)
 
 
-def _mean_curve(curves: list[list[float | None]]) -> list[float | None]:
+def _mean_curve(curves: Iterable[list[float | None]]) -> list[float | None]:
     columns = zip(*curves, strict=False)
     return [None if None in column else statistics.fmean(column) for column in columns]
 

@@ -102,14 +102,14 @@ def as_csv(boards: Sequence[Board]) -> str:
 
 def _csv_rows(board: Board) -> Iterator[Mapping[str, object]]:
     about = {"board": board.key, "data": board.data["name"]}
-    ours = {"protocol": board.data["protocol"], "scale": board.scale,
-            "budget_minutes": board.budget_minutes}  # fmt: skip
     for row in board.rows:
         yield {
             **{key: value.mean for key, value in row.values.items()},
             **{f"{key}_sd": value.sd for key, value in row.values.items()},
             **about,
-            **ours,
+            "protocol": board.data["protocol"],
+            "scale": board.scale,
+            "budget_minutes": board.budget_minutes,
             "kind": row.kind,
             "rank": row.rank,
             "name": row.name,

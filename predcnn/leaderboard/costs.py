@@ -12,7 +12,7 @@ from predcnn.leaderboard.code_version import code_version
 from predcnn.leaderboard.processes import MEASURE, EntryError, run_child, say
 from predcnn.leaderboard.published import published, source
 from predcnn.leaderboard.runs import Bench, now
-from predcnn.leaderboard.table import Column, Row, Table, Value, csv_text, escaped, scaled
+from predcnn.leaderboard.table import Column, Row, Table, Value, escaped, scaled
 
 ROUNDING = 0.05
 """Published parameters and FLOPs are rounded to a tenth of a million and of a billion."""
@@ -79,19 +79,8 @@ def markdown_costs(table: Table, notes: Sequence[str]) -> str:
     return "\n".join([f"# {escaped(table.title)}", "", table.markdown(), "", *below, ""])
 
 
-def csv_costs(table: Table) -> str:
-    """Render the costs as CSV, in millions, billions, sequences per second and bytes."""
-    head = ["name", "kind", *(column.key for column in table.columns), "failure"]
-    lines = (
-        {"name": row.name, "kind": row.kind, "failure": "; ".join(row.failures)}
-        | {key: value.mean for key, value in row.values.items()}
-        for row in table.rows
-    )
-    return csv_text(head, lines)
-
-
 def profile_all(bench: Bench, cfg: DictConfig) -> Table:
-    """Measure the chosen translators and models, or all; write costs.md and costs.csv.
+    """Measure the chosen translators and models, or all; write costs.md.
 
     The default is ``scale=published``. Records of this device and this code are reused.
     """
@@ -107,8 +96,7 @@ def profile_all(bench: Bench, cfg: DictConfig) -> Table:
     table = costs_table(rows, f"Costs, scale {scale}, {cfg.data.name}, on {describe_device()}")
     text = markdown_costs(table, [*NOTES, f"Published: {source()}"])
     write_text(bench.folder / "costs.md", text)
-    write_text(bench.folder / "costs.csv", csv_costs(table))
-    say(f"written: {bench.folder}/costs.md, .csv")
+    say(f"written: {bench.folder}/costs.md")
     return table
 
 

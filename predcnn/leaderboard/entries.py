@@ -30,7 +30,7 @@ class Entry:
         fingerprint: hash of settings, budget and data; with ``code`` it identifies finished runs.
         pace_key: hash of the settings without the seed; with ``code`` it identifies probes.
         data: name, source, protocol and sizes.
-        test_fingerprint: of the test sequences alone.
+        data_fingerprint: of all sequences; ``test_fingerprint``: of the test sequences alone.
         code: version of the code.
     """
 
@@ -41,6 +41,7 @@ class Entry:
     fingerprint: str
     pace_key: str
     data: dict
+    data_fingerprint: str
     test_fingerprint: str
     code: str
 
@@ -171,6 +172,7 @@ def entry_of(
             "protocol": data.protocol,
             "sequences": {name: len(data.split(name)) for name in ("train", "val", "test")},
         },
+        data_fingerprint=data.fingerprint,
         test_fingerprint=data.split("test").fingerprint,
         code=code_version(),
     )

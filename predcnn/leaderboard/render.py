@@ -65,7 +65,7 @@ def render(bench: Bench) -> None:
 
 def _draw(board: Board, stored: dict[str, dict[str, np.ndarray]], folder: Path) -> Gallery | None:
     """Write the images of the truth and of the predictions of every row's first run."""
-    drawn, missing, shape = [], [], None
+    shown, missing, shape = [], [], None
     for row in board.rows:
         if not row.finished:
             continue
@@ -76,19 +76,16 @@ def _draw(board: Board, stored: dict[str, dict[str, np.ndarray]], folder: Path) 
         past, truth = frames["past"], frames["truth"]
         if shape is None:
             shape = past.shape, truth.shape
-            drawn.append((board.key, "Truth", gallery.clip(past, truth)))
-        drawn.append((row.slug, row.label, gallery.clip(past, frames["prediction"])))
+            shown.append((board.key, "Truth"))
+            gallery.write_strip(folder / "clips" / f"{board.key}.png", past, truth)
+        shown.append((row.slug, row.label))
+        gallery.write_strip(folder / "clips" / f"{row.slug}.png", past, frames["prediction"])
     if missing:
         say(f"no valid file of predictions, so the gallery omits: {', '.join(missing)}")
-    if not drawn:
+    if shape is None:
         return None
-    for slug, _, pages in drawn:
-        gallery.write_strip(folder / "clips" / f"{slug}.png", pages)
-    gallery.write_gallery(
-        folder / f"gallery-{board.key}.gif", [(label, pages) for _, label, pages in drawn]
-    )
     (past, *_), (future, _, *size) = shape
-    return Gallery(past, future, tuple(size), tuple((slug, label) for slug, label, _ in drawn))
+    return Gallery(past, future, tuple(size), tuple(shown))
 
 
 def record_references(bench: Bench, entries: Sequence[Entry]) -> None:

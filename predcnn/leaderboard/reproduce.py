@@ -99,16 +99,12 @@ def _affordable(bench: Bench, entry: Entry, max_hours: float) -> bool:
     duration = f"{hours:.1f} hours" if hours < 48 else f"{hours / 24:,.0f} days"
     say(
         f"measured: {pace['seconds_per_step']:.2f} s a step of {batch} sequences on "
-        f"{describe_device(pace['device'])}; {steps:,} steps take {duration}, without validation "
-        "and test"
+        f"{describe_device(pace['device'])}; {steps:,} steps take {duration}"
     )
     if hours > max_hours:
         rate = batch * steps / (3600 * max_hours)
-        say(
-            f"longer than max_hours={max_hours:g}: nothing was trained. It needs a device "
-            f"{hours / max_hours:,.0f} times as fast ({rate:,.0f} training sequences/s), or a "
-            "larger max_hours=…; the run can be stopped and continued"
-        )
+        needed = f"{rate:,.0f} training sequences/s or a larger max_hours"
+        say(f"longer than max_hours={max_hours:g}: nothing was trained; it needs {needed}")
     return hours <= max_hours
 
 

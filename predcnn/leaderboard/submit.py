@@ -9,8 +9,8 @@ from omegaconf import OmegaConf
 from predcnn.files import write_text
 from predcnn.leaderboard import records
 from predcnn.leaderboard.boards import boards
-from predcnn.leaderboard.code_version import HASHED, PACKAGE, code_version
-from predcnn.leaderboard.entries import entry_of
+from predcnn.leaderboard.code_version import HASHED, PACKAGE
+from predcnn.leaderboard.entries import Entry, entry_of
 from predcnn.leaderboard.processes import MEASURE, run_child, say
 from predcnn.leaderboard.protocol import title
 from predcnn.leaderboard.record_schema import problem
@@ -39,9 +39,10 @@ def submit(bench: Bench, run: str | None) -> None:
     if run is None or not (run_dir / "results.json").is_file():
         raise ValueError(f"run={run}: the directory of a finished run, which holds results.json")
     results = json.loads((run_dir / "results.json").read_text())
-    if results["task"] != "prediction" or results["data"]["split"] != "test":
-        raise ValueError(f"run={run}: not the test of a predictor, its results.json says otherwise")
-    record = _of_benchmark(run_dir) or _of_run(bench, run_dir, results)
+    entry = entry_of(OmegaConf.load(run_dir / "config.yaml"), (), None, {})
+    if wrong := _wrong(results, entry):
+        raise ValueError(f"run={run}: {wrong}")
+    record = _of_benchmark(run_dir) or _of_run(bench, run_dir, entry, results)
     place = f"entries/{record['name']}_seed{record['seed']}_{record['fingerprint'][:12]}"
     record["files"] = {"sequence": f"{place}/sequence.npz"}
     if wrong := problem(record):
@@ -50,10 +51,28 @@ def submit(bench: Bench, run: str | None) -> None:
     write_text(run_dir / FILE, f"{line}\n")
     (board,) = boards([record])
     say(
-        f"data, code and record are valid; board: {title(board)}, protocol {board.data['protocol']}"
+        f"data, code and record are valid; board: {title(board)}, protocol {entry.data['protocol']}"
     )
     say(line)
     say(ADVICE.format(run=run_dir.as_posix(), file=FILE, board=BOARD, place=place))
+
+
+def _wrong(results: dict, entry: Entry) -> str | None:
+    """Return why a result cannot be submitted; None if it can."""
+    if results["task"] != "prediction" or results["data"]["split"] != "test":
+        return "not the test of a predictor, its results.json says otherwise"
+    ours, theirs = entry.data_fingerprint, results["data"]["fingerprint"]
+    if ours != theirs:
+        return (
+            f"the data of its config have the fingerprint {ours[:12]}, its test had {theirs[:12]}"
+        )
+    if results["git"] is None:
+        return "made without a git checkout, so its code is not known"
+    commit = results["git"]["commit"]
+    command = ["git", "-C", str(PACKAGE), "diff", "--quiet", commit, "--", *HASHED]
+    if subprocess.run(command, capture_output=True).returncode:
+        return f"commit {commit[:12]} is unknown here, or the code that decides results has changed"
+    return None
 
 
 def _of_benchmark(run_dir: Path) -> dict | None:
@@ -65,21 +84,11 @@ def _of_benchmark(run_dir: Path) -> dict | None:
     return next((r for r in runs if r["files"].get("config") == config), None)
 
 
-def _of_run(bench: Bench, run_dir: Path, results: dict) -> dict:
-    """Measure a run and make its record."""
-    cfg = OmegaConf.load(run_dir / "config.yaml")
-    entry = entry_of(cfg, (), None, opened := {})
-    (data,) = opened.values()
-    if data.fingerprint != results["data"]["fingerprint"]:
-        raise ValueError(
-            f"run={run_dir}: the data of its config have the fingerprint {data.fingerprint[:12]}, "
-            f"its test had {results['data']['fingerprint'][:12]}"
-        )
-    state = results["git"]
-    _check_code(run_dir, state)
+def _of_run(bench: Bench, run_dir: Path, entry: Entry, results: dict) -> dict:
+    """Measure a run and return its record."""
     if not (run_dir / "measured.json").exists():
         run_child(MEASURE, ["run", str(run_dir), bench.sizes], run_dir / "measure.txt")
-    note = {"note": "made with uncommitted changes in the checkout"} if state["changed"] else {}
+    changed = results["git"]["changed"]
     return {
         **about_run(entry, None),
         "status": "finished",
@@ -87,17 +96,5 @@ def _of_run(bench: Bench, run_dir: Path, results: dict) -> dict:
         **read_run(run_dir),
         "training_memory": None,
         "plan": None,
-        **note,
+        **({"note": "made with uncommitted changes in the checkout"} if changed else {}),
     }
-
-
-def _check_code(run_dir: Path, state: dict | None) -> None:
-    """Compare the sources that decide results with those of the run's commit."""
-    if state is None:
-        raise ValueError(f"run={run_dir}: made without a git checkout, so its code is not known")
-    command = ["git", "-C", str(PACKAGE), "diff", "--quiet", state["commit"], "--", *HASHED]
-    if subprocess.run(command, capture_output=True).returncode:
-        raise ValueError(
-            f"run={run_dir}: its commit {state['commit'][:12]} is unknown here, or the code that "
-            f"decides results (version {code_version()[:12]} now) has changed since"
-        )

@@ -33,8 +33,8 @@ def write(folder: Path, made: list) -> Path:
     (folder / "clips").mkdir()
     shown = [(first.key, "Truth"), *((r.slug, r.label) for r in first.rows if r.finished)]
     for i, (slug, _) in enumerate(shown):
-        pages = gallery.clip(clip(255), clip(90 + 3 * i))
-        gallery.write_strip(folder / "clips" / f"{slug}.png", pages)
+        path = folder / "clips" / f"{slug}.png"
+        gallery.write_strip(path, clip(255), clip(90 + 3 * i))
     galleries = {first.key: Gallery(4, 4, (16, 16), tuple(shown))}
     path = folder / "leaderboard.html"
     path.write_text(page(made, galleries, "Rendered for a test.", folder), encoding="utf-8")
@@ -125,18 +125,6 @@ def test_published_points_are_drawn_only_under_their_protocol(tmp_path):
         assert "MogaNet" in text  # the table of published results is always there
     assert counts[0] > 40
     assert counts[1] == 0
-
-
-def test_a_gallery_is_one_gif_of_all(tmp_path):
-    from PIL import Image
-
-    clips = [(f"model {i}", gallery.clip(clip(255), clip(30 * i))) for i in range(4)]
-    gallery.write_gallery(tmp_path / "all.gif", clips, columns=3)
-    with Image.open(tmp_path / "all.gif") as picture:
-        assert picture.n_frames == 8
-        assert picture.width > picture.height > 2 * 128
-    with pytest.raises(ValueError, match="at least one clip"):
-        gallery.write_gallery(tmp_path / "none.gif", [])
 
 
 @pytest.fixture(scope="module")
