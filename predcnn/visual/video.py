@@ -25,8 +25,10 @@ CODECS = {".mp4": "h264", ".webm": "vp9"}
 CRF = {"h264": "16", "vp9": "24"}  # quality, lower is better
 
 
-def _pages(frames: Tensor | Sequence[np.ndarray]) -> np.ndarray:
+def _pages(frames: Tensor | Sequence[np.ndarray], fps: float) -> np.ndarray:
     """Convert a tensor (T, C, H, W) or pages (H, W, 3) uint8 to (T, H, W, 3) uint8."""
+    if not 0 < fps <= 100:
+        raise ValueError(f"fps lies in (0, 100], got {fps}")
     if isinstance(frames, Tensor):
         return to_rgb(to_unit(frames))
     shapes = {np.shape(page) for page in frames}
@@ -39,11 +41,6 @@ def _pages(frames: Tensor | Sequence[np.ndarray]) -> np.ndarray:
             f"{pages.shape[1:]}"
         )
     return pages
-
-
-def _check_fps(fps: float) -> None:
-    if not 0 < fps <= 100:
-        raise ValueError(f"fps lies in (0, 100], got {fps}")
 
 
 def write_gif(
@@ -61,9 +58,7 @@ def write_gif(
         fps: frames per second, at most 100; players round to hundredths of a second.
         hold_last: seconds that the last frame stays.
     """
-    _check_fps(fps)
-    pages = _pages(frames)
-    indices, palette = _index(pages)
+    indices, palette = _index(_pages(frames, fps))
     images = [Image.fromarray(index) for index in indices]
     for image in images:
         image.putpalette(palette)
@@ -121,11 +116,10 @@ def write_video(path: str | Path, frames: Tensor | Sequence[np.ndarray], fps: fl
     Raises:
         RuntimeError: this build of PyAV has no encoder for it.
     """
-    _check_fps(fps)
     path = Path(path)
     if path.suffix.lower() not in CODECS:
         raise ValueError(f"a video is written to .mp4 or .webm, not to {path.name!r}")
-    pages = _pages(frames)
+    pages = _pages(frames, fps)
     _, height, width, _ = pages.shape
     pages = np.pad(pages, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
     with replacing(path) as temporary:

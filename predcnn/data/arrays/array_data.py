@@ -16,9 +16,9 @@ from predcnn.data.draws import permutation, stream_key
 from predcnn.data.options import nearest
 from predcnn.data.scale import Scale, Units, fit_scale
 from predcnn.data.sequences import SETS
-from predcnn.data.sources.known_files import FileReport, report
+from predcnn.data.sources.known_files import FileReport
 from predcnn.data.splits import SPLITS, SequenceFamily
-from predcnn.files import CHUNK
+from predcnn.files import CHUNK, digest
 
 CHUNK_FRAMES = 256  # frames read at a time while a scale is fitted
 ROUNDING = 1e-3  # floats this far outside [0, 1] are still taken as 0..1
@@ -72,7 +72,6 @@ class ArrayData(SequenceFamily):
 
     @property
     def protocol(self) -> str:
-        """How the splits are made."""
         return self._divided[0]
 
     @property
@@ -146,11 +145,10 @@ class ArrayData(SequenceFamily):
         options = self.options
         mean = None
         if "acc" in options.metrics:
-            total, count = np.zeros(1), np.zeros(1)
+            total = count = 0
             for frames in self._training_frames():
-                valid = np.isfinite(frames)
-                total = total + np.where(valid, frames, 0).sum(0, dtype=np.float64)
-                count = count + valid.sum(0)
+                total = total + np.nansum(frames, 0, dtype=np.float64)
+                count = count + np.isfinite(frames).sum(0)
             mean = total / np.maximum(count, 1)
         scores, coords = (options.metrics, options.thresholds), self.catalogue.coords
         return Units(self.scale, self.targets, *scores, coords, mean)
@@ -164,28 +162,24 @@ class ArrayData(SequenceFamily):
         text = "; ".join(f"{name} {fact}" for name, fact in self.facts.items())
         reports = []
         for path in self._files():
-            if path.is_dir():
-                size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-                reports.append(FileReport(path, "present", text, _identity(path), size))
-            else:
-                reports.append(report(path, "present", text))
+            files = path.rglob("*") if path.is_dir() else [path]
+            size = sum(file.stat().st_size for file in files if file.is_file())
+            sha256 = _identity(path) if path.is_dir() else digest(path)
+            reports.append(FileReport(path, "present", text, sha256, size))
         return reports
 
     def split(self, name: str) -> ArraySequences:
         nearest("split", name, SPLITS)
-        protocol, segments = self._divided
-        count = len({segment.recording.name for segment in segments[name]})
+        segments = self._divided[1][name]
+        count = len({segment.recording.name for segment in segments})
         identity = [(path.name, _identity(path)) for path in self._files()]
-        return ArraySequences(
-            self.options,
-            name,
-            segments[name],
-            self.scale,
-            self.catalogue.size,
-            source=f"{count:,} recordings of {self.options.root}",
-            protocol=protocol,
-            identity=hashlib.sha256(repr(identity).encode()).hexdigest(),
-        )
+        about = {
+            "source": f"{count:,} recordings of {self.options.root}",
+            "protocol": self.protocol,
+            "identity": hashlib.sha256(repr(identity).encode()).hexdigest(),
+        }
+        size = self.catalogue.size
+        return ArraySequences(self.options, name, segments, self.scale, size, **about)
 
     def _files(self) -> list[Path]:
         places = (p for r in self.catalogue.recordings for part in r.parts for p in part)

@@ -79,12 +79,11 @@ def find_recordings(options: ArrayOptions) -> Catalogue:
         FileNotFoundError: no files.
         ValueError: arrays that do not fit together, or several candidates.
     """
-    files = find_files(options.root)
     base = options.root if options.root.is_dir() else options.root.parent
     stacks: list[_Stack] = []
     passed: set[str] = set()
     partial: dict[object, dict[str, tuple[Path, Stored]]] = {}
-    for path in files:
+    for path in find_files(options.root):
         arrays = open_arrays(path)
         labels = _labels(options, arrays, path.name)
         if labels:
@@ -161,13 +160,11 @@ def _joined(
 def _catalogue(
     stacks: Sequence[_Stack], base: Path, options: ArrayOptions, passed: tuple[str, ...]
 ) -> Catalogue:
-    pieces: dict[tuple, list[tuple]] = {}
+    pieces: dict[str, list[tuple]] = {}
     grids, channels, layouts, kinds = {}, {}, {}, {}
     for stack in stacks:
         span = 1 if stack.label else options.span
-        made = [
-            (path, array, layout_of(array, options.layout, span)) for path, array in stack.arrays
-        ]
+        made = [(path, a, layout_of(a, options.layout, span)) for path, a in stack.arrays]
         shapes = [sizes(array, layout) for _, array, layout in made]
         shared = {tuple(shape[axis] for axis in "NTHW") for shape in shapes}
         if len(shared) > 1:
@@ -184,8 +181,8 @@ def _catalogue(
                 Place(path, array.name, layout, row if "N" in layout else None)
                 for path, array, layout in made
             )
-            key, order, label = _key(stack, name, made[0][2], row)
-            pieces.setdefault(key, []).append((order, places, length, label))
+            key, order = _key(stack, name, made[0][2], row)
+            pieces.setdefault(key, []).append((order, places, length, stack.label))
     for what, found in (("sizes", grids), ("channels", channels)):
         if len(found) > 1:
             listed = "; ".join(f"{name} has {value}" for value, name in list(found.items())[:3])
@@ -198,27 +195,25 @@ def _catalogue(
     )  # fmt: skip
 
 
-def _key(stack: _Stack, name: str, layout: str, row: int) -> tuple[tuple, tuple, str]:
-    """Return a recording's key, the order of a piece within it, and its label."""
+def _key(stack: _Stack, name: str, layout: str, row: int) -> tuple[str, tuple]:
+    """Return a recording's name and the order of a piece within it."""
     index = f"[{row}]" if "N" in layout else ""
     if stack.label:
-        return (f"{name}:{stack.label}{index}",), (stack.order,), stack.label
+        return f"{name}:{stack.label}{index}", (stack.order,)
     if "T" not in layout and "N" not in layout:  # single frames: sequences by the stem of the name
         path = Path(name)
         stem, frame = stem_and_number(path.stem)
         stem = "" if frame is None else stem.rstrip(SEPARATORS)
-        return (str(path.parent / stem),), (frame or 0, path.stem), ""
-    return (f"{name}{index}",), (0,), ""
+        return str(path.parent / stem), (frame or 0, path.stem)
+    return f"{name}{index}", (0,)
 
 
-def _recordings(pieces: Mapping[tuple, list[tuple]]) -> Iterator[Recording]:
-    for (name,), found in pieces.items():
-        found.sort(key=lambda piece: piece[0])
-        parts = tuple(places for _, places, _, _ in found)
+def _recordings(pieces: Mapping[str, list[tuple]]) -> Iterator[Recording]:
+    for name, found in pieces.items():
+        _, parts, lengths, labels = zip(*sorted(found, key=lambda piece: piece[0]), strict=True)
         row = parts[0][0].row
         number = number_in(Path(name.split(":")[0]).stem, years_only=row is not None)
-        lengths = tuple(length for _, _, length, _ in found)
-        yield Recording(name, parts, lengths, row if number is None else number, found[0][3])
+        yield Recording(name, parts, lengths, row if number is None else number, labels[0])
 
 
 def _channel_names(

@@ -50,8 +50,8 @@ def read_array(path: Path, clip: Clip, indices: Sequence[int]) -> np.ndarray:
 def as_clips(array: np.ndarray) -> np.ndarray:
     """Arrange an array of frames as (N, T, H, W, C), a view.
 
-    Accepted: (N, T, C, H, W), (N, T, H, W, C), (T, H, W, C), (T, C, H, W), (T, H, W). Channels are
-    last where the last axis has 1 or 3 entries and the axis they stand on otherwise has not.
+    Accepted: (N, T, C, H, W), (N, T, H, W, C), (T, H, W, C), (T, C, H, W), (T, H, W); the axis of
+    channels has 1 or 3 entries, except in (N, T, C, H, W).
     """
     if array.dtype.kind not in "buif":
         raise ClipError(f"holds {array.dtype}, no numbers")
@@ -66,8 +66,7 @@ def as_clips(array: np.ndarray) -> np.ndarray:
     channels_first = first or (array.ndim == 5 and not last)
     if array.ndim == 4 and not (last or first):
         raise ClipError(
-            f"has shape {array.shape}: no axis of 1 or 3 channels in (T, H, W, C) or (T, C, H, W); "
-            "frames of more channels are stored as (N, T, C, H, W)"
+            f"has shape {array.shape}: no axis of 1 or 3 channels; store others as (N, T, C, H, W)"
         )
     return np.moveaxis(rows, 2, 4) if channels_first and not (last and array.ndim == 4) else rows
 
@@ -76,10 +75,7 @@ def value_range(array: np.ndarray, *, deep: bool = False) -> float:
     """Return the value that means 1: 255 for uint8, 1 for bool and for floats in [0, 1].
 
     The type decides, never the largest value of a file: all files of a set have one scale. Image
-    files (``deep``) of 16 bits mean 0..65535.
-
-    Raises:
-        ClipError: other numbers, NaN or Inf; names the settings that take them.
+    files (``deep``) of 16 bits mean 0..65535; other numbers raise ClipError.
     """
     if array.dtype == np.uint8:
         return 255.0
