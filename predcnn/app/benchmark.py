@@ -28,6 +28,8 @@ def benchmark(cfg: DictConfig) -> None:
         raise KeyError(unknown("mode", cfg.mode, MODES))
     if cfg.budget_minutes is not None and not cfg.budget_minutes > 0:
         raise ValueError(f"budget_minutes={cfg.budget_minutes}: more than 0, or null for none")
+    if cfg.minutes is not None:
+        raise ValueError("minutes= is for one run; a benchmark has budget_minutes=")
     sizes = tuple(sorted({int(size) for size in cfg.batch_sizes}))
     if sizes and min(sizes) < 1:
         raise ValueError(f"batch_sizes={list(sizes)}: at least 1, or none for no measurement")

@@ -144,11 +144,11 @@ def build_trainer(cfg: DictConfig, run_dir: Path) -> pl.Trainer:
         default_root_dir=cfg.trainer.default_root_dir or str(run_dir),
     )
     _check_launcher(cfg, trainer)
-    _set_matmul_precision(cfg.get("matmul_precision"), trainer)
+    set_matmul_precision(cfg.get("matmul_precision"), trainer)
     return trainer
 
 
-def _set_matmul_precision(precision: str | None, trainer: pl.Trainer) -> None:
+def set_matmul_precision(precision: str | None, trainer: pl.Trainer) -> None:
     """Set the precision of float32 matrix products and convolutions, by default TF32 on GPUs."""
     if precision not in (None, *MATMUL_PRECISIONS):
         raise ValueError(unknown("matmul_precision", precision, MATMUL_PRECISIONS))

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from predcnn import native
 from predcnn.app.console import say
-from predcnn.app.provenance import command, fingerprint, git_state, versions
+from predcnn.app.provenance import command, git_state, versions
 from predcnn.app.resume import newest_state, read_identity, run_to_resume, states
 from predcnn.files import check_writable, only_writer, write_json, write_text
 from predcnn.predictors.checkpoint import weights_file
@@ -84,10 +84,14 @@ class RunRecord(pl.Callback):
         cfg: the composed configuration.
         run_dir: the run directory.
         data_fingerprint: of the three splits.
+        command_fingerprint: of the configuration as composed, by which a resume finds the run.
     """
 
-    def __init__(self, cfg: DictConfig, run_dir: Path, data_fingerprint: str) -> None:
-        self.cfg, self.run_dir, self.data_fingerprint = cfg, run_dir, data_fingerprint
+    def __init__(
+        self, cfg: DictConfig, run_dir: Path, data_fingerprint: str, command_fingerprint: str
+    ) -> None:
+        self.cfg, self.run_dir = cfg, run_dir
+        self.data_fingerprint, self.command_fingerprint = data_fingerprint, command_fingerprint
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.is_global_zero:
@@ -106,7 +110,7 @@ class RunRecord(pl.Callback):
         """Write run.json: fingerprints of configuration and data, command, state."""
         identity = {
             "name": self.cfg.name,
-            "fingerprint": fingerprint(self.cfg),
+            "fingerprint": self.command_fingerprint,
             "data_fingerprint": self.data_fingerprint,
             "command": first_command(self.run_dir),
             "finished": finished,

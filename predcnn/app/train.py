@@ -1,9 +1,8 @@
 """Train, choose a checkpoint by validation, test once, write results."""
 
-import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -19,6 +18,7 @@ from predcnn.app.build import (
     keep_found,
 )
 from predcnn.app.console import quiet_libraries, say
+from predcnn.app.minutes import fit_into_minutes
 from predcnn.app.provenance import fingerprint
 from predcnn.app.results import collect
 from predcnn.app.resume import check_state, check_unfinished
@@ -27,6 +27,7 @@ from predcnn.app.summary import print_results, print_start
 from predcnn.files import write_json
 from predcnn.training.callbacks import Checkpoint, Effort
 from predcnn.training.csv_logger import CSVLogger
+from predcnn.training.interruption import loud_interrupts
 from predcnn.training.module import TrainingModule
 from predcnn.training.run_pictures import warn_of_failure
 from predcnn.weights.files import read_pickle
@@ -51,6 +52,7 @@ def run(cfg: DictConfig, build: Callable) -> float:
         Interrupted: a signal stopped the training, after its state was saved.
     """
     quiet_libraries()
+    started, command_fingerprint = time.perf_counter(), fingerprint(cfg)
     with claim(cfg) as (run_dir, ckpt_path):
         cfg.run_dir = str(run_dir)
         if cfg.keep_memory:
@@ -59,6 +61,7 @@ def run(cfg: DictConfig, build: Callable) -> float:
         datamodule = instantiate(cfg.data)
         datamodule.setup("fit")
         keep_found(cfg, datamodule)
+        fit_into_minutes(cfg, build, datamodule, ckpt_path, started)
         module = build(cfg, datamodule)
         trainer = build_trainer(cfg, run_dir)
         step = 0
@@ -66,7 +69,7 @@ def run(cfg: DictConfig, build: Callable) -> float:
             step = check_state(ckpt_path, module, datamodule)
             if not ckpt_path.resolve().is_relative_to(run_dir.resolve()):
                 check_unfinished(ckpt_path, trainer)
-        record = RunRecord(cfg, run_dir, datamodule.fingerprint)
+        record = RunRecord(cfg, run_dir, datamodule.fingerprint, command_fingerprint)
         trainer.callbacks.append(record)
         print_start(module, datamodule, trainer, run_dir)
 
@@ -82,17 +85,6 @@ def run(cfg: DictConfig, build: Callable) -> float:
                 module.draw(run_dir, datamodule, results)
             say(f"results, checkpoints and images: {os.path.relpath(run_dir)}")
     return results["metrics"].get(module.metric, float("nan"))
-
-
-@contextlib.contextmanager
-def loud_interrupts(trainer: pl.Trainer) -> Iterator[None]:
-    """Raise KeyboardInterrupt where Lightning exits silently on Ctrl-C."""
-    try:
-        yield
-    except SystemExit:
-        if trainer.interrupted:
-            raise KeyboardInterrupt from None
-        raise
 
 
 def fit(

@@ -8,11 +8,11 @@ from omegaconf import DictConfig, open_dict
 from predcnn.costs import describe_device
 from predcnn.files import only_writer
 from predcnn.leaderboard import records
-from predcnn.leaderboard.budget import own_steps
 from predcnn.leaderboard.entries import Entry, entries_of, key_of, kind_of
 from predcnn.leaderboard.processes import say
 from predcnn.leaderboard.published import Published, published, published_of
 from predcnn.leaderboard.runs import Bench, now, pace_of, run_entry
+from predcnn.training.budget import own_steps
 
 RECIPE = (
     "scale=published",

@@ -14,9 +14,10 @@ import yaml
 
 from predcnn.files import finite, only_writer
 from predcnn.leaderboard import probe, records
-from predcnn.leaderboard.budget import BUSY, overrides_of_budget, steps_within
+from predcnn.leaderboard.budget import BUSY, overrides_of_budget
 from predcnn.leaderboard.entries import Entry, kind_of
 from predcnn.leaderboard.processes import MEASURE, TRAIN, EntryError, run_child, say
+from predcnn.training.budget import steps_within
 from predcnn.training.csv_logger import read_history
 
 FILES = {"config": "config.yaml", "results": "results.json", "curves": "curves.png",
@@ -153,7 +154,9 @@ def _plan(bench: Bench, entry: Entry, log: Path, device: str | None) -> dict | N
     pace = pace_of(bench, entry, log, device)
     if pace["steps"] == 0:
         return None
-    return {"steps": steps_within(bench.budget_minutes, pace["seconds_per_step"]), "pace": pace}
+    seconds = pace["seconds_per_step"] * entry.cfg.trainer.accumulate_grad_batches
+    setting = f"budget_minutes={bench.budget_minutes:g}"
+    return {"steps": steps_within(60 * bench.budget_minutes, seconds, setting), "pace": pace}
 
 
 def _note(plan: dict | None) -> dict:

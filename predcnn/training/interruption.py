@@ -1,10 +1,12 @@
 """Stop a training on a signal, at a moment from which it can be continued."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,6 +19,17 @@ class Interrupted(BaseException):
     def __init__(self, number: signal.Signals, where: str) -> None:
         super().__init__(f"stopped by {number.name} {where}")
         self.signal = number
+
+
+@contextlib.contextmanager
+def loud_interrupts(trainer: "Trainer") -> Iterator[None]:
+    """Raise KeyboardInterrupt where Lightning exits silently on Ctrl-C."""
+    try:
+        yield
+    except SystemExit:
+        if trainer.interrupted:
+            raise KeyboardInterrupt from None
+        raise
 
 
 class StopSignals:

@@ -17,8 +17,9 @@ from omegaconf import OmegaConf
 import predcnn
 from predcnn.app.benchmark import benchmark
 from predcnn.leaderboard import records
-from predcnn.leaderboard.budget import BUSY, overrides_of_budget, own_steps
+from predcnn.leaderboard.budget import BUSY, overrides_of_budget
 from predcnn.leaderboard.entries import choices, compose_run, entries_of, entry_of
+from predcnn.training.budget import own_steps
 
 TINY = (
     "data.source=embedded", "data.height=32", "data.val_sequences=2", "data.test_sequences=2",
@@ -100,6 +101,7 @@ def test_entries_of_a_budget_share_the_training_stream(tmp_path):
             "no result of mamba on moving_mnist after 1 epochs",
         ),
         (("mode=render",), "no run is recorded"),
+        (("minutes=5",), "has budget_minutes="),
     ],
 )
 def test_invalid_overrides_raise_before_anything_runs(tmp_path, words, said):

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from predcnn.leaderboard.probe import WARM_UP, Probe, machine_seconds
+from predcnn.cores import machine_seconds
 from predcnn.leaderboard.runs import _note
+from predcnn.training.callbacks.probe import WARM_UP, Probe
 
 
 def clock_of(*marks: tuple[float, float, float | None]) -> Probe:

@@ -5,8 +5,7 @@ import time
 import lightning.pytorch as pl
 from lightning.pytorch.utilities.data import extract_batch_size
 
-EVALUATION = 1 / 3
-"""Assumed time to evaluate a sequence, as a share of the time to train on it: no backward pass."""
+from predcnn.training.budget import EVALUATION
 
 
 class Throughput(pl.Callback):
@@ -56,6 +55,8 @@ class Throughput(pl.Callback):
             f"{batches:,} steps, {minutes:.0f} minutes in all with validation and test (assumed "
             "to take a third of a training step per sample)"
         )
+        if trainer.max_steps == -1:  # the length is in epochs
+            text += "; minutes=N trains for N minutes"
         if trainer.progress_bar_callback is not None:
             trainer.progress_bar_callback.print(text)
         elif trainer.is_global_zero:

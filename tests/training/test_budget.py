@@ -1,11 +1,11 @@
-"""Minutes to steps, also when the machine is not ours alone."""
+"""Minutes to steps, on idle and on busy machines."""
 
 import pytest
 
-from predcnn.leaderboard.budget import pace, steps_within
+from predcnn.training.budget import pace, steps_within
 
 
-def test_a_free_machine_counts_wall_time():
+def test_an_idle_machine_counts_wall_time():
     cpu = [0.9, 0.92, 0.9, 0.9]  # two threads busy most of the time
     assert pace([0.5, 0.51, 0.5, 0.5], cpu, "cpu").seconds_per_step == pytest.approx(0.5)
 
@@ -24,7 +24,7 @@ def test_a_step_never_takes_longer_than_its_processor_time():
 
 
 def test_steps_fill_the_budget_and_divide_into_validations():
-    assert steps_within(4, 0.5) == 480
-    assert steps_within(1, 0.47) == 125
-    with pytest.raises(ValueError, match=r"holds 3.0 steps of 20.00 s; at least 5"):
-        steps_within(1, 20.0)
+    assert steps_within(240, 0.5, "minutes=4") == 480
+    assert steps_within(60, 0.47, "minutes=1") == 125
+    with pytest.raises(ValueError, match=r"minutes=1 holds 3.0 steps of 20.00 s; at least 5"):
+        steps_within(60, 20.0, "minutes=1")
