@@ -1,4 +1,4 @@
-"""Random numbers as a pure function of (seed, split, epoch, index), a whole batch at once.
+"""Random numbers that depend only on (seed, split, epoch, index), vectorised over batches.
 
 Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014 (the SplitMix64
 finaliser): 64 mixed bits per counter, so numbers do not depend on previous draws.

@@ -201,10 +201,10 @@ def test_an_index_out_of_range_is_an_error() -> None:
 
 
 def test_backgrounds_are_enlarged_as_published() -> None:
-    pictures = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
     for height, width in ((64, 64), (48, 96)):
         expected = [
-            cv2.resize(picture, (width, height), interpolation=cv2.INTER_CUBIC).transpose(2, 0, 1)
-            for picture in pictures
+            cv2.resize(image, (width, height), interpolation=cv2.INTER_CUBIC).transpose(2, 0, 1)
+            for image in images
         ]
-        assert np.array_equal(enlarge(pictures, height, width), np.stack(expected))
+        assert np.array_equal(enlarge(images, height, width), np.stack(expected))

@@ -165,14 +165,14 @@ def with_config(content: dict, **config: object) -> dict:
 
 
 CLASSIFIERS = {
-    "a list": (lambda c: [c], "no checkpoint of"),
-    "another task": (lambda c: {**c, "predcnn": {"task": "video"}}, "no checkpoint of"),
+    "a list": (lambda c: [c], "not a checkpoint of"),
+    "another task": (lambda c: {**c, "predcnn": {"task": "video"}}, "not a checkpoint of"),
     "a configuration of text": (
         lambda c: {**c, "predcnn": {**c["predcnn"], "config": "x"}},
         "has no config or no state_dict",
     ),
     "weights of text": (lambda c: {**c, "state_dict": "x"}, "has no config or no state_dict"),
-    "numbers as keys": (lambda c: {**c, "state_dict": {1: torch.zeros(1)}}, "no names"),
+    "numbers as keys": (lambda c: {**c, "state_dict": {1: torch.zeros(1)}}, "not strings"),
     "numbers as weights": (
         lambda c: {**c, "state_dict": {**c["state_dict"], "model.head.bias": 3}},
         "no tensors",

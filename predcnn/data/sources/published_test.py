@@ -116,7 +116,7 @@ class PublishedSequences(SequenceDataset):
         self.fingerprint = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_frames": None}  # a pickled map would carry the whole file
+        return {**self.__dict__, "_frames": None}  # a pickled map would contain the complete file
 
     def __len__(self) -> int:
         return self._length
