@@ -1,15 +1,16 @@
 """predcnn: video prediction with interchangeable translators, in PyTorch.
 
-Everything named here is imported at its first use: ``import predcnn`` imports nothing else.
+Everything is imported at its first use.
 """
 
-import importlib
+import importlib.metadata
+import importlib.util
 
 _HOMES = {
     "create_backbone": "backbones.create",
     "create_block": "blocks.protocol",
     "create_predictor": "predictors.create",
-    "export_openstl_state_dict": "predictors.weights",
+    "export_openstl_state_dict": "weights.published",
     "forecast": "forecasting",
     "list_backbones": "backbones.create",
     "list_blocks": "blocks.protocol",
@@ -19,42 +20,28 @@ _HOMES = {
     "list_translators": "translators",
     "load_backbone": "backbones.checkpoint",
     "load_official_weights": "backbones.weights",
-    "load_openstl_weights": "predictors.weights",
+    "load_openstl_weights": "weights.published",
     "load_predictor": "predictors.checkpoint",
     "profile": "costs",
     "save_predictor": "predictors.checkpoint",
     "save_pretrained": "predictors.hub",
 }
-_PACKAGES = (
-    *(
-        "analysis",
-        "backbones",
-        "blocks",
-        "costs",
-        "data",
-        "forecasting",
-        "metrics",
-        "native",
-        "ops",
-    ),
-    *("predictors", "pretraining", "registry", "training", "translators", "visual"),
-)
 
 __all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> object:
-    if name in _PACKAGES:
-        return importlib.import_module(f"{__name__}.{name}")
     if name == "__version__":
-        value: object = importlib.import_module("importlib.metadata").version(__name__)
+        value: object = importlib.metadata.version(__name__)
     elif name in _HOMES:
         value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    elif importlib.util.find_spec(f"{__name__}.{name}"):
+        value = importlib.import_module(f"{__name__}.{name}")
     else:
-        raise AttributeError(f"predcnn has no {name!r}; it offers {', '.join(sorted(_HOMES))}")
+        raise AttributeError(f"predcnn has no {name!r}; it offers {', '.join(_HOMES)}")
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_PACKAGES})
+    return sorted({*globals(), *__all__})

@@ -1,4 +1,4 @@
-"""Named classes: one registry per kind of part, filled by decorators when a room is imported."""
+"""Named classes: one registry per kind of part, filled when a package is imported."""
 
 import importlib
 from collections.abc import Callable
@@ -18,7 +18,7 @@ class Registry:
         self._classes: dict[str, type] = {}
 
     def register(self, name: str) -> Callable[[type], type]:
-        """Decorator that files a class under ``name``; a name that is taken raises ValueError."""
+        """Return a decorator that registers a class; ValueError if the name is taken."""
 
         def add(cls: type) -> type:
             if name in self._classes:
@@ -37,34 +37,29 @@ class Registry:
         if name in self._classes:
             return self._classes[name]
         module, dot, attribute = name.rpartition(".")
-        if dot:
-            return self._outside(name, module, attribute)
-        raise KeyError(unknown(self.kind, name, self.names()))
-
-    def _outside(self, path: str, module: str, attribute: str) -> type:
+        if not dot:
+            raise KeyError(unknown(self.kind, name, self.names()))
         try:
             found = getattr(importlib.import_module(module), attribute)
-        except ModuleNotFoundError as error:
-            raise KeyError(f"no {self.kind} {path!r}: no module {error.name!r}") from error
-        except AttributeError as error:
-            raise KeyError(f"no {self.kind} {path!r}: {module} has no {attribute!r}") from error
+        except (ModuleNotFoundError, AttributeError) as error:
+            raise KeyError(f"no {self.kind} {name!r}: {error}") from error
         if not isinstance(found, type):
-            raise TypeError(f"{path!r} is no class but a {type(found).__name__}")
+            raise TypeError(f"{name!r} is no class but a {type(found).__name__}")
         return found
 
     def __contains__(self, name: object) -> bool:
         return name in self._classes
 
     def names(self) -> list[str]:
-        """All registered names, sorted."""
+        """Return all registered names, sorted."""
         return sorted(self._classes)
 
 
 BLOCKS = Registry("block")
-"""(B, C, H, W) -> (B, C, H, W) modules: one per paper, the parts a translator stacks."""
+"""(B, C, H, W) -> (B, C, H, W): the parts of a stack, one per paper."""
 
 TRANSLATORS = Registry("translator")
-"""Whole translators that are not a stack of one block (SimVP v1's U-shape)."""
+"""Complete translators that are not a stack of blocks."""
 
 PREDICTORS = Registry("predictor")
 """Past frames (B, T, C, H, W) -> future frames."""
@@ -73,4 +68,4 @@ BACKBONES = Registry("backbone")
 """ImageNet networks, by preset name."""
 
 PRETRAINING = Registry("pre-training method")
-"""Masked image models: (backbone, image size) -> a network that learns from hidden pixels."""
+"""Masked image models: (backbone, image size) -> a network that learns from masked pixels."""

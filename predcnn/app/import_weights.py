@@ -8,8 +8,8 @@ from omegaconf import DictConfig
 from predcnn.app.build import check_choices
 from predcnn.app.provenance import plain
 from predcnn.predictors.checkpoint import save_predictor
-from predcnn.predictors.weights import load_openstl_weights
 from predcnn.weights.files import existing_file
+from predcnn.weights.published import load_openstl_weights
 
 
 def import_weights(cfg: DictConfig) -> None:

@@ -1,20 +1,19 @@
-"""What a module costs: parameters, multiply–adds, speed, memory. Plain PyTorch.
+"""Parameters and multiply–adds of a module.
 
-"FLOPs (G)" in the tables of this field are multiply–adds of one sequence as fvcore counts them.
-`profile` gives that number (``macs_published``) and the complete one (``macs``). It runs the module
-once and watches the operators, so it needs no list of layers; where the operators are not the
-mathematics, a module says so by one of four attributes, all optional:
+"FLOPs (G)" in published tables are multiply–adds of one sequence as fvcore counts them. `profile`
+gives that number (``macs_published``) and the complete one (``macs``), from the operators of one
+run. A module whose operators differ from its mathematics corrects the count by optional attributes:
 
 ``uncounted_by_fvcore = True``
-    What runs inside counts in ``macs`` only. (fvcore skips convolutions with ``padding="same"``,
-    found by itself, and norms written out by hand.)
+    What runs inside counts in ``macs`` only. (Convolutions with ``padding="same"``, which fvcore
+    skips, are detected.)
 ``published_macs(self, counted, *input_shapes) -> int``
-    What the published code counts here; ``counted`` is what was counted inside.
+    The count of the reference code; ``counted`` is what was counted inside.
 ``true_macs(self, *input_shapes) -> int``
     The multiply–adds of the mathematics where a fast algorithm runs other operators. Subclasses of
-    PyTorch's convolutions need none: they count by their weight, however they are computed.
+    PyTorch's convolutions need none: they count by their weight.
 ``unused_published_params = n``
-    Parameters that the published code has, never uses, and this module therefore lacks.
+    Number of parameters that only the reference code has, and never uses.
 """
 
 from collections import Counter
@@ -34,11 +33,11 @@ CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED)
 
 @dataclass(frozen=True)
 class Profile:
-    """Costs of one sample. The multiply–adds are integers, not billions.
+    """Costs of one sample; multiply–adds are integers.
 
     Args:
-        params: parameters that exist, shared ones once.
-        params_published: with those that the published code has but never uses.
+        params: number of parameters, shared ones once.
+        params_published: with unused parameters of the reference code.
         macs: multiply–adds of every convolution, linear map and matrix product.
         macs_published: by fvcore's convention: as ``macs`` without convolutions of
             ``padding="same"``, with BatchNorm 2, GroupNorm and LayerNorm 5 per element (1 and 4
@@ -94,26 +93,27 @@ def _per_output(cost: int) -> Callable[[tuple, Tensor], int]:
     return lambda args, out: cost * out.numel()
 
 
+_PRODUCTS = ("mm", "bmm", "mv", "dot", "addmm", "baddbmm", "addmv")
+_ATTENTIONS = (
+    "_scaled_dot_product_flash_attention_for_cpu",
+    "_scaled_dot_product_flash_attention",
+    "_scaled_dot_product_efficient_attention",
+    "_scaled_dot_product_cudnn_attention",
+)
+_BATCH_NORMS = (
+    "native_batch_norm",
+    "_native_batch_norm_legit",
+    "_native_batch_norm_legit_no_training",
+    "cudnn_batch_norm",
+    "miopen_batch_norm",
+)
 _MACS = {
     "convolution": ("conv", _convolution),
-    "mm": ("matmul", _product),
-    "bmm": ("matmul", _product),
-    "mv": ("matmul", _product),
-    "dot": ("matmul", _product),
-    "addmm": ("matmul", lambda args, out: _product(args[1:3], out)),
-    "baddbmm": ("matmul", lambda args, out: _product(args[1:3], out)),
-    "addmv": ("matmul", lambda args, out: _product(args[1:3], out)),
-    "_scaled_dot_product_flash_attention_for_cpu": ("matmul", _attention),
-    "_scaled_dot_product_flash_attention": ("matmul", _attention),
-    "_scaled_dot_product_efficient_attention": ("matmul", _attention),
-    "_scaled_dot_product_cudnn_attention": ("matmul", _attention),
+    **dict.fromkeys(_PRODUCTS, ("matmul", _product)),
+    **dict.fromkeys(_ATTENTIONS, ("matmul", _attention)),
 }
 _PUBLISHED_ONLY = {
-    "native_batch_norm": ("batch_norm", _batch_norm),
-    "_native_batch_norm_legit": ("batch_norm", _batch_norm),
-    "_native_batch_norm_legit_no_training": ("batch_norm", _batch_norm),
-    "cudnn_batch_norm": ("batch_norm", _batch_norm),
-    "miopen_batch_norm": ("batch_norm", _batch_norm),
+    **dict.fromkeys(_BATCH_NORMS, ("batch_norm", _batch_norm)),
     "native_group_norm": ("group_norm", _norm(1)),
     "native_layer_norm": ("layer_norm", _norm(2)),
     "_adaptive_avg_pool2d": ("adaptive_avg_pool2d", lambda args, out: args[0].numel()),
@@ -124,7 +124,7 @@ _PUBLISHED_ONLY = {
 
 
 class _Watch(DispatchMode):
-    """Counts the operators that run, and lets the modules around them correct the count."""
+    """Counts the operators that run; modules correct the count by their attributes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -162,11 +162,9 @@ class _Watch(DispatchMode):
         shapes = [tuple(a.shape) for a in args if isinstance(a, Tensor)]
         if isinstance(module, CONVOLUTIONS):
             spatial = shapes[0] if isinstance(module, TRANSPOSED) else tuple(out.shape)
-            n = (
-                module.weight.numel()
-                * prod(spatial[-len(module.kernel_size) :])
-                * _batch(module, out)
-            )
+            axes = len(module.kernel_size)
+            samples = len(out) if out.ndim == axes + 2 else 1
+            n = module.weight.numel() * prod(spatial[-axes:]) * samples
             self.macs, self.published = macs + Counter(conv=n), published + Counter(conv=n)
         if isinstance(module, nn.AdaptiveAvgPool2d):
             self.published = published + Counter(adaptive_avg_pool2d=prod(shapes[0]))
@@ -182,16 +180,11 @@ class _Watch(DispatchMode):
             self.published = published + Counter(declared=n)
 
 
-def _batch(module: nn.Module, out: Tensor) -> int:
-    return len(out) if out.ndim == len(module.kernel_size) + 2 else 1
-
-
 def profile(module: nn.Module, input_shape: tuple[int, ...]) -> Profile:
-    """Count parameters and multiply–adds of one sample.
+    """Count parameters and multiply–adds of one sample in eval mode; the module does not change.
 
-    The module runs once on zeros, in eval mode, on its own device; nothing about it changes. Where
-    the published code computes more than the prediction needs, a module offers ``published_pass``
-    with the same argument; ``macs_published`` is then counted over that.
+    If the module has ``published_pass``, the computation of the reference code, ``macs_published``
+    counts that.
 
     Args:
         input_shape: of one sample without the batch axis: (T, C, H, W) or (C, H, W).
@@ -215,12 +208,12 @@ def profile(module: nn.Module, input_shape: tuple[int, ...]) -> Profile:
 
 
 def _counted(module: nn.Module, call: Callable[[Tensor], Tensor], x: Tensor) -> _Watch:
-    """What ``call``, of this module, computes on ``x``."""
+    """Return the counts of ``call``, of this module, on ``x``."""
     watch = _Watch()
     hooks = []
     fused_attention = torch.backends.mha.get_fastpath_enabled()
     try:
-        # nn.MultiheadAttention's fused path is one operator that hides its matrix products.
+        # the fused path of nn.MultiheadAttention is one operator that hides its matrix products
         torch.backends.mha.set_fastpath_enabled(False)
         for part in module.modules():
             hooks.append(part.register_forward_pre_hook(watch.enter))

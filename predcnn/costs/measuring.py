@@ -1,9 +1,10 @@
-"""How fast a module is and how much memory a call takes, on the device at hand."""
+"""Speed of a module and memory of a call, measured on a device."""
 
 import gc
 import json
 import os
 import platform
+import re
 import statistics
 import tempfile
 import time
@@ -21,7 +22,7 @@ from predcnn.native.private import profiler_running
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Eval mode without gradients inside; the mode of every single part is restored."""
+    """Evaluate without gradients inside; the mode of every part is restored."""
     modes = {part: part.training for part in module.modules()}
     module.eval()
     try:
@@ -33,7 +34,7 @@ def evaluating(module: nn.Module) -> Iterator[None]:
 
 
 def first_tensor(module: nn.Module) -> Tensor:
-    """The first floating point parameter or buffer: the device and dtype a module runs in."""
+    """Return the first floating point parameter or buffer, for the module's device and dtype."""
     tensors = (*module.parameters(), *module.buffers())
     return next((t for t in tensors if t.is_floating_point()), torch.zeros(()))
 
@@ -58,14 +59,13 @@ def throughput(
     rounds: int = 10,
     warm_up: int = 2,
 ) -> Throughput:
-    """Sequences per second in eval mode without gradients, on random input, after warm-up.
+    """Measure inference on random input; the module's device and mode are restored.
 
     Args:
-        module: a predictor or backbone; it returns to its device and mode afterwards.
         input_shape: of one sample without the batch axis.
-        device: where to run; the module's own if None.
-        rounds: timed passes, of which the median counts.
-        warm_up: passes before, not timed.
+        device: the module's own if None.
+        rounds: number of timed passes.
+        warm_up: number of passes before, not timed.
     """
     if rounds < 1 or batch_size < 1:
         raise ValueError(f"rounds and batch_size are at least 1, got {rounds} and {batch_size}")
@@ -94,11 +94,10 @@ def _wait(device: torch.device) -> None:
 
 
 def peak_memory(call: Callable[[], object], device: str | torch.device = "cpu") -> int:
-    """Bytes of the tensors that ``call()`` holds at its peak beyond those that existed before.
+    """Return the peak bytes of tensors that ``call()`` adds to those that existed before.
 
-    By PyTorch's allocators, on a CPU through its profiler: the same in every process. Growth of
-    the resident set would be little where the process holds freed memory, and no two runs alike.
-    What libraries take by themselves is not seen, nor memory from before that the call gives back.
+    Measured by PyTorch's allocators, on a CPU by its profiler: every run gives the same number.
+    Memory allocated by other libraries is not included.
     """
     device = torch.device(device)
     gc.collect()
@@ -123,19 +122,12 @@ def peak_memory(call: Callable[[], object], device: str | torch.device = "cpu") 
 
 
 def describe_device(device: str | torch.device = "cpu") -> str:
-    """Hardware, threads and PyTorch version, as a benchmark row should name them."""
+    """Return hardware, threads and PyTorch version for a benchmark row."""
     device = torch.device(device)
     if device.type == "cuda":
         return f"{torch.cuda.get_device_name(device)}, torch {torch.__version__}"
-    name = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
-    if info.exists():
-        models = (
-            line.partition(":")[2].strip()
-            for line in info.read_text().splitlines()
-            if line.startswith("model name")
-        )
-        name = next(models, name)
-    return (
-        f"{name}, {torch.get_num_threads()} of {os.cpu_count()} threads, torch {torch.__version__}"
-    )
+    model = re.search(r"model name\s*:\s*(.+)", info.read_text()) if info.exists() else None
+    name = model[1] if model else platform.processor() or platform.machine()
+    threads = f"{torch.get_num_threads()} of {os.cpu_count()} threads"
+    return f"{name}, {threads}, torch {torch.__version__}"

@@ -67,11 +67,9 @@ def _downloaded(name: str) -> Path:
     try:
         folder = huggingface_hub.snapshot_download(model, **wanted)
     except LocalEntryNotFoundError as error:
-        raise ConnectionError(
-            f"no file {name} here, and the Hugging Face Hub cannot be reached: {error}"
-        ) from error
+        raise ConnectionError(f"no file {name}, and the Hub cannot be reached: {error}") from error
     except (HfHubHTTPError, HFValidationError) as error:
-        raise FileNotFoundError(f"no file {name} here, and none on the Hub: {error}") from error
+        raise FileNotFoundError(f"no file {name}, and no model on the Hub: {error}") from error
     return existing_file(Path(folder) / WEIGHTS)
 
 
@@ -171,17 +169,15 @@ def _fill(predictor: nn.Module, what: str, state: Mapping[str, Tensor]) -> None:
 def _check_imported(path: Path, config: Mapping[str, object]) -> None:
     """Raise ValueError if building from ``config`` would import a module or open a file."""
     if "translator_weights" in config:
-        raise ValueError(
-            f"{path} names another file to load: a saved predictor has its own weights"
-        )
+        raise ValueError(f"{path} names another file to load: its translator_weights")
     blocks = config.get("translator", ())
     names = [config["name"], *([blocks] if isinstance(blocks, str) else blocks)]
     for name in names:
         module, dot, _ = str(name).rpartition(".")
         if dot and module not in sys.modules:
             raise ValueError(
-                f"{path} is built from {name!r}, a class from outside this package: import "
-                f"{module} first, or allow it by trusted=True (trusted=true on the command line)"
+                f"{path} is built from {name!r}: import {module} first, or say trusted=True "
+                "(trusted=true on the command line)"
             )
 
 
@@ -232,8 +228,5 @@ def _checked(path: Path, about: object) -> Mapping[str, object]:
     if other is not None:
         raise ValueError(f"{path} holds {other}")
     if not isinstance(config, Mapping) or "name" not in config or "in_shape" not in config:
-        raise ValueError(
-            f"{path} does not describe a predcnn predictor; scripts/import_weights.py converts "
-            "weights of OpenSTL and others"
-        )
+        raise ValueError(f"{path} is not ours: scripts/import_weights.py converts others' weights")
     return about

@@ -1,7 +1,7 @@
 """ConvLSTM: an LSTM whose products are convolutions.
 
 Shi et al., "Convolutional LSTM Network", 2015, https://arxiv.org/abs/1506.04214 (eq. 3), without
-peepholes and biases, as in the published tables.
+peepholes and biases, as in OpenSTL.
 """
 
 from typing import ClassVar
@@ -22,10 +22,9 @@ from predcnn.registry import PREDICTORS
 
 
 class ConvLSTMCell(nn.Module):
-    """One step of one layer, (B, dim_in, H, W) and its states -> the new states (B, dim, H, W).
+    """One layer, gates in the order i, f, g, o.
 
-    The gates are ordered i, f, g, o. The published cell also has an output-gate convolution over
-    [c, m] and a readout, both unused; they exist here only with compat "openstl".
+    compat "openstl" adds an unused output-gate convolution over [c, m] and an unused readout.
     """
 
     unused_openstl_keys: ClassVar[tuple[str, ...]] = ("conv_o", "conv_last")
@@ -45,13 +44,13 @@ class ConvLSTMCell(nn.Module):
         )
 
     def joined_weights(self) -> Tensor | None:
-        """The weight of both gate convolutions as one, see `joined_gates`."""
+        """Return the weight of both gate convolutions as one, see `joined_gates`."""
         return joined_gates(self.conv_x, self.conv_h)
 
     def forward(
         self, x: Tensor, h: Tensor, c: Tensor, weight: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """The new h and c, given what `joined_weights` gave."""
+        """Map input (B, dim_in, H, W), states and `joined_weights` to new h, c (B, dim, H, W)."""
         gates = summed_gates(weight, (self.conv_x, self.conv_h), x, h)
         c, _ = gated_update(gates[:, : 3 * self.dim], c)
         return torch.sigmoid(gates[:, 3 * self.dim :]) * torch.tanh(c), c
@@ -59,10 +58,7 @@ class ConvLSTMCell(nn.Module):
 
 @PREDICTORS.register("convlstm")
 class ConvLSTM(StackedPredictor):
-    """ConvLSTM layers on patches; options and errors as `StackedPredictor` states them.
-
-    (B, T, C, H, W) -> (B, frames_out, C, H, W).
-    """
+    """ConvLSTM layers on patches; for shapes and options see `StackedPredictor`."""
 
     cell = ConvLSTMCell
 

@@ -1,4 +1,4 @@
-"""The copy-last baseline of every leaderboard: the future equals the last known frame."""
+"""The copy-last baseline: every future frame is the last known frame."""
 
 from torch import Tensor
 
@@ -8,7 +8,7 @@ from predcnn.registry import PREDICTORS
 
 @PREDICTORS.register("copy_last")
 class CopyLast(Predictor):
-    """Repeat the last frame, (B, T, C, H, W) -> (B, frames_out, C, H, W); nothing to learn."""
+    """Repeat the last frame, (B, T, C, H, W) -> (B, frames_out, C, H, W), without parameters."""
 
     def forward(self, past: Tensor) -> Tensor:
         self.check_past(past)

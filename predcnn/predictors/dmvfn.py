@@ -1,9 +1,9 @@
 """DMVFN: motion estimated coarse to fine by blocks that an input may skip.
 
 Hu et al., "A Dynamic Multi-Scale Voxel Flow Network for Video Prediction", CVPR 2023,
-https://arxiv.org/abs/2303.09875 (fig. 2 and 3, eq. 2-8). There is no reference output to compare
-with: the parts are checked against plain rewritings, the number of parameters against the published
-one. The Laplacian pyramid is that of Burt and Adelson, 1983.
+https://arxiv.org/abs/2303.09875 (fig. 2 and 3, eq. 2-8). There is no reference output: tests
+compare with reference implementations of the parts and the published parameter count. The Laplacian
+pyramid is that of Burt and Adelson, 1983.
 """
 
 from collections.abc import Sequence
@@ -20,11 +20,9 @@ from predcnn.registry import PREDICTORS
 
 
 def warp(frames: Tensor, flow: Tensor) -> Tensor:
-    """Fetch pixel (x, y) from (x, y) + flow, bilinear, clamped at the border.
+    """Sample frames (N, C, H, W) at (x, y) + flow, bilinearly, clamped at the border.
 
-    Args:
-        frames: (N, C, H, W).
-        flow: (N, 2, H, W), right and down, in pixels.
+    ``flow`` is (N, 2, H, W), right and down, in pixels.
     """
     H, W = frames.shape[-2:]
     y, x = torch.meshgrid(
@@ -39,7 +37,7 @@ def warp(frames: Tensor, flow: Tensor) -> Tensor:
 
 
 def laplacian_pyramid(frames: Tensor, levels: int) -> list[Tensor]:
-    """What each of ``levels`` halvings of (N, C, H, W) loses, finest first; 5x5 binomial filter."""
+    """Return what each halving of (N, C, H, W) loses, finest first; 5x5 binomial filter."""
     row = frames.new_tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
     kernel = (row[:, None] * row).expand(frames.shape[1], 1, 5, 5)
 
@@ -58,22 +56,17 @@ def laplacian_pyramid(frames: Tensor, levels: int) -> list[Tensor]:
 
 
 def pyramid_loss(stages: Tensor, target: Tensor, *, gamma: float = 0.8, levels: int = 5) -> Tensor:
-    """The published reconstruction loss, Σ_i gamma^(n-1-i) · L1 of Laplacian pyramids -> scalar.
-
-    Its partner, half of a perceptual distance, needs pretrained VGG weights and is the training's.
+    """Return the published reconstruction loss, Σ_i gamma^(n-1-i) · L1 of Laplacian pyramids.
 
     Args:
         stages: predictions after each of n blocks, (N, n, C, H, W).
         target: (N, C, H, W); H and W at least 3 * 2**(levels - 1), for the filter's border.
-        gamma: weight of a stage against the next.
     """
     n = stages.shape[1]
     smallest = 3 * 2 ** (levels - 1)
     if min(target.shape[-2:]) < smallest:
-        raise ValueError(
-            f"{levels} pyramid levels need frames of {smallest} pixels or more, "
-            f"not (H, W) = {tuple(target.shape[-2:])}"
-        )
+        size = tuple(target.shape[-2:])
+        raise ValueError(f"{levels} pyramid levels need {smallest} pixels, not (H, W) = {size}")
     weights = gamma ** torch.arange(n - 1, -1, -1, dtype=stages.dtype, device=stages.device)
     wanted = laplacian_pyramid(target, levels)
     given = laplacian_pyramid(rearrange(stages, "b n c h w -> (b n) c h w"), levels)
@@ -85,14 +78,14 @@ def pyramid_loss(stages: Tensor, target: Tensor, *, gamma: float = 0.8, levels: 
 
 
 def active(dim_in: int, dim_out: int, stride: int = 1) -> nn.Sequential:
-    """3x3 convolution and PReLU."""
+    """Build a 3x3 convolution and PReLU."""
     return nn.Sequential(nn.Conv2d(dim_in, dim_out, 3, stride, padding=1), nn.PReLU(dim_out))
 
 
 class MotionBlock(nn.Module):
     """Multi-scale voxel flow block: a deep path at 1/scale and a thin one at full size.
 
-    Images (N, 4*C + 1, H, W), flow (N, 4, H, W) -> changes of the flow and of a mask (N, 1, H, W).
+    Images (N, 4*C + 1, H, W) and flow (N, 4, H, W) -> changes of the flow and a mask (N, 1, H, W).
     """
 
     def __init__(self, dim_in: int, dim: int, scale: int) -> None:
@@ -126,7 +119,7 @@ class Motion(NamedTuple):
     second: Tensor
 
     def merged(self) -> Tensor:
-        """The predicted frame (N, C, H, W), clipped to [0, 1]."""
+        """Return the predicted frame (N, C, H, W), clipped to [0, 1]."""
         return mixed(torch.sigmoid(self.mask), self.first, self.second).clamp(0, 1)
 
 
@@ -141,19 +134,17 @@ class DMVFNState:
 
 @PREDICTORS.register("dmvfn")
 class DMVFN(RecurrentPredictor):
-    """Two frames -> the next by voxel flow, (B, T, C, H, W) -> (B, frames_out, C, H, W).
+    """Two frames -> the next by voxel flow, (B, T, C, H, W) -> (B, frames_out, C, H, W) in [0, 1].
 
-    H and W are multiples of ``4 * max(scale)``. Outputs lie in [0, 1]. Only the last two of the
-    past frames count; a single one stands for both, so the first prediction of `unroll` (frame 1)
-    comes from frame 0 twice, and the published loss leaves it out. `unroll` gives
+    H and W are multiples of ``4 * max(scale)``. A prediction depends on the last two frames; the
+    first one of `unroll` gets frame 0 twice, and the published loss ignores it. `unroll` gives
     ``extras["stages"]``, the predictions after every block, (B, T_all - 1, blocks, C, H, W), for
-    `pyramid_loss`; all but the last ignore the routing of their own block, as published.
+    `pyramid_loss`; all but the last ignore the routing of their block, as in the reference code.
 
-    In training mode each sample draws which blocks it uses (Bernoulli, gradient straight through);
-    in eval mode it uses those of probability 1/2 or more, and only they are computed. The published
-    code draws in eval mode too, lets the first sample of a batch choose for all, and returns the
-    older frame if it chose none; compat "openstl" does the same in `forward`. Its training adds up
-    the gradients of all steps of a batch, which is no part of the network.
+    In training mode each sample draws the blocks it uses (Bernoulli, straight-through gradient); in
+    eval mode it uses those of probability 1/2 or more, and only they are computed. The reference
+    code draws in eval mode too, uses the blocks of the first sample for the batch, and returns the
+    older frame if there are none; so does `forward` with compat "openstl".
 
     Args (others: see `Predictor`):
         num_features: channels of each block, multiples of 4.
@@ -175,10 +166,7 @@ class DMVFN(RecurrentPredictor):
     ) -> None:
         super().__init__(in_shape, frames_out, compat=compat)
         if not scale or len(num_features) != len(scale):
-            raise ValueError(
-                f"num_features and scale list the same blocks, not {tuple(num_features)} and "
-                f"{tuple(scale)}"
-            )
+            raise ValueError(f"num_features {num_features} and scale {scale} differ in length")
         C, H, W = self.in_shape[1:]
         self.beta, self.size_multiple = beta, 4 * max(scale)
         self.check_size((H, W))
@@ -196,11 +184,10 @@ class DMVFN(RecurrentPredictor):
         self.l1 = nn.Linear(routing_out_channels, len(scale))
 
     def begin(self, first: Tensor, *, collect: bool) -> DMVFNState:
-        """No frame fed yet."""
         return DMVFNState(None, collect)
 
     def advance(self, fed: Tensor, state: DMVFNState, *, last_only: bool) -> Tensor:
-        """S steps at once: no step needs another's result."""
+        """Take S steps at once: no step needs the result of another."""
         before = fed[0] if state.last is None else state.last
         firsts = torch.cat([before[None], fed[:-1]])
         seconds, state.last = fed, fed[-1]
@@ -208,7 +195,7 @@ class DMVFN(RecurrentPredictor):
             firsts, seconds = firsts[-1:], seconds[-1:]
         steps, first, second = len(seconds), firsts.flatten(0, 1), seconds.flatten(0, 1)
         if not (self.training or state.collect):
-            # an accelerator would have to tell the host which samples use a block
+            # reading the routes would synchronise with an accelerator
             predict = self._predict_sparse if first.is_cpu else self._predict_dense
             return predict(first, second).unflatten(0, (steps, -1))
         stages = self._predict_stages(first, second).unflatten(0, (steps, -1))
@@ -217,11 +204,11 @@ class DMVFN(RecurrentPredictor):
         return stages[:, :, -1]
 
     def extras(self, state: DMVFNState, frames: Tensor, predictions: Tensor) -> dict[str, Tensor]:
-        """{"stages": (B, T_all - 1, blocks, C, H, W)}."""
+        """Return {"stages": (B, T_all - 1, blocks, C, H, W)}."""
         return {"stages": torch.cat(state.stages).transpose(0, 1)}
 
     def routes(self, first: Tensor, second: Tensor) -> Tensor:
-        """Which blocks each sample uses, (N, blocks) of 0 and 1."""
+        """Return which blocks each sample uses, (N, blocks) of 0 and 1."""
         pooled = self.routing(torch.cat([first, second], dim=1)).flatten(1)
         chance = torch.sigmoid(self.l1(pooled))
         share = self.beta * len(self.stu) / (chance.sum(dim=1, keepdim=True) + 1e-6)
@@ -233,7 +220,7 @@ class DMVFN(RecurrentPredictor):
         return drawn + (chance - chance.detach())
 
     def _predict_stages(self, first: Tensor, second: Tensor) -> Tensor:
-        """Predictions after every block, (N, blocks, C, H, W); every block is computed."""
+        """Return predictions after every block, (N, blocks, C, H, W)."""
         merged: list[Tensor] = []
         motion = self._routed(first, second, self.routes(first, second), merged)
         return torch.stack([*merged, motion.merged()], dim=1)
@@ -241,7 +228,7 @@ class DMVFN(RecurrentPredictor):
     def _routed(
         self, first: Tensor, second: Tensor, routes: Tensor, unrouted: list[Tensor] | None = None
     ) -> Motion:
-        """The motion after all blocks, each computed and masked by its routes (N, blocks).
+        """Return the motion after all blocks, each computed and masked by its routes (N, blocks).
 
         Appends to ``unrouted`` the prediction after every block but the last, without its routing.
         """
@@ -256,7 +243,7 @@ class DMVFN(RecurrentPredictor):
         return motion
 
     def _predict_sparse(self, first: Tensor, second: Tensor) -> Tensor:
-        """The last stage (N, C, H, W), computing only what each sample uses."""
+        """Predict (N, C, H, W), computing only the blocks that a sample uses."""
         routes = self.routes(first, second) > 0.5
         if self.compat == "openstl":
             routes = routes[:1].expand_as(routes)
@@ -275,7 +262,7 @@ class DMVFN(RecurrentPredictor):
         return motion.merged()
 
     def _predict_dense(self, first: Tensor, second: Tensor) -> Tensor:
-        """The same (N, C, H, W): every block is computed and masked, nothing read by the host."""
+        """Predict the same by computing and masking every block, without reading the routes."""
         routes = self.routes(first, second) > 0.5
         if self.compat == "openstl":
             routes = routes[:1].expand_as(routes)
@@ -293,7 +280,7 @@ def _moved(first: Tensor, second: Tensor, flow: Tensor, mask: Tensor) -> Motion:
 
 
 def _seen(first: Tensor, second: Tensor, motion: Motion) -> Tensor:
-    """What a block looks at, (N, 4*C + 1, H, W)."""
+    """Return the images of a block, (N, 4*C + 1, H, W)."""
     return torch.cat([first, second, motion.first, motion.second, motion.mask], dim=1)
 
 

@@ -2,9 +2,8 @@
 
 Wang et al., "Eidetic 3D LSTM: A Model for Video Prediction and Beyond", ICLR 2019 (eq. 1-3, fig. 3)
 
-Its 3-D convolutions have kernel (2, k, k) over a window of two frames and no padding in time: they
-give one time step, which is then repeated. That is a 2-D convolution over twice the channels, and
-it is computed as one; what is equal at both time steps is kept once and broadcast.
+Its 3-D convolutions, (2, k, k) over two frames without padding in time, give one time step, which
+is repeated. They are computed as 2-D convolutions of twice the channels, the result is broadcast.
 """
 
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
-from predcnn.predictors.stacked import StackedPredictor, StackShape
+from predcnn.predictors.stacked import GateConv, StackedPredictor, StackShape
 from predcnn.predictors.unrolling import over_time
 from predcnn.registry import PREDICTORS
 
@@ -23,10 +22,7 @@ WINDOW = 2
 
 
 class WindowConv(nn.Module):
-    """Convolution over a window of two frames, (B, dim_in, 2, H, W) -> (B, dim_out, 1, H, W).
-
-    The weight has the published shape (dim_out, dim_in, 2, kernel, kernel).
-    """
+    """Convolution over a window of two frames, (B, dim_in, 2, H, W) -> (B, dim_out, 1, H, W)."""
 
     def __init__(self, dim_in: int, dim_out: int, kernel: int) -> None:
         super().__init__()
@@ -39,18 +35,15 @@ class WindowConv(nn.Module):
         return functional.conv2d(rearrange(x, joined), weight, padding=self.padding).unsqueeze(2)
 
 
-class WindowGates(nn.Sequential):
+class WindowGates(GateConv):
     """All gates of one state: (B, dim_in, 1 or 2, H, W) -> (B, dim_out, 1, H, W).
 
-    With layer norm the result has two time steps, for the LayerNorm over (dim_out, 2, H, W) scales
-    each of them in its own way.
+    The optional LayerNorm over (dim_out, 2, H, W) gives two different time steps.
     """
 
     def __init__(self, dim_in: int, dim_out: int, shape: StackShape) -> None:
-        parts: list[nn.Module] = [WindowConv(dim_in, dim_out, shape.kernel)]
-        if shape.layer_norm:
-            parts.append(nn.LayerNorm([dim_out, WINDOW, *shape.size]))
-        super().__init__(*parts)
+        norm_shape = [dim_out, WINDOW, *shape.size] if shape.layer_norm else None
+        super().__init__(WindowConv(dim_in, dim_out, shape.kernel), norm_shape)
 
     def forward(self, x: Tensor) -> Tensor:
         gates = self[0](_both(x))
@@ -60,12 +53,10 @@ class WindowGates(nn.Sequential):
 class EideticCell(nn.Module):
     """Eidetic 3-D LSTM cell, states (B, dim, 2, H, W).
 
-    Its input arrives as gates ``conv_x(x)`` in the order i, g, r, o, i', g', f'. The recall weighs
-    all earlier cell states by r. As published, queries and keys are the raw memory of
-    (dim, 2, H, W) cut into vectors of length dim, not the channels of a position.
-
-    The published cell returns the global memory it was given, so that the memory stays zero and its
-    convolution learns nothing; here it returns the new one, unless compat is "openstl".
+    Its input is ``conv_x(x)``, gates in the order i, g, r, o, i', g', f'. The recall weighs all
+    earlier cell states by r. As in the reference code, queries and keys are `vectors`, not the
+    channels of a position. The reference cell returns the global memory it was given, which
+    therefore stays zero; here it returns the new one, unless compat is "openstl".
     """
 
     openstl_keys: ClassVar[dict[str, str]] = {
@@ -88,7 +79,7 @@ class EideticCell(nn.Module):
     def forward(
         self, x_gates: Tensor, h: Tensor, c: Tensor, m: Tensor, history: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Gates, three states and the earlier cells (B, n, dim) as `vectors` -> the new h, c, m."""
+        """Map gates, states and earlier cells (B, n, dim) as `vectors` to the new h, c, m."""
         i_x, g_x, r_x, o_x, i_mx, g_mx, f_mx = x_gates.chunk(7, dim=1)
         i_h, g_h, r_h, o_h = self.conv_h(h).chunk(4, dim=1)
         r = vectors(_both(torch.sigmoid(r_x + r_h)))
@@ -109,7 +100,7 @@ class EideticCell(nn.Module):
 
 
 def vectors(state: Tensor) -> Tensor:
-    """(B, dim, 2, H, W) -> (B, 2*H*W, dim) by cutting the memory, without moving channels."""
+    """Reshape (B, dim, 2, H, W) to (B, 2*H*W, dim) without moving the channels."""
     return state.reshape(state.shape[0], -1, state.shape[1])
 
 
@@ -126,19 +117,15 @@ class E3DState:
 
 @PREDICTORS.register("e3dlstm")
 class E3DLSTM(StackedPredictor):
-    """Eidetic 3-D LSTM layers on patches; options and errors as `StackedPredictor` states them.
+    """Eidetic 3-D LSTM layers of one width on patches.
 
-    (B, T, C, H, W) -> (B, frames_out, C, H, W), H and W as built, because of the LayerNorm over the
-    cells. All layers have the same width. Each step sees the frame it is fed and the one before
-    (zeros before the first). Time and memory of the recall grow with the square of the steps.
-
-    The published cell never updates its global memory (see `EideticCell`); here it does, and with
-    compat "openstl" it does not. The published loss is the sum of MSE and MAE.
+    For shapes and options see `StackedPredictor`; the LayerNorm over the cells fixes H and W. A
+    step sees the frame it is fed and the one before (zeros before the first). Time and memory of
+    the recall grow with the square of the steps. The published loss is the sum of MSE and MAE.
     """
 
     needs_resolution = True
     openstl_keys: ClassVar[dict[str, str]] = {"conv_last.conv3d": "conv_last"}
-
     least_layers = 1
 
     def build(self, shape: StackShape) -> None:
@@ -146,14 +133,14 @@ class E3DLSTM(StackedPredictor):
         self.conv_last = WindowConv(shape.hidden[-1], shape.channels, 1)
 
     def begin(self, first: Tensor, *, collect: bool) -> E3DState:
-        """All states zero; the zero cell is part of the history, as published."""
+        """Return zero states; as in the reference code the zero cell is part of the history."""
         zero = first.new_zeros(first.shape[0], self.shape.hidden[0], WINDOW, *first.shape[-2:])
         layers = [zero] * len(self.shape.hidden)
         history = [vectors(zero)] * len(layers)
         return E3DState(layers, list(layers), zero, history, torch.zeros_like(first))
 
     def advance(self, fed: Tensor, state: E3DState, *, last_only: bool) -> Tensor:
-        """S steps; only the bottom layer's input convolution can run ahead of the memory."""
+        """Take S steps; only the bottom layer's input convolution runs on all of them at once."""
         earlier = torch.cat([state.last_fed[None], fed[:-1]])
         state.last_fed = fed[-1]
         top = []
@@ -170,5 +157,5 @@ class E3DLSTM(StackedPredictor):
 
 
 def _both(state: Tensor) -> Tensor:
-    """(B, C, 1 or 2, H, W) -> (B, C, 2, H, W)."""
+    """Expand (B, C, 1 or 2, H, W) to (B, C, 2, H, W)."""
     return state.expand(-1, -1, WINDOW, -1, -1)

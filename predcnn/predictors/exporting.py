@@ -1,7 +1,6 @@
-"""Predictors as files that other runtimes execute: ONNX, OpenVINO's IR, torch.export's archive.
+"""Export of predictors to ONNX, OpenVINO's IR and torch.export's archive.
 
-The batch stays free, frame size and horizon are fixed. The packages of the extra ``export`` are
-imported where they are used.
+The batch size stays free, frame size and horizon are fixed.
 """
 
 import importlib
@@ -25,7 +24,7 @@ Runner = Callable[[Tensor], Tensor]
 """Past frames (B, T, C, H, W) -> future frames, both float32 on the CPU."""
 
 WARM_UP = 2
-EXAMPLES = 2  # sequences at capture: with one, the batch would be taken for a constant
+EXAMPLES = 2  # sequences at capture: a batch of 1 would become a constant
 
 
 class FixedHorizon(nn.Module):
@@ -41,12 +40,7 @@ class FixedHorizon(nn.Module):
 
 @dataclass(frozen=True)
 class Format:
-    """One kind of file.
-
-    Args:
-        write: captured program, path -> None.
-        open: path, number of threads -> what runs it.
-    """
+    """A file format: its suffix, how to write a file, and how to run one on some threads."""
 
     ending: str
     write: Callable[[torch.export.ExportedProgram, Path], None]
@@ -56,12 +50,11 @@ class Format:
 def capture(
     predictor: Predictor, *, horizon: int | None = None, size: Sequence[int] | None = None
 ) -> torch.export.ExportedProgram:
-    """Capture the graph of ``predictor.rollout`` for any batch, in eval mode.
+    """Capture the graph of ``predictor.rollout`` for any batch size, in eval mode.
 
     Args:
-        predictor: any; `Predictor.merge` makes it smaller before.
-        horizon: frames it predicts; None: ``frames_out``.
-        size: (height, width) of its frames; None: those it was built for.
+        horizon: number of predicted frames; None: ``frames_out``.
+        size: (height, width) of the frames; None: as built.
     """
     T, C, H, W = predictor.in_shape
     height, width = (H, W) if size is None else size
@@ -74,14 +67,12 @@ def capture(
         with torch.no_grad():
             return torch.export.export(fixed, (past,), dynamic_shapes=batch)
     except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:
-        raise ValueError(
-            f"{predictor.config['name']} cannot be captured for export: {_first_line(error)}; "
-            "PyTorch itself runs it: predcnn.load_predictor, or predict.py"
-        ) from error
+        name = predictor.config["name"]
+        raise ValueError(f"{name} cannot be captured for export: {_first_line(error)}") from error
 
 
 def write_exported(program: torch.export.ExportedProgram, path: Path, format: str) -> Path:
-    """Write a captured program in a format, completely or not at all; return the path."""
+    """Write a captured program atomically; return the path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     FORMATS[format].write(program, path)
     return path
@@ -93,8 +84,7 @@ def _write_torch(program: torch.export.ExportedProgram, path: Path) -> None:
 
 
 def _open_torch(path: Path, threads: int) -> Runner:
-    module = torch.export.load(path).module()
-    return torch.no_grad()(module)
+    return torch.no_grad()(torch.export.load(path).module())
 
 
 def _write_onnx(program: torch.export.ExportedProgram, path: Path) -> None:
@@ -138,19 +128,16 @@ def _open_openvino(path: Path, threads: int) -> Runner:
 
 
 def quantized(source: Path, target: Path, frames: Iterable[Tensor]) -> Path:
-    """An ONNX file in int8: static, weights per output channel, ranges measured on ``frames``.
+    """Quantize the .onnx ``source`` to int8, statically, weights per output channel.
 
-    Args:
-        source: the float32 .onnx.
-        target: where the int8 one goes.
-        frames: batches of real past frames (B, T, C, H, W).
+    Ranges are measured on ``frames``, batches of real past frames (B, T, C, H, W).
     """
     needed("onnxruntime")
     quantization = importlib.import_module("onnxruntime.quantization")
     batches = iter([{"past": past.numpy()} for past in frames])
 
     class Reader(quantization.CalibrationDataReader):
-        """Hands over one batch after the other."""
+        """Batches one after the other."""
 
         def get_next(self) -> dict[str, np.ndarray] | None:
             return next(batches, None)
@@ -171,7 +158,7 @@ def quantized(source: Path, target: Path, frames: Iterable[Tensor]) -> Path:
 
 
 def bfloat16(run: Runner) -> Runner:
-    """Run PyTorch under autocast to bfloat16."""
+    """Return a runner under autocast to bfloat16."""
 
     def reduced(past: Tensor) -> Tensor:
         with torch.autocast("cpu", torch.bfloat16):
@@ -181,9 +168,9 @@ def bfloat16(run: Runner) -> Runner:
 
 
 def check_runner(run: Runner, past: Tensor, expected: Tensor, path: Path, tolerance: float) -> None:
-    """Compare an exported file with PyTorch on a batch and on one sequence alone.
+    """Compare an exported file with PyTorch, on a batch and on one sequence.
 
-    A file that differs by more than ``tolerance`` is removed, then ValueError is raised.
+    If they differ by more than ``tolerance``, remove the file and raise ValueError.
     """
     for count in sorted({1, len(past)}):
         difference = (run(past[:count]) - expected[:count]).abs().max().item()
@@ -197,7 +184,7 @@ def check_runner(run: Runner, past: Tensor, expected: Tensor, path: Path, tolera
 
 
 def latencies(runners: Mapping[str, Runner], past: Tensor, repeats: int) -> dict[str, float]:
-    """Median milliseconds of each runner; they alternate, so that all meet the same load."""
+    """Return median milliseconds of each runner; they alternate, for equal load."""
     times: dict[str, list[float]] = {name: [] for name in runners}
     for i in range(WARM_UP + repeats):
         for name, run in runners.items():
@@ -209,25 +196,23 @@ def latencies(runners: Mapping[str, Runner], past: Tensor, repeats: int) -> dict
 
 
 def needed(package: str) -> ModuleType:
-    """A package of the extra ``export``; ImportError names the extra."""
+    """Import a package of the extra ``export``; ImportError names the extra."""
     try:
         return importlib.import_module(package)
     except ImportError as error:
-        raise ImportError(
-            f"{package} is not installed: pip install 'predcnn[export]' ({error})"
-        ) from error
+        raise ImportError(f"{error}: pip install 'predcnn[export]'") from error
 
 
 def _unsupported(runtime: str, error: Exception) -> ValueError:
     text, cause = str(error), error.__cause__
-    while cause is not None:  # torch's exporter names the operator in the cause only
+    while cause is not None:  # torch's exporter names the operator only in the cause
         text, cause = f"{text} {cause}", cause.__cause__
     found = re.findall(r"(?:aten|prims|torchvision|predcnn)[.:]+\w+", text)
     names = ", ".join(sorted({re.sub(r"[.:]+", "::", name) for name in found}))
     what = f"knows no {names}" if names else f"refuses the graph: {_first_line(error)}"
     return ValueError(
-        f"{runtime} {what}; format=torch_export keeps every operator of PyTorch, and another "
-        "translator may do without"
+        f"{runtime} {what}; use format=torch_export, which keeps every operator of PyTorch, or "
+        "another translator"
     )
 
 
@@ -235,9 +220,9 @@ def _first_line(error: Exception) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))
 
 
-FORMATS: dict[str, Format] = {
+FORMATS = {
     "onnx": Format(".onnx", _write_onnx, _open_onnx),
     "openvino": Format(".xml", _write_openvino, _open_openvino),
     "torch_export": Format(".pt2", _write_torch, _open_torch),
 }
-"""Formats a predictor can be exported to, by the value of ``format``."""
+"""By the value of ``format`` on the command line."""

@@ -16,66 +16,6 @@ from predcnn.files import write_text
 from predcnn.predictors.checkpoint import CONFIG, WEIGHTS, load_predictor, save_predictor
 
 CARD = "README.md"
-CARD_TEXT = """---
-library_name: predcnn
-tags:
-- video-prediction
----
-
-# {title}
-
-Video prediction: {frames_in} past frames of {channels}x{height}x{width} in [0, 1] ->
-{frames_out} future frames; longer horizons by feeding predictions back, other sizes by padding
-and cropping.
-
-```python
-import predcnn, torch
-
-predictor = predcnn.load_predictor("{place}")
-past = torch.rand(1, {frames_in}, {channels}, {height}, {width})
-future = predictor.predict(past, horizon={frames_out})
-```
-
-## Results
-
-{results}
-
-## Configuration
-
-```json
-{config}
-```
-"""
-
-
-class Publishing:
-    """Saving to and loading from folders and the Hub, as methods of every predictor."""
-
-    def save_pretrained(
-        self, folder: str | Path, *, results: str | Path | Mapping | None = None
-    ) -> Path:
-        """Write a folder for the Hub, see `predcnn.save_pretrained`."""
-        return save_pretrained(self, folder, results=results)
-
-    @classmethod
-    def from_pretrained(
-        cls, place: str | Path, *, device: str | torch.device = "cpu", trusted: bool = False
-    ) -> nn.Module:
-        """Load by `predcnn.load_predictor`; raise TypeError for a predictor of another class."""
-        found = load_predictor(place, device=device, trusted=trusted)
-        if not isinstance(found, cls):
-            raise TypeError(f"{place} holds a {type(found).__name__}, no {cls.__name__}")
-        return found
-
-    def push_to_hub(self, name: str, *, results: str | Path | Mapping | None = None) -> str:
-        """Upload as ``user/model`` with the account of huggingface_hub; return the address."""
-        import huggingface_hub
-
-        api = huggingface_hub.HfApi()
-        api.create_repo(name, exist_ok=True)
-        with tempfile.TemporaryDirectory() as folder:
-            save_pretrained(self, folder, results=results, name=name)
-            return str(api.upload_folder(repo_id=name, folder_path=folder))
 
 
 def save_pretrained(
@@ -118,17 +58,36 @@ def model_card(config: Mapping[str, object], place: str, results: Mapping | None
     """
     frames_in, channels, height, width = config["in_shape"]
     block = config.get("translator")
-    return CARD_TEXT.format(
-        title=f"{config['name']}{f' with {block}' if block else ''}",
-        place=place,
-        frames_in=frames_in,
-        channels=channels,
-        height=height,
-        width=width,
-        frames_out=config["frames_out"],
-        results="Not measured." if results is None else _results(results),
-        config=json.dumps(config, indent=2),
-    )
+    return f"""---
+library_name: predcnn
+tags:
+- video-prediction
+---
+
+# {config["name"]}{f" with {block}" if block else ""}
+
+Video prediction: {frames_in} past frames of {channels}x{height}x{width} in [0, 1] ->
+{config["frames_out"]} future frames; longer horizons by feeding predictions back, other sizes by
+padding and cropping.
+
+```python
+import predcnn, torch
+
+predictor = predcnn.load_predictor("{place}")
+past = torch.rand(1, {frames_in}, {channels}, {height}, {width})
+future = predictor.predict(past, horizon={config["frames_out"]})
+```
+
+## Results
+
+{"Not measured." if results is None else _results(results)}
+
+## Configuration
+
+```json
+{json.dumps(config, indent=2)}
+```
+"""
 
 
 def _results(results: Mapping) -> str:
@@ -152,3 +111,29 @@ def _results(results: Mapping) -> str:
 
 def _number(value: float | None) -> str:
     return "inf" if value is None else f"{value:.4f}"
+
+
+class Publishing:
+    """Saving to and loading from folders and the Hub, as methods of every predictor."""
+
+    save_pretrained = save_pretrained
+
+    @classmethod
+    def from_pretrained(
+        cls, place: str | Path, *, device: str | torch.device = "cpu", trusted: bool = False
+    ) -> nn.Module:
+        """Load by `predcnn.load_predictor`; raise TypeError for a predictor of another class."""
+        found = load_predictor(place, device=device, trusted=trusted)
+        if not isinstance(found, cls):
+            raise TypeError(f"{place} holds a {type(found).__name__}, no {cls.__name__}")
+        return found
+
+    def push_to_hub(self, name: str, *, results: str | Path | Mapping | None = None) -> str:
+        """Upload as ``user/model`` with the account of huggingface_hub; return the address."""
+        import huggingface_hub
+
+        api = huggingface_hub.HfApi()
+        api.create_repo(name, exist_ok=True)
+        with tempfile.TemporaryDirectory() as folder:
+            save_pretrained(self, folder, results=results, name=name)
+            return str(api.upload_folder(repo_id=name, folder_path=folder))

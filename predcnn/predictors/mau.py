@@ -13,12 +13,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from predcnn.predictors.patches import PatchedPredictor
-from predcnn.predictors.unrolling import check_equal_widths, mixed, note_unused, over_time
+from predcnn.predictors.unrolling import (
+    check_equal_widths,
+    check_gates,
+    mixed,
+    note_unused,
+    over_time,
+)
 from predcnn.registry import PREDICTORS
 
 
 class MAUCell(nn.Module):
-    """Fuse what moved (T, from the last ``tau`` steps) with what is there (S, from below).
+    """Fuse motion (T, from the last ``tau`` steps) with appearance (S, from the layer below).
 
     Args:
         dim: channels of T and S.
@@ -40,12 +46,12 @@ class MAUCell(nn.Module):
         self.conv_s_next = gates(1)
 
     def forward(self, s: Tensor, t: list[Tensor], past_s: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """S steps of one layer.
+        """Take S steps of one layer.
 
         Args:
             s: inputs (S, B, dim, H, W).
             t: the last tau states T, each (B, dim, H, W).
-            past_s: the last tau inputs, (tau, B, dim, H, W).
+            past_s: the last tau inputs (tau, B, dim, H, W).
 
         Returns:
             outputs (S, B, dim, H, W) and all tau + S states T.
@@ -67,7 +73,7 @@ class MAUCell(nn.Module):
         return torch.stack(out), t
 
     def _from_below(self, s: Tensor) -> tuple[Tensor, Tensor]:
-        """``conv_s_next`` and ``conv_s`` of all steps, their convolutions as one."""
+        """Return ``conv_s_next`` and ``conv_s`` of all steps, by one convolution."""
         parts = (self.conv_s_next, self.conv_s)
         weight = torch.cat([part[0].weight for part in parts])
         bias = torch.cat([part[0].bias for part in parts])
@@ -90,18 +96,15 @@ class MAUState:
 class MAU(PatchedPredictor):
     """Motion-aware units between an encoder and a decoder, (B, T, C, H, W) -> (B, frames_out, ...).
 
-    H and W are as built, because of the LayerNorms over (C, H, W). All layers have the same width.
-
-    In the published training the probability of feeding the truth never decays, for the schedule's
-    value is not kept: it stays near 1 for 50 000 steps and then drops to 0. That is no part of the
-    network; the schedules of the training keep theirs. compat "openstl" adds the two published
-    convolutions that nothing uses.
+    LayerNorms over (C, H, W) fix H and W. All layers have the same width. compat "openstl" adds two
+    unused convolutions. In the reference training the probability of feeding the truth is not kept
+    from step to step: it stays near 1 for 50 000 steps and then drops to 0. Here it decays.
 
     Args (others: see `Predictor`):
         num_hidden: channels of each layer, bottom up.
         filter_size: odd kernel size of the cells.
-        stride: 1; the key exists because published configurations write it.
-        patch_size: frames are folded into patches of this size before the encoder.
+        stride: 1, as published configurations write it.
+        patch_size: side of the patches that enter the encoder.
         sr_size: the encoder shrinks by this power of two.
         tau: steps that the attention looks back.
         cell_mode: "normal", or "residual" to add every cell's input to its output.
@@ -127,8 +130,10 @@ class MAU(PatchedPredictor):
         model_mode: str = "normal",
     ) -> None:
         super().__init__(in_shape, frames_out, compat=compat)
-        _check_options(filter_size, stride, sr_size, tau, cell_mode, model_mode)
-        dim = check_equal_widths("MAU", num_hidden, least=1)[0]
+        check_gates(filter_size, stride)
+        _check_options(sr_size, tau, cell_mode, model_mode)
+        check_equal_widths("MAU", num_hidden, least=1)
+        dim = num_hidden[0]
         _, C, H, W = self.in_shape
         self.dim, self.tau, self.patch_size, self.sr_size = dim, tau, patch_size, sr_size
         self.size_multiple = patch_size * sr_size
@@ -175,7 +180,7 @@ class MAU(PatchedPredictor):
         return MAUState([[zero] * self.tau for _ in range(layers)], [zeros] * layers)
 
     def advance(self, fed: Tensor, state: MAUState, *, last_only: bool) -> Tensor:
-        """S steps, layer by layer: no layer waits for a higher one."""
+        """Take S steps, layer by layer: no layer waits for a higher one."""
         x, encoded = fed, []
         for encoder in self.encoders:
             x = over_time(encoder, x)
@@ -193,14 +198,7 @@ class MAU(PatchedPredictor):
         return over_time(self.srcnn, x)
 
 
-def _check_options(
-    filter_size: int, stride: int, sr_size: int, tau: int, cell_mode: str, model_mode: str
-) -> None:
-    if filter_size % 2 == 0 or stride != 1:
-        raise ValueError(
-            f"the cells must keep the size of the states: filter_size odd and stride 1, "
-            f"not {filter_size} and {stride}"
-        )
+def _check_options(sr_size: int, tau: int, cell_mode: str, model_mode: str) -> None:
     if sr_size < 1 or sr_size & (sr_size - 1):
         raise ValueError(f"sr_size is a power of two, not {sr_size}")
     if tau < 1:

@@ -1,4 +1,4 @@
-"""The constant baseline: every future frame is the average training frame."""
+"""The constant baseline: every future frame is the mean training frame."""
 
 from collections.abc import Iterable
 
@@ -11,10 +11,9 @@ from predcnn.registry import PREDICTORS
 
 @PREDICTORS.register("mean_frame")
 class MeanFrame(Predictor):
-    """The mean training frame, (B, T, C, H, W) -> (B, frames_out, C, H, W); `fit` sets it.
+    """The mean training frame, set by `fit`, (B, T, C, H, W) -> (B, frames_out, C, H, W).
 
-    Of all constant predictions this one has the lowest mean squared error. Takes only frames of
-    the size of ``in_shape``.
+    It has the lowest mean squared error of all constant predictions.
     """
 
     needs_resolution = True
@@ -28,8 +27,7 @@ class MeanFrame(Predictor):
     ) -> None:
         super().__init__(in_shape, frames_out, compat=compat)
         self.register_buffer("mean", torch.full(self.in_shape[1:], float("nan")))
-        # known on the host: reading the buffer in forward would wait for a GPU
-        self._known = False
+        self._known = False  # reading the buffer in forward would synchronise with a GPU
         self.register_load_state_dict_post_hook(_look_at_mean)
 
     @torch.no_grad()
@@ -39,10 +37,7 @@ class MeanFrame(Predictor):
         count = 0
         for batch in frames:
             if tuple(batch.shape[-3:]) != self.in_shape[1:]:
-                raise ValueError(
-                    f"mean_frame was built for frames (C, H, W) = {self.in_shape[1:]}, "
-                    f"given {tuple(batch.shape)}"
-                )
+                raise ValueError(f"frames are (..., {self.in_shape[1:]}), not {tuple(batch.shape)}")
             flat = batch.reshape(-1, *self.in_shape[1:]).double().sum(0).cpu()
             total += flat if batch.is_floating_point() else flat / 255
             count += batch[..., 0, 0, 0].numel()
@@ -56,14 +51,10 @@ class MeanFrame(Predictor):
         self.check_past(past)
         if not self._known:
             raise ValueError("mean_frame has no mean yet: call fit(frames) or load a checkpoint")
-        if tuple(past.shape[-2:]) != self.in_shape[2:]:
-            raise ValueError(
-                f"mean_frame was built for {self.in_shape[2]}x{self.in_shape[3]} pixels, "
-                f"given {past.shape[-2]}x{past.shape[-1]}"
-            )
+        self.check_size(past.shape[-2:])
         return self.mean.to(past.dtype).expand(past.shape[0], self.frames_out, -1, -1, -1).clone()
 
 
 def _look_at_mean(predictor: MeanFrame, keys: object) -> None:
-    """Note whether the loaded mean is one: checkpoints of unfitted predictors hold NaN."""
+    """Note whether a mean was loaded: unfitted predictors have NaN."""
     predictor._known = not bool(predictor.mean.isnan().any())

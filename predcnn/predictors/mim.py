@@ -23,9 +23,9 @@ from predcnn.registry import PREDICTORS
 
 
 class PeepholeLSTM(nn.Module):
-    """The recurrence of both MIM-N and MIM-S: a ConvLSTM with a peephole weight per pixel.
+    """The recurrence of MIM-N and MIM-S: a ConvLSTM with a peephole weight per pixel.
 
-    (B, dim, H, W) with H, W fixed by the peepholes, which start at zero. Gate order i, g, f, o.
+    The peepholes fix H and W, and are initially zero. Gates in the order i, g, f, o.
     """
 
     def __init__(self, dim: int, shape: StackShape) -> None:
@@ -36,13 +36,13 @@ class PeepholeLSTM(nn.Module):
         self.conv_x_concat = shape.gates(dim, 4 * dim)
 
     def joined_weights(self) -> Tensor | None:
-        """The weight over (x, h) as one, see `joined_gates`."""
+        """Return the weight over x and h as one, see `joined_gates`."""
         return joined_gates(self.conv_x_concat, self.conv_h_concat)
 
     def forward(
         self, x: Tensor, h: Tensor, c: Tensor, weight: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """Input, states (B, dim, H, W), `joined_weights` -> the new h, c."""
+        """Map input, states (B, dim, H, W) and `joined_weights` to the new h, c."""
         gates = summed_gates(weight, (self.conv_x_concat, self.conv_h_concat), x, h)
         i, g, f, o = gates.chunk(4, dim=1)
         i_weight, f_weight = self.ct_weight.chunk(2)
@@ -54,9 +54,9 @@ class PeepholeLSTM(nn.Module):
 
 
 class MIMN(PeepholeLSTM):
-    """MIM-N, the non-stationary module: turns differences of hidden states into features.
+    """MIM-N, the non-stationary module: differences of hidden states -> features.
 
-    The published module has an unused readout, kept with compat "openstl".
+    compat "openstl" adds an unused readout.
     """
 
     unused_openstl_keys: ClassVar[tuple[str, ...]] = ("conv_last",)
@@ -69,10 +69,10 @@ class MIMN(PeepholeLSTM):
 
 
 class MIMBlock(PeepholeLSTM):
-    """Spatiotemporal LSTM whose forget gate is a recurrence of its own, MIM-S (inherited).
+    """Spatiotemporal LSTM whose forget gate is a recurrence, MIM-S (inherited).
 
     Attributes:
-        convlstm_c: the MIM-S cell state left by the last call; only with compat "openstl".
+        convlstm_c: cell state of MIM-S after the last call; only with compat "openstl".
     """
 
     def __init__(self, dim: int, shape: StackShape) -> None:
@@ -92,10 +92,10 @@ class MIMBlock(PeepholeLSTM):
         s: Tensor,
         weight: Tensor | None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Input and MIM-N features, states (B, dim, H, W), `joined_weights` -> new h, c, m, s.
+        """Map input and MIM-N features, states (B, dim, H, W), `joined_weights` to h, c, m, s.
 
-        s is the cell state of MIM-S. Two sums share i and g of the input, so that the convolutions
-        of x, h and m stay apart.
+        s is the cell state of MIM-S. Two sums share i and g of the input, so the convolutions of
+        x, h and m cannot be joined.
         """
         x, diff = below
         i_x, g_x, f_x, o_x = self.conv_x_cc(x).chunk(4, dim=1)
@@ -111,10 +111,10 @@ class MIMBlock(PeepholeLSTM):
 
 @dataclass(kw_only=True)
 class MIMState(StackState):
-    """A `StackState`, the cells s of MIM-S in the blocks, and the MIM-N stack.
+    """A `StackState` with the MIM-S cells ``s`` and what belongs to the MIM-N stack.
 
     Attributes:
-        diff_h, diff_c: states of the MIM-N stack; ``diff_weights``: its joined weights.
+        diff_h, diff_c, diff_weights: states and joined weights of the MIM-N stack.
         started: whether a step was taken, so that there is a difference of hidden states.
     """
 
@@ -127,15 +127,12 @@ class MIMState(StackState):
 
 @PREDICTORS.register("mim")
 class MIM(StackedPredictor):
-    """A spatiotemporal LSTM layer below MIM blocks.
+    """A spatiotemporal LSTM layer below MIM blocks, two or more layers of one width.
 
-    (B, T, C, H, W) -> (B, frames_out, C, H, W), H and W as built, because of the peepholes; options
-    and errors as `StackedPredictor` states them. At least two layers of equal width.
-
-    The published blocks keep the cell state of MIM-S on the module: it is cut from the gradient at
-    every step and never reset, so each batch starts from what the last one left. Here it is a state
-    like any other. With compat "openstl" it leaks as published; then, and only then, does a call
-    change the module, and a call after one with B > 1 samples must have B too, else ValueError.
+    For shapes and options see `StackedPredictor`; the peepholes fix H and W. The reference code
+    keeps the cell state of MIM-S on the module: detached at every step and never reset, it passes
+    from batch to batch. Here it is a state of the call, except with compat "openstl"; then a call
+    after one with B > 1 samples must have B samples too.
     """
 
     needs_resolution = True
@@ -149,7 +146,7 @@ class MIM(StackedPredictor):
         self.conv_last = nn.Conv2d(dim, shape.channels, 1, bias=False)
 
     def begin(self, first: Tensor, *, collect: bool) -> MIMState:
-        """All states zero; with compat "openstl" MIM-S goes on where the last call ended."""
+        """Return zero states; with compat "openstl" MIM-S continues from the last call."""
         state = self.zero_state(first, self.stlstm_layer, collect)
         zeros = state.h[1:]
         s = list(zeros)
@@ -164,10 +161,8 @@ class MIM(StackedPredictor):
         if block.convlstm_c is None:
             return zero
         if len(block.convlstm_c) not in (1, len(zero)):
-            raise ValueError(
-                f"MIM as published (compat='openstl') keeps a state of {len(block.convlstm_c)} "
-                f"samples from its last call and cannot go on with {len(zero)}; use compat=None"
-            )
+            count = len(block.convlstm_c)
+            raise ValueError(f"compat='openstl' keeps a state of {count} samples, not {len(zero)}")
         return block.convlstm_c.expand_as(zero)
 
     def step(self, x: Tensor, state: MIMState) -> Tensor:

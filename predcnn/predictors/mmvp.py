@@ -213,9 +213,7 @@ class MMVP(OnePassPredictor):
         if T < 2 or hid_S % 2:
             raise ValueError(f"MMVP needs two past frames and an even hid_S, not {T} and {hid_S}")
         if downsample_setting != "2,2,2" or not use_direct_predictor:
-            raise ValueError(
-                "MMVP has downsample_setting '2,2,2' and use_direct_predictor=True only"
-            )
+            raise ValueError("MMVP has only downsample_setting='2,2,2', use_direct_predictor=True")
         S = hid_S
         self.enc = FrameEncoder(4 * C, S, rrdb_encoder_num)
         self.matrices = MotionMatrices(S, MatrixPredictor(hid_T, T, self.frames_out, compat))

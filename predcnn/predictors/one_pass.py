@@ -3,7 +3,6 @@
 from torch import Tensor
 
 from predcnn.predictors.protocol import Predictor
-from predcnn.predictors.rollout import roll_out
 from predcnn.predictors.sizes import pad_to_multiple
 
 HORIZON_HEADS = ("rollout", "direct")
@@ -16,8 +15,6 @@ class OnePassPredictor(Predictor):
     ``size_multiple`` does not divide are padded by repeating the border, and cropped again.
     """
 
-    size_multiple: int = 1
-
     def one_pass(self, frames: Tensor) -> Tensor:
         """Map padded frames (B, T, C, H, W) to the next frames, (B, any number, C, H, W)."""
         raise NotImplementedError
@@ -25,9 +22,6 @@ class OnePassPredictor(Predictor):
     def forward(self, past: Tensor) -> Tensor:
         self.check_past(past)
         return self.rollout(past, self.frames_out)
-
-    def rollout(self, past: Tensor, horizon: int) -> Tensor:
-        return roll_out(self._one_pass, past, horizon)
 
     def _one_pass(self, past: Tensor) -> Tensor:
         height, width = past.shape[-2:]

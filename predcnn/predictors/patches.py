@@ -1,4 +1,4 @@
-"""Space to depth and back: the patches of the recurrent networks."""
+"""Patches of the recurrent networks: space to depth and back."""
 
 from einops import rearrange
 from torch import Tensor
@@ -7,10 +7,9 @@ from predcnn.predictors.unrolling import RecurrentPredictor
 
 
 def to_patches(frames: Tensor, patch: int) -> Tensor:
-    """Move every ``patch`` x ``patch`` square into the channels.
+    """Move squares of side p into the channels, (..., C, H, W) -> (..., p*p*C, H/p, W/p).
 
-    (..., C, H, W) -> (..., patch*patch*C, H/patch, W/patch); the channels are ordered as in the
-    reference code, unlike those of ``pixel_unshuffle``.
+    The channels are ordered as in the reference code, unlike those of ``pixel_unshuffle``.
     """
     squares = "... c (h p1) (w p2) -> ... (p1 p2 c) h w"
     return frames if patch == 1 else rearrange(frames, squares, p1=patch, p2=patch)
@@ -23,14 +22,14 @@ def from_patches(patches: Tensor, patch: int) -> Tensor:
 
 
 class PatchedPredictor(RecurrentPredictor):
-    """A recurrent predictor whose steps read and give patches of side ``patch_size``."""
+    """A recurrent predictor whose steps map patches of side ``patch_size`` to patches."""
 
     patch_size: int = 1
 
     def enter(self, frames: Tensor) -> Tensor:
-        """Frames (B, S, C, H, W) -> patches (S, B, p*p*C, H/p, W/p)."""
+        """Convert frames (B, S, C, H, W) to patches (S, B, p*p*C, H/p, W/p)."""
         return to_patches(frames.transpose(0, 1), self.patch_size)
 
     def leave(self, predictions: Tensor) -> Tensor:
-        """Patches (S, B, p*p*C, H/p, W/p) -> frames (B, S, C, H, W)."""
+        """Invert `enter`."""
         return from_patches(predictions, self.patch_size).transpose(0, 1)

@@ -22,10 +22,10 @@ ORDER = 7
 
 
 def moments(filters: Tensor) -> Tensor:
-    """The moment matrix of each filter: (..., k, k) -> (..., k, k).
+    """Return the moment matrix of each filter F: (..., k, k) -> (..., k, k).
 
-    Entry (i, j) is Σ_uv u^i v^j F_uv / (i! j!), u and v counted from the centre: the weight of the
-    partial derivative of order i downwards and j to the right that the filter computes.
+    Entry (i, j) is Σ_uv u^i v^j F_uv / (i! j!), u and v counted from the centre: the weight of
+    the partial derivative of order i downwards and j to the right.
     """
     size = filters.shape[-1]
     at = torch.arange(size, dtype=filters.dtype, device=filters.device) - size // 2
@@ -36,10 +36,10 @@ def moments(filters: Tensor) -> Tensor:
 
 
 def moment_loss(weight: Tensor) -> Tensor:
-    """Distance of the filters from pure partial derivatives, weight (k*k, C, k, k) -> scalar.
+    """Return the distance of filters (k*k, C, k, k) from pure partial derivatives, a scalar.
 
     Filter n should have moment 1 at (n // k, n % k) and 0 elsewhere. The squared distance is
-    averaged over the filters and moments and summed over the input channels, as published.
+    averaged over filters and moments, but summed over channels, as in the reference code.
     """
     size = weight.shape[-1]
     target = torch.eye(size * size, dtype=weight.dtype, device=weight.device)
@@ -48,10 +48,7 @@ def moment_loss(weight: Tensor) -> Tensor:
 
 
 class PhyCell(nn.Module):
-    """Physical prediction, then correction by the input with a Kalman gain.
-
-    (B, 64, H, W) twice -> the new state (B, 64, H, W).
-    """
+    """Physical prediction, then correction with a Kalman gain: x, h -> new h, all (B, 64, H, W)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -67,10 +64,7 @@ class PhyCell(nn.Module):
 
 
 class ResidualCell(nn.Module):
-    """ConvLSTM with biases over [x, h]; gates i, f, o, g.
-
-    (B, dim_in, H, W) and states (B, dim, H, W) -> the new h, c.
-    """
+    """ConvLSTM with biases over [x, h], gates i, f, o, g: x, h, c -> new h, c (B, dim, H, W)."""
 
     def __init__(self, dim_in: int, dim: int) -> None:
         super().__init__()
@@ -85,13 +79,13 @@ class ResidualCell(nn.Module):
 
 
 def encoding(dim_in: int, dim: int, stride: int = 1) -> nn.Sequential:
-    """3x3 convolution, GroupNorm, LeakyReLU."""
+    """Build a 3x3 convolution, GroupNorm and LeakyReLU."""
     conv = nn.Conv2d(dim_in, dim, 3, stride, padding=1)
     return nn.Sequential(conv, nn.GroupNorm(16, dim), nn.LeakyReLU(0.2))
 
 
 def decoding(dim_in: int, dim: int, stride: int = 1) -> nn.Sequential:
-    """3x3 transposed convolution, GroupNorm, LeakyReLU."""
+    """Build a 3x3 transposed convolution, GroupNorm and LeakyReLU."""
     conv = nn.ConvTranspose2d(dim_in, dim, 3, stride, padding=1, output_padding=stride - 1)
     return nn.Sequential(conv, nn.GroupNorm(16, dim), nn.LeakyReLU(0.2))
 
@@ -108,18 +102,13 @@ class PhyDNetState:
 class PhyDNet(RecurrentPredictor):
     """Physical and residual dynamics of one latent, (B, T, C, H, W) -> (B, frames_out, C, H, W).
 
-    H and W are multiples of 4. Outputs are in (0, 1), through a sigmoid. The predictions of the
-    past frames are never decoded, unless `unroll` asks for them.
-
-    The published training takes the total loss, moment term included, as if it were a prediction,
-    and computes its MSE against the target frames (a broadcast): the objective then has its minimum
-    where the loss equals the mean pixel. That is no part of the network. The term to be added,
-    `moment_loss`, is given by `unroll` as ``extras["moments"]``, with compat or without.
+    H and W are multiples of 4. Outputs are in (0, 1), through a sigmoid. `unroll` gives
+    `moment_loss` as ``extras["moments"]``, to be added to the loss. (The reference training
+    broadcasts the total loss against the target frames and minimises their MSE.)
 
     Args (others: see `Predictor`):
-        patch_size: 4, what the encoder shrinks by; the key exists because published configurations
-            write it.
-        convlstm_hidden: channels of the residual layers; the last is 64, to meet the physics.
+        patch_size: 4, the factor of the encoder, as published configurations write it.
+        convlstm_hidden: channels of the residual layers; the last is 64, as in the physical branch.
     """
 
     size_multiple = 4
@@ -189,7 +178,7 @@ class PhyDNet(RecurrentPredictor):
         return torch.sigmoid(over_time(self.decode, physical + residual))
 
     def extras(self, state: PhyDNetState, frames: Tensor, predictions: Tensor) -> dict[str, Tensor]:
-        """{"moments": scalar `moment_loss` of the physical filters}; it depends on no frame."""
+        """Return {"moments": scalar}, which depends on no frame."""
         return {"moments": moment_loss(self.phycell.F.conv1.weight)}
 
     def _advance_physical(self, x: Tensor, state: PhyDNetState) -> Tensor:

@@ -26,12 +26,14 @@ AXES = {
 }
 """Which tokens attend to each other: those of one frame, of one place, or all."""
 
+ST = {"st_space_transformer": "space", "st_temporal_transformer": "time"}
+TS = {"ts_temporal_transformer": "time", "ts_space_transformer": "space"}
 VARIANTS: dict[str, dict[str, str]] = {
     "full": {"space_temporal_transformer": "both"},
     "facst": {"space_transformer": "space", "temporal_transformer": "time"},
     "facts": {"temporal_transformer": "time", "space_transformer": "space"},
-    "binaryst": {"st_space_transformer": "space", "st_temporal_transformer": "time"},
-    "binaryts": {"ts_temporal_transformer": "time", "ts_space_transformer": "space"},
+    "binaryst": ST,
+    "binaryts": TS,
     "sts": {
         "space_transformer_first": "space",
         "temporal_transformer": "time",
@@ -42,18 +44,8 @@ VARIANTS: dict[str, dict[str, str]] = {
         "space_transformer": "space",
         "temporal_transformer_second": "time",
     },
-    "stts": {
-        "st_space_transformer": "space",
-        "st_temporal_transformer": "time",
-        "ts_temporal_transformer": "time",
-        "ts_space_transformer": "space",
-    },
-    "tsst": {
-        "ts_temporal_transformer": "time",
-        "ts_space_transformer": "space",
-        "st_space_transformer": "space",
-        "st_temporal_transformer": "time",
-    },
+    "stts": {**ST, **TS},
+    "tsst": {**TS, **ST},
 }
 """Variant -> the stacks of one block in their order: published name -> key of `AXES`."""
 

@@ -1,9 +1,8 @@
 """PredNet: each layer predicts the layer below, and only what it got wrong goes up.
 
 Lotter et al., "Deep Predictive Coding Networks for Video Prediction and Unsupervised Learning",
-2017, https://arxiv.org/abs/1605.08104 (eq. 1-4, algorithm 1, fig. 1). There is no reference output
-to compare with: the equations are checked against a plain rewriting, the number of parameters
-against the published one.
+2017, https://arxiv.org/abs/1605.08104 (eq. 1-4, algorithm 1, fig. 1). There is no reference output:
+tests compare with a reference implementation of the equations and the published parameter count.
 """
 
 from collections.abc import Sequence
@@ -20,12 +19,11 @@ GATES = ("i", "f", "o", "c")
 
 
 def layer_error_loss(layer_errors: Tensor, weight_mode: str = "L_0") -> Tensor:
-    """The published training loss, mean over samples and frames of the weighted layer errors.
+    """Return the published loss, the mean over samples and frames of the weighted layer errors.
 
     Args:
-        layer_errors: (B, T_all - 1, layers), from ``extras["layer_errors"]``. The first frame,
-            which nothing could predict, is not among them.
-        weight_mode: "L_0" counts the pixels alone, "L_all" adds a tenth of every higher layer.
+        layer_errors: (B, T_all - 1, layers), from ``extras["layer_errors"]``.
+        weight_mode: "L_0" counts only the pixels, "L_all" adds a tenth of every higher layer.
     """
     if weight_mode not in ("L_0", "L_all"):
         raise ValueError(f"weight_mode is 'L_0' or 'L_all', not {weight_mode!r}")
@@ -39,11 +37,10 @@ class PredNetState:
     """State from step to step, one value per layer unless noted.
 
     Attributes:
-        r: hidden states R.
-        c: cell states of R.
+        r, c: hidden and cell states of R.
         ahat: predictions of the layer's input; the lowest is the predicted frame.
         earlier: the predicted frame before that.
-        gates: weights and biases of the four gates, fused.
+        gates: weights and biases of the four gates, joined.
         errors: mean errors (B, layers) of the frames fed so far.
     """
 
@@ -59,16 +56,14 @@ class PredNetState:
 class PredNet(RecurrentPredictor):
     """Predictive coding, (B, T, C, H, W) -> (B, frames_out, C, H, W) in [0, pixel_max].
 
-    H and W are multiples of 2 for each layer above the first. A step compares its frame with the
-    prediction of it, passes the errors up, updates the states from the top down, and predicts the
-    next frame. `unroll` gives ``extras["layer_errors"]``, (B, T_all - 1, layers): the mean error of
-    each layer at frames 1..T_all-1, at the lowest layer always against the true frame.
+    H and W are multiples of 2^(layers - 1). A step compares its frame with the prediction, passes
+    the errors up, updates the states from the top down, and predicts the next frame. `unroll` gives
+    ``extras["layer_errors"]``, (B, T_all - 1, layers): the mean error of each layer at frames
+    1..T_all-1, of the lowest layer against the true frame.
 
-    Beyond the last true frame a prediction counts as the frame, so that the lowest layer has no
-    error there. The published code differs in two ways, both of them kept by compat "openstl": at
-    test time it feeds back the prediction before that, which is one frame late; and in training it
-    never rolls out: each step is fed the true frame, the last half as well, whatever ``use_truth``
-    says.
+    compat "openstl" keeps two faults of the reference code: at test time it feeds back the
+    prediction before the last, which is one frame late; in training it feeds the true frame at
+    every step, whatever ``use_truth`` is.
 
     Args (others: see `Predictor`):
         stack_sizes: channels of each layer's input; the first is C. None: C, 32, 64, 128, 256.
@@ -119,7 +114,7 @@ class PredNet(RecurrentPredictor):
         }
 
     def begin(self, first: Tensor, *, collect: bool) -> PredNetState:
-        """Zero states, and the prediction of the first frame that they give."""
+        """Return zero states and their prediction of the first frame."""
         B, _, H, W = first.shape
         zeros = [first.new_zeros(B, n, H >> k, W >> k) for k, n in enumerate(self.r_stack)]
         parts = [[getattr(self, gate)[k] for gate in GATES] for k in range(len(self.stack))]
@@ -133,7 +128,7 @@ class PredNet(RecurrentPredictor):
         return state
 
     def advance(self, fed: Tensor, state: PredNetState, *, last_only: bool) -> Tensor:
-        """S steps; each waits for the errors of the one before."""
+        """Take S steps, one after the other."""
         predictions = []
         for frame in fed:
             errors = self._compare_up(frame, state)
@@ -144,24 +139,24 @@ class PredNet(RecurrentPredictor):
         return torch.stack(predictions[-1:] if last_only else predictions)
 
     def feed_back(self, prediction: Tensor, state: PredNetState) -> Tensor:
-        """The prediction of the frame; with compat "openstl" that of the frame before."""
+        """Return the prediction of the frame; with compat "openstl" that of the frame before."""
         return state.earlier if self.compat == "openstl" else prediction
 
     def unroll(self, frames: Tensor, use_truth: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """As `RecurrentPredictor.unroll`; compat "openstl" feeds the truth at every step."""
+        """See `RecurrentPredictor.unroll`; compat "openstl" feeds the truth at every step."""
         if self.compat == "openstl":
             use_truth = torch.ones_like(use_truth)
         return super().unroll(frames, use_truth)
 
     def extras(self, state: PredNetState, frames: Tensor, predictions: Tensor) -> dict[str, Tensor]:
-        """{"layer_errors": (B, T_all - 1, layers)}."""
+        """Return {"layer_errors": (B, T_all - 1, layers)}."""
         last = _means(self._compare_up(frames[:, -1], state))
         errors = torch.stack([*state.errors[1:], last], dim=1)
         pixels = (predictions - frames[:, 1:]).abs().mean(dim=(2, 3, 4)) / 2
         return {"layer_errors": torch.cat([pixels[..., None], errors[..., 1:]], dim=-1)}
 
     def _compare_up(self, frame: Tensor, state: PredNetState) -> list[Tensor]:
-        """Errors E of all layers, [too high, too low] along the channels."""
+        """Return the errors E of all layers, [too high, too low] along the channels."""
         errors, target = [], frame
         for layer, ahat in enumerate(state.ahat):
             difference = ahat - target
@@ -190,7 +185,7 @@ class PredNet(RecurrentPredictor):
 def _convolutions(
     dims_in: Sequence[int], dims_out: Sequence[int], kernels: Sequence[int]
 ) -> nn.ModuleList:
-    """One size-keeping convolution per layer; biases start at 0."""
+    """Build one size-keeping convolution per layer; biases are initially 0."""
     layers = nn.ModuleList()
     for dim_in, dim_out, kernel in zip(dims_in, dims_out, kernels, strict=True):
         layers.append(nn.Conv2d(dim_in, dim_out, kernel, padding=kernel // 2))
@@ -199,7 +194,7 @@ def _convolutions(
 
 
 def _means(errors: list[Tensor]) -> Tensor:
-    """The mean error of each layer, (B, layers)."""
+    """Return the mean error of each layer, (B, layers)."""
     return torch.stack([error.mean(dim=(1, 2, 3)) for error in errors], dim=1)
 
 

@@ -14,7 +14,6 @@ from predcnn.predictors.stacked import (
     convolve,
     gated_update,
     joinable,
-    joined,
 )
 from predcnn.registry import PREDICTORS
 
@@ -35,17 +34,17 @@ class STLSTMCell(nn.Module):
         self.conv_last = nn.Conv2d(2 * dim, dim, 1, bias=False)
 
     def joined_weights(self) -> tuple[Tensor, Tensor] | None:
-        """Weights over (x, h) and over (x, m), each as one; None where norms stand behind them."""
+        """Return joined weights over (x, h) and over (x, m); None if norms follow."""
         if not joinable(self.conv_x):
             return None
         n, w = 3 * self.dim, self.conv_x[0].weight
-        w_h = torch.cat([w[:n], w[2 * n :]])
-        return joined(w_h, self.conv_h[0].weight), joined(w[n : 2 * n], self.conv_m[0].weight)
+        of_h = torch.cat([torch.cat([w[:n], w[2 * n :]]), self.conv_h[0].weight], dim=1)
+        return of_h, torch.cat([w[n : 2 * n], self.conv_m[0].weight], dim=1)
 
     def _gates(
         self, x: Tensor, h: Tensor, m: Tensor, weights: tuple[Tensor, Tensor] | None
     ) -> tuple[Tensor, Tensor]:
-        """i, f, g, o from x and h; i', f', g' from x and m."""
+        """Return i, f, g, o from x and h, and i', f', g' from x and m."""
         if weights is not None:
             return convolve(weights[0], x, h), convolve(weights[1], x, m)
         n, x_gates = 3 * self.dim, self.conv_x(x)
@@ -53,14 +52,9 @@ class STLSTMCell(nn.Module):
         return of_h, x_gates[:, n : 2 * n] + self.conv_m(m)
 
     def forward(
-        self,
-        x: Tensor,
-        h: Tensor,
-        c: Tensor,
-        m: Tensor,
-        weights: tuple[Tensor, Tensor] | None,
+        self, x: Tensor, h: Tensor, c: Tensor, m: Tensor, weights: tuple[Tensor, Tensor] | None
     ) -> tuple[Tensor, Tensor, Tensor, tuple[Tensor, Tensor]]:
-        """Input, three states (B, dim, H, W), `joined_weights` -> h, c, m, the added (Δc, Δm)."""
+        """Map input, states (B, dim, H, W) and `joined_weights` to h, c, m and (Δc, Δm)."""
         n = 3 * self.dim
         gates, m_gates = self._gates(x, h, m, weights)
         c, delta_c = gated_update(gates[:, :n], c, forget_bias=1.0)
@@ -72,10 +66,7 @@ class STLSTMCell(nn.Module):
 
 @PREDICTORS.register("predrnn")
 class PredRNN(StackedPredictor):
-    """Spatiotemporal LSTM layers on patches; options and errors as `StackedPredictor` states them.
-
-    (B, T, C, H, W) -> (B, frames_out, C, H, W). All layers have the same width, else ValueError.
-    """
+    """Spatiotemporal LSTM layers of one width on patches; see `StackedPredictor`."""
 
     cell = STLSTMCell
     least_layers = 1

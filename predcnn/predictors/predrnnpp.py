@@ -17,7 +17,6 @@ from predcnn.predictors.stacked import (
     convolve,
     gated_update,
     joinable,
-    joined,
     joined_gates,
     summed_gates,
 )
@@ -28,8 +27,8 @@ from predcnn.registry import PREDICTORS
 class CausalLSTMCell(nn.Module):
     """Causal LSTM: the cell state is updated first and steers the update of the memory.
 
-    The gates of its input are ordered i, f, g, i', f', g', o. The published cell has one more,
-    unused convolution over [c, m]; compat "openstl" keeps it.
+    The gates of its input are ordered i, f, g, i', f', g', o. compat "openstl" adds an unused
+    convolution over [c, m].
     """
 
     unused_openstl_keys: ClassVar[tuple[str, ...]] = ("conv_o",)
@@ -46,7 +45,7 @@ class CausalLSTMCell(nn.Module):
         note_unused(self, shape.compat, lambda: {"conv_o": shape.gates(2 * dim, dim)})
 
     def joined_weights(self) -> tuple[Tensor, ...] | None:
-        """Weights over (x, h, c), (x, c) and (h, m), each as one; None where norms follow.
+        """Return joined weights over (x, h, c), (x, c) and (h, m); None if norms follow.
 
         They give i, f, g; i', g', f', o; and the rest of o.
         """
@@ -55,15 +54,15 @@ class CausalLSTMCell(nn.Module):
         x, h, c = (part[0].weight for part in (self.conv_x, self.conv_h, self.conv_c))
         n = len(c)
         return (
-            joined(x[:n], h[:n], c),
-            joined(_steering(x[n:]), self.conv_c2m[0].weight),
-            joined(h[n:], self.conv_om[0].weight),
+            torch.cat([x[:n], h[:n], c], dim=1),
+            torch.cat([_steering(x[n:]), self.conv_c2m[0].weight], dim=1),
+            torch.cat([h[n:], self.conv_om[0].weight], dim=1),
         )
 
     def forward(
         self, x: Tensor, h: Tensor, c: Tensor, m: Tensor, weights: tuple[Tensor, ...] | None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Input, three states (B, dim, H, W), `joined_weights` -> the new h, c, m."""
+        """Map input, states (B, dim, H, W) and `joined_weights` to the new h, c, m."""
         if weights is not None:
             c, _ = gated_update(convolve(weights[0], x, h, c), c, forget_bias=1.0)
             steering = convolve(weights[1], x, c)
@@ -79,7 +78,7 @@ class CausalLSTMCell(nn.Module):
         return torch.tanh(o) * torch.tanh(self.conv_last(torch.cat([c, m], dim=1))), c, m
 
     def _memory(self, steering: Tensor, m: Tensor) -> tuple[Tensor, Tensor]:
-        """The new memory from i', g', f' of input and cell, and their part of o."""
+        """Return the new memory, and the part of o from input and cell."""
         i, g, f, o = steering.chunk(4, dim=1)
         i_m, f_m, kept = self.conv_m(m).chunk(3, dim=1)
         new = torch.sigmoid(i + i_m) * torch.tanh(g)
@@ -87,15 +86,15 @@ class CausalLSTMCell(nn.Module):
 
 
 def _steering(of_x: Tensor, dim: int = 0) -> Tensor:
-    """The gates i', f', g', o of the input in the order of those of the cell, i', g', f', o."""
+    """Reorder the input's gates i', f', g', o to i', g', f', o, the order of the cell's."""
     i, f, g, o = of_x.chunk(4, dim=dim)
     return torch.cat([i, g, f, o], dim=dim)
 
 
 class GradientHighway(nn.Module):
-    """Gradient highway unit: z <- u · p + (1 - u) · z, a short way back through time.
+    """Gradient highway unit: z <- u · p + (1 - u) · z, a shortcut through time.
 
-    Both convolutions start uniform in ±0.001, as published.
+    Initial weights of both convolutions are uniform in ±0.001, as in the reference code.
     """
 
     def __init__(self, dim: int, shape: StackShape) -> None:
@@ -106,11 +105,11 @@ class GradientHighway(nn.Module):
             nn.init.uniform_(conv.weight, -1e-3, 1e-3)
 
     def joined_weights(self) -> Tensor | None:
-        """The weight of both convolutions as one, see `joined_gates`."""
+        """Return the weight of both convolutions as one, see `joined_gates`."""
         return joined_gates(self.x_concat, self.z_concat)
 
     def forward(self, x: Tensor, z: Tensor, weight: Tensor | None) -> Tensor:
-        """(B, dim, H, W) twice and the `joined_weights` -> the new z."""
+        """Map x, z (B, dim, H, W) and `joined_weights` to the new z."""
         gates = summed_gates(weight, (self.x_concat, self.z_concat), x, z)
         p, u = gates.chunk(2, dim=1)
         return mixed(torch.sigmoid(u), torch.tanh(p), z)
@@ -118,7 +117,7 @@ class GradientHighway(nn.Module):
 
 @dataclass(kw_only=True)
 class PredRNNppState(StackState):
-    """A `StackState`, the state z of the gradient highway and its joined weight."""
+    """A `StackState` with the state z of the gradient highway and its joined weight."""
 
     z: Tensor
     highway: Tensor | None
@@ -126,14 +125,10 @@ class PredRNNppState(StackState):
 
 @PREDICTORS.register("predrnnpp")
 class PredRNNpp(StackedPredictor):
-    """Causal LSTM layers with a gradient highway above the first.
+    """Two or more causal LSTM layers of one width, with a gradient highway above the first.
 
-    (B, T, C, H, W) -> (B, frames_out, C, H, W); options and errors as `StackedPredictor` states
-    them. At least two layers of equal width.
-
-    The published highway cannot run with ``layer_norm``: its LayerNorms are built for half of the
-    channels they get. Here they have the right width; with compat "openstl" that combination is
-    refused with ValueError at construction rather than at the first frame.
+    For shapes and options see `StackedPredictor`. ``layer_norm`` needs compat None: the highway's
+    LayerNorms in the reference code expect half of the channels they get.
     """
 
     cell = CausalLSTMCell
@@ -141,10 +136,7 @@ class PredRNNpp(StackedPredictor):
 
     def build(self, shape: StackShape) -> None:
         if shape.layer_norm and shape.compat == "openstl":
-            raise ValueError(
-                "PredRNN++ as published cannot run with layer_norm=True: its gradient highway "
-                "normalises the wrong number of channels; use compat=None"
-            )
+            raise ValueError("PredRNN++ cannot run with layer_norm=True and compat='openstl'")
         dim = shape.hidden[0]
         self.cell_list = nn.ModuleList(self.cell(*dims, shape) for dims in shape.layers())
         self.gradient_highway = GradientHighway(dim, shape)

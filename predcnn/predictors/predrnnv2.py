@@ -1,8 +1,7 @@
 """PredRNN-V2: PredRNN whose cell state and memory are pushed apart by a decoupling loss.
 
 Wang et al., "PredRNN: A Recurrent Neural Network for Spatiotemporal Predictive Learning", 2021,
-https://arxiv.org/abs/2103.09504 (eq. 5). Its second idea, reverse scheduled sampling, is a way of
-choosing ``use_truth`` and belongs to the training.
+https://arxiv.org/abs/2103.09504 (eq. 5). Its reverse scheduled sampling is part of the training.
 """
 
 import torch
@@ -15,22 +14,17 @@ from predcnn.registry import PREDICTORS
 
 
 def decoupling(delta_c: Tensor, delta_m: Tensor) -> Tensor:
-    """Mean |cosine| between increments, the cosine taken over the pixels of each channel.
-
-    (N, C, H, W) twice -> scalar in [0, 1]; 0 if every pair of maps is orthogonal.
-    """
+    """Return the mean |cosine| of the channels of two maps (N, C, H, W), a scalar in [0, 1]."""
     cosines = functional.cosine_similarity(delta_c.flatten(2), delta_m.flatten(2), dim=2)
     return cosines.abs().mean()
 
 
 @PREDICTORS.register("predrnnv2")
 class PredRNNv2(PredRNN):
-    """PredRNN with a shared 1x1 adapter for the decoupling loss.
+    """PredRNN with a shared 1x1 adapter for the decoupling loss; see `StackedPredictor`.
 
-    (B, T, C, H, W) -> (B, frames_out, C, H, W); options and errors as `StackedPredictor` states
-    them. The adapter plays no part in a prediction, so ``forward`` does not run it (the published
-    code does). `unroll` gives ``extras["decoupling"]``, the mean |cosine| over steps, layers,
-    samples and channels, to be weighed by the published 0.1.
+    Predictions do not depend on the adapter. `unroll` gives ``extras["decoupling"]``, the mean
+    |cosine| over steps, layers, samples and channels; its published weight is 0.1.
     """
 
     def build(self, shape: StackShape) -> None:
@@ -38,6 +32,6 @@ class PredRNNv2(PredRNN):
         self.adapter = nn.Conv2d(shape.hidden[0], shape.hidden[0], 1, bias=False)
 
     def extras(self, state: StackState, frames: Tensor, predictions: Tensor) -> dict[str, Tensor]:
-        """{"decoupling": scalar}, from the increments of all steps and layers at once."""
+        """Return {"decoupling": scalar}."""
         delta_c, delta_m = (torch.cat(maps) for maps in zip(*state.increments, strict=True))
         return {"decoupling": decoupling(self.adapter(delta_c), self.adapter(delta_m))}

@@ -3,6 +3,7 @@
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from math import ceil
 
 import numpy as np
 import torch
@@ -12,7 +13,6 @@ from predcnn.costs.measuring import evaluating
 from predcnn.data.frames import as_batch
 from predcnn.ops.fold import Mergeable
 from predcnn.predictors.hub import Publishing
-from predcnn.predictors.rollout import roll_out
 from predcnn.predictors.sizes import tiled
 from predcnn.registry import PREDICTORS
 from predcnn.translators.weights import TakenWeights
@@ -41,7 +41,8 @@ class Predictor(Publishing, Mergeable, nn.Module):
     Its constructor takes ``(in_shape, frames_out=None, *, compat=None, <named options>)``, which
     are recorded in ``config``. If its published parameter names differ, it declares
     ``openstl_keys`` (see `predcnn.weights.published`). If it accepts only frames of the size it was
-    built for, it sets ``needs_resolution = True``; `predict` then pads and tiles other sizes.
+    built for, it sets ``needs_resolution = True``; `predict` then pads and tiles other sizes. Its
+    ``size_multiple`` divides the height and width of frames.
 
     Attributes:
         config: plain dict {"name", "in_shape", "frames_out", "compat", options...} (sequences as
@@ -56,6 +57,7 @@ class Predictor(Publishing, Mergeable, nn.Module):
     """
 
     needs_resolution: bool = False
+    size_multiple: int = 1
     config: dict[str, object]
     taken_weights: TakenWeights | None = None
 
@@ -81,19 +83,36 @@ class Predictor(Publishing, Mergeable, nn.Module):
     def check_past(self, past: Tensor) -> None:
         """Raise an error unless ``past`` is float (B, T, C, H, W) with this predictor's T and C."""
         T, C = self.in_shape[:2]
+        shape = tuple(past.shape)
         if past.ndim != 5:
-            raise ValueError(f"frames are (B, T, C, H, W), not {past.ndim}-D {tuple(past.shape)}")
-        if past.shape[1] != T or past.shape[2] != C:
-            raise ValueError(
-                f"built for {T} frames of {C} channels, given {past.shape[1]} frames of "
-                f"{past.shape[2]} channels: shape (B, T, C, H, W) = {tuple(past.shape)}"
-            )
+            raise ValueError(f"frames are (B, T, C, H, W), not {past.ndim}-D {shape}")
+        if shape[1:3] != (T, C):
+            raise ValueError(f"frames are (B, {T}, {C}, H, W), not {shape}")
         if not past.is_floating_point():
             raise TypeError(f"frames are floats in [0, 1], not {past.dtype}: divide bytes by 255")
 
+    def check_size(self, size: Sequence[int]) -> None:
+        """Raise ValueError unless the network accepts frames of this ``size`` (H, W)."""
+        own, size, multiple = self.in_shape[2:], tuple(size), self.size_multiple
+        if self.needs_resolution and size != own:
+            raise ValueError(f"built for frames (H, W) = {own}, not {size}; predict() takes others")
+        fit = tuple(ceil(n / multiple) * multiple for n in size)
+        if size != fit:
+            raise ValueError(
+                f"H and W are multiples of {multiple}, such as {fit}, not {size}; predict() pads"
+            )
+
     def rollout(self, past: Tensor, horizon: int) -> Tensor:
         """Predict ``horizon`` frames, differentiably, by feeding back predictions."""
-        return roll_out(self, past, horizon)
+        known, pieces = past, []
+        while sum(piece.shape[1] for piece in pieces) < horizon:
+            pieces.append(self._one_pass(known))
+            known = torch.cat([known, pieces[-1]], dim=1)[:, -past.shape[1] :]
+        return torch.cat(pieces, dim=1)[:, :horizon]
+
+    def _one_pass(self, past: Tensor) -> Tensor:
+        """Predict one frame or more."""
+        return self(past)
 
     def predict(
         self,

@@ -1,4 +1,8 @@
-"""Cells stacked on patches: the base of ConvLSTM, the PredRNN family, MIM and E3D-LSTM."""
+"""Cells stacked on patches, the base of ConvLSTM, the PredRNN family, MIM and E3D-LSTM.
+
+Convolutions of several maps that are added run as one convolution over all channels, with joined
+weights: up to 1.7 times as fast.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +14,7 @@ from torch.nn import functional
 
 from predcnn.native import plain_wanted
 from predcnn.predictors.patches import PatchedPredictor
-from predcnn.predictors.unrolling import check_equal_widths, over_time
+from predcnn.predictors.unrolling import check_equal_widths, check_gates, over_time
 
 
 @dataclass(frozen=True)
@@ -20,10 +24,9 @@ class StackShape:
     Attributes:
         channels: of a frame after space-to-depth.
         hidden: channels of each layer's state.
-        kernel: size of the square convolutions of the gates.
+        kernel: of the gates.
         size: (H, W) of the states.
         layer_norm: whether every gate convolution is followed by LayerNorm over (C, H, W).
-        compat: None or "openstl".
     """
 
     channels: int
@@ -34,69 +37,48 @@ class StackShape:
     compat: str | None
 
     def layers(self) -> list[tuple[int, int]]:
-        """(input channels, state channels) of every layer from the bottom up."""
+        """Return (input channels, state channels) of every layer from the bottom up."""
         return list(zip((self.channels, *self.hidden), self.hidden, strict=False))
 
     def gates(self, dim_in: int, dim_out: int) -> "GateConv":
-        """A gate convolution of this stack."""
-        return GateConv(dim_in, dim_out, self.kernel, self.size if self.layer_norm else None)
+        """Build a gate convolution of this stack."""
+        conv = nn.Conv2d(dim_in, dim_out, self.kernel, padding=self.kernel // 2, bias=False)
+        return GateConv(conv, [dim_out, *self.size] if self.layer_norm else None)
 
 
 class GateConv(nn.Sequential):
-    """All gates that one state feeds: a bias-free convolution, then perhaps LayerNorm.
+    """All gates of one state: a convolution, and LayerNorm over ``norm_shape`` if given."""
 
-    (B, dim_in, H, W) -> (B, dim_out, H, W).
-
-    Args:
-        norm_size: (H, W) of a LayerNorm over (C, H, W); None for no norm, then any H, W.
-    """
-
-    def __init__(
-        self, dim_in: int, dim_out: int, kernel: int, norm_size: tuple[int, int] | None
-    ) -> None:
-        parts: list[nn.Module] = [
-            nn.Conv2d(dim_in, dim_out, kernel, padding=kernel // 2, bias=False)
-        ]
-        if norm_size is not None:
-            parts.append(nn.LayerNorm([dim_out, *norm_size]))
-        super().__init__(*parts)
-
-
-def joined(*weights: Tensor) -> Tensor:
-    """The weight of one convolution over several maps, the sum of those over each of them.
-
-    One convolution over all channels is up to 1.7 times as fast as several whose results are added.
-    """
-    return torch.cat(weights, dim=1)
+    def __init__(self, conv: nn.Module, norm_shape: Sequence[int] | None) -> None:
+        super().__init__(conv, *([] if norm_shape is None else [nn.LayerNorm(norm_shape)]))
 
 
 def joinable(conv: GateConv) -> bool:
-    """Whether it may become part of a `joined` convolution: no norm behind it, not `plain`."""
+    """Return whether weights may be joined: without norms after them, and not under `plain`."""
     return len(conv) == 1 and not plain_wanted()
 
 
 def joined_gates(*convs: GateConv) -> Tensor | None:
-    """The `joined` weight of gate convolutions; None if they are not `joinable`."""
-    return joined(*(conv[0].weight for conv in convs)) if joinable(convs[0]) else None
+    """Return the joined weight of gate convolutions; None if they are not `joinable`."""
+    return torch.cat([conv[0].weight for conv in convs], dim=1) if joinable(convs[0]) else None
 
 
 def convolve(weight: Tensor, *maps: Tensor) -> Tensor:
-    """The convolution of ``maps``, stacked along the channels, by a `joined` weight, size kept."""
+    """Convolve ``maps``, stacked along the channels, by a joined weight; the size is kept."""
     return functional.conv2d(torch.cat(maps, dim=1), weight, padding=weight.shape[-1] // 2)
 
 
 def summed_gates(
     weight: Tensor | None, convs: tuple[GateConv, GateConv], x: Tensor, h: Tensor
 ) -> Tensor:
-    """The gates of two maps, added; in one convolution where `joined_gates` gave a weight."""
+    """Return the added gates of two maps; ``weight`` is the result of `joined_gates`."""
     return convs[0](x) + convs[1](h) if weight is None else convolve(weight, x, h)
 
 
 def gated_update(gates: Tensor, state: Tensor, forget_bias: float = 0.0) -> tuple[Tensor, Tensor]:
-    """σ(f + forget_bias) · state + σ(i) · tanh(g), with i, f, g stacked along the channels.
+    """Return σ(f + forget_bias) · state + σ(i) · tanh(g) and its second term.
 
-    Returns:
-        the new state, and what was added to it, σ(i) · tanh(g).
+    ``gates`` are i, f, g, stacked along the channels.
     """
     i, f, g = gates.chunk(3, dim=1)
     if forget_bias:
@@ -127,20 +109,19 @@ class StackState:
 class StackedPredictor(PatchedPredictor):
     """Cells stacked on space-to-depth patches; a subclass has its ``cell`` and defines `step`.
 
-    (B, T, C, H, W) -> (B, frames_out, C, H, W), H and W multiples of ``patch_size``. The parameters
-    start as PyTorch's defaults, as published.
+    (B, T, C, H, W) -> (B, frames_out, C, H, W), H and W multiples of ``patch_size``.
 
     Args (others: see `Predictor`):
         num_hidden: state channels of each layer, bottom up.
         filter_size: odd kernel size of the gates.
-        stride: 1; the key exists because published configurations write it.
-        patch_size: frames are folded into patches of this size.
+        stride: 1, as published configurations write it.
+        patch_size: side of the patches.
         layer_norm: LayerNorm over (C, H, W) after every gate convolution; it fixes the frame size.
     """
 
     cell: ClassVar[type[nn.Module]]
     least_layers: ClassVar[int] = 0
-    """Of a network whose memory passes through all layers, which then have equal widths."""
+    """Least number of layers if one memory passes through all, which then have equal widths."""
 
     def __init__(
         self,
@@ -155,11 +136,7 @@ class StackedPredictor(PatchedPredictor):
         layer_norm: bool = False,
     ) -> None:
         super().__init__(in_shape, frames_out, compat=compat)
-        if filter_size % 2 == 0 or stride != 1:
-            raise ValueError(
-                f"the gates must keep the size of the states: filter_size odd and stride 1, "
-                f"not {filter_size} and {stride}"
-            )
+        check_gates(filter_size, stride)
         if not num_hidden:
             raise ValueError("num_hidden needs at least one layer")
         self.size_multiple = self.patch_size = patch_size
@@ -183,7 +160,7 @@ class StackedPredictor(PatchedPredictor):
         return self.zero_state(first, self.cell_list, collect)
 
     def zero_state(self, first: Tensor, cells: Iterable[nn.Module], collect: bool) -> StackState:
-        """All states zero, and the joined weights of the cells."""
+        """Return zero states and the joined weights of the cells."""
         zeros = [first.new_zeros(first.shape[0], n, *first.shape[-2:]) for n in self.shape.hidden]
         weights = [cell.joined_weights() for cell in cells]
         return StackState(h=zeros, c=list(zeros), m=zeros[0], weights=weights, collect=collect)
@@ -193,6 +170,6 @@ class StackedPredictor(PatchedPredictor):
         raise NotImplementedError
 
     def advance(self, fed: Tensor, state: object, *, last_only: bool) -> Tensor:
-        """S steps; the readout runs on all of them at once."""
+        """Take S steps; the readout runs on all of them at once."""
         top = [self.step(x, state) for x in fed]
         return over_time(self.conv_last, torch.stack(top[-1:] if last_only else top))

@@ -8,24 +8,21 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
-from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from predcnn.blocks.swin import SwinBlock
-from predcnn.predictors.unrolling import RecurrentPredictor, note_unused, over_time
+from predcnn.predictors.levels import LevelsPredictor, PatchEmbedding, doubling, rising
+from predcnn.predictors.unrolling import note_unused
 from predcnn.registry import PREDICTORS
-
-State = list[tuple[Tensor, Tensor, list[Tensor]]]
-"""(hidden, cell, biases of the blocks' windows) of every layer; the first two (B, H, W, C)."""
 
 
 class FusingSwinBlock(SwinBlock):
     """A Swin block that can take a second map, maps (B, H, W, C) -> (B, H, W, C).
 
-    Shifted windows are masked, unlike those of the published translator. Linear layers start as
-    PyTorch's defaults. Every second block never gets a second map, yet the published one has the
-    linear layer for it; compat "openstl" keeps it.
+    Shifted windows are masked, unlike those of the published translator. Linear layers have
+    PyTorch's initial weights. Every second block never gets a second map; the reference code has
+    the linear layer for it all the same, and so has compat "openstl".
 
     Args:
         index: of the block in its cell; odd ones shift their windows.
@@ -49,7 +46,7 @@ class FusingSwinBlock(SwinBlock):
             self.red = nn.Linear(2 * dim, dim)
 
     def enter(self, x: Tensor) -> Tensor:
-        """The part of ``x`` (..., H, W, C) in its mixture with another map; many steps at once."""
+        """Return the part of ``x`` (..., H, W, C) in its mixture with another map."""
         return linear(self.norm1(x), self.red.weight[:, : x.shape[-1]], self.red.bias)
 
     def forward(
@@ -57,7 +54,7 @@ class FusingSwinBlock(SwinBlock):
     ) -> Tensor:
         """Attend within ``x``, or a mixture of ``x`` and ``other``; the shortcut is ``x``.
 
-        ``bias`` is the `window_bias`, the same at every step; ``entered`` is `enter` of ``x``.
+        ``bias`` is the `window_bias`; ``entered`` is `enter` of ``x``, computed for many steps.
         """
         if other is None:
             y = self.norm1(x)
@@ -71,7 +68,7 @@ class FusingSwinBlock(SwinBlock):
 class SwinLSTMCell(nn.Module):
     """One gate for everything: f = σ(o), c <- f · (c + tanh o), h = f · tanh c, o from Swin blocks.
 
-    One layer over S steps, (S, B, H, W, C) -> hidden states of the same shape.
+    Inputs of S steps (S, B, H, W, C) -> hidden states of the same shape and the last cell state.
     """
 
     openstl_keys: ClassVar[dict[str, str]] = {"blocks": "STBs"}
@@ -86,13 +83,13 @@ class SwinLSTMCell(nn.Module):
             for index, rate in enumerate(drop_path)
         )
 
+    def constants(self, zero: Tensor) -> tuple[list[Tensor]]:
+        """Return the `window_bias` of every block for maps like ``zero``."""
+        return ([block.window_bias(zero) for block in self.blocks],)
+
     def forward(
         self, x: Tensor, h: Tensor, c: Tensor, biases: Sequence[Tensor]
     ) -> tuple[Tensor, Tensor]:
-        """Returns the hidden states (S, B, H, W, C) and the last cell state (B, H, W, C).
-
-        ``biases`` are the `window_bias` of every block.
-        """
         hidden = []
         for step, entered in zip(x, self.blocks[0].enter(x), strict=True):
             o = self.blocks[0](step, biases[0], h, entered)
@@ -105,54 +102,13 @@ class SwinLSTMCell(nn.Module):
         return torch.stack(hidden), c
 
 
-class PatchEmbedding(nn.Module):
-    """Frames (B, C, H, W) -> maps (B, H/2, W/2, dim)."""
-
-    def __init__(self, channels: int, dim: int, patch: int) -> None:
-        super().__init__()
-        self.proj = nn.Conv2d(channels, dim, patch, stride=patch)
-        self.norm = nn.LayerNorm(dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.norm(rearrange(self.proj(x), "b c h w -> b h w c"))
-
-
-class PatchMerging(nn.Module):
-    """Halve the size, double the channels: (B, H, W, dim) -> (B, H/2, W/2, 2*dim).
-
-    The four pixels of a square are stacked column by column, as published.
-    """
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(4 * dim)
-        self.reduction = nn.Linear(4 * dim, 2 * dim, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        squares = rearrange(x, "b (h p1) (w p2) c -> b h w (p2 p1 c)", p1=2, p2=2)
-        return self.reduction(self.norm(squares))
-
-
-class PatchExpanding(nn.Module):
-    """Double the size, halve the channels: (B, H, W, dim) -> (B, 2*H, 2*W, dim/2)."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.expand = nn.Linear(dim, 2 * dim, bias=False)
-        self.norm = nn.LayerNorm(dim // 2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        pixels = "b h w (p1 p2 c) -> b (h p1) (w p2) c"
-        return self.norm(rearrange(self.expand(x), pixels, p1=2, p2=2))
-
-
 @PREDICTORS.register("swinlstm")
-class SwinLSTM(RecurrentPredictor):
-    """SwinLSTM-D, (B, T, C, H, W) -> (B, frames_out, C, H, W) in (0, 1), through a sigmoid.
+class SwinLSTM(LevelsPredictor):
+    """SwinLSTM-D, (B, T, C, H, W) -> (B, frames_out, C, H, W) in (0, 1).
 
     H and W are multiples of ``patch_size * 2**layers``; windows that do not fit are padded and
-    masked. The published code is reproduced, its defaults included; compat "openstl" only adds its
-    unused parameters (a second patch embedding, a linear layer in every second block).
+    masked. compat "openstl" only adds unused parameters: a second patch embedding, and a linear
+    layer in every second block.
 
     Args (others: see `Predictor`):
         depths_downsample: Swin blocks of each layer on the way down.
@@ -164,13 +120,8 @@ class SwinLSTM(RecurrentPredictor):
     """
 
     openstl_keys: ClassVar[dict[str, str]] = {
-        "embed": "Downsample.patch_embed",
-        "down": "Downsample.layers",
-        "shrink": "Downsample.downsample",
-        "up": "Upsample.layers",
-        "grow": "Upsample.upsample",
+        **LevelsPredictor.level_keys,
         "readout": "Upsample.Unembed.Conv",
-        "unused_embed": "Upsample.patch_embed",
     }
     unused_openstl_keys: ClassVar[tuple[str, ...]] = ("Upsample.patch_embed",)
 
@@ -191,58 +142,23 @@ class SwinLSTM(RecurrentPredictor):
         super().__init__(in_shape, frames_out, compat=compat)
         layers = len(depths_downsample)
         if not layers or {len(depths_upsample), len(num_heads)} != {layers}:
-            raise ValueError(
-                f"depths_downsample, depths_upsample and num_heads list the same layers, not "
-                f"{tuple(depths_downsample)}, {tuple(depths_upsample)}, {tuple(num_heads)}"
-            )
+            raise ValueError("depths_downsample, depths_upsample and num_heads differ in length")
         if patch_size != 2:
             raise ValueError(f"the decoder doubles the size once: patch_size 2, not {patch_size}")
         self.patch_size, self.size_multiple = patch_size, patch_size * 2**layers
         self.check_size(self.in_shape[2:])
-        levels, C, dim = range(layers), self.in_shape[1], embed_dim
-        down = rising(drop_path, depths_downsample)
-        up = [rates[::-1] for rates in rising(drop_path, depths_upsample)]
+        C, dim = self.in_shape[1], embed_dim
+        down, up = rising(drop_path, depths_downsample), rising(drop_path, depths_upsample)
 
         def cell(level: int, heads: int, rates: Sequence[float]) -> SwinLSTMCell:
             window = min(window_size, min(self.in_shape[2:]) // patch_size // 2**level)
             return SwinLSTMCell(dim * 2**level, heads, window, rates, compat)
 
         self.embed = PatchEmbedding(C, dim, patch_size)
-        self.down = nn.ModuleList(cell(i, num_heads[i], down[i]) for i in levels)
-        self.shrink = nn.ModuleList(PatchMerging(dim * 2**i) for i in levels)
-        self.up = nn.ModuleList(cell(i + 1, num_heads[i], up[i]) for i in levels[::-1])
-        self.grow = nn.ModuleList(PatchExpanding(dim * 2 ** (i + 1)) for i in levels[::-1])
-        self.readout = nn.ConvTranspose2d(dim, C, 3, 2, padding=1, output_padding=1)
+        self.build_levels(
+            dim,
+            (cell(i, num_heads[i], down[i]) for i in range(layers)),
+            (cell(i + 1, num_heads[i], up[i][::-1]) for i in reversed(range(layers))),
+        )
+        self.inflate, self.readout = nn.Identity(), doubling(dim, C)
         note_unused(self, compat, lambda: {"unused_embed": PatchEmbedding(C, dim, patch_size)})
-
-    def begin(self, first: Tensor, *, collect: bool) -> State:
-        B, _, H, W = first.shape
-        layers = len(self.down)
-        shrunk = [self.patch_size * 2**k for k in (*range(layers), *range(layers, 0, -1))]
-        cells = (*self.down, *self.up)
-        zeros = [
-            first.new_zeros(B, H // n, W // n, cell.dim)
-            for n, cell in zip(shrunk, cells, strict=True)
-        ]
-        return [
-            (zero, zero, [block.window_bias(zero) for block in cell.blocks])
-            for zero, cell in zip(zeros, cells, strict=True)
-        ]
-
-    def advance(self, fed: Tensor, state: State, *, last_only: bool) -> Tensor:
-        """S steps, layer by layer: no layer waits for a higher one."""
-        x = over_time(self.embed, fed)
-        resize = (*self.shrink, *self.grow)
-        for layer, cell in enumerate((*self.down, *self.up)):
-            x, c = cell(x, *state[layer])
-            state[layer] = (x[-1], c, state[layer][2])
-            if last_only and layer == len(resize) - 1:
-                x = x[-1:]
-            x = over_time(resize[layer], x)
-        return torch.sigmoid(over_time(self.readout, rearrange(x, "s b h w c -> s b c h w")))
-
-
-def rising(largest: float, depths: Sequence[int]) -> list[list[float]]:
-    """Return probabilities from 0 to ``largest`` over all blocks, split into layers."""
-    rates = torch.linspace(0, largest, sum(depths), dtype=torch.float64, device="cpu")
-    return [layer.tolist() for layer in rates.split(list(depths))]

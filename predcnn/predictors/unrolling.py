@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from math import ceil
 
 import torch
 from einops import rearrange
@@ -16,20 +15,13 @@ from predcnn.predictors.sizes import pad_to_multiple
 class RecurrentPredictor(Predictor):
     """A predictor that consumes one frame per step and predicts the next one.
 
-    Step t is fed frame t and predicts frame t + 1. Everything that passes from step to step lives
-    in a state made by `begin` at the start of each call; nothing stays on the module, so any batch
-    size works at any time. A subclass defines `begin` and `advance`; `advance` gets as many
-    consecutive steps at once as have known inputs, and batches over time what its recurrence
-    allows.
-
-    Attributes:
-        size_multiple: frame height and width must be multiples of this.
+    Step t is fed frame t and predicts frame t + 1. What passes from step to step lives in a state
+    made by `begin`; the module keeps nothing between calls. A subclass defines `begin` and
+    `advance`, which gets as many steps at once as have known inputs.
     """
 
-    size_multiple: int = 1
-
     def begin(self, first: Tensor, *, collect: bool) -> object:
-        """The state before the first step.
+        """Return the state before the first step.
 
         Args:
             first: the first input of `advance`, (B, C, H, W), for its shape, type and device.
@@ -38,58 +30,52 @@ class RecurrentPredictor(Predictor):
         raise NotImplementedError
 
     def advance(self, fed: Tensor, state: object, *, last_only: bool) -> Tensor:
-        """Take S steps; ``state`` is changed in place.
+        """Take S steps, inputs (S, B, C, H, W) from `enter` -> predictions of the same shape.
 
-        Args:
-            fed: inputs of the steps, time first, (S, B, C, H, W), as `enter` gives them.
-            state: from `begin`, or what the last call left of it.
-            last_only: only the prediction of the last step is wanted.
-
-        Returns:
-            predictions (S, B, C, H, W), or (1, B, C, H, W) if ``last_only``.
+        ``state`` is changed in place. With ``last_only`` the result is (1, B, C, H, W), the
+        prediction of the last step.
         """
         raise NotImplementedError
 
     def enter(self, frames: Tensor) -> Tensor:
-        """Frames (B, S, C, H, W) in the form that the steps use, time first (S, B, ...)."""
+        """Convert frames (B, S, C, H, W) to inputs of the steps, time first (S, B, ...)."""
         return frames.transpose(0, 1)
 
     def leave(self, predictions: Tensor) -> Tensor:
-        """The inverse of `enter`."""
+        """Invert `enter`."""
         return predictions.transpose(0, 1)
 
     def feed_back(self, prediction: Tensor, state: object) -> Tensor:
-        """The input of a step without a true frame: the ``prediction`` of it, (B, C, H, W)."""
+        """Return the input of a step without a true frame, (B, C, H, W)."""
         return prediction
 
     def extras(self, state: object, frames: Tensor, predictions: Tensor) -> dict[str, Tensor]:
-        """Values that the published loss needs besides the predictions (B, T_all - 1, C, H, W)."""
+        """Return what the published loss needs besides predictions (B, T_all - 1, C, H, W)."""
         return {}
 
     def forward(self, past: Tensor) -> Tensor:
-        """(B, T, C, H, W) -> (B, frames_out, C, H, W): every prediction is fed back."""
         self.check_past(past)
         self.check_size(past.shape[-2:])
         return self._continue(past, self.frames_out)
 
     def rollout(self, past: Tensor, horizon: int) -> Tensor:
-        """The next ``horizon`` frames of any size: padded to `size_multiple`, then cropped."""
+        """Predict ``horizon`` frames of any size, padded to `size_multiple` and cropped."""
         height, width = past.shape[-2:]
         padded = pad_to_multiple(past, self.size_multiple)
         self.check_size(padded.shape[-2:])
         return self._continue(padded, horizon)[..., :height, :width]
 
     def unroll(self, frames: Tensor, use_truth: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """One-step predictions of frames 1..T_all-1, fed with true frames or own predictions.
+        """Predict frames 1..T_all-1 step by step from true frames or own predictions.
 
         Args:
             frames: (B, T_all, C, H, W) float in [0, 1], T_all >= 2. The last frame is never fed.
-            use_truth: (B, T_all - 1) bool: step t of sample b is fed the true frame t (True) or the
-                prediction of frame t (False). The first column must be True. It is read on the
-                host, so keep it on the CPU to save a synchronisation.
+            use_truth: (B, T_all - 1) bool, whether step t of sample b is fed the true frame t or
+                its prediction. The first column must be True. Kept on the CPU it saves a
+                synchronisation.
 
         Returns:
-            predictions (B, T_all - 1, C, H, W), unclipped, and the extras of this model.
+            predictions (B, T_all - 1, C, H, W), unclipped, and the `extras`.
         """
         self._check_unroll(frames, use_truth)
         truth = self.enter(frames[:, :-1])
@@ -109,10 +95,9 @@ class RecurrentPredictor(Predictor):
         return predictions, self.extras(state, frames, predictions)
 
     def published_pass(self, past: Tensor) -> Tensor:
-        """What the published code computes to predict, for counting its cost.
+        """Compute what the reference code computes, for counting its cost.
 
-        It decodes the predictions of the past frames as well, (B, T - 1 + frames_out, C, H, W);
-        ``forward`` decodes only the future ones.
+        It also decodes the predictions of the past frames: (B, T - 1 + frames_out, C, H, W).
         """
         B, T = past.shape[:2]
         future = past.new_zeros(B, self.frames_out, *past.shape[2:])
@@ -120,35 +105,16 @@ class RecurrentPredictor(Predictor):
         with plain():
             return self.unroll(torch.cat([past, future], dim=1), known.expand(B, -1))[0]
 
-    def check_size(self, size: Sequence[int]) -> None:
-        """ValueError unless the network takes frames of this ``size`` (H, W)."""
-        name, size = type(self).__name__, tuple(size)
-        if self.needs_resolution and size != self.in_shape[2:]:
-            raise ValueError(
-                f"{name} has parameters per pixel and was built for frames (H, W) = "
-                f"{self.in_shape[2:]}, not {size}: build it for that size, or call predict()"
-            )
-        fitting = tuple(ceil(n / self.size_multiple) * self.size_multiple for n in size)
-        if size != fitting:
-            raise ValueError(
-                f"{name} takes frames whose height and width are multiples of "
-                f"{self.size_multiple}, such as {fitting}, not (H, W) = {size}; predict() pads"
-            )
-
     def _check_unroll(self, frames: Tensor, use_truth: Tensor) -> None:
-        if frames.ndim != 5 or frames.shape[1] < 2:
-            raise ValueError(f"frames are (B, T_all >= 2, C, H, W), not {tuple(frames.shape)}")
-        if frames.shape[2] != self.in_shape[1]:
-            raise ValueError(f"built for {self.in_shape[1]} channels, given {frames.shape[2]}")
+        shape, C = tuple(frames.shape), self.in_shape[1]
+        if frames.ndim != 5 or shape[1] < 2 or shape[2] != C:
+            raise ValueError(f"frames are (B, T_all >= 2, C = {C}, H, W), not {shape}")
         if not frames.is_floating_point():
             raise TypeError(f"frames are floats in [0, 1], not {frames.dtype}: divide bytes by 255")
         self.check_size(frames.shape[-2:])
-        steps = (frames.shape[0], frames.shape[1] - 1)
-        if use_truth.dtype != torch.bool or tuple(use_truth.shape) != steps:
-            raise ValueError(
-                f"use_truth is bool of shape (B, T_all - 1) = {steps}, "
-                f"not {use_truth.dtype} {tuple(use_truth.shape)}"
-            )
+        given, steps = tuple(use_truth.shape), (shape[0], shape[1] - 1)
+        if use_truth.dtype != torch.bool or given != steps:
+            raise ValueError(f"use_truth is bool {steps}, not {use_truth.dtype} {given}")
         if not use_truth[:, 0].all():
             raise ValueError("use_truth[:, 0] must be True: there is no prediction of frame 0")
 
@@ -171,27 +137,28 @@ def over_time(module: Callable[[Tensor], Tensor], sequence: Tensor) -> Tensor:
 
 
 def mixed(gate: Tensor, one: Tensor, other: Tensor) -> Tensor:
-    """gate · one + (1 - gate) · other; unlike ``torch.lerp`` also under autocast."""
+    """Return gate · one + (1 - gate) · other; ``torch.lerp`` fails under autocast."""
     return torch.addcmul(other, gate, one - other)
 
 
-def check_equal_widths(name: str, widths: Sequence[int], least: int) -> tuple[int, ...]:
-    """``widths`` as a tuple if there are at least ``least`` and all equal, else ValueError."""
+def check_gates(filter_size: int, stride: int) -> None:
+    """Raise ValueError unless gate convolutions keep the size of the states."""
+    if filter_size % 2 == 0 or stride != 1:
+        raise ValueError(f"filter_size is odd and stride 1, not {filter_size} and {stride}")
+
+
+def check_equal_widths(name: str, widths: Sequence[int], least: int) -> None:
+    """Raise ValueError unless there are at least ``least`` widths, all equal."""
     if len(widths) < least or len(set(widths)) > 1:
-        raise ValueError(
-            f"{name} passes one memory through all layers: num_hidden needs {least} or more equal "
-            f"widths, not {tuple(widths)}"
-        )
-    return tuple(widths)
+        raise ValueError(f"{name} needs {least} or more equal num_hidden, not {tuple(widths)}")
 
 
 def note_unused(
     owner: nn.Module, compat: str | None, build: Callable[[], dict[str, nn.Module]]
 ) -> None:
-    """Deal with parts that the published code builds but never uses.
+    """Add parts that the reference code never uses to ``owner`` if compat is "openstl".
 
-    With compat "openstl" they become parts of ``owner``; else they are only counted (as
-    ``owner.unused_published_params``), for the published number of parameters.
+    Otherwise count their parameters in ``owner.unused_published_params``.
     """
     if compat == "openstl":
         for name, part in build().items():

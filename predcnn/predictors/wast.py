@@ -16,8 +16,8 @@ from predcnn.ops.drop_path import DropPath
 from predcnn.ops.norm import LayerScale
 from predcnn.ops.pointwise import PointwiseConv2d
 from predcnn.ops.reparam import ConvBN
+from predcnn.predictors.levels import rising
 from predcnn.predictors.one_pass import OnePassPredictor
-from predcnn.predictors.swinlstm import rising
 from predcnn.predictors.unrolling import note_unused
 from predcnn.registry import PREDICTORS
 

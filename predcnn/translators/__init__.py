@@ -34,19 +34,16 @@ def create_translator(
     Args:
         translator: a name of `list_translators`, a dotted path to a block's class, or a list of
             block names.
-        frames: T of the channels T * C; for translators that treat frames one by one.
+        frames: T of the channels T * C.
     """
-    rest = {
-        "resolution": resolution,
-        "mlp_ratio": mlp_ratio,
-        "drop_path": drop_path,
-        "options": options,
-    }
-    if isinstance(translator, str) and translator in TRANSLATORS:
+    rest = {"mlp_ratio": mlp_ratio, "drop_path": drop_path, "options": options}
+    cls, named = MetaTranslator, isinstance(translator, str)
+    if named and translator in TRANSLATORS:
         cls = TRANSLATORS[translator]
-        if "frames" in inspect.signature(cls).parameters:
-            rest["frames"] = frames
-        return cls(channels, hidden, depth, **rest)
-    if isinstance(translator, str) and "." not in translator and translator not in BLOCKS:
+    elif named and "." not in translator and translator not in BLOCKS:
         raise KeyError(unknown("translator", translator, list_translators()))
-    return MetaTranslator(channels, hidden, depth, blocks=translator, **rest)
+    else:
+        rest["blocks"] = translator
+    if "frames" in inspect.signature(cls).parameters:
+        rest["frames"] = frames
+    return cls(channels, hidden, depth, resolution=resolution, **rest)

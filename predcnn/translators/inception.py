@@ -1,7 +1,7 @@
 """IncepU: SimVP v1's U-shaped translator of Inception units.
 
 Gao et al., "SimVP: Simpler yet Better Video Prediction", CVPR 2022,
-https://arxiv.org/abs/2206.05099 (fig. 4, sec. 3.2). Compared with the published code.
+https://arxiv.org/abs/2206.05099 (fig. 4, sec. 3.2). Tested against the reference code.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,20 +10,17 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from predcnn.checks import unknown
 from predcnn.ops.pointwise import PointwiseConv2d
 from predcnn.registry import TRANSLATORS
+from predcnn.translators.meta import chosen_options
 
 
 class GroupConv(nn.Module):
-    """Grouped convolution, group norm, LeakyReLU(0.2), (B, C_in, H, W) -> (B, C_out, H, W).
-
-    One group where ``groups`` does not divide C_in, as published.
-    """
+    """Grouped convolution, group norm, LeakyReLU(0.2), (B, C_in, H, W) -> (B, C_out, H, W)."""
 
     def __init__(self, width_in: int, width_out: int, kernel_size: int, groups: int) -> None:
         super().__init__()
-        groups = 1 if width_in % groups else groups
+        groups = 1 if width_in % groups else groups  # as in the reference code
         if width_out % groups:
             raise ValueError(f"incepu: {groups} groups do not divide {width_out} channels")
         self.conv = nn.Conv2d(
@@ -37,10 +34,7 @@ class GroupConv(nn.Module):
 
 
 class InceptionUnit(nn.Module):
-    """A 1x1 bottleneck, then the sum of parallel grouped convolutions of several kernel sizes.
-
-    (B, C_in, H, W) -> (B, C_out, H, W).
-    """
+    """A 1x1 bottleneck, then the sum of grouped convolutions of several kernel sizes."""
 
     openstl_keys: ClassVar[dict[str, str]] = {"squeeze": "conv1", "branches": "layers"}
 
@@ -62,16 +56,16 @@ class InceptionUnit(nn.Module):
 
 @TRANSLATORS.register("incepu")
 class InceptionTranslator(nn.Module):
-    """``depth`` units down and ``depth`` up with shortcuts by concatenation, all at one resolution.
+    """``depth`` units down and ``depth`` up with shortcuts by concatenation, at one resolution.
 
-    (B, channels, H, W) -> (B, channels, H, W), any H, W. Torch's default initial weights.
+    (B, channels, H, W) -> (B, channels, H, W), any H, W.
 
     Args:
-        channels: frames times channels per frame, T * hid_S.
+        channels: T * hid_S.
         hidden: width between the units; half of it inside them.
         depth: units on each side, at least 2.
         resolution, mlp_ratio, drop_path: not used.
-        options: ``kernels`` (3, 5, 7, 11), the sizes in each unit, and ``groups`` 8.
+        options: ``kernels``, the sizes in each unit, and ``groups``.
     """
 
     openstl_keys: ClassVar[dict[str, str]] = {"down": "enc", "up": "dec"}
@@ -91,25 +85,15 @@ class InceptionTranslator(nn.Module):
         super().__init__()
         if depth < 2:
             raise ValueError(f"incepu has at least 2 units on each side (N_T), not {depth}")
-        for option in options or {}:
-            if option not in self.defaults:
-                raise TypeError(unknown("incepu option", option, self.defaults))
-        chosen = self.defaults | dict(options or {})
-        kernels, groups = chosen["kernels"], chosen["groups"]
-        middle = hidden // 2
+        chosen = chosen_options("incepu", self.defaults, options)
 
         def unit(width_in: int, width_out: int) -> InceptionUnit:
-            return InceptionUnit(width_in, middle, width_out, kernels, groups)
+            return InceptionUnit(width_in, hidden // 2, width_out, **chosen)
 
-        inner = range(depth - 2)
-        self.down = nn.ModuleList(
-            [unit(channels, hidden)] + [unit(hidden, hidden) for _ in range(depth - 1)]
-        )
-        self.up = nn.ModuleList(
-            [unit(hidden, hidden)]
-            + [unit(2 * hidden, hidden) for _ in inner]
-            + [unit(2 * hidden, channels)]
-        )
+        down = [(channels, hidden)] + [(hidden, hidden)] * (depth - 1)
+        up = [(hidden, hidden)] + [(2 * hidden, hidden)] * (depth - 2) + [(2 * hidden, channels)]
+        self.down = nn.ModuleList(unit(*widths) for widths in down)
+        self.up = nn.ModuleList(unit(*widths) for widths in up)
 
     def forward(self, x: Tensor) -> Tensor:
         skips = []

@@ -12,6 +12,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from predcnn.blocks.protocol import check_options, check_protocol
+from predcnn.checks import unknown
 from predcnn.ops.pointwise import PointwiseConv2d
 from predcnn.ops.recompute import recomputed
 from predcnn.registry import BLOCKS, TRANSLATORS
@@ -21,18 +22,12 @@ IMPLIED = ("dim", "mlp_ratio", "drop_path", "resolution")
 
 
 def drop_path_schedule(depth: int, last: float) -> list[float]:
-    """Return rates linear from 0.01 to ``last``, which the last block takes, as published.
-
-    So stochastic depth is active in the first blocks even with ``last`` = 0.
-    """
+    """Return rates linear from 0.01 in the first block to ``last``, as in the reference code."""
     return [1e-2 + (last - 1e-2) * i / (depth - 1) for i in range(depth - 1)] + [last]
 
 
 class MetaStage(nn.Module):
-    """A block, and where the width changes a 1x1 convolution behind it.
-
-    (B, C_in, H, W) -> (B, C_out, H, W).
-    """
+    """A block, then a 1x1 convolution if the width changes, (B, C_in, H, W) -> (B, C_out, H, W)."""
 
     openstl_keys: ClassVar[dict[str, str]] = {"project": "reduction"}
 
@@ -48,14 +43,14 @@ class MetaStage(nn.Module):
 
 
 class MetaTranslator(nn.Module):
-    """``depth`` blocks in a row, (B, channels, H, W) -> (B, channels, H, W); no shortcut around.
+    """``depth`` blocks in sequence, (B, channels, H, W) -> (B, channels, H, W).
 
-    The first block works at width ``channels``, all others at ``hidden``, with 1x1 convolutions in
-    between where these differ.
+    The first block has width ``channels``, the others ``hidden``; where these differ, a 1x1
+    convolution follows.
 
     Attributes:
-        recompute: whether training computes every block again in the backward pass, which needs
-            memory for one block instead of all.
+        recompute: whether training computes every block again in the backward pass, to need memory
+            for one block instead of all.
 
     Args:
         channels: frames times channels per frame, T * hid_S.
@@ -99,10 +94,12 @@ class MetaTranslator(nn.Module):
         stages = []
         for i, name in enumerate(names):
             width_in, width_out = widths[i : i + 2]
-            at_depth = _depth_options(classes[name], seen[name], width_in != width_out)
-            seen[name] += 1
+            cls = classes[name]
             shared = {"mlp_ratio": mlp_ratio, "drop_path": rates[i], "resolution": resolution}
-            block = classes[name](width_in, **shared, **(at_depth | own[name]))
+            if hasattr(cls, "depth_options"):  # those of the n-th block of its kind
+                shared |= cls.depth_options(seen[name], width_in != width_out)
+            seen[name] += 1
+            block = cls(width_in, **(shared | own[name]))
             stages.append(MetaStage(block, width_in, width_out))
         self.stages = nn.Sequential(*stages)
         self.needs_resolution = any(
@@ -117,37 +114,36 @@ class MetaTranslator(nn.Module):
         return x
 
 
+def chosen_options(
+    translator: str, defaults: Mapping[str, object], options: Mapping[str, object] | None
+) -> dict[str, object]:
+    """Return ``defaults`` overridden by ``options``; raise TypeError for an unknown option."""
+    for option in options or {}:
+        if option not in defaults:
+            raise TypeError(unknown(f"{translator} option", option, defaults))
+    return {**defaults, **(options or {})}
+
+
 def spread(blocks: str | Sequence[str], depth: int) -> list[str]:
-    """Spread a name, a list of ``depth`` names or a shorter pattern over the blocks of a stack."""
+    """Return the names of a stack's blocks from a name, a list, or a pattern that repeats."""
     if not isinstance(blocks, Sequence):
         raise TypeError(f"blocks are named by a string or a list of strings, not by {blocks!r}")
     pattern = [blocks] if isinstance(blocks, str) else list(blocks)
     if not pattern:
         raise ValueError("a stack needs the name of at least one block")
     if len(pattern) > depth:
-        raise ValueError(
-            f"{len(pattern)} blocks for a stack of depth {depth} (N_T); give one name per depth "
-            "or a shorter pattern that repeats"
-        )
+        raise ValueError(f"{len(pattern)} blocks do not fit a stack of depth {depth} (N_T)")
     for name in pattern:
         if isinstance(name, str) and name in TRANSLATORS:
-            raise ValueError(
-                f"{name!r} is a whole translator and cannot be one block of a stack; "
-                f"blocks: {', '.join(BLOCKS.names())}"
-            )
+            blocks = ", ".join(BLOCKS.names())
+            raise ValueError(f"{name!r} is a complete translator, not one of the blocks {blocks}")
     return [pattern[i % len(pattern)] for i in range(depth)]
-
-
-def _depth_options(cls: type, index: int, changes_width: bool) -> dict[str, object]:
-    """Return the options that a class declares for the ``index``-th of its kind in a stack."""
-    declared = getattr(cls, "depth_options", None)
-    return declared(index, changes_width) if declared else {}
 
 
 def _options_by_name(
     blocks: str | Sequence[str], names: Sequence[str], options: Mapping[str, object]
 ) -> dict[str, dict[str, object]]:
-    """Return the own options of each block of the stack."""
+    """Return the options of each block of the stack."""
     if isinstance(blocks, str):
         return {blocks: dict(options)}
     for key, value in options.items():

@@ -1,7 +1,7 @@
 """A translator that factorises space and time: blocks over the pixels of a frame, then over frames.
 
 The factorisation is PredFormer's (Tang et al. 2024, https://arxiv.org/abs/2410.04733), with any
-MetaFormer block in place of attention; ours, not published.
+MetaFormer block in place of attention; not published.
 """
 
 from collections.abc import Mapping
@@ -15,28 +15,24 @@ from predcnn.ops.attention import sinusoid_position
 from predcnn.ops.frames import join_frames, split_frames
 from predcnn.ops.pointwise import PointwiseConv2d
 from predcnn.registry import TRANSLATORS
-from predcnn.translators.meta import drop_path_schedule
+from predcnn.translators.meta import chosen_options, drop_path_schedule
 
 
 @TRANSLATORS.register("spacetime")
 class SpaceTimeTranslator(nn.Module):
     """``depth`` blocks along space or time, (B, T * C, H, W) -> (B, T * C, H, W), any H and W.
 
-    A block over space sees the maps of single frames; a block over time sees the T values of one
-    pixel as a map of T rows and one column. Fixed sines tell the frames apart.
+    A block over space sees maps of single frames; a block over time sees the T values of one pixel
+    as a map of T rows and one column. Positions in time are fixed sines.
 
-    Args:
-        channels: T * C.
+    Args (others: see `MetaTranslator`):
         hidden: width of a stack of equal cost; the width here is about hidden / sqrt(T).
-        depth: number of blocks.
         frames: T.
-        resolution: (H, W) of the latent maps.
-        mlp_ratio: hidden channels of the feed-forward parts, in units of the width.
-        drop_path: of the last block, see `drop_path_schedule`.
         options: ``space`` and ``time``, blocks ("attention" is gatedtransformer); ``order``
             of the blocks, a pattern of s and t that repeats; ``width``, None for the default.
     """
 
+    needs_resolution = False
     defaults: ClassVar[dict[str, object]] = {
         "space": "gsta",
         "time": "attention",
@@ -57,39 +53,25 @@ class SpaceTimeTranslator(nn.Module):
         options: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__()
-        unknown = set(options or {}) - set(self.defaults)
-        if unknown:
-            raise TypeError(
-                f"spacetime has no option {', '.join(sorted(unknown))}; "
-                f"accepted: {', '.join(self.defaults)}"
-            )
-        chosen = self.defaults | dict(options or {})
+        chosen = chosen_options("spacetime", self.defaults, options)
         order = chosen["order"]
         if not order or set(order) - {"s", "t"}:
             raise ValueError(f"order is a pattern of s and t such as 'tsst', not {order!r}")
         width = chosen["width"] or max(8, 8 * round(hidden / frames**0.5 / 8))
         self.frames, self.order = frames, [order[i % len(order)] for i in range(depth)]
-        names = {"s": chosen["space"], "t": chosen["time"]}
-        sizes = {"s": resolution, "t": (frames, 1)}
+        blocks = {"s": (chosen["space"], resolution), "t": (chosen["time"], (frames, 1))}
         self.enter = PointwiseConv2d(channels // frames, width)
         position = sinusoid_position(frames, width)[:, :, None, None]
         self.register_buffer("position", position, persistent=False)
-        self.blocks = nn.ModuleList(
-            create_block(
-                "gatedtransformer" if names[axis] == "attention" else names[axis],
-                width,
-                resolution=sizes[axis],
-                mlp_ratio=mlp_ratio,
-                drop_path=rate,
-            )
-            for axis, rate in zip(self.order, drop_path_schedule(depth, drop_path), strict=True)
-        )
+        self.blocks = nn.ModuleList()
+        for axis, rate in zip(self.order, drop_path_schedule(depth, drop_path), strict=True):
+            name, size = blocks[axis]
+            name = "gatedtransformer" if name == "attention" else name
+            rates = {"mlp_ratio": mlp_ratio, "drop_path": rate}
+            self.blocks.append(create_block(name, width, resolution=size, **rates))
+            if axis == "s" and getattr(self.blocks[-1], "needs_resolution", False):
+                self.needs_resolution = True
         self.leave = PointwiseConv2d(width, channels // frames)
-        self.needs_resolution = any(
-            getattr(block, "needs_resolution", False)
-            for axis, block in zip(self.order, self.blocks, strict=True)
-            if axis == "s"
-        )
 
     def forward(self, x: Tensor) -> Tensor:
         T, (H, W) = self.frames, x.shape[-2:]

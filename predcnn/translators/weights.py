@@ -1,7 +1,7 @@
-"""Start a translator from the blocks of a trained image network.
+"""Initial weights of a translator from the blocks of a trained image network.
 
-A backbone and a translator are built of the same blocks, so the weights of a stage fit the blocks
-of a stack of the same width: ``hid_T`` for the inner ones, T * hid_S for the first and the last.
+A stage of a backbone and a stack of the same blocks have tensors of the same shapes where their
+widths agree: ``hid_T`` for the inner blocks, T * hid_S for the first and the last.
 """
 
 import re
@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from predcnn.translators.meta import MetaStage, MetaTranslator
+from predcnn.translators.meta import MetaTranslator
 from predcnn.weights.published import key_map, read_state, same_but_ones
 
 
@@ -23,9 +23,9 @@ class BlockWeights:
 
     Args:
         depth: number of the block from 0.
-        source: where the block lies in the checkpoint; None if it received nothing.
-        taken: names of the tensors that were copied.
-        left: names of those whose shapes differ; all of them without a source.
+        source: name of the block in the checkpoint, or None.
+        taken: names of the copied tensors.
+        left: names of the tensors that stay as initialised.
     """
 
     depth: int
@@ -46,12 +46,7 @@ class BlockWeights:
 
 @dataclass(frozen=True)
 class TakenWeights:
-    """What a translator received from a checkpoint, block by block; printable.
-
-    Args:
-        checkpoint: the file, or what was given in its place.
-        blocks: one entry per block of the translator.
-    """
+    """What each block of a translator received from ``checkpoint``, printable."""
 
     checkpoint: str
     blocks: tuple[BlockWeights, ...]
@@ -62,37 +57,27 @@ class TakenWeights:
         return "\n".join([title, *(f"  {block}" for block in self.blocks)])
 
 
-@dataclass(frozen=True)
-class _Source:
-    """One block in the checkpoint, its tensors by our names."""
-
-    place: str
-    tensors: Mapping[str, Tensor]
-
-
 @torch.no_grad()
 def start_from_backbone(
     translator: nn.Module, path_or_state_dict: str | Path | Mapping[str, object]
 ) -> TakenWeights:
-    """Copy the weights of a backbone's blocks into a stack's; returns what was taken.
+    """Copy the weights of a backbone's blocks into a stack's and report them.
 
-    The checkpoint's blocks are found by their names, the authors' or ours, and only whole. Those of
-    a stage that is as wide as a block of the stack go to the stack's blocks of that width, the
-    first to the first and so on; tensors of another shape (another ``mlp_ratio``) and blocks beyond
-    the stage's depth stay as initialised. Nothing is changed if nothing fits.
+    Complete blocks of the stack's kinds are found in the checkpoint by their names, the authors' or
+    ours. The first one of a width goes to the stack's first block of that width, and so on. Tensors
+    of another shape and blocks without a counterpart stay as initialised.
 
     Args:
         path_or_state_dict: a checkpoint of the authors or of timm, or a state dict of ours.
 
     Raises:
-        TypeError: the translator is no stack. FileNotFoundError: no such file.
-        ValueError: unreadable, or no block of the checkpoint fits.
+        TypeError: the translator is no stack.
+        FileNotFoundError: no such file.
+        ValueError: unreadable, or no block of the checkpoint fits; then nothing is changed.
     """
     if not isinstance(translator, MetaTranslator):
-        raise TypeError(
-            f"{type(translator).__name__} is no stack of blocks: only such a translator can start "
-            "from a backbone's blocks"
-        )
+        name = type(translator).__name__
+        raise TypeError(f"{name} is no stack of blocks, which alone can take a backbone's blocks")
     what, state = read_state(path_or_state_dict)
     seen: Counter[tuple[object, ...]] = Counter()
     widths: set[int] = set()
@@ -100,15 +85,17 @@ def start_from_backbone(
     for depth, stage in enumerate(translator.stages):
         own = stage.block.state_dict()
         wide = next(key for key, value in own.items() if value.ndim and len(value) == stage.width)
-        found = _sources(state, stage.block)
-        widths |= {_rows(source.tensors[wide]) for source in found}
-        fitting = [source for source in found if _rows(source.tensors[wide]) == stage.width]
+        found = _blocks_like(stage.block, state)
+        widths |= {_rows(tensors[wide]) for _, tensors in found}
+        fitting = [source for source in found if _rows(source[1][wide]) == stage.width]
         kind = (*own, stage.width)
-        source = fitting[seen[kind]] if seen[kind] < len(fitting) else None
+        place, given = fitting[seen[kind]] if seen[kind] < len(fitting) else (None, {})
         seen[kind] += 1
-        report = _report(depth, stage, own, source)
-        reports.append(report)
-        copies += [(own[key], source.tensors[key]) for key in report.taken]
+        taken = [k for k in own if k in given and same_but_ones(given[k], own[k].shape)]
+        left = [key for key in own if key not in taken and not _counts(key)]
+        name = type(stage.block).__name__
+        reports.append(BlockWeights(depth, name, stage.width, place, tuple(taken), tuple(left)))
+        copies += [(own[key], given[key]) for key in taken]
     if not copies:
         raise ValueError(_why_nothing(what, translator, widths))
     for own, tensor in copies:
@@ -116,38 +103,25 @@ def start_from_backbone(
     return TakenWeights(what, tuple(reports))
 
 
-def _report(
-    depth: int, stage: MetaStage, own: Mapping[str, Tensor], source: _Source | None
-) -> BlockWeights:
-    """Report which tensors of ``source`` a block can load."""
-    tensors = source.tensors if source else {}
-    taken = [key for key in own if key in tensors and same_but_ones(tensors[key], own[key].shape)]
-    left = [key for key in own if key not in taken and not _counts(key)]
-    name, place = type(stage.block).__name__, source.place if source else None
-    return BlockWeights(depth, name, stage.width, place, tuple(taken), tuple(left))
-
-
-def _sources(state: Mapping[str, Tensor], block: nn.Module) -> list[_Source]:
-    """Find the complete blocks of this kind in a state dict, ordered by stage and depth."""
+def _blocks_like(
+    block: nn.Module, state: Mapping[str, Tensor]
+) -> list[tuple[str, Mapping[str, Tensor]]]:
+    """Return place and tensors, by our names, of the complete blocks of this kind, in order."""
     keys = key_map(block)
     published = {ours: theirs for ours, theirs in keys.names.items() if not _counts(ours)}
-    spellings = [published, {ours: ours for ours in published}]
     found = {}
-    for names in spellings:
+    for names in (published, {ours: ours for ours in published}):
         wanted = {theirs: ours for ours, theirs in names.items()}
         places: dict[str, dict[str, Tensor]] = {}
         for key, tensor in state.items():
-            for place, rest in _splits(key):
+            # any number in a key may be that of the block
+            for match in re.finditer(r"(?<=\.)\d+\.", key):
+                place, rest = key[: match.end() - 1], key[match.end() :]
                 ours = wanted.get(rest) or wanted.get(keys.aliases.get(rest, ""))
                 if ours:
                     places.setdefault(place, {})[ours] = tensor
         found |= {place: parts for place, parts in places.items() if len(parts) == len(wanted)}
-    return [_Source(place, found[place]) for place in sorted(found, key=_natural)]
-
-
-def _splits(key: str) -> list[tuple[str, str]]:
-    """Split a key in every possible way into a block's numbered place and a name inside."""
-    return [(key[: m.end() - 1], key[m.end() :]) for m in re.finditer(r"(?<=\.)\d+\.", key)]
+    return [(place, found[place]) for place in sorted(found, key=_natural)]
 
 
 def _natural(place: str) -> list[object]:
@@ -156,7 +130,7 @@ def _natural(place: str) -> list[object]:
 
 
 def _rows(tensor: Tensor) -> int:
-    """Rows of a weight, or the length of a vector that may be (1, C, 1, 1)."""
+    """Return the rows of a weight, or the length of a vector that may be (1, C, 1, 1)."""
     return max(tensor.shape) if tensor.numel() == max(tensor.shape) else len(tensor)
 
 
@@ -167,10 +141,9 @@ def _counts(key: str) -> bool:
 def _why_nothing(what: str, translator: MetaTranslator, widths: set[int]) -> str:
     names = ", ".join(sorted({type(stage.block).__name__ for stage in translator.stages}))
     if not widths:
-        return f"{what} holds no whole {names} by the authors' names or ours"
+        return f"{what} holds no complete {names} by the authors' names or ours"
     own = sorted({stage.width for stage in translator.stages})
     return (
         f"{what} has {names} of widths {', '.join(map(str, sorted(widths)))}, the translator of "
-        f"widths {', '.join(map(str, own))} (T * hid_S at both ends, hid_T inside): none fits; "
-        "choose hid_T or hid_S among the first"
+        f"widths {', '.join(map(str, own))}: choose hid_T or T * hid_S among the first"
     )

@@ -1,1 +1,1 @@
-"""Weight files and the names in them: read without running code, matched strictly."""
+"""Weight files, read without running code, and the conversion of published names."""

@@ -1,4 +1,4 @@
-"""Reading weight files without running code from them, and checking keys and shapes."""
+"""Weight files: read without running code from them, checked for keys and shapes."""
 
 import argparse
 import pickle
@@ -34,12 +34,12 @@ class KeyMismatchError(ValueError):
         self.missing, self.unexpected = list(missing), list(unexpected)
         self.misshaped = list(misshaped)
         shapes = [f"{key} is {given}, expected {expected}" for key, given, expected in misshaped]
-        parts = [
+        parts = (
             _listed("missing", self.missing),
             _listed("unexpected", self.unexpected, self.missing),
             _listed("of another shape", shapes),
-        ]
-        super().__init__(f"{what}: " + "; ".join(part for part in parts if part))
+        )
+        super().__init__(f"{what}: " + "; ".join(filter(None, parts)))
 
 
 def _listed(kind: str, lines: Sequence[str], near: Sequence[str] = ()) -> str:
@@ -55,7 +55,7 @@ def _listed(kind: str, lines: Sequence[str], near: Sequence[str] = ()) -> str:
 def check_keys(
     what: str, given: Mapping[str, Tensor], expected: Mapping[str, Sequence[int]]
 ) -> None:
-    """Raise `KeyMismatchError` unless ``given`` has just the keys and shapes of ``expected``."""
+    """Raise `KeyMismatchError` unless ``given`` has exactly the keys and shapes of ``expected``."""
     strange = [key for key, value in given.items() if not isinstance(value, Tensor)]
     if strange:
         raise ValueError(f"{what}: {strange[:3]} are no tensors")
@@ -71,16 +71,15 @@ def check_keys(
 
 
 def existing_file(path: str | Path) -> Path:
-    """Return ``path`` if it is a file, else raise FileNotFoundError that suggests close names."""
+    """Return ``path`` if it is a file; else raise FileNotFoundError, which suggests close names."""
     path = Path(path).expanduser()
     if path.is_file():
         return path
     if path.is_dir():
         raise FileNotFoundError(f"{path} is a folder, not a file; {_nearby(path, path.name)}")
-    folder = path.parent
-    if not folder.is_dir():
-        raise FileNotFoundError(f"no file {path}: there is no folder {folder}")
-    raise FileNotFoundError(f"no file {path}; {_nearby(folder, path.name)}")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"no file {path}: there is no folder {path.parent}")
+    raise FileNotFoundError(f"no file {path}; {_nearby(path.parent, path.name)}")
 
 
 def _nearby(folder: Path, name: str) -> str:
@@ -92,17 +91,17 @@ def _nearby(folder: Path, name: str) -> str:
 
 
 class _Inert(dict):
-    """Placeholder for an object of a published trainer: accepts any state and does nothing."""
+    """Placeholder for an object of a trainer: it accepts any arguments and state."""
 
-    def __init__(self, *values: object, **named: object) -> None:
+    def __init__(self, *values: object) -> None:
         super().__init__()
 
     def __setstate__(self, state: object) -> None:
         pass
 
 
-# Published checkpoints also store the trainer's arguments and a schedule with one of its
-# functions. None of it is needed; none of it is looked up or called.
+# Published checkpoints also store the trainer's arguments and a learning-rate schedule with one of
+# its functions. Placeholders stand for them: nothing is looked up or called.
 PUBLISHED_GLOBALS = [
     argparse.Namespace,
     (_Inert, "builtins.getattr"),
@@ -114,11 +113,10 @@ PUBLISHED_GLOBALS = [
 
 
 def read_pickle(path: str | Path) -> object:
-    """Return the content of a torch file, tensors and plain data only, on the CPU.
+    """Return the tensors (on the CPU) and plain data of a torch file.
 
     Raises:
-        ValueError: truncated, damaged, of another kind, or holding more than tensors and plain
-            data.
+        ValueError: damaged, no torch file, or with other content than tensors and plain data.
     """
     with open(path, "rb") as file:
         is_zip = file.read(2) == b"PK"
@@ -153,11 +151,9 @@ def strip_prefixes(
     strange = [key for key in state if not isinstance(key, str)]
     if strange:
         raise ValueError(f"no state dict: its keys are names, not {strange[:3]}")
-    found = True
-    while found and state:
-        found = False
-        for prefix in prefixes:
-            if all(key.startswith(prefix) for key in state):
-                state = {key.removeprefix(prefix): value for key, value in state.items()}
-                found = True
+    while state:
+        prefix = next((p for p in prefixes if all(key.startswith(p) for key in state)), None)
+        if prefix is None:
+            break
+        state = {key.removeprefix(prefix): value for key, value in state.items()}
     return state

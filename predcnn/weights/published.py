@@ -1,13 +1,13 @@
-"""Published weights into our modules and back: a rename and a reshape, strict both ways.
+"""Conversion of published weights to ours and back: a rename and a reshape, strict both ways.
 
-A class whose parameter names differ from the published ones declares, all names local to it:
+A class whose parameter names differ from the published ones declares, with names local to it:
 
-- ``openstl_keys``: {our name or prefix: published name or prefix}; what is not listed is equal.
-  Blocks are spelled alike in OpenSTL and in the authors' own repositories.
+- ``openstl_keys``: {our name or prefix: published name or prefix}; others are equal. Names of
+  blocks are the same in OpenSTL and in the authors' repositories.
 - ``openstl_ndim``: {our name: number of axes of the published tensor}, where only axes of length 1
-  differ (a linear layer against a 1x1 convolution, a channel vector against (1, C, 1, 1)).
+  differ (a linear layer and a 1x1 convolution, a channel vector and (1, C, 1, 1)).
 - ``openstl_aliases``: {other published name or prefix: published one}, both accepted when loading.
-- ``openstl_repeats``: {published prefix: our prefix}, tensors published a second time.
+- ``openstl_repeats``: {published prefix: our prefix}, tensors published twice.
 - ``unused_openstl_keys``: published names or prefixes that nothing computes with; skipped.
 """
 
@@ -26,17 +26,17 @@ from predcnn.weights.files import (
 )
 
 WRAPPERS = ("state_dict", "model", "module")
-"""Under what names trainers file the state dict in a checkpoint."""
+"""Names of the state dict in checkpoints of trainers."""
 
 
 @dataclass
 class KeyMap:
-    """How a module's state dict is spelled in the published code.
+    """Published names of a module's state dict.
 
     Attributes:
         names: our key -> published key.
         shapes: our key -> published shape.
-        repeats: published key -> our key, for tensors published a second time.
+        repeats: published key -> our key, for tensors published twice.
         aliases: other published name or prefix -> published one.
         unused: published names or prefixes to skip.
     """
@@ -49,7 +49,7 @@ class KeyMap:
 
 
 def key_map(module: nn.Module) -> KeyMap:
-    """Compose what the classes in a module tree declare about their published names."""
+    """Compose the declarations of all classes in a module tree."""
     result = KeyMap()
     for key, tensor in module.state_dict().items():
         published, ndim = _published(module, key)
@@ -70,7 +70,7 @@ def key_map(module: nn.Module) -> KeyMap:
 
 
 def read_state(path_or_state_dict: str | Path | Mapping[str, object]) -> tuple[str, dict]:
-    """What to call a checkpoint in messages, and its state dict without wrappers and prefixes.
+    """Return a checkpoint's name for messages, and its state dict without wrappers and prefixes.
 
     Accepts a file (.pth, .ckpt, .safetensors, ...) or a dict: a raw state dict or one under
     "state_dict", "model" or "module", with the prefixes of Lightning, DDP or torch.compile.
@@ -81,11 +81,11 @@ def read_state(path_or_state_dict: str | Path | Mapping[str, object]) -> tuple[s
         what = str(path)
         is_safe = path.suffix == ".safetensors"
         content = read_safetensors(path)[1] if is_safe else read_pickle(path)
-    found = True
-    while found and isinstance(content, Mapping):
+    while isinstance(content, Mapping):
         inner = [content[name] for name in WRAPPERS if isinstance(content.get(name), Mapping)]
-        found = bool(inner)
-        content = inner[0] if found else content
+        if not inner:
+            break
+        content = inner[0]
     if not isinstance(content, Mapping) or not content:
         raise ValueError(f"{what} holds no state dict but {type(content).__name__}")
     state = strip_prefixes(content)
@@ -95,18 +95,39 @@ def read_state(path_or_state_dict: str | Path | Mapping[str, object]) -> tuple[s
     return what, state
 
 
+def load_openstl_weights(
+    predictor: nn.Module, path_or_state_dict: str | Path | Mapping[str, object]
+) -> nn.Module:
+    """Load weights of OpenSTL v0.1 to v1.0 or of MogaNet's repository; return the predictor.
+
+    Index buffers of old timm versions and batch counters are optional. Nothing changes unless
+    everything fits.
+
+    Args:
+        path_or_state_dict: see `read_state`.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: unreadable, merged, or keys and shapes that do not fit (`KeyMismatchError` lists
+            all of them).
+    """
+    refuse_merged(predictor)
+    predictor.load_state_dict(fit_published(predictor, *read_state(path_or_state_dict)))
+    return predictor
+
+
 def fit_published(module: nn.Module, what: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Published tensors under our names and in our shapes, ready for ``load_state_dict``.
+    """Return published tensors under our names and in our shapes, for ``load_state_dict``.
 
     Batch counters may be absent: the module's own are kept.
 
     Args:
-        module: what the tensors are for; not changed.
+        module: for which the tensors are; not changed.
         what: name of the state dict in messages.
-        state: as `read_state` gives it.
+        state: from `read_state`.
 
     Raises:
-        ValueError: keys and shapes that do not fit (`KeyMismatchError` lists all of them).
+        KeyMismatchError: keys and shapes that do not fit, all of them.
     """
     keys = key_map(module)
     given = dict(_known(state, keys))
@@ -123,18 +144,18 @@ def fit_published(module: nn.Module, what: str, state: Mapping[str, Tensor]) -> 
     return {key: shaped[name] for key, name in keys.names.items()}
 
 
-def export_published(
+def export_openstl_state_dict(
     module: nn.Module, values: Mapping[str, Tensor] | None = None
 ) -> dict[str, Tensor]:
-    """A module's weights under the published names and shapes; a pure rename and reshape.
+    """Return a predictor's or backbone's weights under the published names and shapes.
 
     Args:
-        module: an unmerged module.
-        values: tensors by our names to map in place of the weights, for instance gradients; may
-            lack some.
+        values: tensors by our names to convert instead of the weights, for instance gradients; may
+            be incomplete.
 
     Raises:
-        ValueError: merged module. KeyError: a name in ``values`` that the module has not.
+        ValueError: merged module.
+        KeyError: a name in ``values`` that the module does not have.
     """
     refuse_merged(module)
     keys = key_map(module)
@@ -152,20 +173,19 @@ def export_published(
 
 
 def refuse_merged(module: nn.Module) -> None:
-    """ValueError for a module whose branches or norms were merged."""
+    """Raise ValueError for a module after ``merge()``."""
     if getattr(module, "merged", False):
-        raise ValueError(
-            f"a merged {type(module).__name__} has no published form: convert before merge()"
-        )
+        name = type(module).__name__
+        raise ValueError(f"a merged {name} has no published form: convert before merge()")
 
 
 def same_but_ones(value: Tensor, shape: tuple[int, ...] | None) -> bool:
-    """Whether two shapes differ in nothing but axes of length 1."""
+    """Return whether two shapes differ only in axes of length 1."""
     return shape is not None and [n for n in value.shape if n != 1] == [n for n in shape if n != 1]
 
 
 def _known(state: Mapping[str, Tensor], keys: KeyMap) -> Iterator[tuple[str, Tensor]]:
-    """The tensors under the published names, without what is unused."""
+    """Yield the tensors under the published names, without unused ones."""
     known = set(keys.names.values())
     for key, value in state.items():
         for other, name in keys.aliases.items():
@@ -178,7 +198,7 @@ def _known(state: Mapping[str, Tensor], keys: KeyMap) -> Iterator[tuple[str, Ten
 
 
 def _published(module: nn.Module, path: str) -> tuple[str, int | None]:
-    """The published spelling of one of our paths, and the number of axes if it is declared."""
+    """Return the published name of one of our paths, and the number of axes if it is declared."""
     parts, names, ndim = path.split("."), [], None
     while parts:
         ndim = getattr(module, "openstl_ndim", {}).get(".".join(parts), ndim)
@@ -192,7 +212,7 @@ def _published(module: nn.Module, path: str) -> tuple[str, int | None]:
 
 
 def _with_ndim(shape: tuple[int, ...], ndim: int | None) -> tuple[int, ...]:
-    """``shape`` with axes of length 1 added or dropped; a vector's axis is the channels'."""
+    """Add or drop axes of length 1; the axis of a vector is that of the channels."""
     if ndim is None or ndim == len(shape):
         return shape
     if ndim < len(shape):

@@ -46,7 +46,7 @@ def said(monkeypatch, tmp_path):
         (["model=copy_last", "translator=vit"], "translator= belongs to model=simvp"),
         (["translator=[gsta,vit]"], "translator=stack 'translator.blocks=[gsta,vit]'"),
         (["translator=stack"], "translator.blocks has no default"),
-        (["translator=custom", "translator.block=nowhere.Block"], "no module 'nowhere'"),
+        (["translator=custom", "translator.block=nowhere.Block"], "No module named 'nowhere'"),
         (["metrics=[mse,ssin]"], "ssim"),
         (["data.protocol=isolate"], "isolated"),
         (["data.source=mnist", "data.root=empty"], "empty"),

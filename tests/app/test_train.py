@@ -12,7 +12,7 @@ from predcnn import create_backbone, load_predictor
 from predcnn.app.evaluate import evaluate
 from predcnn.app.predict import predict
 from predcnn.app.train import train
-from predcnn.weights.published import export_published
+from predcnn.weights.published import export_openstl_state_dict
 
 FIRST_FOUR = ("gsta", "moganet", "convnext", "vit")
 SMALL_NET = ("model.net.hid_S=4", "model.net.hid_T=16", "model.net.N_T=2")
@@ -49,7 +49,7 @@ def test_one_step_of_every_data_set_and_translator(tiny_cfg, tmp_path, data, tra
 
 def test_a_translator_starts_from_a_backbone_and_says_so(tiny_cfg, tmp_path, capsys):
     backbone = create_backbone("moganet_xtiny", dims=(8, 16, 24, 32), depths=(1, 1, 2, 1))
-    torch.save({"state_dict": export_published(backbone)}, tmp_path / "moga.pth.tar")
+    torch.save({"state_dict": export_openstl_state_dict(backbone)}, tmp_path / "moga.pth.tar")
     words = ["trainer.max_steps=1", f"translator.weights={tmp_path / 'moga.pth.tar'}"]
     size = ("model.net.hid_S=4", "model.net.hid_T=24", "model.net.N_T=4")
     train(tiny_cfg("translator=moganet", *words, *size))

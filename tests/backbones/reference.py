@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import predcnn
-from predcnn.weights.published import export_published
+from predcnn.weights.published import export_openstl_state_dict
 
 DATA = Path(__file__).parent / "data"
 SCALES = ("layer_scale", "gamma", "sigma", "alpha")
@@ -59,7 +59,7 @@ def built(fixture: dict) -> nn.Module:
 
 def published_state(fixture: dict, backbone: nn.Module) -> dict[str, Tensor]:
     """Published key -> tensor, without batch counters."""
-    own = export_published(backbone)
+    own = export_openstl_state_dict(backbone)
     rows = [(key, tuple(shape)) for key, shape, *_ in fixture["keys"] if "num_batches" not in key]
     factor = fixture["layer_scale_factor"]
     return {

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import predcnn
-from predcnn.weights.published import export_published
+from predcnn.weights.published import export_openstl_state_dict
 from tests.backbones.reference import DATA
 from tests.predictors.published import (
     distance,
@@ -56,7 +56,7 @@ def test_gradients():
     loss = (output - published_target(tuple(output.shape))).square().mean()
     loss.backward()
     assert loss.item() == pytest.approx(float(arrays["train_loss64"]), rel=1e-5)
-    ours = export_published(backbone, {k: p.grad for k, p in backbone.named_parameters()})
+    ours = export_openstl_state_dict(backbone, {k: p.grad for k, p in backbone.named_parameters()})
     names = arrays["grad_names"].tolist()
     norms = dict(zip(names, arrays["grad_norm64"], strict=True))
     probes = dict(zip(names, arrays["grad_probe64"], strict=True))

@@ -9,29 +9,29 @@ from torch import nn
 import predcnn
 from predcnn.blocks.replknet import ReparamLargeKernelConv
 from predcnn.weights.files import KeyMismatchError
-from predcnn.weights.published import export_published
+from predcnn.weights.published import export_openstl_state_dict
 from tests.backbones.reference import DATA
 from tests.backbones.test_create import SMALLEST, small
 
 
 @pytest.mark.parametrize("name", SMALLEST)
 def test_exported_weights_load_into_every_family(name, tmp_path):
-    state = export_published(small(name))
+    state = export_openstl_state_dict(small(name))
     torch.save({"model": {f"module.{key}": value for key, value in state.items()}}, tmp_path / "w")
     net = small(name, weights=tmp_path / "w")
-    again = export_published(net)
+    again = export_openstl_state_dict(net)
     assert all(torch.equal(again[key], state[key]) for key in state)
 
 
 @pytest.mark.parametrize("wrapper", ["model", "state_dict", "module", None])
 def test_state_dicts_may_be_wrapped(wrapper):
-    state = export_published(small("van_b0"))
+    state = export_openstl_state_dict(small("van_b0"))
     net = predcnn.load_official_weights(small("van_b0"), {wrapper: state} if wrapper else state)
     assert torch.equal(net.head.fc.weight, state["head.weight"])
 
 
 def test_nothing_changes_unless_everything_fits():
-    net, state = small("unireplknet_t"), export_published(small("unireplknet_t"))
+    net, state = small("unireplknet_t"), export_openstl_state_dict(small("unireplknet_t"))
     state["head.wight"] = state.pop("head.weight")
     state["norm.bias"] = torch.zeros(3)
     before = {key: value.clone() for key, value in net.state_dict().items()}
@@ -42,7 +42,7 @@ def test_nothing_changes_unless_everything_fits():
 
 
 def test_linear_layers_may_come_as_convolutions():
-    state = export_published(small("vmamba_tiny"))
+    state = export_openstl_state_dict(small("vmamba_tiny"))
     wide = {k: v[..., None, None] if k.endswith("proj.weight") else v for k, v in state.items()}
     net = predcnn.load_official_weights(small("vmamba_tiny"), wide)
     expected = state["layers.0.blocks.0.op.in_proj.weight"]
@@ -70,7 +70,7 @@ def test_merged_weights_merge_the_network_first(name):
     for part in list(source.modules()):
         if isinstance(part, source.deployed[1]):
             part.merge_()
-    state = export_published(source)
+    state = export_openstl_state_dict(source)
     assert not any("small_conv" in key or "dil_" in key for key in state)
 
     net = small(name).eval()
@@ -92,7 +92,7 @@ def test_merged_keys_equal_the_published_keys():
     for stage in net.stages:
         for block in stage.blocks:
             block.merge_()
-    ours = [(key, list(value.shape)) for key, value in export_published(net).items()]
+    ours = [(key, list(value.shape)) for key, value in export_openstl_state_dict(net).items()]
     theirs = json.loads((DATA / "unireplknet_a_merged_keys.json").read_text())
     assert sorted(ours) == sorted((key, shape) for key, shape, *_ in theirs)
 

@@ -1,14 +1,14 @@
-"""Every predictor as a graph: for any batch, of operators that other runtimes may know."""
+"""Graphs of all predictors, for any batch size and without operators of our own."""
 
 import pytest
 import torch
 
 from predcnn.predictors.create import create_predictor
-from predcnn.predictors.exporting import capture
+from predcnn.predictors.exporting import FORMATS, capture, write_exported
 from tests.predictors import one_pass_cases
 from tests.predictors.recurrent_cases import clip, recurrent_names, tiny
 
-# motion is looked for where the frames say it is: as many pixels as the data have
+# the computed blocks depend on the data
 BY_DATA = {"dmvfn"}
 
 
@@ -48,3 +48,16 @@ def test_a_graph_has_no_operator_of_ours(translator):
     assert not [name for name in kernels if name.startswith("predcnn")]
     past = torch.rand(3, *net.in_shape)
     torch.testing.assert_close(program.module()(past), net.predict(past), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", [{"depths": 1}, {}], ids=["B", "D"])
+def test_vmrnn_runs_in_onnxruntime(form, tmp_path):
+    for package in ("onnxruntime", "onnxscript"):
+        pytest.importorskip(package, reason=f"{package} is not installed (extra export)")
+    net = tiny("vmrnn", frames_out=2, **form)
+    path = write_exported(capture(net), tmp_path / "vmrnn.onnx", "onnx")
+    run = FORMATS["onnx"].open(path, 1)
+    for batch in (1, 3):
+        past = clip(batch, net.in_shape[0])
+        torch.testing.assert_close(run(past), net.predict(past), atol=1e-5, rtol=1e-4)

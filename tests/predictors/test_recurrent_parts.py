@@ -8,11 +8,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from predcnn.predictors.e3dlstm import WindowConv
+from predcnn.predictors.levels import PatchExpanding, PatchMerging
 from predcnn.predictors.patches import from_patches, to_patches
 from predcnn.predictors.phydnet import moment_loss, moments
 from predcnn.predictors.prednet import layer_error_loss
 from predcnn.predictors.predrnnv2 import decoupling
-from predcnn.predictors.swinlstm import PatchExpanding, PatchMerging
 from tests.predictors.recurrent_cases import clip, tiny, truth_up_to
 
 

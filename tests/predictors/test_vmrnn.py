@@ -153,7 +153,7 @@ def test_one_cell_loads_from_either_code_line(shared):
         ({"patch_size": 3}, "patch_size=3"),
         ({"patch_size": 4, "embed_dim": 24}, "embed_dim % 16"),
         ({"depths": ()}, "at least one block"),
-        ({"depths_upsample": (2,)}, "same levels"),
+        ({"depths_upsample": (2,)}, "differ in length"),
     ],
 )
 def test_wrong_sizes_are_refused(options, message):

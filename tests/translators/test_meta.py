@@ -115,7 +115,7 @@ def test_resolution_is_needed_if_one_block_needs_it():
         ("mogonet", KeyError, "did you mean moganet"),
         ("moga", KeyError, "accepted: .*moganet"),
         (["van", "convnxt"], KeyError, "did you mean convnext"),
-        (["van", "incepu"], ValueError, "whole translator"),
+        (["van", "incepu"], ValueError, "complete translator"),
         ([], ValueError, "at least one"),
         (["van"] * 5, ValueError, "depth 4"),
         (f"{__name__}.NoBlock", TypeError, "mlp_ratio, drop_path, resolution"),

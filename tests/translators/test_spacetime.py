@@ -39,5 +39,5 @@ def test_space_keeps_frames_apart_and_time_keeps_pixels_apart():
 def test_wrong_options_are_refused():
     with pytest.raises(ValueError, match="pattern of s and t"):
         made(order="xy")
-    with pytest.raises(TypeError, match="no option speed"):
+    with pytest.raises(TypeError, match="no spacetime option 'speed'"):
         made(speed=1)

@@ -5,7 +5,7 @@ import timm
 import torch
 
 import predcnn
-from predcnn.weights.published import export_published
+from predcnn.weights.published import export_openstl_state_dict
 from tests.backbones.test_create import small
 
 
@@ -28,7 +28,7 @@ def moganet():
 
 
 def test_the_authors_file(moganet, tmp_path):
-    torch.save({"state_dict": export_published(moganet)}, tmp_path / "moga.pth.tar")
+    torch.save({"state_dict": export_openstl_state_dict(moganet)}, tmp_path / "moga.pth.tar")
     predictor = simvp("moganet", tmp_path / "moga.pth.tar", mlp_ratio=4.0)
     taken = predictor.taken_weights
     assert [b.source for b in taken.blocks] == ["blocks2.0", "blocks3.0", "blocks3.1", None]
@@ -75,7 +75,7 @@ def test_a_mixed_stack_takes_for_its_own_kind(moganet):
 )
 def test_other_families(name, translator, published):
     net = small(name, **({"width_factor": 1.0} if name == "slak_tiny" else {}))
-    state = export_published(net) if published else net.state_dict()
+    state = export_openstl_state_dict(net) if published else net.state_dict()
     report = simvp(translator, state).taken_weights
     assert any(block.source for block in report.blocks if block.width == 24)
 
@@ -90,7 +90,7 @@ def test_what_does_not_fit_is_said(moganet, tmp_path):
     state = moganet.state_dict()
     with pytest.raises(ValueError, match="widths 8, 16, 24, 32, the translator of widths 40, 80"):
         simvp("moganet", state, hid_S=40, hid_T=40)
-    with pytest.raises(ValueError, match="no whole VANBlock"):
+    with pytest.raises(ValueError, match="no complete VANBlock"):
         simvp("van", state)
     with pytest.raises(TypeError, match="no stack of blocks"):
         simvp("incepu", state)

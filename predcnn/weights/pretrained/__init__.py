@@ -1,7 +1,6 @@
-"""Small trained predictors that ship with the package, a folder of `predcnn.save_pretrained` each.
+"""Small trained predictors that ship with the package, each a folder of `predcnn.save_pretrained`.
 
-A folder holds model.safetensors (float16), config.json and README.md, the model card with data,
-protocol, command, commit and metrics.
+Weights are float16. The model card states data, protocol, command, commit and metrics.
 """
 
 from pathlib import Path
@@ -14,16 +13,12 @@ FOLDER = Path(__file__).parent
 
 
 def list_pretrained() -> list[str]:
-    """Return the names of the weights that ship with the package, for `predcnn.load_predictor`."""
+    """Return the names of the shipped weights, for `predcnn.load_predictor`."""
     return sorted(f"{PREFIX}{path.parent.name}" for path in FOLDER.glob(f"*/{WEIGHTS}"))
 
 
 def pretrained_file(name: str) -> Path:
-    """Return the weight file of a shipped predictor, given as ``pretrained/NAME``.
-
-    Raises:
-        FileNotFoundError: no such name; suggests the closest.
-    """
+    """Return the weight file of ``pretrained/NAME``; raise FileNotFoundError if there is none."""
     if name not in list_pretrained():
         raise FileNotFoundError(unknown("shipped weights", name, list_pretrained()))
     return FOLDER / name.removeprefix(PREFIX) / WEIGHTS
