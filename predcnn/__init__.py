@@ -3,8 +3,7 @@
 Everything is imported at its first use.
 """
 
-import importlib.metadata
-import importlib.util
+import importlib
 
 _HOMES = {
     "create_backbone": "backbones.create",
@@ -32,10 +31,10 @@ __all__ = ["__version__", *_HOMES]
 
 def __getattr__(name: str) -> object:
     if name == "__version__":
-        value: object = importlib.metadata.version(__name__)
+        value: object = importlib.import_module("importlib.metadata").version(__name__)
     elif name in _HOMES:
         value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    elif importlib.util.find_spec(f"{__name__}.{name}"):
+    elif importlib.import_module("importlib.util").find_spec(f"{__name__}.{name}"):
         value = importlib.import_module(f"{__name__}.{name}")
     else:
         raise AttributeError(f"predcnn has no {name!r}; it offers {', '.join(_HOMES)}")

@@ -51,11 +51,10 @@ def test_a_graph_has_no_operator_of_ours(translator):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("form", [{"depths": 1}, {}], ids=["B", "D"])
-def test_vmrnn_runs_in_onnxruntime(form, tmp_path):
+def test_vmrnn_runs_in_onnxruntime(tmp_path):
     for package in ("onnxruntime", "onnxscript"):
         pytest.importorskip(package, reason=f"{package} is not installed (extra export)")
-    net = tiny("vmrnn", frames_out=2, **form)
+    net = tiny("vmrnn", frames_out=2, depths=1)  # converting VMRNN-D takes minutes
     path = write_exported(capture(net), tmp_path / "vmrnn.onnx", "onnx")
     run = FORMATS["onnx"].open(path, 1)
     for batch in (1, 3):
