@@ -1,12 +1,12 @@
 """Readable names of entries, with links to paper and code."""
 
 import functools
-import importlib
 import inspect
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import predcnn.predictors  # noqa: F401  fills the registries
 from predcnn.registry import BLOCKS, PREDICTORS, TRANSLATORS
 
 FILE = Path(__file__).with_name("names.json")
@@ -42,10 +42,7 @@ def _names() -> dict[str, dict[str, list[str]]]:
     return json.loads(FILE.read_text(encoding="utf-8"))
 
 
-@functools.cache
 def _source(key: str) -> Path | None:
     """Return the source file of a part; None outside a checkout."""
-    for package in ("blocks", "translators", "predictors"):
-        importlib.import_module(f"predcnn.{package}")
     registry = next(r for r in (BLOCKS, TRANSLATORS, PREDICTORS) if key in r)
     return Path(inspect.getfile(registry[key])) if (ROOT / "setup.cfg").exists() else None

@@ -27,10 +27,7 @@ UNITS = {"params": 1e6, "macs": 1e9, "inference_memory": 1e6}
 
 @dataclass(frozen=True)
 class Gallery:
-    """Clips of one shape: ``size`` is (height, width) of a frame, ``shown`` pairs (slug, label).
-
-    The image of a clip, ``clips/SLUG.png``, holds its ``past`` and ``future`` frames side by side.
-    """
+    """Clips of one length and size (height, width); ``shown`` holds a slug and a label of each."""
 
     past: int
     future: int
@@ -103,22 +100,16 @@ def _code(row: EntryRow, folder: Path) -> str | None:
 
 def _plotted(board: Board) -> dict:
     """Return the numbers that the charts draw of a board."""
-    columns = columns_of(board)
     axes = [
         {"key": c.key, "title": c.title, "higher": c.higher, "unit": UNITS.get(c.key, 1)}
-        for c in columns
+        for c in columns_of(board)
         if c.key != "seeds"
     ]
+    keys = ("slug", "label", "kind", "rank", "tags", "eligible", "curves")
     rows = [
         {
-            "slug": row.slug,
-            "label": row.label,
-            "kind": row.kind,
-            "rank": row.rank,
-            "tags": row.tags,
-            "eligible": row.eligible,
+            **{key: getattr(row, key) for key in keys},
             "values": {key: value.mean for key, value in row.values.items()},
-            "curves": row.curves,
             "histories": _histories(row),
         }
         for row in board.rows
@@ -139,9 +130,9 @@ def _comparable(board: Board) -> bool:
 
 def _published(row: Published) -> dict:
     """Return the point of a published row: both count multiply–adds, theirs also norms."""
-    numbers = published_numbers(row)
-    numbers["macs"] = numbers.pop("macs_published", None)
-    return {"label": f"{row.label}, {row.epochs} epochs", "kind": "published", "values": numbers}
+    renamed = {"macs_published": "macs"}
+    values = {renamed.get(key, key): number for key, number in published_numbers(row).items()}
+    return {"label": f"{row.label}, {row.epochs} epochs", "kind": "published", "values": values}
 
 
 def _histories(row: EntryRow) -> list[dict]:

@@ -88,7 +88,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Cell:
-    """Text of a cell, its number, and 1 or 2 for the best and second best of its column."""
+    """Text, number, and place: 1 or 2 for the best and second best of a column."""
 
     text: str
     number: float | None
@@ -130,7 +130,9 @@ class Table:
             shown = i + 1 if used <= width else shown
         hidden = [column.title for column in self.columns[shown:]]
         caption = f"too narrow for: {', '.join(hidden)}" if hidden else None
-        table = RichTable(title=Text(self.title), title_justify="left", caption=caption)
+        table = RichTable(
+            title=Text(self.title), title_justify="left", caption=caption, caption_justify="left"
+        )
         if self.ranked:
             table.add_column("rank", no_wrap=True)
         table.add_column(self.first, no_wrap=True, overflow="ellipsis", max_width=name)

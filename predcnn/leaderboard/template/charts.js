@@ -120,7 +120,7 @@ function nameFront({svg, x, y, width, height}, front) {
  * Returns the drawing and its marks: {row, left, top, title, lines, node}.
  */
 function scatter(rows, xAxis, yAxis, width) {
-  const points = rows.filter(row => row.values[xAxis.key] !== undefined && row.values[yAxis.key] !== undefined)
+  const points = rows.filter(row => [xAxis, yAxis].every(axis => Number.isFinite(row.values[axis.key])))
     .map(row => ({row, x: row.values[xAxis.key] / xAxis.unit, y: row.values[yAxis.key] / yAxis.unit}));
   if (!points.length) return null;
   const xs = points.map(p => p.x);
