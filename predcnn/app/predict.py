@@ -8,10 +8,11 @@ from torch import nn
 
 from predcnn.app.console import Progress, say
 from predcnn.app.saved_run import data_of, distinct_names, load_run, run_folder
+from predcnn.checks import unknown
 from predcnn.forecasting.fields import units_of
-from predcnn.forecasting.output import check_view, plan_files, write_forecasts
+from predcnn.forecasting.output import plan_files, write_forecasts
 from predcnn.forecasting.predicting import forecast_clips, forecast_fields, frame_step
-from predcnn.forecasting.result import FPS, Forecast, describe_errors
+from predcnn.forecasting.result import FPS, VIEWS, Forecast, describe_errors
 from predcnn.predictors.checkpoint import load_described
 from predcnn.training.run_pictures import draw_sequences
 from predcnn.visual import CODECS
@@ -38,7 +39,8 @@ def predict_clips(cfg: DictConfig) -> list[Path]:
     if isinstance(cfg.ckpt_path, ListConfig):
         raise ValueError("input= is predicted by one checkpoint, not by a list of them")
     folder = run_folder(cfg.ckpt_path) / "predictions"
-    check_view(cfg.view)
+    if cfg.view not in VIEWS:
+        raise ValueError(unknown("view", cfg.view, VIEWS))
     plan_files(cfg.output, folder, [""], list(cfg.formats))  # a wrong ending shows at once
     predictor, about = load_described(cfg.ckpt_path, device=cfg.device, trusted=cfg.trusted)
     options = OmegaConf.to_container(cfg)

@@ -1,4 +1,4 @@
-"""A drawn digit, centred like those of MNIST and set in motion."""
+"""Turn a drawing into a moving digit."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,10 +15,9 @@ INK = 20  # pixels: MNIST's digits lie in 20x20 of their 28x28
 
 
 def drawn_digit(drawing: Mapping | None) -> np.ndarray:
-    """What was drawn, (28, 28) uint8, white on black, centred like MNIST's digits.
+    """Return a drawing as (28, 28) uint8, white on black, centred like MNIST's digits.
 
-    Args:
-        drawing: ``layers`` of a Gradio sketch, RGBA uint8 (H, W, 4): their alpha is the ink.
+    ``layers`` of the Gradio sketch are RGBA uint8 (H, W, 4); their alpha is the ink.
 
     Raises:
         ValueError: nothing was drawn.
@@ -41,7 +40,7 @@ def drawn_digit(drawing: Mapping | None) -> np.ndarray:
 
 
 def moving_digits(digit: np.ndarray, in_shape: Sequence[int], horizon: int, seed: int) -> Tensor:
-    """The digit bouncing over black, float32 (T + horizon, C, H, W) in [0, 1]."""
+    """Return the digit bouncing over black, float32 (T + horizon, C, H, W) in [0, 1]."""
     frames_in, channels, height, width = in_shape
     options = MovingMNISTOptions(
         frames_in=frames_in,

@@ -58,10 +58,8 @@ def open_fields(
 ) -> list[tuple[str, int, Callable[[range], Tensor], Units]]:
     """Return (name, frames, read, units) of every recording in array files.
 
-    Args:
-        inputs: files and folders as ``data.root`` takes them.
-        about: description of the checkpoint; its ``data.variables``, ``layout``, ``mask`` hold.
-        units: of the checkpoint; coordinates are taken from the files.
+    They are read with the ``variables``, ``layout`` and ``mask`` of the checkpoint's data; the
+    coordinates in ``units`` become those of the files.
     """
     data, found = about["run"]["data"], []
     kept = {name: data.get(name) for name in ("variables", "layout", "mask")}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from predcnn.checks import unknown
 from predcnn.files import write_json
-from predcnn.forecasting.result import FORMATS, VIEWS, Forecast, write_arrays, write_netcdf
+from predcnn.forecasting.result import FORMATS, Forecast, write_arrays, write_netcdf
 from predcnn.visual import plot_curves
 
 SHARED = ("npz", "nc")
@@ -15,11 +15,10 @@ SHARED = ("npz", "nc")
 def plan_files(
     output: str | None, folder: Path, names: Sequence[str], formats: Sequence[str]
 ) -> dict[str, list[Path]]:
-    """Return the files that each clip goes to.
+    """Return the files of each clip.
 
     Args:
         output: a file, a folder, or None: ``folder``.
-        folder: the default place.
         names: of the clips, all different.
         formats: endings of the files in a folder.
 
@@ -66,12 +65,6 @@ def write_forecasts(
         (write_netcdf if path.suffix.lower() == ".nc" else write_arrays)(path, items)
         written.append(path)
     return written
-
-
-def check_view(view: str) -> None:
-    """Raise ValueError for an unknown view before anything is predicted."""
-    if view not in VIEWS:
-        raise ValueError(unknown("view", view, VIEWS))
 
 
 def _write_trial(stem: Path, name: str, trial: Forecast) -> list[Path]:

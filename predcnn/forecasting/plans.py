@@ -13,11 +13,7 @@ class Plan:
     truth: range | None
 
     def lead_times(self, cuts: Sequence[int]) -> tuple[int, ...]:
-        """Return the lead times at which new scenes begin in the truth.
-
-        Args:
-            cuts: the frames of the clip that begin a new scene.
-        """
+        """Return the lead times at which new scenes begin in the truth: at frames ``cuts``."""
         new = [cut for cut in cuts if self.trial_past[-1] < cut <= self.truth[-1]]
         return tuple(sorted({1 + sum(time < cut for time in self.truth) for cut in new}))
 
@@ -25,7 +21,7 @@ class Plan:
 def plan_of(
     name: str, count: int, frames_in: int, horizon: int, start: int | None, step: int
 ) -> Plan:
-    """Choose the frames that a forecast from ``start`` on needs; None: after the last one.
+    """Choose the frames for a forecast from ``start`` on; None: after the last frame.
 
     Raises:
         ValueError: the clip has too few frames before ``start``.

@@ -28,12 +28,10 @@ from predcnn.predictors.protocol import check_frames_out
 
 log = logging.getLogger(__name__)
 
-Frames = Tensor | np.ndarray
-
 
 def forecast(
     predictor: nn.Module | str | Path,
-    frames: Frames | str | Path,
+    frames: Tensor | np.ndarray | str | Path,
     *,
     horizon: int | None = None,
     start: int | None = None,
@@ -42,41 +40,30 @@ def forecast(
 
     Args:
         predictor: a predictor, or what `predcnn.load_predictor` accepts.
-        frames: the known frames (T, C, H, W) or (B, T, C, H, W), any T from that of the predictor
-            on, any size; an array or a tensor, uint8 or floating point in [0, 1]; in units for a
-            checkpoint that was trained on numbers with units. Or the path of a video, GIF, folder
-            of images or array file with one clip.
+        frames: the known frames (T, C, H, W) or (B, T, C, H, W), of any size, at least as many as
+            the predictor needs; uint8 or floating point in [0, 1], in units for a checkpoint that
+            was trained on numbers with units. Or the path of a video, GIF, folder of images or
+            array file with one clip.
         horizon: number of frames to predict; None: what the predictor gives in one pass.
         start: index of the first frame to predict, so that the frames from there on are the truth;
             None: the frame after the last one.
 
     Returns:
-        The forecast, with ``trial`` or ``truth`` where there are enough frames to test it.
+        The forecast, with ``trial`` or ``truth`` if there are enough frames to test it.
 
     Raises:
         FileNotFoundError: no such file. ValueError, TypeError: too few frames, NaN, values outside
         [0, 1], other channels, or a damaged file.
     """
-    step, about, units = 1, {}, None
+    about = {}
     if isinstance(predictor, str | Path):
         predictor, about = load_described(predictor)
-        step, units = frame_step(about), units_of(about)
+    units = units_of(about)
     if isinstance(frames, str | Path):
-        kept = {"horizon": horizon, "start": start, "step": step}
-        if units is not None:
-            found = forecast_fields(predictor, about, [frames], **kept)
-        else:
-            found = forecast_clips(predictor, [frames], **kept)
-        if len(found) > 1:
-            raise ValueError(
-                f"{frames} holds {len(found)} clips: name one of them, or use "
-                "predcnn.forecasting.forecast_clips"
-            )
-        return found[0]
+        return _forecast_file(predictor, about, frames, horizon, start)
+    batch = as_batch(frames) if units is None else as_field_batch(frames, units)
     if units is not None:
-        batch, predictor = as_field_batch(frames, units), ScaledPredictor(predictor, units)
-    else:
-        batch = as_batch(frames)
+        predictor = ScaledPredictor(predictor, units)
     horizon = check_frames_out(horizon, predictor.frames_out)
     plan = plan_of("the array", batch.shape[1], predictor.in_shape[0], horizon, start, 1)
 
@@ -89,6 +76,22 @@ def forecast(
         return future if frames.ndim == 5 else future[0]
 
     return _assembled("forecast", plan, horizon, pick, predicted, units=units)
+
+
+def _forecast_file(
+    predictor: nn.Module, about: dict, path: str | Path, horizon: int | None, start: int | None
+) -> Forecast:
+    kept = {"horizon": horizon, "start": start, "step": frame_step(about)}
+    if units_of(about) is not None:
+        found = forecast_fields(predictor, about, [path], **kept)
+    else:
+        found = forecast_clips(predictor, [path], **kept)
+    if len(found) > 1:
+        raise ValueError(
+            f"{path} holds {len(found)} clips: give one of them, or use "
+            "predcnn.forecasting.forecast_clips"
+        )
+    return found[0]
 
 
 def forecast_fields(
@@ -104,13 +107,11 @@ def forecast_fields(
     """Predict the frames that follow every recording in files of numbers with units.
 
     Args:
-        predictor: trained on such numbers.
-        about: description of its checkpoint, which has their scale.
+        about: description of the predictor's checkpoint, which contains their scale.
         inputs: files and folders as ``data.root`` takes them.
-        horizon: see `forecast`.
-        start: see `forecast`.
-        step: use every ``step``-th frame.
         report: called with one line per recording.
+
+    The others are those of `forecast_clips`.
     """
     units = units_of(about)
     horizon = check_frames_out(horizon, predictor.frames_out)
@@ -142,42 +143,43 @@ def forecast_clips(
 ) -> list[Forecast]:
     """Predict the frames that follow every clip in files and folders; each is decoded once.
 
-    Args:
-        predictor: who predicts.
-        inputs: paths, see `predcnn.forecasting.recordings.open_recordings`.
-        horizon: see `forecast`.
-        start: see `forecast`.
+    Args, and those of `forecast`:
         step: use every ``step``-th frame.
         size: "native", "model" (the size it was trained on) or (height, width).
         fit: how frames are scaled, see `predcnn.data.shaping.FITS`.
-        raw_shape: (height, width, channels) of raw frames on standard input.
-        batch_size: clips of one size that share a pass.
+        raw_shape: (height, width, channels) of raw frames on standard input, "-".
+        batch_size: clips of one size per pass.
         report: called with one line per clip before it is predicted.
         progress: called as ``progress(what, done, total)`` while clips are read and predicted.
-
-    Raises:
-        FileNotFoundError, ValueError: see `forecast`.
     """
     whole_number("frame_step", step)
     whole_number("batch_size", batch_size)
     horizon = check_frames_out(horizon, predictor.frames_out)
     shape, frames_in = FrameShape.of(size, fit, predictor.in_shape), predictor.in_shape[0]
-    if start is None:
-        window = Window((horizon + frames_in - 1) * step + 1)
-    else:
-        window = Window((horizon + frames_in) * step, start + horizon * step)
-    recordings, problems = open_recordings(inputs, window, raw_shape, progress)
-    for name, reason in problems.items():
-        report(f"left out: {name} {reason}")
-    plans = [plan_of(r.name, r.clip.frames, frames_in, horizon, start, step) for r in recordings]
-    for recording, plan in zip(recordings, plans, strict=True):
+    window = Window.of(frames_in, horizon, start, step)
+    planned = []
+    for recording in open_recordings(inputs, window, raw_shape, progress, report):
+        plan = plan_of(recording.name, recording.clip.frames, frames_in, horizon, start, step)
+        planned.append((recording, plan))
         report(_announcement(recording, plan, shape, predictor, horizon, step))
+    return _predicted(predictor, planned, shape, horizon, batch_size, progress)
+
+
+def _predicted(
+    predictor: nn.Module,
+    planned: Sequence[tuple[Recording, Plan]],
+    shape: FrameShape,
+    horizon: int,
+    batch_size: int,
+    progress: Progress,
+) -> list[Forecast]:
+    """Predict all pasts in batches, then assemble the forecasts."""
     wanted = [
         (i, times)
-        for i, plan in enumerate(plans)
+        for i, (_, plan) in enumerate(planned)
         for times in dict.fromkeys([plan.past, plan.trial_past or plan.past])
     ]
-    pasts = [recordings[i].frames(times, shape) for i, times in wanted]
+    pasts = [planned[i][0].frames(times, shape) for i, times in wanted]
     predicted = _in_batches(predictor, pasts, horizon, batch_size, progress)
     futures = dict(zip(wanted, predicted, strict=True))
     return [
@@ -190,7 +192,7 @@ def forecast_clips(
             fps=r.clip.fps,
             cuts=r.clip.cuts,
         )
-        for i, (r, plan) in enumerate(zip(recordings, plans, strict=True))
+        for i, (r, plan) in enumerate(planned)
     ]
 
 
@@ -230,7 +232,7 @@ def _in_batches(
     batch_size: int,
     progress: Progress,
 ) -> list[Tensor]:
-    """Predict clips of any shapes; equal shapes share a pass."""
+    """Predict clips of any shapes, equal shapes together."""
     groups = defaultdict(list)
     for i, past in enumerate(pasts):
         groups[past.shape].append(i)
@@ -254,7 +256,7 @@ def _announcement(
     step: int,
 ) -> str:
     clip, reach = recording.clip, predictor.frames_out
-    passes = f", fed back beyond its own reach of {reach}" if horizon > reach else ""
+    passes = f", predictions fed back after {reach}" if horizon > reach else ""
     every = f", every {step}th" if step > 1 else ""
     return (
         f"{recording.name}: frames {plan.past[0]}..{plan.past[-1]} of {clip.frames}{every}, "

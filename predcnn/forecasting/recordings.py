@@ -3,7 +3,8 @@
 import functools
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,27 +30,22 @@ def no_progress(what: str, done: int, total: int | None = None) -> None:
 
 @dataclass(frozen=True)
 class Window:
-    """Where in each clip the frames lie that forecasts and their trials need.
-
-    Args:
-        length: how many frames at most.
-        stop: the frame after the last one; None: the end of the clip.
-    """
+    """The frames of a clip to keep: ``length`` before ``stop``; None: before its end."""
 
     length: int
     stop: int | None = None
 
+    @classmethod
+    def of(cls, frames_in: int, horizon: int, start: int | None, step: int) -> "Window":
+        """Return the frames that a forecast from ``start`` on and its trial need."""
+        if start is None:
+            return cls((horizon + frames_in - 1) * step + 1)
+        return cls((horizon + frames_in) * step, start + horizon * step)
+
 
 @dataclass(frozen=True)
 class Recording:
-    """Known frames of one clip.
-
-    Args:
-        name: for messages and file names.
-        clip: its description.
-        first: index of the first frame that is held.
-        stored: the held frames (n, H, W, C) as they are stored.
-    """
+    """Known frames of one clip: ``stored`` (n, H, W, C), from index ``first`` on."""
 
     name: str
     clip: Clip
@@ -58,20 +54,14 @@ class Recording:
 
     def frames(self, times: Sequence[int], shape: "FrameShape") -> Tensor:
         """Return the frames at ``times``, float32 (T, C, H, W) in [0, 1]."""
-        held = self.stored[[time - self.first for time in times]]
-        values = in_range(held, self.clip.white, self.clip.in_bytes)
+        values = self.stored[[time - self.first for time in times]]
+        values = in_range(values, self.clip.white, self.clip.in_bytes)
         return to_float(torch.from_numpy(shape.applied(values)))
 
 
 @dataclass(frozen=True)
 class FrameShape:
-    """The shape that frames get before a predictor sees them.
-
-    Args:
-        channels: of the predictor.
-        size: (height, width), or None: as they are; the predictor pads and crops.
-        fit: see `predcnn.data.shaping.FITS`.
-    """
+    """The shape of a predictor's input; ``size`` None: that of the frames."""
 
     channels: int
     size: tuple[int, int] | None
@@ -92,7 +82,7 @@ class FrameShape:
         return cls(in_shape[1], tuple(numbers), fit)
 
     def applied(self, frames: np.ndarray) -> np.ndarray:
-        """Reshape frames: (T, H, W, C) -> (T, channels, *size)."""
+        """Scale and transpose frames, (T, H, W, C) -> (T, channels, *size)."""
         return np.ascontiguousarray(shaped_frames(frames, self.channels, self.size, self.fit))
 
     def describe(self, clip: Clip, in_shape: Sequence[int]) -> str:
@@ -115,23 +105,17 @@ def open_recordings(
     window: Window,
     raw_shape: Sequence[int] | None = None,
     progress: Progress = no_progress,
-) -> tuple[list[Recording], Mapping[str, str]]:
-    """Decode the frames of every clip in files and folders, once.
+    report: Callable[[str], object] = print,
+) -> list[Recording]:
+    """Decode the frames of every clip in files and folders, once; "-" is standard input.
 
-    Args:
-        given: paths, or "-": raw frames of bytes on standard input.
-        window: the frames to keep.
-        raw_shape: (height, width, channels) of those on standard input.
-        progress: called while clips are decoded.
-
-    Returns:
-        The recordings, and the unusable clips of folders with the reason.
+    Unusable clips of folders are reported and left out.
 
     Raises:
         FileNotFoundError, ValueError: no such path, nothing usable, or a given file is damaged.
     """
     found: list[Recording] = []
-    problems = {}
+    problems = []
     for place in given:
         if place == STDIN:
             found.append(_standard_input(raw_shape, window))
@@ -147,13 +131,14 @@ def open_recordings(
             except ClipError as error:
                 if len(sources) == 1:
                     raise ValueError(f"{source.path} {error}") from error
-                problems[name] = str(error)
+                problems.append(f"{name} {error}")
                 continue
             found += [Recording(_label(clip, root), clip, *held) for clip, *held in clips]
     if not found:
-        reasons = "; ".join(f"{name} {reason}" for name, reason in problems.items())
-        raise ValueError(f"nothing to predict from: {reasons}")
-    return _numbered(found), problems
+        raise ValueError(f"nothing to predict from: {'; '.join(problems)}")
+    for problem in problems:
+        report(f"left out: {problem}")
+    return _numbered(found)
 
 
 def _label(clip: Clip, root: Path) -> str:
@@ -164,11 +149,10 @@ def _label(clip: Clip, root: Path) -> str:
 
 
 def _numbered(found: list[Recording]) -> list[Recording]:
-    """Tell equal names apart by a number."""
-    names = [recording.name for recording in found]
+    """Make equal names unique by a number."""
+    count = Counter(recording.name for recording in found)
     return [
-        replace(r, name=f"{r.name}_{i}") if names.count(r.name) > 1 else r
-        for i, r in enumerate(found)
+        replace(r, name=f"{r.name}_{i}") if count[r.name] > 1 else r for i, r in enumerate(found)
     ]
 
 
@@ -176,15 +160,12 @@ def _standard_input(raw_shape: Sequence[int] | None, window: Window) -> Recordin
     """Read frames of bytes, as `ffmpeg -f rawvideo -pix_fmt rgb24` writes them."""
     shape = tuple(raw_shape or ())
     if len(shape) != 3 or not all(isinstance(n, int) and n > 0 for n in shape):
-        raise ValueError(
-            f"input=- reads raw frames of bytes and needs their shape: "
-            f"raw_shape=[height,width,channels], not {raw_shape}"
-        )
+        raise ValueError(f"input=- needs raw_shape=[height,width,channels], not {raw_shape}")
     data = np.frombuffer(sys.stdin.buffer.read(), np.uint8)
     size = shape[0] * shape[1] * shape[2]
     if not data.size or data.size % size:
         raise ValueError(
-            f"standard input held {data.size:,} bytes, no multiple of the {size:,} bytes of a "
+            f"{data.size:,} bytes on standard input are no multiple of the {size:,} bytes of a "
             f"frame (raw_shape={list(shape)})"
         )
     frames = data.reshape(-1, *shape)

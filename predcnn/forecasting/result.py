@@ -12,7 +12,7 @@ from torch import Tensor
 from predcnn.checks import unknown
 from predcnn.data.scale import Units
 from predcnn.data.views import views_of
-from predcnn.files import replacing
+from predcnn.files import finite, replacing
 from predcnn.metrics import video_metrics
 from predcnn.metrics.fields import FieldScores
 from predcnn.metrics.ssim import WINDOW
@@ -26,7 +26,7 @@ FPS = 5.0  # of clips without a frame rate
 
 @dataclass(frozen=True)
 class Forecast:
-    """Predicted frames with the frames before them and, where known, those that came.
+    """Predicted frames with the past and, where known, the truth.
 
     All frames are float32, (T, C, H, W), or (B, T, C, H, W) if a batch was given. Their values are
     in [0, 1] (predictions unclipped), or in units, NaN where missing, if the predictor was trained
@@ -38,8 +38,8 @@ class Forecast:
         prediction: the predicted frames.
         truth: the frames that followed ``past``, at most as many as predicted; None if unknown.
         fps: frames per second of the clip; None if unknown.
-        trial: the same prediction made earlier in the clip, where the truth is known; None if
-            ``truth`` is known or the clip is too short.
+        trial: a prediction from earlier in the clip, where the truth is known; None if ``truth``
+            is known or the clip is too short.
         units: of the values; None for frames in [0, 1].
         cuts: lead times at which a new scene begins in ``truth``; detected in files only.
     """
@@ -63,12 +63,17 @@ class Forecast:
         """
         if self.truth is None:
             return None
+        prediction, copies, truth = self._compared()
+        return {
+            "prediction": errors_of(prediction, truth, self.units),
+            "copy_last": errors_of(copies, truth, self.units),
+        }
+
+    def _compared(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the prediction as long as the truth, the repeated last frame, and the truth."""
         count = self.truth.shape[-4]
         copies = self.past[..., -1:, :, :, :].expand_as(self.truth)
-        return {
-            "prediction": errors_of(self.prediction[..., :count, :, :, :], self.truth, self.units),
-            "copy_last": errors_of(copies, self.truth, self.units),
-        }
+        return self.prediction[..., :count, :, :, :], copies, self.truth
 
     @cached_property
     def mse_ratio(self) -> float | None:
@@ -78,9 +83,7 @@ class Forecast:
         """
         if self.truth is None:
             return None
-        count = self.truth.shape[-4]
-        copies = self.past[..., -1:, :, :, :].expand_as(self.truth)
-        frames = [self.prediction[..., :count, :, :, :], copies, self.truth]
+        frames = self._compared()
         if self.units is not None:
             targets = list(self.units.targets)
             frames = [self.units.scale.apply(part)[..., targets, :, :] for part in frames]
@@ -111,16 +114,16 @@ class Forecast:
         return self.prediction.numpy()
 
     def save(self, path: str | Path, *, view: str = "sequence", fps: float | None = None) -> Path:
-        """Write the forecast to a file; returns its path, of several that of the first channel.
+        """Write the forecast to a file; return its path, or that of the first channel.
 
         Args:
             path: .mp4 (H.264), .webm (VP9) or .gif: a video; .png: a strip of input, truth and
-                prediction, of frames that are no grey or RGB images one file per channel; .npz:
+                prediction, one file per channel unless frames are grey or RGB images; .npz:
                 arrays past, prediction, names and, where known, truth, channels, units; .npy: the
                 prediction; .nc: the prediction with coordinates and units.
             view: what a video shows: "sequence", the input, then the prediction, enlarged and
                 with the lead time; "frames", the predicted frames alone, unchanged; or
-                "comparison", input, truth, prediction and error side by side.
+                "comparison", input, truth, prediction and error next to each other.
             fps: frames per second; None: those of the clip, else 5.
 
         Raises:
@@ -191,40 +194,26 @@ def errors_of(prediction: Tensor, truth: Tensor, units: Units | None = None) -> 
     """
     if truth.ndim == 4:
         prediction, truth = prediction[None], truth[None]
-    if units is not None:
-        return _scores_of(prediction, truth, units)
-    names = [name for name in METRICS if name != "ssim" or min(truth.shape[-2:]) >= WINDOW]
-    meters = video_metrics([*names, *(f"{name}_per_frame" for name in names)])
-    meters.update(prediction, truth)
+    if units is None:
+        names = [name for name in METRICS if name != "ssim" or min(truth.shape[-2:]) >= WINDOW]
+        meters = video_metrics([*names, *(f"{name}_per_frame" for name in names)])
+        meters.update(prediction, truth)
+    else:
+        targets = list(units.targets)
+        meters = FieldScores(units.metrics, units.names, units.thresholds, units.coords.get("H"))
+        valid = (prediction.isfinite() & truth.isfinite())[:, :, targets]
+        meters.update(prediction[:, :, targets], truth[:, :, targets], valid)
+        names = list(meters.definitions)
     # a curve of one frame comes back as a scalar
-    values = {name: _finite(value.reshape(-1)) for name, value in meters.compute().items()}
-    mse = values["mse"][0]
-    totals = {"mse": mse, "mse_per_pixel": mse / truth[0, 0].numel()}
-    totals |= {name: values[name][0] for name in names}
-    return {
-        "metrics": totals,
-        "per_frame": {name: values[f"{name}_per_frame"] for name in names},
-    }
-
-
-def _scores_of(prediction: Tensor, truth: Tensor, units: Units) -> dict[str, dict]:
-    targets = list(units.targets)
-    scores = FieldScores(units.metrics, units.names, units.thresholds, units.coords.get("H"))
-    valid = (prediction.isfinite() & truth.isfinite())[:, :, targets]
-    scores.update(prediction[:, :, targets], truth[:, :, targets], valid)
-    values = {name: _finite(value.reshape(-1)) for name, value in scores.compute().items()}
-    return {
-        "metrics": {name: values[name][0] for name in scores.definitions},
-        "per_frame": {name: values[f"{name}_per_frame"] for name in scores.definitions},
-    }
-
-
-def _finite(values: Tensor) -> list[float | None]:
-    return [value if math.isfinite(value) else None for value in values.tolist()]
+    values = {name: finite(value.reshape(-1).tolist()) for name, value in meters.compute().items()}
+    totals = {name: values[name][0] for name in names}
+    if units is None:
+        totals = {"mse": None, "mse_per_pixel": totals["mse"] / truth[0, 0].numel()} | totals
+    return {"metrics": totals, "per_frame": {name: values[f"{name}_per_frame"] for name in names}}
 
 
 def describe_errors(metrics: Mapping[str, dict], digits: int = 4) -> str:
-    """Return "mse 12.3 (copy last 15.0), …" of significant digits, for a printed line."""
+    """Return "mse 12.3 (copy last 15.0), …" for a printed line."""
     ours, copy = metrics["prediction"]["metrics"], metrics["copy_last"]["metrics"]
 
     def number(key: str, value: float | None) -> str:

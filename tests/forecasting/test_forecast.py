@@ -98,7 +98,7 @@ def test_a_video_of_the_future_and_a_trial_on_the_past(checkpoint, tmp_path, cap
     assert (tmp_path / "future_trial_lead_times.png").stat().st_size > 500
     printed = capsys.readouterr().out
     assert "frames 16..19 of 20, 32x24 as they are (trained on 16x16" in printed
-    assert "-> 6 frames, fed back beyond its own reach of 3" in printed
+    assert "-> 6 frames, predictions fed back after 3" in printed
     assert "against the 6 frames that came: mse" in printed
     assert "mse_per_pixel" in printed
     assert "clip: worse than repeating the last frame, " in printed
