@@ -165,7 +165,7 @@ DATA = {
     "no frames in": ({"frames_in": 0}, "frames_in is at least 1"),
     "no frames out": ({"frames_out": 0}, "frames_out is at least 1"),
     "no digits": ({"digits": 0}, "digits is at least 1"),
-    "an empty list of digits": ({"digits": []}, "empty list"),
+    "an empty list of digits": ({"digits": []}, "digits is empty"),
     "a thousand digits": ({"digits": 1000}, "at most 100"),
     "digits of text": ({"digits": "two"}, "digits is a whole number"),
     "a canvas smaller than a digit": ({"height": 27}, "height is at least 28"),
@@ -179,7 +179,7 @@ DATA = {
     "a seed of text": ({"seed": "x"}, "seed is a whole number"),
     "download of text": ({"download": "yes"}, "download is true or false"),
     "a root of a number": ({"root": 3}, "data.root is the path"),
-    "another shape": ({"in_shape": (10, 3, 64, 64)}, "it follows from them"),
+    "another shape": ({"in_shape": (10, 3, 64, 64)}, "which determine it"),
 }
 
 
