@@ -42,7 +42,7 @@ PREDICTORS = {
     "an unknown translator": (("simvp", {"translator": "van2"}), "did you mean van"),
     "no translators": (("simvp", {"translator": []}), "at least one block"),
     "a translator of None": (("simvp", {"translator": None}), "named by"),
-    "too many translators": (("simvp", {"translator": ["van"] * 3}), "3 blocks for a stack"),
+    "too many translators": (("simvp", {"translator": ["van"] * 3}), "3 blocks do not fit a stack"),
     "a whole translator in a list": (("simvp", {"translator": ["incepu"]}), "complete translator"),
     "an odd width": (("simvp", {"hid_S": 3}), "hid_S is even"),
     "no width": (("simvp", {"hid_S": 0}), "hid_S is even"),
@@ -75,8 +75,8 @@ BLOCKS = {
     "channels that do not divide": (("swin", 7, {"resolution": (8, 8)}), "divisible by"),
     "a size that is missing": (("mlpmixer", 8, {}), "resolution"),
     "an unknown option": (("van", 8, {"mlp_ration": 2.0}), "did you mean mlp_ratio"),
-    "another class": (("collections.Counter", 8, {}), "no block"),
-    "a module without the protocol": (("torch.nn.Linear", 8, {}), "no block"),
+    "another class": (("collections.Counter", 8, {}), "is not a block"),
+    "a module without the protocol": (("torch.nn.Linear", 8, {}), "is not a block"),
 }
 
 
@@ -94,9 +94,9 @@ def predictor():
 FRAMES = {
     "three axes": (torch.rand(2, 8, 8), None, "frames are"),
     "six axes": (torch.rand(1, 1, 2, 1, 8, 8), None, "frames are"),
-    "three frames": (torch.rand(1, 3, 1, 8, 8), None, "built for 2 frames"),
-    "colour": (torch.rand(1, 2, 3, 8, 8), None, "of 1 channels"),
-    "channels last": (torch.rand(1, 2, 8, 8, 1), None, "of 1 channels"),
+    "three frames": (torch.rand(1, 3, 1, 8, 8), None, "frames are"),
+    "colour": (torch.rand(1, 2, 3, 8, 8), None, "frames are"),
+    "channels last": (torch.rand(1, 2, 8, 8, 1), None, "frames are"),
     "whole numbers": (torch.zeros(1, 2, 1, 8, 8, dtype=torch.long), None, "frames are uint8"),
     "no horizon": (torch.rand(1, 2, 1, 8, 8), 0, "positive integer"),
     "a negative horizon": (torch.rand(1, 2, 1, 8, 8), -3, "positive integer"),
@@ -122,7 +122,7 @@ SCORES = {
     "bytes": (("mse",), CLIP.byte(), CLIP.byte(), "divide by 255"),
     "four axes": (("mse",), CLIP[0], CLIP[0], "expected"),
     "no sequences": (("mse",), CLIP[:0], CLIP[:0], "expected"),
-    "other shapes": (("mse",), CLIP, CLIP[..., :8], "must be the same"),
+    "other shapes": (("mse",), CLIP, CLIP[..., :8], "but target"),
     "frames smaller than the window": (("ssim",), CLIP[..., :4], CLIP[..., :4], "."),
 }
 
