@@ -4,11 +4,10 @@ import functools
 import itertools
 import os
 import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
-
-import numpy as np
 
 from predcnn.data.dividing import SEPARATORS, number_in, stem_and_number
 from predcnn.data.opencv import opencv
@@ -78,10 +77,11 @@ class Clip:
     @property
     def gaps(self) -> tuple[int, ...]:
         """Frames before which numbers of images are missing."""
-        steps = np.diff(self.times) if self.kind == "images" else np.zeros(0, int)
-        if not steps.size:
+        if self.kind != "images" or len(self.times) < 2:
             return ()
-        return tuple((np.flatnonzero(steps > np.bincount(steps).argmax()) + 1).tolist())
+        steps = [after - before for before, after in itertools.pairwise(self.times)]
+        ((usual, _),) = Counter(steps).most_common(1)
+        return tuple(i for i, step in enumerate(steps, start=1) if step > usual)
 
 
 def find_sources(root: Path) -> list[Source]:
