@@ -38,6 +38,7 @@ def test_a_wrong_override_is_found():
         check(["python", "scripts/train.py", "translator=moga"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", PYTHON, ids=lambda block: block.page)
 def test_python_examples_run(block, tmp_path):
     # weights that only their authors offer
