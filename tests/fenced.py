@@ -22,7 +22,7 @@ INLINE = re.compile(r"`((?:predcnn|python scripts/\w+\.py) [^`]*)`")
 PLACEHOLDER = re.compile(r"…|\b(?:NAME|COMMAND|OVERRIDE)\b")
 RECORD = r"""exec 3>&1 >/dev/null
 PATH=/nowhere
-command_not_found_handle() { printf '%s\x1f' "$@" >&3; printf '\x1e' >&3; }
+command_not_found_handle() { printf -v call '%s\x1f' "$@"; printf '%s\x1e' "$call" >&3; }
 """
 """A shell that writes down the commands it is given instead of calling them."""
 LAUNCHERS = ("srun", "torchrun")
@@ -64,7 +64,7 @@ def commands() -> list[tuple[str, tuple[str, ...]]]:
             if not PLACEHOLDER.search(line):
                 found += [(page, words) for words in expanded(line)]
     first = {words: page for page, words in reversed(found)}
-    return [(page, words) for words, page in first.items()]
+    return sorted((page, words) for words, page in first.items())  # pipelines have no order
 
 
 def expanded(text: str) -> list[tuple[str, ...]]:
