@@ -1,6 +1,6 @@
-"""What networks look at: tools for image networks and video predictors alike, in plain PyTorch.
+"""Tools that show what image networks and video predictors respond to, in plain PyTorch.
 
-Every tool sees a network through the small interface of `predcnn.analysis.subject`.
+Every tool uses a network through the interface of `predcnn.analysis.subject`.
 """
 
 from predcnn.analysis.channels import channel_profile

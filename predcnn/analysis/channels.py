@@ -7,12 +7,11 @@ public, and of the channel energy ranks in the MogaNet paper; equality with eith
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from predcnn.analysis.kind import Inputs, Kind
+from predcnn.analysis.kind import Figures, Inputs, Kind, per_output
 from predcnn.analysis.subject import Subject, maps_and_gradients
 from predcnn.visual import plot_lines
 
@@ -31,10 +30,10 @@ class ChannelProfile:
 
 
 def channel_profile(subject: Subject, x: Tensor, target: Tensor) -> ChannelProfile:
-    """Energy and saliency of every channel of ``subject.channel_layer``.
+    """Return energy and saliency of every channel of ``subject.channel_layer``.
 
     Args:
-        x: entered clips (B, T, C, H, W).
+        x: clips from ``subject.enter`` (B, T, C, H, W).
     """
     maps, gradients = maps_and_gradients(subject, subject.channel_layer, x, target)
     return ChannelProfile(
@@ -44,13 +43,13 @@ def channel_profile(subject: Subject, x: Tensor, target: Tensor) -> ChannelProfi
 
 
 def ranked_shares(values: Tensor) -> Tensor:
-    """Shares of the sum, largest first: (..., C), >= 0, -> (..., C)."""
+    """Return shares of the sum, largest first: (..., C), >= 0, -> (..., C)."""
     total = values.sum(-1, keepdim=True).clamp(min=1e-30)
     return (values / total).sort(-1, descending=True).values
 
 
 def effective_channels(values: Tensor) -> Tensor:
-    """(Σ v)² / Σ v²: C where all channels are alike, 1 where one has everything; (..., C)."""
+    """Return (Σ v)² / Σ v² of (..., C): C for equal channels, 1 if one has everything."""
     return values.sum(-1).square() / values.square().sum(-1).clamp(min=1e-30)
 
 
@@ -78,22 +77,17 @@ class Channels(Kind):
         }
 
     def draw(
-        self, folder: Path, inputs: Inputs, results: Mapping[Subject, ChannelProfile]
-    ) -> list[str]:
-        diagrams = {
-            "energy": {subject.name: _ranked(found.energy) for subject, found in results.items()}
-        }
-        for i, output in enumerate(next(iter(results)).outputs):
-            title = f"saliency, lead time {output}" if inputs.future is not None else "saliency"
-            diagrams[title] = {s.name: _ranked(found.saliency[i]) for s, found in results.items()}
+        self, figures: Figures, inputs: Inputs, results: Mapping[Subject, ChannelProfile]
+    ) -> None:
+        diagrams = {"energy": {s.name: _ranked(found.energy) for s, found in results.items()}}
+        diagrams |= per_output(inputs, results, "saliency", lambda f, i: _ranked(f.saliency[i]))
         labels = {"x_label": "rank / channels", "y_label": "in units of the mean"}
-        plot_lines(folder / self.file(), diagrams, **labels, logarithmic=True)
-        return [self.file()]
+        plot_lines(figures.path(), diagrams, **labels, logarithmic=True)
 
 
 def _ranked(values: Tensor) -> tuple[list[float], list[float]]:
-    """Ranks in (0, 1] and positive values, largest first."""
-    count, shares = len(values), ranked_shares(values)
+    """Return ranks in (0, 1] and positive values, largest first."""
+    count, shares = len(values), ranked_shares(values).cpu()
     kept = shares > 0
     rank = (torch.arange(count) + 1) / count
-    return rank[kept.cpu()].tolist(), (shares[kept] * count).tolist()
+    return rank[kept].tolist(), (shares[kept] * count).tolist()

@@ -1,4 +1,4 @@
-"""Image networks as subjects: the class decides, the last stage's maps are looked at."""
+"""Image networks as subjects: the output is the class, the explained maps the last stage's."""
 
 from collections.abc import Sequence
 
@@ -12,16 +12,15 @@ from predcnn.analysis.subject import recorded
 class ClassifierSubject:
     """A backbone of ours or of timm, images (B, C, H, W) -> logits, as a `Subject` of one output.
 
-    Receptive fields are measured on the last stage's map behind a ReLU, with positive gradients
-    only, as RepLKNet's authors do. The target is the network's own decision; for images that it
-    classifies correctly this is the true class.
+    Receptive fields are measured on the last stage's map after a ReLU, with positive gradients
+    only, as RepLKNet's authors do. The target is the class that the network predicts.
 
     Args:
-        net: has ``feature_info`` as timm defines it.
+        net: has ``feature_info`` as in timm.
         mean: of the images the network was trained on, per channel.
-        layer: dotted name of the module whose maps are looked at; None: the last stage, of a vision
-            transformer with a class token the first norm of its last block (behind it the
-            gradients of all other tokens are zero).
+        layer: dotted name of the explained module; None: the last stage, or of a vision
+            transformer with a class token the first norm of its last block (after it the gradients
+            of all other tokens are zero).
     """
 
     outputs = ("class",)
@@ -38,8 +37,10 @@ class ClassifierSubject:
         self.net = net.eval()
         self.name = name
         self.mean, self.std = mean, std
-        self.last_stage = layer or net.feature_info[-1]["module"]
-        self.seen_layer = layer or _before_the_class_token(net, self.last_stage)
+        self.prefix = getattr(net, "num_prefix_tokens", 0)
+        self.last_stage = self.seen_layer = layer or net.feature_info[-1]["module"]
+        if layer is None and self.prefix and hasattr(net.get_submodule(self.last_stage), "norm1"):
+            self.seen_layer = f"{self.last_stage}.norm1"
         self.channel_layer = self.seen_layer
 
     def enter(self, clips: Tensor) -> Tensor:
@@ -47,7 +48,7 @@ class ClassifierSubject:
         return (clips - shift) / scale
 
     def logits(self, x: Tensor) -> Tensor:
-        """(B, 1, C, H, W) -> (B, classes)."""
+        """Return the logits (B, classes) of (B, 1, C, H, W)."""
         return self.net(x[:, 0])
 
     def response(self, x: Tensor) -> Tensor:
@@ -69,26 +70,19 @@ class ClassifierSubject:
 
     def maps(self, raw: Tensor, x: Tensor) -> Tensor:
         if raw.ndim == 3:
-            raw = _tokens_to_maps(raw[:, getattr(self.net, "num_prefix_tokens", 0) :], x)
+            raw = _tokens_to_maps(raw[:, self.prefix :], x)
         elif raw.ndim == 4 and getattr(self.net, "output_fmt", "NCHW") == "NHWC":
             raw = raw.permute(0, 3, 1, 2)
         if raw.ndim != 4 or len(raw) != len(x):
             raise ValueError(
-                f"{self.name}: looked at are maps (B, C, H, W) or tokens (B, N, C) of "
-                f"{len(x)} images, not {tuple(raw.shape)}: choose another layer"
+                f"{self.name}: a layer needs maps (B, C, H, W) or tokens (B, N, C) of {len(x)} "
+                f"images, not {tuple(raw.shape)}: choose another layer"
             )
         return raw[:, None]
 
 
-def _before_the_class_token(net: nn.Module, last_stage: str) -> str:
-    has_token = getattr(net, "num_prefix_tokens", 0) > 0
-    if has_token and hasattr(net.get_submodule(last_stage), "norm1"):
-        return f"{last_stage}.norm1"
-    return last_stage
-
-
 def _tokens_to_maps(tokens: Tensor, x: Tensor) -> Tensor:
-    """(B, N, C) -> (B, C, h, w) with the proportions of ``x``."""
+    """Arrange tokens (B, N, C) as maps (B, C, h, w) with the proportions of ``x``."""
     count, (height, width) = tokens.shape[1], x.shape[-2:]
     rows = round((count * height / width) ** 0.5)
     if rows * (count // max(rows, 1)) != count:

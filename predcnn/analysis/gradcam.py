@@ -1,4 +1,4 @@
-"""Grad-CAM: where do the features lie that speak for an output?
+"""Grad-CAM: the positions of the features that increase an output.
 
 Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
 Localization", ICCV 2017, https://arxiv.org/abs/1610.02391 (eq. 1, 2).
@@ -6,7 +6,6 @@ Localization", ICCV 2017, https://arxiv.org/abs/1610.02391 (eq. 1, 2).
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from einops import rearrange
@@ -14,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from predcnn.analysis.classifier import ClassifierSubject
-from predcnn.analysis.kind import Inputs, Kind, array, frame_image
+from predcnn.analysis.kind import Figures, Inputs, Kind, frame_image
 from predcnn.analysis.subject import Subject, maps_and_gradients
 from predcnn.visual import Panel, plot_panels
 
@@ -23,22 +22,20 @@ Found = tuple[Tensor, list[dict[str, object]]]
 
 
 def grad_cam(subject: Subject, x: Tensor, target: Tensor) -> Tensor:
-    """Maps in [0, 1] of what speaks for every output: (L, B, n, H, W).
+    """Return Grad-CAM maps in [0, 1] of ``subject.seen_layer`` for every output, (L, B, n, H, W).
 
-    A map's channels are weighted by the spatial mean of their gradients, summed, cut at 0, enlarged
-    bilinearly and stretched so that the n maps of one sample and output span 0 to 1 together. A
-    image has n = 1; of a predictor's encoder, n is the number of past frames.
+    A map's channels are weighted by the spatial mean of their gradients, summed, clipped at 0,
+    enlarged bilinearly and scaled so that the n maps of one sample and output span 0 to 1. An image
+    has n = 1; for a predictor's encoder, n is the number of past frames.
 
     Args:
-        subject: the network; ``subject.seen_layer`` is explained.
-        x: entered clips (B, T, C, H, W).
+        x: clips from ``subject.enter`` (B, T, C, H, W).
     """
     maps, gradients = maps_and_gradients(subject, subject.seen_layer, x, target)
     weights = gradients.mean((-2, -1), keepdim=True)
     cams = (weights * maps).sum(-3).relu()  # (L, B, n, h, w)
-    size = x.shape[-2:]
     flat = rearrange(cams, "l b n h w -> (l b) n h w")
-    large = interpolate(flat, size, mode="bilinear", align_corners=False)
+    large = interpolate(flat, x.shape[-2:], mode="bilinear", align_corners=False)
     large = rearrange(large, "(l b) n h w -> l b n h w", b=len(x))
     low = large.amin((2, 3, 4), keepdim=True)
     high = large.amax((2, 3, 4), keepdim=True)
@@ -47,7 +44,7 @@ def grad_cam(subject: Subject, x: Tensor, target: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class GradCAM(Kind):
-    """Images with what speaks for their class, past frames with what brightens a future one."""
+    """Maps over images for their class, over past frames for the brightness of a future one."""
 
     name = "gradcam"
     definition = (
@@ -69,15 +66,14 @@ class GradCAM(Kind):
         numbers = {"above_half": dict(zip(subject.outputs, covered, strict=True))}
         return {**numbers, "decisions": decisions} if decisions else numbers
 
-    def draw(self, folder: Path, inputs: Inputs, results: Mapping[Subject, Found]) -> list[str]:
+    def draw(self, figures: Figures, inputs: Inputs, results: Mapping[Subject, Found]) -> None:
         if inputs.future is None:
-            plot_panels(folder / self.file(), _class_rows(inputs, results), dpi=64)
+            rows, names, title = _class_rows(inputs, results), (), ""
         else:
             rows = [_lead_row(s, inputs.clips[0], cams[-1, 0]) for s, (cams, _) in results.items()]
             lead, names = next(iter(results)).outputs[-1], [subject.name for subject in results]
-            title = f"what makes the frame at {lead} bright: {inputs.names[0]}"
-            plot_panels(folder / self.file(), rows, names, title, dpi=60)
-        return [self.file()]
+            title = f"features that brighten the frame at {lead}: {inputs.names[0]}"
+        plot_panels(figures.path(), rows, names, title, bar="relevance / largest")
 
 
 def _decision(index: int, probabilities: Tensor) -> dict[str, object]:
@@ -90,11 +86,11 @@ def _decision(index: int, probabilities: Tensor) -> dict[str, object]:
 
 
 def _lead_row(subject: Subject, clip: Tensor, cams: Tensor) -> list[Panel]:
-    """Past frames under the maps (n, H, W) of the last lead time, then the predicted frame."""
-    frames = clip[-1:].expand(len(cams), -1, -1, -1) if len(cams) != len(clip) else clip
+    """Show past frames under the maps (n, H, W) of the last lead time, and the predicted frame."""
+    frames = clip if len(cams) == len(clip) else clip[-1:].expand(len(cams), -1, -1, -1)
     titles = [*(f"{age:+d}" for age in range(1 - len(cams), 0)), "last"]
     row = [
-        Panel(frame_image(frame), array(cam), title)
+        Panel(frame_image(frame), cam, title)
         for frame, cam, title in zip(frames, cams, titles, strict=True)
     ]
     with torch.no_grad():
@@ -103,7 +99,7 @@ def _lead_row(subject: Subject, clip: Tensor, cams: Tensor) -> list[Panel]:
 
 
 def _class_rows(inputs: Inputs, results: Mapping[Subject, Found]) -> list[list[Panel]]:
-    """One row per image: the image, then every network's map with its decision."""
+    """Show each image and, in the same row, every network's map with its decision."""
     rows = []
     for n, clip in enumerate(inputs.clips):
         row = [Panel(frame_image(clip[0]), title=inputs.names[n])]
@@ -111,6 +107,6 @@ def _class_rows(inputs: Inputs, results: Mapping[Subject, Found]) -> list[list[P
             label = decisions[n]["name"] or f"class {decisions[n]['class']}"
             text = f"{label} {decisions[n]['probability']:.0%}"
             title = text if n else f"{subject.name}\n{text}"
-            row.append(Panel(frame_image(clip[0]), array(cams[0, n, 0]), title))
+            row.append(Panel(frame_image(clip[0]), cams[0, n, 0], title))
         rows.append(row)
     return rows

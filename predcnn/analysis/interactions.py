@@ -1,21 +1,20 @@
-"""Multi-order interactions: do pairs of patches work together within small or large contexts?
+"""Multi-order interactions: how strongly pairs of patches interact, by the size of their context.
 
 Deng et al., "Discovering and Explaining the Representation Bottleneck of DNNs", ICLR 2022,
-https://arxiv.org/abs/2111.06236 (eq. 2 to 5); with the settings for ImageNet as in Li et al.,
-"Architecture-Agnostic Masked Image Modeling", ICML 2023, https://arxiv.org/abs/2205.13943. That the
-figures of MogaNet's paper use the same is inferred.
+https://arxiv.org/abs/2111.06236 (eq. 2 to 5); settings for ImageNet: Li et al.,
+"Architecture-Agnostic Masked Image Modeling", ICML 2023, https://arxiv.org/abs/2205.13943, probably
+also used by MogaNet's paper.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from predcnn.analysis.kind import Inputs, Kind
+from predcnn.analysis.kind import Figures, Inputs, Kind, per_output
 from predcnn.analysis.subject import Subject
 from predcnn.visual import plot_lines
 
@@ -27,13 +26,9 @@ NEIGHBOURHOOD = 2  # largest distance of the two players of a pair, in rows and 
 
 @dataclass(frozen=True)
 class Settings:
-    """What is sampled.
+    """Players per side (``grid`` x ``grid`` patches), pairs per image, contexts per pair and order.
 
-    Args:
-        grid: players per side: the image is cut into grid x grid patches.
-        pairs: pairs of players per image.
-        contexts: contexts per pair and order.
-        ratios: orders m in units of grid² - 2.
+    Orders m are ``ratios`` of grid² - 2.
     """
 
     grid: int
@@ -44,12 +39,12 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.grid < 2 or min(self.pairs, self.contexts, self.images) < 1:
-            raise ValueError(f"a grid of 2 at least and counts of 1 at least, not {self}")
+            raise ValueError(f"grid is at least 2 and all counts at least 1, not {self}")
         if not self.ratios or not all(0 <= ratio <= 1 for ratio in self.ratios):
             raise ValueError(f"ratios of orders lie in [0, 1], not {self.ratios}")
 
     def orders(self) -> list[int]:
-        """m = int((grid² - 2) ratio) for every ratio."""
+        """Return m = int((grid² - 2) ratio) for every ratio."""
         return [int((self.grid**2 - 2) * ratio) for ratio in self.ratios]
 
 
@@ -62,22 +57,21 @@ PRESETS = {
 
 
 def log_odds(logits: Tensor, labels: Tensor) -> Tensor:
-    """log p / (1 - p) of the labelled class: (..., classes) and (...) -> (...)."""
+    """Return log p / (1 - p) of the labelled class: (..., classes) and (...) -> (...)."""
     picked = logits.gather(-1, labels[..., None])[..., 0]
     others = logits.scatter(-1, labels[..., None], float("-inf"))
     return picked - others.logsumexp(-1)
 
 
 def interaction_strength(rewards: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean strength of the interactions of every order, and its share of the mean over orders.
+    """Return the mean strength of the interactions of every order, and its share of their mean.
+
+    I(m) is the mean over images and pairs of |mean over contexts of v(ij) - v(i) - v(j) + v()|,
+    J(m) = I(m) / mean over the orders of I: both (orders, ...).
 
     Args:
-        rewards: v(S) of the pair and both, first, second and none of its players added to the
-            context S: (orders, images, pairs, contexts, 4, ...).
-
-    Returns:
-        I(m), mean over images and pairs of |mean over contexts of v(ij) - v(i) - v(j) + v()|, and
-        J(m) = I(m) / mean over the orders of I: both (orders, ...).
+        rewards: v of every context with both, the first, the second and none of the pair's players
+            added: (orders, images, pairs, contexts, 4, ...).
     """
     both, first, second, none = rewards.unbind(4)
     strength = (both - first - second + none).mean(3).abs().mean((1, 2))
@@ -94,16 +88,15 @@ def measure_interactions(
     seed: int = 0,
     batch_size: int = 50,
 ) -> Tensor:
-    """Rewards for `interaction_strength`, (orders, N, pairs, contexts, 4, L).
+    """Return rewards for `interaction_strength`, (orders, N, pairs, contexts, 4, L).
 
-    Absent players are 0 in the network's own input: the mean of the data set behind a
-    normalisation, black without one; in all frames of a clip. A context of order 0 or of all other
-    players is the same each time and computed once.
+    Absent players are 0 in the network's input, in all frames of a clip: the mean of the data set
+    after a normalisation, black without one. The only context of order 0, and that of all other
+    players, is computed once.
 
     Args:
-        x: entered clips (N, T, C, H, W).
-        settings: what is sampled; ``settings.images`` is not read, x is taken whole.
-        seed: of pairs and contexts; image n draws from a stream of its own.
+        x: clips from ``subject.enter`` (N, T, C, H, W); all of them, whatever ``settings.images``.
+        seed: of pairs and contexts; every image has its own stream.
     """
     players = settings.grid**2
     per_image = []
@@ -112,8 +105,7 @@ def measure_interactions(
         pairs = sample_pairs(settings.grid, settings.pairs, draw)
         per_order = []
         for order in settings.orders():
-            single = order in (0, players - 2)
-            count = 1 if single else settings.contexts
+            count = 1 if order in (0, players - 2) else settings.contexts
             masks = np.concatenate([_masks(pair, order, count, players, draw) for pair in pairs])
             rewards = _rewards(subject, clip, target[n], masks, settings.grid, batch_size)
             rewards = rewards.unflatten(0, (len(pairs), count, 4))
@@ -123,7 +115,7 @@ def measure_interactions(
 
 
 def sample_pairs(grid: int, count: int, draw: np.random.Generator) -> list[tuple[int, int]]:
-    """Different pairs of players at most `NEIGHBOURHOOD` apart; the place is cut at the border."""
+    """Draw different pairs of players at most `NEIGHBOURHOOD` apart, clipped at the border."""
     reach = range(1, NEIGHBOURHOOD + 1)
     possible = sum(
         (grid - dr) * (grid - dc) * (2 if dr and dc else 1)
@@ -147,7 +139,7 @@ def sample_pairs(grid: int, count: int, draw: np.random.Generator) -> list[tuple
 def _masks(
     pair: tuple[int, int], order: int, count: int, players: int, draw: np.random.Generator
 ) -> np.ndarray:
-    """Who is present: (count * 4, players) bool, per context with both, i, j, none of the pair."""
+    """Draw masks of present players, (count * 4, players): both, i, j, none of the pair each."""
     others = np.setdiff1d(np.arange(players), pair)
     masks = np.zeros((count, 4, players), bool)
     for mask in masks:
@@ -160,7 +152,7 @@ def _masks(
 def _rewards(
     subject: Subject, clip: Tensor, target: Tensor, masks: np.ndarray, grid: int, batch_size: int
 ) -> Tensor:
-    """Reward of one clip (T, C, H, W) under every mask: (masks, L)."""
+    """Return the reward of one clip (T, C, H, W) under every mask: (masks, L)."""
     rewards = []
     for part in torch.from_numpy(masks).split(batch_size):
         seen = part.view(-1, 1, grid, grid).to(clip.device, clip.dtype)
@@ -194,17 +186,15 @@ class Interactions(Kind):
 
     def numbers(self, subject: Subject, found: Found) -> dict[str, object]:
         columns = zip(subject.outputs, *(part.T.tolist() for part in found), strict=True)
-        rows = {name: {"I": i, "J": j} for name, i, j in columns}
-        ratios, orders = list(self.sampling.ratios), self.sampling.orders()
-        return {"ratios": ratios, "orders": orders, "interactions": rows}
-
-    def draw(self, folder: Path, inputs: Inputs, results: Mapping[Subject, Found]) -> list[str]:
-        diagrams = {
-            f"lead time {output}" if inputs.clips.shape[1] > 1 else self.name: {
-                subject.name: (self.sampling.ratios, share[:, i].tolist())
-                for subject, (_, share) in results.items()
-            }
-            for i, output in enumerate(next(iter(results)).outputs)
+        return {
+            "ratios": list(self.sampling.ratios),
+            "orders": self.sampling.orders(),
+            "interactions": {name: {"I": i, "J": j} for name, i, j in columns},
         }
-        plot_lines(folder / self.file(), diagrams, "order m / n", y_label="strength J(m)")
-        return [self.file()]
+
+    def draw(self, figures: Figures, inputs: Inputs, results: Mapping[Subject, Found]) -> None:
+        ratios = self.sampling.ratios
+        diagrams = per_output(
+            inputs, results, self.name, lambda f, i: (ratios, f[1][:, i].tolist())
+        )
+        plot_lines(figures.path(), diagrams, "order m / n", y_label="strength J(m)")

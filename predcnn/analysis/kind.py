@@ -1,8 +1,8 @@
 """The interface of all kinds of analysis: numbers and figures of several networks on one input."""
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,12 +17,9 @@ from predcnn.data.images.image_files import find_images, photographs, read_image
 
 @dataclass(frozen=True)
 class Inputs:
-    """Clips that all networks see.
+    """Clips (N, T, C, H, W) in [0, 1] for all networks, and where they come from.
 
-    Args:
-        clips: (N, T, C, H, W) in [0, 1]; images have T = 1.
-        future: true frames (N, frames_out, C, H, W) for predictors.
-        source: their origin, printable.
+    ``future`` are the true frames (N, frames_out, C, H, W) for predictors.
     """
 
     clips: Tensor
@@ -32,7 +29,7 @@ class Inputs:
 
     @classmethod
     def of_images(cls, folder: str | None, count: int, size: int, device: str) -> "Inputs":
-        """Images of a folder, or photographs of scikit-image, cut to ``size`` x ``size``."""
+        """Read images of a folder, or photographs of scikit-image, cropped to a square."""
         if folder is None:
             images, names = photographs(count, size)
         else:
@@ -45,57 +42,64 @@ class Inputs:
     def of_sequences(
         cls, frames: Tensor, frames_in: int, frames_out: int, source: str, device: str
     ) -> "Inputs":
-        """Past and future of sequences (N, T_all, C, H, W)."""
+        """Split sequences (N, T_all, C, H, W) into past and future."""
         frames = to_float(frames).to(device)
         past, future, _ = frames.tensor_split((frames_in, frames_in + frames_out), dim=1)
         return cls(past, future, [f"sequence {i}" for i in range(len(frames))], source)
 
     def for_subject(self, subject: Subject) -> tuple[Tensor, Tensor]:
-        """Return the clips as the network reads them, and its targets."""
+        """Return the clips in the network's input format, and its targets."""
         x = subject.enter(self.clips)
         with torch.no_grad():
             return x, subject.target(x, self.future)
 
 
-class Kind:
-    """One kind of analysis; a subclass is a dataclass of its settings.
+@dataclass
+class Figures:
+    """Files of the figures of one analysis, <kind>.<format> or <kind>_<name>.<format>."""
 
-    Attributes:
-        name: of its files. definition: of its numbers, one sentence.
-        needs_clips: whether it reads `Inputs`.
+    folder: Path
+    kind: str
+    format: str = "png"
+    written: list[str] = field(default_factory=list)
+
+    def path(self, name: str = "") -> Path:
+        """Return the path of the next figure and add its name to ``written``."""
+        end = f"_{re.sub(r'[^0-9A-Za-z.-]+', '-', name)}" if name else ""
+        self.written.append(f"{self.kind}{end}.{self.format}")
+        return self.folder / self.written[-1]
+
+
+class Kind:
+    """One kind of analysis; a subclass is a dataclass of its settings and defines
+
+    - ``measure(subject, inputs)``: the result of one network;
+    - ``numbers(subject, found)``: that result as plain data;
+    - ``draw(figures, inputs, results)``: the figures of all networks' results.
     """
 
     name: ClassVar[str]
-    definition: ClassVar[str]
+    definition: ClassVar[str]  # of the numbers, one sentence
     needs_clips: ClassVar[bool] = True
 
     def settings(self) -> dict[str, object]:
         """Return the settings that decide the numbers."""
         return asdict(self)
 
-    def measure(self, subject: Subject, inputs: Inputs) -> object:
-        """Measure one network."""
-        raise NotImplementedError
 
-    def numbers(self, subject: Subject, found: object) -> dict[str, object]:
-        """Return a result of `measure` as plain data."""
-        raise NotImplementedError
-
-    def draw(self, folder: Path, inputs: Inputs, results: Mapping[Subject, object]) -> list[str]:
-        """Draw the results of all networks; return the names of the files written."""
-        raise NotImplementedError
-
-    def file(self, name: str = "") -> str:
-        """Return <kind>.png or <kind>_<name>.png."""
-        end = f"_{re.sub(r'[^0-9A-Za-z.-]+', '-', name)}" if name else ""
-        return f"{self.name}{end}.png"
-
-
-def array(values: Tensor) -> np.ndarray:
-    """Convert to numpy, for matplotlib."""
-    return values.detach().cpu().numpy()
+def per_output(
+    inputs: Inputs, results: Mapping[Subject, object], name: str, curve: Callable
+) -> dict[str, dict[str, object]]:
+    """Return one diagram per output for `plot_lines`, of ``curve(result, output's index)``."""
+    outputs = next(iter(results)).outputs
+    titles = [name] if inputs.future is None else [f"{name}, lead time {o}" for o in outputs]
+    return {
+        title: {subject.name: curve(found, i) for subject, found in results.items()}
+        for i, title in enumerate(titles)
+    }
 
 
 def frame_image(frame: Tensor) -> np.ndarray:
     """Convert a frame (C, H, W) to (H, W) grey or (H, W, 3)."""
-    return array(frame[0] if len(frame) == 1 else frame.permute(1, 2, 0))
+    image = frame[0] if len(frame) == 1 else frame.permute(1, 2, 0)
+    return image.detach().cpu().numpy()

@@ -1,20 +1,21 @@
-"""Shape bias: does a classifier follow the shape or the texture where the two disagree?
+"""Shape bias: does a classifier follow the shape or the texture when the two disagree?
 
 Geirhos et al., "ImageNet-trained CNNs are biased towards texture; increasing shape bias improves
-accuracy and robustness", ICLR 2019, https://arxiv.org/abs/1811.12231. The mean probability as the
-category's score is what its authors recommend since. The 1,280 images are theirs
-(github.com/rgeirhos/texture-vs-shape, stimuli/style-transfer-preprocessed-512) and not shipped.
+accuracy and robustness", ICLR 2019, https://arxiv.org/abs/1811.12231. A category's score is the
+mean probability of its classes, as the authors recommend now. Their 1,280 images
+(github.com/rgeirhos/texture-vs-shape, stimuli/style-transfer-preprocessed-512) are not shipped.
 """
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from predcnn.analysis.kind import Inputs, Kind
+from predcnn.analysis.kind import Figures, Inputs, Kind
 from predcnn.analysis.subject import Subject
 from predcnn.data.images.image_files import read_images
 from predcnn.visual import plot_lines
@@ -58,8 +59,7 @@ CATEGORIES = {
 in github.com/bethgelab/model-vs-human, ``helper/human_categories.py``."""
 
 
-@dataclass(frozen=True)
-class Stimulus:
+class Stimulus(NamedTuple):
     """An image and the categories of its shape and of its texture."""
 
     path: Path
@@ -68,10 +68,7 @@ class Stimulus:
 
 
 def find_stimuli(folder: str | Path) -> list[Stimulus]:
-    """The images below ``folder`` whose names end in <shape><n>-<texture><n>, sorted.
-
-    Images whose shape and texture are the same category are left out.
-    """
+    """Find the images named …<shape><n>-<texture><n>.png of two different categories, sorted."""
     folder = Path(folder).expanduser()
     found = []
     for path in sorted(folder.rglob("*.png")):
@@ -87,37 +84,32 @@ def find_stimuli(folder: str | Path) -> list[Stimulus]:
 
 
 def category_of(logits: Tensor) -> list[str]:
-    """The category of the largest mean probability of its classes: (B, 1000) -> B names."""
+    """Return the categories of the largest mean probability: (B, 1000) -> B names."""
     if logits.shape[-1] != IMAGENET_CLASSES:
         raise ValueError(
-            f"the 16 categories are made of ImageNet's {IMAGENET_CLASSES} classes; this network "
-            f"has {logits.shape[-1]}"
+            f"the 16 categories need ImageNet's {IMAGENET_CLASSES} classes; this network has "
+            f"{logits.shape[-1]}"
         )
     probabilities = logits.double().softmax(-1)
     scores = [probabilities[:, list(classes)].mean(-1) for classes in CATEGORIES.values()]
-    names = list(CATEGORIES)
-    return [names[i] for i in torch.stack(scores, -1).argmax(-1).tolist()]
+    return [list(CATEGORIES)[i] for i in torch.stack(scores, -1).argmax(-1).tolist()]
 
 
 def shape_bias(stimuli: Sequence[Stimulus], decisions: Iterable[str]) -> Table:
-    """Counts and shape bias of all images ("all") and of those of every shape.
+    """Return counts and shape bias of all images ("all") and of those of every shape.
 
-    Returns:
-        name -> {"pictures", "shape" and "texture" decisions, "shape_bias": shape / (shape +
-        texture), None where neither was ever chosen}.
+    Each is {"pictures", "shape" and "texture" decisions, "shape_bias": shape / (shape + texture),
+    None if neither was chosen}.
     """
-    rows = list(zip(stimuli, decisions, strict=True))
-    table = {"all": _counted(rows)}
-    for name in sorted({stimulus.shape for stimulus in stimuli}):
-        table[name] = _counted([row for row in rows if row[0].shape == name])
+    pairs, table = list(zip(stimuli, decisions, strict=True)), {}
+    for name in ("all", *sorted({stimulus.shape for stimulus in stimuli})):
+        chosen = [pair for pair in pairs if name in ("all", pair[0].shape)]
+        shape = sum(stimulus.shape == decision for stimulus, decision in chosen)
+        texture = sum(stimulus.texture == decision for stimulus, decision in chosen)
+        bias = shape / (shape + texture) if shape + texture else None
+        counts = {"pictures": len(chosen), "shape": shape, "texture": texture}
+        table[name] = {**counts, "shape_bias": bias}
     return table
-
-
-def _counted(rows: Sequence[tuple[Stimulus, str]]) -> dict[str, float | int | None]:
-    shape = sum(stimulus.shape == decision for stimulus, decision in rows)
-    texture = sum(stimulus.texture == decision for stimulus, decision in rows)
-    bias = shape / (shape + texture) if shape + texture else None
-    return {"pictures": len(rows), "shape": shape, "texture": texture, "shape_bias": bias}
 
 
 @dataclass(frozen=True)
@@ -137,7 +129,7 @@ class ShapeBias(Kind):
 
     def measure(self, subject: Subject, inputs: Inputs) -> Table:
         if self.stimuli is None:
-            raise ValueError("kind=shape_bias needs the folder of cue-conflict pictures: stimuli=…")
+            raise ValueError("kind=shape_bias needs the folder of cue-conflict images: stimuli=…")
         stimuli = find_stimuli(self.stimuli)
         decisions: list[str] = []
         for start in range(0, len(stimuli), self.batch_size):
@@ -151,11 +143,9 @@ class ShapeBias(Kind):
     def numbers(self, subject: Subject, found: Table) -> dict[str, object]:
         return {"shape_bias": found}
 
-    def draw(self, folder: Path, inputs: Inputs, results: Mapping[Subject, Table]) -> list[str]:
+    def draw(self, figures: Figures, inputs: Inputs, results: Mapping[Subject, Table]) -> None:
         lines = {}
         for subject, table in results.items():
-            bias = {key: row["shape_bias"] for key, row in table.items()}
-            known = {key: value for key, value in bias.items() if value is not None}
+            known = {k: r["shape_bias"] for k, r in table.items() if r["shape_bias"] is not None}
             lines[subject.name] = (list(known), list(known.values()))
-        plot_lines(folder / self.file(), {"shape bias": lines}, "category of the shape")
-        return [self.file()]
+        plot_lines(figures.path(), {"shape bias": lines}, "category of the shape")

@@ -13,7 +13,7 @@ from predcnn.analysis.channels import Channels
 from predcnn.analysis.erf import ERF
 from predcnn.analysis.gradcam import GradCAM
 from predcnn.analysis.interactions import PRESETS, Interactions
-from predcnn.analysis.kind import Inputs, Kind
+from predcnn.analysis.kind import Figures, Inputs, Kind
 from predcnn.analysis.shape_bias import ShapeBias
 from predcnn.app.console import quiet_libraries, say
 from predcnn.app.provenance import command, git_state, versions
@@ -27,6 +27,7 @@ from predcnn.predictors.checkpoint import weights_file
 from predcnn.weights import pretrained
 
 CHECKPOINTS = (".ckpt", ".safetensors")
+FORMATS = ("png", "pdf", "svg")
 TASKS = ("prediction", TASK)
 
 
@@ -35,6 +36,8 @@ def analyze(cfg: DictConfig) -> None:
     quiet_libraries()
     if cfg.kind not in KINDS:
         raise ValueError(unknown("kind", cfg.kind, KINDS))
+    if cfg.format not in FORMATS:
+        raise ValueError(unknown("format", cfg.format, FORMATS))
     kind = KINDS[cfg.kind](cfg)
     subjects, weights, runs = _open_subjects(cfg)
     inputs = _open_inputs(cfg, kind, runs)
@@ -47,7 +50,8 @@ def analyze(cfg: DictConfig) -> None:
         about = {"weights": weights[subject.name], "outputs": list(subject.outputs)}
         models[subject.name] = {**about, **kind.numbers(subject, found)}
         say(f"{cfg.kind} of {subject.name}: {time.perf_counter() - started:.1f} s")
-    pictures = kind.draw(folder, inputs, results)
+    figures = Figures(folder, cfg.kind, cfg.format)
+    kind.draw(figures, inputs, results)
     record = {
         "schema": 1,
         "kind": cfg.kind,
@@ -55,13 +59,13 @@ def analyze(cfg: DictConfig) -> None:
         "settings": {"layer": cfg.layer, **kind.settings()},
         "inputs": {"source": inputs.source, "names": list(inputs.names)},
         "models": models,
-        "pictures": pictures,
+        "pictures": figures.written,
         "command": command(),
         "versions": versions(),
         "git": git_state(),
     }
     write_json(folder / f"{cfg.kind}.json", record)
-    say(f"{cfg.kind}.json and {', '.join(pictures)} in {folder}")
+    say(f"{cfg.kind}.json and {', '.join(figures.written)} in {folder}")
 
 
 def _interactions(cfg: DictConfig) -> Interactions:

@@ -26,13 +26,12 @@ class ImageClassification(TrainingModule):
 
     Measures ``top1``, ``top5`` (with more than five classes) and ``loss``.
 
-    Args:
+    Args (others: see `TrainingModule`):
         model: images -> logits (B, classes).
         config: arguments of `predcnn.create_backbone` that rebuild ``model``.
         loss: (logits, labels (B,) or shares of classes (B, classes)) -> scalar; None to test only.
         layer_decay: see `predcnn.training.optim.layered_optimizer`.
         mix: (images, labels) -> (images, shares of classes): `timm.data.Mixup`, or None.
-        optimizer, scheduler, run, seed: see `TrainingModule`.
     """
 
     task = TASK
@@ -82,8 +81,8 @@ class ImageClassification(TrainingModule):
         logits = self.model(images)
         if logits.ndim != 2 or logits.shape[1] != self.classes:
             raise ValueError(
-                f"{self.config['name']} gives {tuple(logits.shape)}, not (images, {self.classes}) "
-                "logits: it is no classifier of these classes"
+                f"{self.config['name']} gives {tuple(logits.shape)}, not logits (images, "
+                f"{self.classes})"
             )
         return logits
 

@@ -33,9 +33,9 @@ def loud_interrupts(trainer: "Trainer") -> Iterator[None]:
 
 
 class StopSignals:
-    """Recorder of Ctrl-C, SIGTERM and a cluster's requeue signal, read between training steps.
+    """The first Ctrl-C, SIGTERM or requeue signal of a cluster, as ``received``, or None.
 
-    A second Ctrl-C raises KeyboardInterrupt immediately. ``received`` is the first signal or None.
+    A second Ctrl-C raises KeyboardInterrupt immediately.
     """
 
     def __init__(self) -> None:

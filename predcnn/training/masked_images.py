@@ -24,11 +24,10 @@ DRAWN = 9  # test images
 class MaskedImages(TrainingModule):
     """Train a masked image model on batches (images (B, 3, S, S), labels); labels are not used.
 
-    Args:
+    Args (others: see `TrainingModule`):
         method: (images, masks) -> `Reconstruction`.
         config: plain values that describe ``method``, saved in every checkpoint.
         token_lr: learning rate of the mask tokens, as a share of the others'.
-        optimizer, scheduler, run, seed: see `TrainingModule`.
     """
 
     task = "masked_images"
@@ -71,10 +70,6 @@ class MaskedImages(TrainingModule):
         masks = self.method.masks(len(images), torch.Generator().manual_seed(key)).to(self.device)
         return self.method(images, masks), masks
 
-    def evaluation_key(self, index: int) -> int:
-        """Return the seed of the masks of evaluation batch ``index``."""
-        return step_key(EVALUATION, self.global_rank, index)
-
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         found, _ = self.reconstruct(self.inputs(batch), self.stream())
         self.log_step({"loss": found.loss, **found.terms})
@@ -85,7 +80,7 @@ class MaskedImages(TrainingModule):
 
     def measure(self, meters: Mapping, batch: tuple[Tensor, Tensor], index: int) -> None:
         images = self.inputs(batch)
-        found, _ = self.reconstruct(images, self.evaluation_key(index))
+        found, _ = self.reconstruct(images, step_key(EVALUATION, self.global_rank, index))
         meters["loss"].update(found.loss, weight=len(images))
 
     def describe(self) -> dict[str, str]:
@@ -109,7 +104,7 @@ class MaskedImages(TrainingModule):
         images, shown, title = self.drawn(datamodule)
         self.to("cpu").eval()
         with torch.inference_mode():
-            found, mask = self.reconstruct(images, self.evaluation_key(0))
+            found, mask = self.reconstruct(images, step_key(EVALUATION, 0, 0))
         images = images.reshape(-1, *images.shape[-3:])  # of video, the frames
         original = shown(images).clamp(0, 1)
         columns = {
@@ -122,12 +117,7 @@ class MaskedImages(TrainingModule):
 
     def save_weights(self, run_dir: Path, results: dict) -> None:
         """Write backbone.safetensors."""
-        about = {
-            "backbone": self.config["name"],
-            "method": self.config["method"]["name"],
-            "config": self.config,
-            "checkpoint": results["checkpoint"],
-        }
+        about = {**self.describe(), "config": self.config, "checkpoint": results["checkpoint"]}
         path = save_pretrained(self.network, run_dir / "backbone.safetensors", about)
         print(f"pre-trained backbone, for train_backbone.py weights=…: {path}", flush=True)
 

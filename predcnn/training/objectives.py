@@ -23,11 +23,10 @@ from predcnn.training.sampling import Progress
 def divergence(
     pred: Tensor, target: Tensor, temperature: float = 0.1, eps: float = 1e-12
 ) -> Tensor:
-    """Return TAU's differential divergence between the changes of two sequences (B, T, C, H, W).
+    """Return TAU's divergence of the changes of two sequences (B, T, C, H, W) between frames.
 
-    A softmax turns the changes from frame to frame into distributions over the pixels. As in the
-    reference code, the result is the mean over all elements of p log(p / (q + eps) + eps) (a KL
-    divergence divided by C·H·W), and 0 for fewer than three frames.
+    A softmax makes the changes distributions over pixels. As in the reference code, the result is
+    the mean over all elements of p log(p / (q + eps) + eps), and 0 for fewer than three frames.
     """
     if pred.shape[1] <= 2:
         return pred.new_zeros(())

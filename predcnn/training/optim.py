@@ -28,12 +28,8 @@ def cosine_schedule(
 ) -> LambdaLR:
     """Rise linearly to the optimizer's learning rates, then fall along half a cosine.
 
-    Shares are in [0, 1), their sum too; "5/300" is five epochs of three hundred.
-
     Args:
-        optimizer: its learning rates are the peak.
-        total_steps: optimizer steps of the run.
-        warmup: share of the steps that rise.
+        warmup: share of the steps that rise, in [0, 1); "5/300" is five epochs of three hundred.
         cooldown: share of the steps at the end that keep the last learning rate.
         start_factor: first learning rate, as a factor of the peak.
         min_factor: last learning rate, as a factor of the peak.

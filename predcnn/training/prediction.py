@@ -30,7 +30,7 @@ class VideoPrediction(TrainingModule):
     Batches are uint8 (0..255) or float in [0, 1]; the conversion happens on the device. A test
     measures the metrics, also per lead time, of the predictor and of repeating the last frame.
 
-    Args:
+    Args (others: see `TrainingModule`):
         predictor: past (B, T_in, C, H, W) -> future (B, T_out, C, H, W).
         objective: see ``predcnn.training.objectives``; None to test only. If it is
             ``stepwise(predictor)``, every item of ``windows(frames)`` takes an optimizer step, on
@@ -38,7 +38,6 @@ class VideoPrediction(TrainingModule):
         metrics: names of ``predcnn.metrics``.
         metric_options: options of single metrics, ``{"lpips": {"backbone_weights": path}}``.
         units: of physical quantities: batches are scaled values, NaN where missing.
-        optimizer, scheduler, run, seed: see `TrainingModule`.
     """
 
     task = "prediction"
@@ -77,17 +76,11 @@ class VideoPrediction(TrainingModule):
     def network(self) -> nn.Module:
         return self.predictor
 
-    def _frames(self, batch: Tensor, where: str) -> Tensor:
-        """Return the batch as floats in [0, 1] or scaled; errors report ``where``."""
-        if self.units is not None:
-            return batch.float()
-        try:
-            return transferred_to_float(batch)
-        except ValueError as error:
-            raise ValueError(f"{where}: {error}") from error
+    def _frames(self, batch: Tensor) -> Tensor:
+        return transferred_to_float(batch) if self.units is None else batch.float()
 
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
-        frames = self._targets_only(self._frames(batch, f"training step {self.global_step}"))
+        frames = self._targets_only(self._frames(batch))
         progress = Progress(
             self.global_step,
             self.current_epoch,
@@ -157,7 +150,7 @@ class VideoPrediction(TrainingModule):
         return meters
 
     def measure(self, meters: Mapping, batch: Tensor, index: int) -> None:
-        frames = self._frames(batch, f"evaluation batch {index}")
+        frames = self._frames(batch)
         past, future = frames[:, : self.frames_in], frames[:, self.frames_in :]
         pred = self._predict(past, future.shape[1])
         self._update(meters, "", pred, future)

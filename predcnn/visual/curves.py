@@ -1,5 +1,6 @@
 """Figures of lines: losses of a run, errors by lead time, and others."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 LOSSES = {"train/loss": ("training", "#0072B2"), "val/loss": ("validation", "#D55E00")}
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKS = ("o", "s", "^", "D", "v", "P")
+PIXELS = 1200  # smallest width of a figure
 Lines = Mapping[str, tuple[Sequence[float], Sequence[float]]]  # name -> (x, y)
 MANY = 24  # points from which on marks would touch each other
 REFERENCES = ("copy last",)  # drawn as grey dashed lines
@@ -48,7 +50,7 @@ def plot_curves(
     count = bool(losses) + len(drawn)
     if not count:
         raise ValueError(f"nothing to draw: no losses, no {', '.join(metrics)} by lead time")
-    figure = new_figure(4.6 * count, 3.7, dpi=150)
+    figure = new_figure(4.6 * count, 3.7)
     axes = list(figure.subplots(1, count, squeeze=False)[0])
     if losses:
         _draw_losses(axes.pop(0), losses)
@@ -57,11 +59,12 @@ def plot_curves(
     save_figure(path, figure)
 
 
-def new_figure(width: float, height: float, dpi: int) -> "Figure":
-    """Create a figure of ``width`` x ``height`` inches without matplotlib's global state."""
+def new_figure(width: float, height: float) -> "Figure":
+    """Create a figure of ``width`` x ``height`` inches and at least `PIXELS` pixels width."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    dpi = max(150, math.ceil(PIXELS / width))
     figure = Figure(figsize=(width, height), dpi=dpi, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
@@ -127,12 +130,11 @@ def plot_lines(
     *,
     y_label: str = "",
     logarithmic: bool = False,
-    dpi: int = 80,
 ) -> None:
     """Draw one diagram per title, side by side, with one line per name."""
     if not diagrams:
         raise ValueError("nothing to draw: no diagrams")
-    figure = new_figure(4.2 * len(diagrams), 3.5, dpi)
+    figure = new_figure(4.2 * len(diagrams), 3.5)
     names = list(dict.fromkeys(name for lines in diagrams.values() for name in lines))
     axes = figure.subplots(1, len(diagrams), squeeze=False)[0]
     for ax, (title, lines) in zip(axes, diagrams.items(), strict=True):

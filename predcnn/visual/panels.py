@@ -1,6 +1,6 @@
-"""Images and heat maps in rows and columns, as one figure."""
+"""Images and heat maps in rows and columns, as one figure with a colour bar."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,10 +12,11 @@ from predcnn.visual.drawing import ERROR_MAP
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-WIDTH, HEIGHT = 1.55, 1.75  # inches of a panel with its title
-LABEL = 0.3  # inches of a row's label, and of the title
-OVERLAY = "turbo"
+SIDE, LINE, BAR = 1.7, 0.2, 0.9  # inches: of a panel, of a line of text, of the colour bar
+TEXT = 9  # points
+OVERLAY, OPACITY = "turbo", 0.5
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,18 @@ def plot_panels(
     labels: Sequence[str] = (),
     title: str = "",
     *,
-    dpi: int = 80,
+    bar: str = "",
+    ticks: Mapping[float, str] | None = None,
 ) -> None:
-    """Draw rows of panels, all of one length, with one label per row or none."""
+    """Draw rows of panels, all rows of one length, and the colour bar of their heat maps.
+
+    Args:
+        path: a .png, .svg or .pdf file, written atomically.
+        labels: one per row, on its left; or none.
+        title: above all.
+        bar: label of the colour bar.
+        ticks: value in [0, 1] -> text on the colour bar; None: plain numbers.
+    """
     columns = {len(row) for row in rows}
     if len(columns) != 1 or 0 in columns or len(labels) not in (0, len(rows)):
         raise ValueError(
@@ -43,29 +53,50 @@ def plot_panels(
             f"{[len(row) for row in rows]} and {len(labels)} labels"
         )
     (across,) = columns
-    width, height = across * WIDTH + LABEL * bool(labels), len(rows) * HEIGHT + LABEL * bool(title)
-    figure = new_figure(width, height, dpi)
+    heated = [panel for row in rows for panel in row if panel.heat is not None]
+    lines = [max(panel.title.count("\n") + bool(panel.title) for panel in row) for row in rows]
+    width = across * SIDE + 2 * LINE * bool(labels) + BAR * bool(heated)
+    figure = new_figure(width, len(rows) * SIDE + LINE * (sum(lines) + 2 * bool(title)))
     if title:
-        figure.suptitle(title, fontsize=9)
+        figure.suptitle(title, fontsize=TEXT + 1)
     cells = figure.subplots(len(rows), across, squeeze=False)
     for i, row in enumerate(rows):
         for ax, panel in zip(cells[i], row, strict=True):
             _draw(ax, panel)
         if labels:
-            cells[i][0].set_ylabel(labels[i], fontsize=8)
+            cells[i][0].set_ylabel(labels[i], fontsize=TEXT)
+    if heated:
+        _draw_bar(figure, cells, heated[0].image is None, bar, ticks)
     save_figure(path, figure)
 
 
 def _draw(ax: "Axes", panel: Panel) -> None:
     ax.set_xticks([])
     ax.set_yticks([])
-    ax.set_title(panel.title, fontsize=7.5)
+    ax.set_title(panel.title, fontsize=TEXT)
+    extent, look = None, {"cmap": ERROR_MAP}
     if panel.image is not None:
         ax.imshow(panel.image.clip(0, 1), cmap="gray", vmin=0, vmax=1)
+        # the pixels' own coordinates, so that a coarse map covers the image
+        extent = (-0.5, panel.image.shape[1] - 0.5, panel.image.shape[0] - 0.5, -0.5)
+        look = {"cmap": OVERLAY, "alpha": OPACITY}
     if panel.heat is not None:
-        style = {"cmap": ERROR_MAP}
-        if panel.image is not None:  # in its coordinates, so that a coarse map covers it
-            height, width = panel.image.shape[:2]
-            extent = (-0.5, width - 0.5, height - 0.5, -0.5)
-            style = {"cmap": OVERLAY, "alpha": 0.5, "extent": extent}
-        ax.imshow(panel.heat, vmin=0, vmax=1, interpolation="nearest", **style)
+        heat = np.asarray(panel.heat)
+        ax.imshow(heat, vmin=0, vmax=1, extent=extent, interpolation="nearest", **look)
+
+
+def _draw_bar(
+    figure: "Figure", cells: np.ndarray, alone: bool, label: str, ticks: Mapping | None
+) -> None:
+    from matplotlib.cm import ScalarMappable
+
+    colours = ScalarMappable(cmap=ERROR_MAP if alone else OVERLAY)
+    colours.set_clim(0, 1)
+    height = min(1.0, 2 / len(cells))  # of the figure: about two rows
+    drawn = figure.colorbar(
+        colours, ax=cells, shrink=height, aspect=20, alpha=1 if alone else OPACITY
+    )
+    drawn.set_label(label, fontsize=TEXT)
+    if ticks:
+        drawn.set_ticks(list(ticks), labels=list(ticks.values()))
+    drawn.ax.tick_params(labelsize=TEXT)

@@ -1,4 +1,4 @@
-"""Small networks whose answers are known, and small real ones."""
+"""Small networks with known results, and small real ones."""
 
 import timm
 import torch

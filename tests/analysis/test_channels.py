@@ -1,4 +1,4 @@
-"""Channel numbers by their definitions."""
+"""Channel numbers compared with their definitions."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from predcnn.analysis.channels import effective_channels, ranked_shares
 from tests.analysis.subjects import classifier, clips, simvp
 
 
-def test_they_are_the_definitions():
+def test_energy_and_saliency_equal_their_definitions():
     subject = classifier()
     x = subject.enter(clips(2, size=64))
     target = subject.target(x)
@@ -45,9 +45,9 @@ class FrameByFrame(nn.Module):
         return torch.stack([self.conv(frame)[:, :1] for frame in past.unbind(1)], 1)
 
 
-def test_a_predictor_without_a_translator_asks_for_a_layer_and_takes_every_step_of_it():
+def test_a_predictor_without_a_translator_needs_a_layer():
     net, x = FrameByFrame(), clips(2, 3, 1, 4)
-    with pytest.raises(ValueError, match="steps has no translator: say layer=…; modules: conv"):
+    with pytest.raises(ValueError, match="steps has no translator: give layer=…; modules: conv"):
         channel_profile(PredictorSubject(net, "steps"), x, x)
     found = channel_profile(PredictorSubject(net, "steps", layer="conv"), x, x)
     torch.testing.assert_close(found.energy, x.square().mean().expand(2))
@@ -56,7 +56,7 @@ def test_a_predictor_without_a_translator_asks_for_a_layer_and_takes_every_step_
     assert found.saliency[:, 1].abs().max() == 0
 
 
-def test_shares_are_ranked_and_the_effective_number_is_between_one_and_all():
+def test_shares_are_ranked_and_the_effective_number_counts_channels():
     values = torch.tensor([1.0, 3.0, 0.0, 4.0])
     torch.testing.assert_close(ranked_shares(values), torch.tensor([0.5, 0.375, 0.125, 0.0]))
     assert effective_channels(torch.ones(7)) == 7

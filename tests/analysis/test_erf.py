@@ -1,4 +1,4 @@
-"""The field of known networks is known; the table of areas is that of the published script."""
+"""Fields of networks with known results; areas compared with RepLKNet's script."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def test_a_stack_of_ones_has_the_field_of_its_kernels():
     assert field.sum() == pytest.approx(27 * 27)
 
 
-def test_another_pixel_moves_the_field_and_one_outside_is_refused():
+def test_another_pixel_moves_the_field_and_one_outside_raises():
     x = clips(1, channels=1, size=15)
     centre = effective_receptive_field(convolutions(), x)
     moved = effective_receptive_field(convolutions(), x, pixel=(5, 9))
@@ -33,13 +33,13 @@ def test_another_pixel_moves_the_field_and_one_outside_is_refused():
         effective_receptive_field(convolutions(), x, pixel=(15, 0))
 
 
-def test_images_count_with_their_mean():
+def test_fields_are_averaged_over_images():
     subject, x = classifier(), clips(2, size=64)
     single = torch.stack([effective_receptive_field(subject, image[None]) for image in x])
     torch.testing.assert_close(effective_receptive_field(subject, x), single.mean(0))
 
 
-def test_copying_the_last_frame_sees_one_pixel_of_it_at_every_lead_time():
+def test_copying_the_last_frame_depends_on_one_pixel_of_it():
     net = predcnn.create_predictor("copy_last", in_shape=(3, 1, 9, 9), frames_out=4)
     field = effective_receptive_field(
         PredictorSubject(net, "copy"), clips(2, frames=3, channels=1, size=9)
@@ -52,7 +52,7 @@ def test_copying_the_last_frame_sees_one_pixel_of_it_at_every_lead_time():
     assert high_contribution_area(field[0].sum(0), (0.99,)) == {0.99: 1 / 81}
 
 
-def test_a_predictor_that_looks_at_nothing_is_said_to():
+def test_a_predictor_that_ignores_its_input_raises():
     net = predcnn.create_predictor("mean_frame", in_shape=(3, 1, 8, 8)).fit(
         [torch.rand(2, 1, 8, 8)]
     )
@@ -60,7 +60,7 @@ def test_a_predictor_that_looks_at_nothing_is_said_to():
         effective_receptive_field(PredictorSubject(net, "mean"), clips(1, 3, 1, 8))
 
 
-def test_a_simvp_sees_every_past_frame_at_every_lead_time():
+def test_a_simvp_uses_every_past_frame_at_every_lead_time():
     subject = simvp("van")
     assert subject.outputs == ("+1", "+2", "+4")
     field = effective_receptive_field(subject, clips(1, 4, 1, 16))
@@ -70,7 +70,7 @@ def test_a_simvp_sees_every_past_frame_at_every_lead_time():
     torch.testing.assert_close(shares.sum(1), torch.ones(3))
 
 
-def test_areas_are_those_of_the_published_script():
+def test_areas_equal_the_published_script():
     field = np.random.default_rng(1).random((33, 33)) ** 4
 
     def published(threshold):  # analyze_erf.py of RepLKNet, which begins at 3x3

@@ -1,4 +1,4 @@
-"""Grad-CAM by its formula, on every layout of maps and on the frames of a predictor."""
+"""Grad-CAM compared with its formula, for every layout of maps and for predictors."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from predcnn.analysis.subject import maps_and_gradients
 from tests.analysis.subjects import classifier, clips, convolutions, simvp
 
 
-def test_it_is_the_formula():
+def test_maps_equal_the_formula():
     subject, x = classifier(), clips(2, size=64)
     x = subject.enter(x)
     target = subject.target(x)
@@ -32,7 +32,7 @@ def test_it_is_the_formula():
         ("mixer_s32_224", {}),
     ],
 )
-def test_maps_of_every_layout_reach_the_picture(name, options):
+def test_maps_of_every_layout_are_enlarged(name, options):
     subject = classifier(name, **options)
     torch.nn.init.normal_(subject.net.get_classifier().weight)  # some begin with zeros
     x = subject.enter(clips(1, size=224))
@@ -41,10 +41,10 @@ def test_maps_of_every_layout_reach_the_picture(name, options):
     assert (cam.amin().item(), cam.amax().item()) == (0.0, pytest.approx(1.0))
 
 
-def test_an_operation_in_place_behind_the_layer_changes_nothing():
+def test_in_place_operations_after_the_layer_change_nothing():
     x = -clips(1, channels=1, size=9)
     maps, gradients = maps_and_gradients(convolutions(), "stages", x, torch.tensor([0]))
-    assert maps.max() < 0  # as the layer gave them, not as the ReLU behind it left them
+    assert maps.max() < 0  # before the in-place ReLU
     assert gradients.abs().max() == 0
 
 
@@ -55,13 +55,13 @@ def test_a_predictor_has_a_map_per_past_frame_and_lead_time():
     assert cam.amax((2, 3, 4)).min() == pytest.approx(1.0)
 
 
-def test_a_layer_that_is_not_there_is_named_with_the_nearest():
+def test_an_unknown_layer_suggests_the_closest():
     subject = simvp(layer="encodr")
     with pytest.raises(ValueError, match="did you mean encoder"):
         grad_cam(subject, clips(1, 4, 1, 16), torch.zeros(1))
 
 
-def test_a_layer_without_maps_is_refused():
+def test_a_layer_without_maps_raises():
     subject = classifier()
     subject = ClassifierSubject(subject.net, "atto", layer="head.fc")
     with pytest.raises(ValueError, match="choose another layer"):

@@ -1,4 +1,4 @@
-"""Interactions against the official code's results and against games that are solved by hand."""
+"""Interactions compared with the official code and with games of known interactions."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def test_equal_to_the_official_code():
     torch.testing.assert_close(found, (strength, share), rtol=1e-5, atol=1e-6)
 
 
-def test_log_odds_of_a_certain_network_stay_finite():
+def test_log_odds_of_a_confident_network_are_finite():
     logits = torch.tensor([[90.0, 0.0, 0.0]])
     odds = log_odds(logits, torch.tensor([0]))
     assert odds.item() == pytest.approx(90 - np.log(2))
@@ -57,7 +57,7 @@ def measured(value):
     return measure_interactions(game, torch.ones(2, 1, 1, 8, 8), torch.zeros(2), SETTINGS), game
 
 
-def test_players_that_only_add_up_do_not_interact():
+def test_additive_players_do_not_interact():
     rewards, _ = measured(lambda present: present @ torch.arange(16.0))
     assert rewards.shape == (3, 2, 5, 3, 4, 1)
     assert interaction_strength(rewards)[0].abs().max() == 0
@@ -71,7 +71,7 @@ def test_pairs_interact_by_twice_their_product_in_every_context():
     assert game.clips == 2 * 5 * 4 * (1 + 3 + 1)  # orders 0 and 14 have one context only
 
 
-def test_contexts_have_their_order_and_leave_the_pair_out():
+def test_contexts_have_their_order_without_the_pair():
     rewards, _ = measured(lambda present: present.sum(1))
     for order, found in zip((0, 7, 14), rewards[..., 0], strict=True):
         torch.testing.assert_close(found, (order + torch.tensor([2.0, 1, 1, 0])).expand_as(found))
@@ -88,7 +88,7 @@ def test_pairs_are_different_neighbours():
 
 
 @pytest.mark.parametrize(("subject", "shape"), [(classifier, (1, 3, 32)), (simvp, (4, 1, 16))])
-def test_real_networks_are_measured_reproducibly(subject, shape):
+def test_measurements_are_reproducible(subject, shape):
     subject, (frames, channels, size) = subject(), shape
     x = subject.enter(clips(2, frames, channels, size))
     target = subject.target(x, clips(2, frames, channels, size))
@@ -100,7 +100,7 @@ def test_real_networks_are_measured_reproducibly(subject, shape):
 
 
 @pytest.mark.parametrize("wrong", [{"grid": 1}, {"pairs": 0}, {"ratios": ()}, {"ratios": (2.0,)}])
-def test_impossible_settings_are_refused(wrong):
+def test_impossible_settings_raise(wrong):
     good = {"grid": 4, "pairs": 1, "contexts": 1, "images": 1}
     with pytest.raises(ValueError, match=r"at least|lie in \[0, 1\]"):
         Settings(**{**good, **wrong})

@@ -1,4 +1,4 @@
-"""Shape bias: the categories are the published ones, the counting is that of the paper."""
+"""Shape bias: published categories, counts as in the paper."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def test_sixteen_categories_of_207_classes():
     assert len(classes) == len(set(classes)) == 207  # as the paper counts them
 
 
-def test_the_classes_are_what_their_category_says():
+def test_the_classes_match_their_category():
     info = ImageNetInfo()
     for category, words in WORDS.items():
         for index in CATEGORIES[category]:
@@ -34,7 +34,7 @@ def test_the_classes_are_what_their_category_says():
     assert {min(dogs), max(dogs)} == {"n02085782", "n02113978"}  # Japanese spaniel to hairless
 
 
-def test_the_largest_mean_probability_decides():
+def test_the_category_has_the_largest_mean_probability():
     logits = torch.full((2, 1000), -20.0)
     logits[0, 404] = 1.0  # airliner
     logits[0, 152] = 1.5  # one of 109 dogs
@@ -44,7 +44,7 @@ def test_the_largest_mean_probability_decides():
         category_of(torch.zeros(1, 10))
 
 
-def test_stimuli_are_found_by_their_names(tmp_path):
+def test_stimuli_are_found_by_name(tmp_path):
     (tmp_path / "cat").mkdir()
     for name in ("cat/cat7-elephant3.png", "cat/cat1-cat2.png", "cat/readme.png", "car2-dog1.png"):
         (tmp_path / name).touch()
@@ -54,7 +54,7 @@ def test_stimuli_are_found_by_their_names(tmp_path):
         find_stimuli(tmp_path / "nothing")
 
 
-def test_decisions_for_neither_cue_do_not_count():
+def test_decisions_for_neither_cue_are_not_counted():
     stimuli = [Stimulus(Path("x"), "cat", "dog")] * 4 + [Stimulus(Path("y"), "car", "oven")]
     table = shape_bias(stimuli, ["cat", "dog", "dog", "bear", "knife"])
     assert table["all"] == {"pictures": 5, "shape": 1, "texture": 2, "shape_bias": 1 / 3}

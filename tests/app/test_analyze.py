@@ -90,6 +90,14 @@ def test_predictors_side_by_side(tmp_path, trained, kind):
         assert np.mean(model["interactions"]["+10"]["J"]) == pytest.approx(1)
 
 
+@pytest.mark.parametrize("ending", ["pdf", "svg"])
+def test_figures_in_vector_formats(tmp_path, ending):
+    found = analysed(tmp_path, "kind=erf", "models=van_b0", f"format={ending}")
+    assert found["pictures"] == [f"erf.{ending}"]
+    start = (tmp_path / f"erf.{ending}").read_bytes()[:5]
+    assert start == {"pdf": b"%PDF-", "svg": b"<?xml"}[ending]
+
+
 def test_shape_bias_of_a_folder(tmp_path):
     for i, name in enumerate(("cat1-dog1", "dog2-car3", "car1-car2")):
         Image.fromarray(np.full((70, 64, 3), 60 * i, np.uint8)).save(tmp_path / f"{name}.png")
@@ -116,6 +124,7 @@ def test_a_classifier_comes_back_from_its_checkpoint(tmp_path):
     ("words", "message"),
     [
         (["kind=erff", "model=van_b0"], "accepted: erf, interactions, gradcam, channels"),
+        (["kind=erf", "model=van_b0", "format=jpg"], "accepted: png, pdf, svg"),
         (["kind=erf"], "models has no default"),
         (["kind=erf", "model=moganet_tinny"], "did you mean moganet_tiny"),
         (["kind=erf", "model=missing.ckpt"], "no file missing.ckpt"),

@@ -1,4 +1,4 @@
-"""FCMAE's decoder and loss against the authors' code."""
+"""FCMAE's decoder and loss compared with the authors' code."""
 
 import pytest
 import torch
@@ -32,7 +32,7 @@ def channels_first(values: torch.Tensor, side: int) -> torch.Tensor:
     return values.unflatten(0, (side, side, 3)).movedim(2, 0).flatten(0, 2)
 
 
-def test_decoder_and_loss_are_the_published_ones():
+def test_decoder_and_loss_equal_reference_values():
     data, cfg = reference("fcmae_decoder_loss_np0")
     side = cfg["img_size"] // cfg["patch_size"]
     mask = data["mask"].unflatten(1, (side, side)).bool()
@@ -48,7 +48,7 @@ def test_decoder_and_loss_are_the_published_ones():
 
 
 @pytest.mark.parametrize("normalise", [True, False])
-def test_it_learns_one_image_by_heart(normalise):
+def test_it_overfits_one_image(normalise):
     torch.manual_seed(0)
     model = FCMAE(tiny("convnextv2_tiny"), 64, width=32, normalise=normalise)
     images = torch.rand(1, 3, 64, 64)

@@ -1,4 +1,4 @@
-"""Losses against the published code and against plain loops."""
+"""Losses compared with the published code and with loops."""
 
 import pytest
 import torch
@@ -7,13 +7,13 @@ from predcnn.pretraining import losses
 from tests.pretraining.published import reference
 
 
-def test_simmim_loss_is_the_published_one():
+def test_simmim_loss_equals_reference_values():
     data, _ = reference("simmim_head")
     loss = losses.masked_l1(data["x_rec"], data["x"], data["mask"].bool())
     torch.testing.assert_close(loss, data["loss"], rtol=1e-5, atol=0)
 
 
-def test_frequency_loss_and_gradient_are_the_published_ones():
+def test_frequency_loss_and_gradient_equal_reference_values():
     data, _ = reference("focal_freq_loss_0")
     pred = data["pred"].requires_grad_()
     loss = losses.frequency_loss(pred, data["target"])
@@ -30,7 +30,7 @@ def test_frequency_loss_of_equal_images_is_zero_with_a_gradient():
     assert image.grad.isfinite().all()
 
 
-def test_cell_statistics_are_those_of_a_loop():
+def test_cell_statistics_equal_a_loop():
     images = torch.randn(2, 3, 8, 12)
     mean, scale = losses.cell_statistics(images, 4)
     for b, i, j in [(0, 0, 0), (1, 1, 2), (0, 1, 1)]:

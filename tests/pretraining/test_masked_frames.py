@@ -1,4 +1,4 @@
-"""Hidden cells of past frames: what the network sees, what counts, who can learn it."""
+"""Masked frames: inputs, loss, and refused predictors."""
 
 import pytest
 import torch
@@ -11,8 +11,8 @@ from predcnn.pretraining.masks import at_size
 SIMVP = {"translator": "van", "hid_S": 4, "hid_T": 8, "N_S": 2, "N_T": 2}
 
 
-class Seen(nn.Module):
-    """Gives back what it takes."""
+class Identity(nn.Module):
+    """A predictor that returns its input."""
 
     in_shape, frames_out = (3, 1, 16, 16), 3
 
@@ -24,8 +24,8 @@ class Seen(nn.Module):
         return past * self.scale
 
 
-def test_hidden_cells_are_the_mean_and_only_they_count():
-    method = MaskedFrames(Seen(), cell=4, ratio=0.5)
+def test_hidden_cells_are_the_mean_and_only_they_are_in_the_loss():
+    method = MaskedFrames(Identity(), cell=4, ratio=0.5)
     past = torch.rand(2, 3, 1, 16, 16)
     mask = method.masks(2, torch.Generator().manual_seed(0))
     assert mask.flatten(1).sum(1).tolist() == [8] * 6
@@ -38,7 +38,7 @@ def test_hidden_cells_are_the_mean_and_only_they_count():
     assert found.loss.item() == pytest.approx(((mean - frames)[hidden] ** 2).mean().item())
 
 
-def test_neighbours_help_to_fill_in_a_frame():
+def test_a_frame_is_filled_in_from_its_neighbours():
     predictor = create_predictor("simvp", in_shape=(3, 1, 16, 16), **SIMVP)
     method = MaskedFrames(predictor)
     past = torch.rand(1, 3, 1, 16, 16, requires_grad=True)
@@ -57,7 +57,7 @@ def test_neighbours_help_to_fill_in_a_frame():
         ("simvp", (3, 1, 20, 20), SIMVP, "cells of 8"),
     ],
 )
-def test_what_cannot_learn_it_is_refused(name, shape, options, message):
+def test_unsuitable_predictors_raise(name, shape, options, message):
     predictor = create_predictor(name, in_shape=shape, **options)
     with pytest.raises(ValueError, match=message):
         MaskedFrames(predictor)

@@ -1,4 +1,4 @@
-"""Masks: how many cells, which, and what is refused."""
+"""Masks: number and choice of cells, wrong options."""
 
 import pytest
 import torch
@@ -24,12 +24,12 @@ def test_every_image_hides_the_same_number_of_cells(size, cell, ratio, rounding,
     assert masks.sum((1, 2)).tolist() == [hidden] * 8
 
 
-def test_every_cell_is_hidden_as_often():
+def test_all_cells_are_hidden_equally_often():
     share = MaskGenerator(64, 16, 0.6)(4000, torch.Generator().manual_seed(1)).float().mean(0)
     assert ((share - 10 / 16).abs() < 0.03).all()
 
 
-def test_the_generator_decides():
+def test_equal_generators_draw_equal_masks():
     make = MaskGenerator(64, 16)
     one, two = (make(4, torch.Generator().manual_seed(3)) for _ in range(2))
     assert torch.equal(one, two)
@@ -45,7 +45,7 @@ def test_cells_become_rectangles():
     assert big.sum() == 12
 
 
-def test_a_map_coarser_than_the_cells_is_refused():
+def test_a_map_coarser_than_the_cells_raises():
     with pytest.raises(ValueError, match="make the cells larger"):
         at_size(torch.zeros(1, 4, 4, dtype=torch.bool), (2, 2))
 
@@ -59,6 +59,6 @@ def test_a_map_coarser_than_the_cells_is_refused():
         ({"image_size": 64, "rounding": "down"}, "'up' or 'nearest', not 'down'"),
     ],
 )
-def test_what_cannot_be_masked_is_said(options, message):
+def test_wrong_options_raise(options, message):
     with pytest.raises(ValueError, match=message):
         MaskGenerator(**options)

@@ -1,4 +1,4 @@
-"""What all methods share: gradients, masks, tokens, refusals; A2MIM's loss against its authors'."""
+"""All methods: gradients, masks, tokens, errors; A2MIM's loss compared with its authors'."""
 
 import pytest
 import timm
@@ -44,7 +44,7 @@ def make(method: str, backbone: nn.Module) -> nn.Module:
 
 @pytest.mark.parametrize("backbone", [moganet, van, resnet, tiny], ids=lambda f: f.__name__)
 @pytest.mark.parametrize("method", METHODS)
-def test_everything_that_is_trained_gets_a_gradient(method, backbone):
+def test_all_parameters_get_a_gradient(method, backbone):
     model = make(method, backbone())
     images = torch.randn(2, 3, 64, 64)
     found = model(images, model.masks(2))
@@ -66,7 +66,7 @@ def test_transformers_learn_with_tokens(method, backbone):
 
 @pytest.mark.parametrize("backbone", [swin, vit], ids=lambda f: f.__name__)
 @pytest.mark.parametrize("method", ["fcmae", "spark"])
-def test_transformers_have_no_masked_pass(method, backbone):
+def test_transformers_have_no_sparse_pass(method, backbone):
     with pytest.raises(
         ValueError, match=r"cannot hide pixels from .*method=a2mim and method=simmim"
     ):
@@ -87,7 +87,7 @@ def test_hidden_pixels_are_not_read(method):
     assert torch.equal(*(x.masked_fill(hidden, 0) for x in seen))
 
 
-def test_masking_leaves_no_trace_on_the_backbone():
+def test_masking_leaves_the_backbone_unchanged():
     model = make("a2mim", tiny()).eval()
     images = torch.randn(1, 3, 64, 64)
     before = model.encoder(images)[-1]
@@ -97,7 +97,7 @@ def test_masking_leaves_no_trace_on_the_backbone():
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
-def test_the_a2mim_loss_and_gradient_are_the_published_ones(number):
+def test_the_a2mim_loss_and_gradient_equal_reference_values(number):
     data, cfg = reference(f"a2mim_head_{number}")
     model = A2MIM(
         tiny(),
@@ -113,7 +113,7 @@ def test_the_a2mim_loss_and_gradient_are_the_published_ones(number):
     torch.testing.assert_close(pixels.grad, data["grad_x_rec"], rtol=1e-5, atol=1e-8)
 
 
-def test_the_token_enters_where_it_is_told():
+def test_the_token_enters_at_the_given_layer():
     early, late = (A2MIM(tiny(), 64, layer=layer) for layer in (1, None))
     assert early.token.token.shape[1] == 12
     assert late.token.token.shape[1] == 24
@@ -130,11 +130,11 @@ def test_the_token_enters_where_it_is_told():
         ("fcmae", {"ratio": 0}, ValueError, "between 0 and 1"),
     ],
 )
-def test_wrong_input_is_said(name, options, kind, message):
+def test_wrong_input_raises(name, options, kind, message):
     with pytest.raises(kind, match=message):
         create_method(name, tiny(), 64, **options)
 
 
-def test_an_image_that_the_strides_do_not_divide_is_refused():
+def test_an_image_that_the_strides_do_not_divide_raises():
     with pytest.raises(ValueError, match="choose a size that the strides"):
         create_method("simmim", predcnn.create_backbone("van_b0", depths=(1, 1, 1, 1)), 80, cell=16)

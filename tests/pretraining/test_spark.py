@@ -1,4 +1,4 @@
-"""SparK against the authors' whole model on two tiny networks."""
+"""SparK compared with the authors' model on two tiny networks."""
 
 import pytest
 import torch
@@ -39,7 +39,7 @@ def load(module: nn.Module, state: dict[str, torch.Tensor]) -> None:
 
 
 @pytest.mark.parametrize("name", ["spark_convnext", "spark_bnnet"])
-def test_the_whole_model_is_the_published_one(name):
+def test_the_model_equals_reference_values(name):
     data, cfg = reference(name)
     backbone = tiny() if name == "spark_convnext" else BatchNormNet()
     model = SparK(backbone, cfg["input"], width=cfg["decoder_width"])
@@ -63,11 +63,11 @@ def test_the_norm_follows_the_backbone():
         SparK(tiny(), 64, width=64, norm="gn")
 
 
-def test_a_width_that_cannot_be_halved_is_refused():
+def test_a_width_that_cannot_be_halved_raises():
     with pytest.raises(ValueError, match="a multiple of 32, not 48"):
         SparK(tiny(), 64, width=48)
 
 
-def test_strides_that_do_not_halve_are_refused():
+def test_strides_that_do_not_halve_raise():
     with pytest.raises(ValueError, match=r"halve from map to map, not \[24, 12, 6\]"):
         SparK(tiny(patch_size=3), 96, cell=24, width=64)  # strides 3, 6, 12, 24

@@ -1,4 +1,4 @@
-"""The masked pass: hiding half of a map is the same as not having it.
+"""The masked pass: hiding half of a map equals a smaller map.
 
 A convolution pads with zeros, and hidden pixels are zeros: the visible left half of a masked map
 must come out as the dense network computes it from the left half alone, gradients included.
@@ -18,7 +18,7 @@ MIXING = {
     *("dcnv3", "dcnv4", "gatedtransformer", "mamba", "mlpmixer", "s4d", "swin", "uniformer"),
     *("vit", "vmamba"),
 }
-"""Blocks that look at pixels in another way than by convolutions and means."""
+"""Blocks that combine pixels in other ways than convolutions and means."""
 POOLING = {"poolformer"}
 """Blocks whose windows count hidden pixels as zeros."""
 CONVOLUTIONAL = sorted(set(BLOCKS.names()) - MIXING)
@@ -37,7 +37,7 @@ def drawn(width: int = 16) -> Tensor:
 
 
 def near(found: Tensor, expected: Tensor) -> None:
-    """Equal but for rounding, within 1e-9 of the largest value."""
+    """Assert equality within 1e-9 of the largest value."""
     scale = max(1.0, expected.abs().max().item())
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-9 * scale)
 
@@ -53,7 +53,7 @@ def make_block(name: str, train: bool) -> nn.Module:
 
 @pytest.mark.parametrize("train", [True, False], ids=["train", "eval"])
 @pytest.mark.parametrize("name", sorted(set(CONVOLUTIONAL) - POOLING))
-def test_hiding_half_is_not_having_it(name, train):
+def test_hiding_half_equals_a_smaller_map(name, train):
     context = SparseContext(right_half(2))
     x, gradient = drawn(), drawn(8)
     dense, masked = make_block(name, train), make_block(name, train)
@@ -70,7 +70,7 @@ def test_hiding_half_is_not_having_it(name, train):
 
 
 @pytest.mark.parametrize("name", CONVOLUTIONAL)
-def test_nothing_hidden_is_the_dense_pass(name):
+def test_nothing_hidden_equals_the_dense_pass(name):
     x, block = drawn(), make_block(name, train=False)
     with SparseContext(torch.zeros(2, 2, 4, dtype=torch.bool)):
         found = block(x)
@@ -90,14 +90,14 @@ def test_hidden_pixels_have_no_influence(name):
 
 
 @pytest.mark.parametrize("name", sorted(MIXING))
-def test_what_mixes_pixels_otherwise_is_refused(name):
+def test_blocks_that_mix_pixels_otherwise_raise(name):
     block = make_block(name, train=False)
     with pytest.raises(ValueError, match="a masked pass"), SparseContext(right_half(2)):
         block(drawn())
 
 
 @pytest.mark.parametrize("name", ["resnet10t", "convnextv2_atto", "seresnet18"])
-def test_whole_networks_of_timm(name):
+def test_networks_of_timm(name):
     torch.manual_seed(0)
     net = timm.create_model(name, num_classes=0).double()
     x = torch.randn(2, 3, 64, 128, dtype=torch.float64)
@@ -136,7 +136,7 @@ def test_group_norm_counts_visible_pixels():
         lambda x: x @ x.transpose(2, 3),
     ],
 )
-def test_other_views_of_a_map_are_refused(operation):
+def test_other_operations_raise(operation):
     with pytest.raises(ValueError, match="a masked pass"), SparseContext(right_half(2)):
         operation(drawn())
 

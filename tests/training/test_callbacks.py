@@ -1,4 +1,4 @@
-"""Callbacks on a real Trainer with a two-parameter predictor."""
+"""Callbacks in short trainings of a small predictor."""
 
 import pytest
 import torch
@@ -9,15 +9,13 @@ from predcnn.training.callbacks import Checkpoint, DrawPredictions, NonFiniteErr
 NET = ("translator=convnext", "model.net.hid_S=4", "model.net.hid_T=8", "model.net.N_T=2")
 
 
-def test_a_nan_stops_the_run_names_the_step_and_keeps_the_checkpoints(
-    tiny_cfg, tmp_path, monkeypatch
-):
+def test_a_nan_stops_the_run_and_keeps_the_checkpoints(tiny_cfg, tmp_path, monkeypatch):
     from predcnn.training.objectives import FrameLoss
 
-    whole = FrameLoss.forward
+    forward = FrameLoss.forward
 
     def poisoned(self, predictor, frames, frames_in, progress):
-        parts = whole(self, predictor, frames, frames_in, progress)
+        parts = forward(self, predictor, frames, frames_in, progress)
         if progress.step == 3:
             parts["loss"] = parts["loss"] * float("nan")
         return parts
@@ -31,7 +29,7 @@ def test_a_nan_stops_the_run_names_the_step_and_keeps_the_checkpoints(
     assert not (tmp_path / "run/results.json").exists()
 
 
-def test_best_is_what_validation_chose(tiny_cfg, tmp_path, monkeypatch):
+def test_best_checkpoint_has_the_lowest_validation_error(tiny_cfg, tmp_path, monkeypatch):
     scores = iter([5.0, 3.0, 4.0])
     from predcnn.training.prediction import VideoPrediction
 
@@ -46,7 +44,7 @@ def test_best_is_what_validation_chose(tiny_cfg, tmp_path, monkeypatch):
     assert not list(folder.glob("*.tmp"))
 
 
-def test_checkpoints_hold_plain_values_and_the_predictor_only(tiny_cfg, tmp_path):
+def test_checkpoints_hold_plain_values_and_only_the_predictor(tiny_cfg, tmp_path):
     train(tiny_cfg(*NET, "trainer.max_steps=1"))
     saved = torch.load(tmp_path / "run/checkpoints/best.ckpt", weights_only=True)
     assert {key.split(".")[0] for key in saved["state_dict"]} == {"predictor"}

@@ -1,4 +1,4 @@
-"""metrics.csv: columns grow, times stay apart, a resume continues."""
+"""metrics.csv and timing.csv: new columns, separate files, resume."""
 
 import csv
 
@@ -12,7 +12,7 @@ def rows(path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_columns_grow_and_times_stay_apart(tmp_path):
+def test_new_columns_are_added_and_timing_has_its_own_file(tmp_path):
     logger = CSVLogger(tmp_path)
     logger.log_metrics({"train/loss": torch.tensor(0.5), "epoch": 0}, step=1)
     logger.log_metrics({"val/mse": 3.0, "epoch": 0}, step=1)
@@ -26,7 +26,7 @@ def test_columns_grow_and_times_stay_apart(tmp_path):
     assert "timing/sequences_per_s" not in found[0]
 
 
-def test_a_resume_drops_what_came_after_the_checkpoint(tmp_path):
+def test_resume_drops_the_rows_after_the_checkpoint(tmp_path):
     logger = CSVLogger(tmp_path)
     for step in (1, 2, 3):
         logger.log_metrics({"train/loss": float(step)}, step=step)
@@ -36,6 +36,6 @@ def test_a_resume_drops_what_came_after_the_checkpoint(tmp_path):
     assert [r["train/loss"] for r in rows(tmp_path / "metrics.csv")] == ["1.0", "2.0", "30.0"]
 
 
-def test_nothing_is_written_before_something_is_logged(tmp_path):
+def test_no_file_before_the_first_value(tmp_path):
     CSVLogger(tmp_path / "run")
     assert not (tmp_path / "run").exists()

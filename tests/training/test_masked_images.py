@@ -17,7 +17,7 @@ def adamw(groups: list[dict]) -> torch.optim.Optimizer:
 
 
 @pytest.mark.parametrize("name", ["a2mim", "spark"])
-def test_tokens_learn_slowly_and_without_decay(name):
+def test_tokens_have_a_lower_rate_and_no_weight_decay(name):
     method = create_method(name, tiny(), 64)
     optimizer = layered_optimizer(method, optimizer=adamw)
     slow_down(optimizer, method.tokens(), 0.1)
@@ -32,7 +32,7 @@ def test_tokens_learn_slowly_and_without_decay(name):
     assert sorted(seen) == sorted(id(parameter) for parameter in method.parameters())
 
 
-def test_evaluation_hides_the_same_cells_every_time():
+def test_masks_depend_on_their_key_alone():
     method = create_method("simmim", tiny(), 64)
     module = MaskedImages(method, {}, adamw, None, seed=1).eval()
     images = torch.randn(4, 3, 64, 64)
@@ -43,7 +43,7 @@ def test_evaluation_hides_the_same_cells_every_time():
     assert not torch.equal(first, other)
 
 
-def test_weight_decay_rises_along_half_a_cosine_and_zero_stays():
+def test_weight_decay_rises_along_half_a_cosine_and_zero_stays_zero():
     parameters = [torch.nn.Parameter(torch.zeros(1)) for _ in range(2)]
     groups = [{"params": [parameters[0]]}, {"params": [parameters[1]], "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=1.0, weight_decay=0.04)

@@ -1,4 +1,4 @@
-"""Muon against torch's own, against Adam, and against itself after a pause."""
+"""Muon compared with torch's Muon and AdamW, and with itself after a resume."""
 
 import copy
 
@@ -21,7 +21,7 @@ def test_singular_values_become_about_one(size: tuple[int, ...]) -> None:
     assert torch.linalg.svdvals(matrices).max() > 10
 
 
-def test_each_matrix_of_a_batch_is_its_own() -> None:
+def test_matrices_of_a_batch_are_independent() -> None:
     matrices = torch.randn(3, 8, 20, generator=torch.Generator().manual_seed(1))
     together = orthogonalise(matrices * torch.tensor([1.0, 1e-3, 1e3])[:, None, None])
     for alone, one in zip(matrices, together, strict=True):
@@ -34,8 +34,8 @@ def _gradients(parameter: nn.Parameter, steps: int) -> list[torch.Tensor]:
     return [torch.randn(parameter.shape, generator=generator) for _ in range(steps)]
 
 
-def test_matrices_move_as_with_torchs_muon() -> None:
-    """torch computes in bfloat16: equal to a few percent of the way."""
+def test_matrices_move_as_in_torchs_muon() -> None:
+    """torch computes in bfloat16: equal to a few percent of the distance."""
     start = torch.randn(24, 40, generator=torch.Generator().manual_seed(3))
     ours, theirs = nn.Parameter(start.clone()), nn.Parameter(start.clone())
     steps = [
@@ -46,9 +46,9 @@ def test_matrices_move_as_with_torchs_muon() -> None:
         for parameter, optimizer in zip((ours, theirs), steps, strict=True):
             parameter.grad = gradient.clone()
             optimizer.step()
-    way = (theirs - start).norm()
-    assert way > 0.05
-    assert (ours - theirs).norm() < 0.03 * way
+    distance = (theirs - start).norm()
+    assert distance > 0.05
+    assert (ours - theirs).norm() < 0.03 * distance
 
 
 def test_a_kernel_is_a_matrix_in_any_memory_layout() -> None:
@@ -67,7 +67,7 @@ def test_a_kernel_is_a_matrix_in_any_memory_layout() -> None:
 
 
 @pytest.mark.parametrize("size", [(7,), (), (12, 1, 5, 5), (1, 12, 3, 3), (3, 40)])
-def test_the_rest_moves_as_with_adam(size: tuple[int, ...]) -> None:
+def test_other_parameters_move_as_in_adamw(size: tuple[int, ...]) -> None:
     start = torch.randn(size, generator=torch.Generator().manual_seed(5))
     ours, theirs = nn.Parameter(start.clone()), nn.Parameter(start.clone())
     assert not is_matrix(ours)
@@ -102,9 +102,9 @@ def _net() -> nn.Module:
     return predcnn.create_predictor("simvp", in_shape=(2, 1, 16, 16), frames_out=2, **options)
 
 
-def test_a_predictor_learns_and_goes_on_after_a_pause() -> None:
-    whole, first = _net(), _net()
-    losses = _train(whole, Muon(whole.parameters(), lr=0.01), range(30))
+def test_a_predictor_learns_and_resumes() -> None:
+    uninterrupted, first = _net(), _net()
+    losses = _train(uninterrupted, Muon(uninterrupted.parameters(), lr=0.01), range(30))
     assert losses[-1] < losses[0] / 3
 
     optimizer = Muon(first.parameters(), lr=0.01)
@@ -115,7 +115,7 @@ def test_a_predictor_learns_and_goes_on_after_a_pause() -> None:
     assert _train(second, resumed, range(12, 30)) == losses[12:]
 
 
-def test_parameters_without_gradient_stay_and_the_schedule_cycles_the_momentum() -> None:
+def test_parameters_without_gradient_stay_and_momentum_cycles() -> None:
     used, unused = nn.Parameter(torch.ones(8, 8)), nn.Parameter(torch.ones(8, 8))
     optimizer = Muon([{"params": [used]}, {"params": [unused], "lr": 1.0}], lr=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.01, total_steps=10)
@@ -135,11 +135,11 @@ def test_parameters_without_gradient_stay_and_the_schedule_cycles_the_momentum()
 
 
 @pytest.mark.parametrize("wrong", [{"lr": -1.0}, {"betas": (1.0, 0.9)}, {"weight_decay": -0.1}])
-def test_values_out_of_range(wrong: dict) -> None:
+def test_values_out_of_range_raise(wrong: dict) -> None:
     with pytest.raises(ValueError, match="at least 0 and betas in"):
         Muon([nn.Parameter(torch.ones(4, 4))], **wrong)
 
 
-def test_without_a_matrix_it_says_so() -> None:
+def test_no_matrix_raises() -> None:
     with pytest.raises(ValueError, match=r"no matrix among the 2 parameters.*optimizer=adam"):
         Muon([nn.Parameter(torch.ones(16)), nn.Parameter(torch.ones(16, 1, 3, 3))])

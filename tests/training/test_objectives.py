@@ -1,4 +1,4 @@
-"""Loss terms against the published values and against plain formulas."""
+"""Loss terms compared with reference values and formulas."""
 
 import json
 
@@ -20,7 +20,7 @@ def random_pair(C: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @pytest.mark.parametrize("C", [1, 3])
-def test_divergence_is_the_published_one(shared, C):
+def test_divergence_equals_reference_values(shared, C):
     published = json.loads(shared("parity/extras.json").read_text())[f"tau_loss_random_C{C}"]
     pred, true = random_pair(C)
     pred.requires_grad_()
@@ -48,7 +48,7 @@ def test_terms_are_weighted_and_named():
     )
 
 
-def test_the_ssim_term_can_be_trained():
+def test_a_step_along_the_gradient_lowers_the_ssim_term():
     true = torch.rand(1, 2, 1, 16, 16)
     pred = (true + 0.2 * torch.randn_like(true)).requires_grad_()
     FrameLoss({"ssim": 1.0}).frame_loss(pred, true)["loss"].backward()
@@ -57,7 +57,7 @@ def test_the_ssim_term_can_be_trained():
     assert loss.frame_loss(better, true)["loss"] < loss.frame_loss(pred.detach(), true)["loss"]
 
 
-def test_the_predictor_sees_the_past_only():
+def test_the_predictor_gets_only_the_past():
     seen = []
 
     class Spy(nn.Module):
@@ -78,6 +78,6 @@ def test_the_predictor_sees_the_past_only():
         ({"mse": 0}, "at least one"),
     ],
 )
-def test_wrong_terms_are_named(terms, message):
+def test_wrong_terms_raise(terms, message):
     with pytest.raises(ValueError, match=message):
         FrameLoss(terms)

@@ -1,4 +1,4 @@
-"""Schedules against their formulas."""
+"""Schedules compared with their formulas; parameter groups."""
 
 import math
 from functools import partial
@@ -20,7 +20,7 @@ def rates(schedule, steps: int, **options) -> list[float]:
     return seen
 
 
-def test_cosine_rises_and_falls_as_its_formula():
+def test_cosine_follows_its_formula():
     seen = rates(cosine_schedule, 100, warmup=0.1, min_factor=0.01)
     assert seen[:10] == pytest.approx([2.0 * (i + 1) / 10 for i in range(10)])
     for step in (10, 37, 99):
@@ -28,16 +28,16 @@ def test_cosine_rises_and_falls_as_its_formula():
         assert seen[step] == pytest.approx(2 * (0.01 + 0.99 * (1 + math.cos(math.pi * done)) / 2))
 
 
-def test_constant_stays():
+def test_constant_keeps_the_rate():
     assert set(rates(constant_schedule, 5)) == {2.0}
 
 
-def test_a_warmup_is_a_share():
+def test_warmup_must_be_a_share():
     with pytest.raises(ValueError, match=r"\[0, 1\)"):
         rates(cosine_schedule, 10, warmup=3)
 
 
-def test_warmup_starts_and_cooldown_rests_where_they_say():
+def test_warmup_and_cooldown_with_own_start_and_end():
     options = {"warmup": "10/100", "cooldown": 0.2, "start_factor": 0.1, "min_factor": 0.01}
     seen = rates(cosine_schedule, 100, **options)
     assert seen[:10] == pytest.approx([2.0 * (0.1 + 0.9 * (i + 1) / 10) for i in range(10)])
@@ -55,7 +55,7 @@ def network() -> torch.nn.Module:
     return create_backbone("van_b0", num_classes=3, dims=(8, 8, 8, 8), depths=(1, 1, 1, 1))
 
 
-def test_weight_decay_spares_norms_and_biases():
+def test_norms_and_biases_have_no_weight_decay():
     net = network()
     made = layered_optimizer(net, optimizer=partial(torch.optim.AdamW, lr=0.1, weight_decay=0.3))
     decay = {id(p): g["weight_decay"] for g in made.param_groups for p in g["params"]}
@@ -64,7 +64,7 @@ def test_weight_decay_spares_norms_and_biases():
         assert decay[id(parameter)] == (0.0 if parameter.ndim <= 1 else 0.3), name
 
 
-def test_layer_decay_lets_rates_fall_towards_the_stem():
+def test_layer_decay_lowers_the_rates_towards_the_stem():
     net = network()
     make = partial(torch.optim.AdamW, lr=0.1, weight_decay=0.3)
     made = layered_optimizer(net, optimizer=make, layer_decay=0.5)

@@ -1,4 +1,4 @@
-"""Every key of the training configuration changes the training as it says."""
+"""The keys of the training configuration take effect."""
 
 import copy
 
@@ -14,7 +14,7 @@ NET = ("translator=gsta", "model.net.hid_S=4", "model.net.hid_T=8", "model.net.N
 
 
 class GradientNorms(pl.Callback):
-    """What reached the optimizer: norms after clipping."""
+    """Norms of the gradients after clipping."""
 
     def __init__(self) -> None:
         self.seen: list[torch.Tensor] = []
@@ -53,14 +53,14 @@ def test_onecycle_spans_the_true_number_of_steps_and_cycles_beta1(tiny_cfg, tmp_
     module = build_module(cfg, datamodule)
     module.__class__ = Watched
     build_trainer(cfg, tmp_path).fit(module, datamodule=datamodule)
-    twin = torch.optim.Adam([torch.zeros(1, requires_grad=True)], lr=1)
+    reference = torch.optim.Adam([torch.zeros(1, requires_grad=True)], lr=1)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        twin, max_lr=0.01, total_steps=6, final_div_factor=1e4
+        reference, max_lr=0.01, total_steps=6, final_div_factor=1e4
     )
     expected = []
     for _ in range(6):
-        expected.append((twin.param_groups[0]["lr"], twin.param_groups[0]["betas"][0]))
-        twin.step()
+        expected.append((reference.param_groups[0]["lr"], reference.param_groups[0]["betas"][0]))
+        reference.step()
         schedule.step()
     assert len(seen) == 6
     for (lr, beta), (lr2, beta2) in zip(seen, expected, strict=True):
@@ -87,12 +87,12 @@ def test_every_objective_trains(tiny_cfg, tmp_path, objective):
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
 @pytest.mark.parametrize("scheduler", ["onecycle", "cosine", "constant"])
 def test_every_optimizer_and_schedule_steps(tiny_cfg, tmp_path, optimizer, scheduler):
-    words = (f"optimizer={optimizer}", f"scheduler={scheduler}", "trainer.max_steps=1")
-    trainer, _, _ = fitted(tiny_cfg(*NET, *words), tmp_path)
+    overrides = (f"optimizer={optimizer}", f"scheduler={scheduler}", "trainer.max_steps=1")
+    trainer, _, _ = fitted(tiny_cfg(*NET, *overrides), tmp_path)
     assert trainer.global_step == 1
 
 
-def test_ema_validates_and_keeps_the_average(tiny_cfg, tmp_path):
+def test_ema_saves_the_average_and_the_weights(tiny_cfg, tmp_path):
     cfg = tiny_cfg(*NET, "ema=0.5", "optimizer.lr=0.01", run_dir=tmp_path)
     fitted(cfg, tmp_path)
     saved = torch.load(tmp_path / "checkpoints/last.ckpt", weights_only=True)
@@ -118,7 +118,7 @@ def test_compiled_training_steps_like_eager(tiny_cfg, tmp_path):
         assert torch.allclose(a, b, atol=2e-3)
 
 
-def test_seeds_decide_the_weights(tiny_cfg, tmp_path):
+def test_equal_seeds_give_equal_weights(tiny_cfg, tmp_path):
     weights = []
     for seed in (1, 1, 2):
         folder = tmp_path / f"{len(weights)}"
@@ -129,6 +129,6 @@ def test_seeds_decide_the_weights(tiny_cfg, tmp_path):
     assert not torch.equal(weights[0], weights[2])
 
 
-def test_endless_training_has_no_schedule(tiny_cfg, tmp_path):
+def test_a_training_without_a_length_raises(tiny_cfg, tmp_path):
     with pytest.raises(ValueError, match=r"trainer\.max_epochs"):
         fitted(tiny_cfg(*NET, "trainer.max_epochs=-1", "trainer.max_time=00:00:00:01"), tmp_path)

@@ -1,4 +1,4 @@
-"""The training loop against the published optimiser and schedule, written out in plain tensors."""
+"""The training loop compared with the published optimizer and schedule in plain tensors."""
 
 import copy
 import math
@@ -34,7 +34,7 @@ def one_cycle(step: int, peak: float) -> tuple[float, float]:
     return cosine(peak, peak / 25 / 1e4, share), cosine(0.85, 0.95, share)
 
 
-def plain_training(net: torch.nn.Module, batches: list[torch.Tensor], peak: float) -> list[float]:
+def reference_losses(net: torch.nn.Module, batches: list[torch.Tensor], peak: float) -> list[float]:
     """Losses of Adam (beta2 0.999, eps 1e-8, no decay) under OneCycle."""
     params = list(net.parameters())
     m = [torch.zeros_like(p) for p in params]
@@ -64,7 +64,7 @@ class Losses(pl.Callback):
 
 
 @pytest.mark.parametrize("translator", ["gsta", "moganet", "convnext", "swin"])
-def test_twenty_steps_follow_the_plain_loop(tiny_cfg, tmp_path, translator):
+def test_twenty_steps_equal_the_reference_loop(tiny_cfg, tmp_path, translator):
     cfg = tiny_cfg(*NET, *RUN, f"translator={translator}", run_dir=tmp_path)
     torch.manual_seed(0)
     datamodule = instantiate(cfg.data)
@@ -72,11 +72,11 @@ def test_twenty_steps_follow_the_plain_loop(tiny_cfg, tmp_path, translator):
     module = build_module(cfg, datamodule)
     for part in module.modules():
         if isinstance(part, DropPath):
-            part.drop_prob = 0.0  # what is dropped is drawn, what is compared is arithmetic
-    twin = copy.deepcopy(module.predictor).train()
+            part.drop_prob = 0.0  # the reference draws nothing
+    reference = copy.deepcopy(module.predictor).train()
     train_set = datamodule.split("train")
     batches = [train_set.batch(0, range(i * BATCH, (i + 1) * BATCH)) for i in range(STEPS)]
-    expected = plain_training(twin, batches, cfg.optimizer.lr)
+    expected = reference_losses(reference, batches, cfg.optimizer.lr)
 
     losses = Losses()
     trainer = build_trainer(cfg, tmp_path)

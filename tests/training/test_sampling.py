@@ -1,4 +1,4 @@
-"""Schedules of teacher forcing: their published values, and that a resume draws the same."""
+"""Schedules of teacher forcing: published values, equal draws after a resume and on ranks."""
 
 import math
 
@@ -31,7 +31,7 @@ def test_scheduled_sampling_falls_by_2e5_a_step_to_zero():
     assert not schedule(Progress(60_000), 4, 10, 19)[:, 10:].any()
 
 
-def test_the_published_mau_never_decays():
+def test_maus_reference_schedule_never_decays():
     stuck = ScheduledSampling(decays=False)
     assert [stuck.probability(Progress(s)) for s in (0, 30_000, 49_999, 50_000)] == [1, 1, 1, 0]
 
@@ -54,11 +54,11 @@ def test_draws_have_the_stated_frequency():
     assert early[:, 1:].float().mean().item() == pytest.approx(0.5, abs=0.02)
 
 
-def test_the_coin_falls_once_for_the_whole_batch():
+def test_the_coin_draws_once_per_batch():
     coin = TeacherCoin(decay=0.05)
-    thrown = [coin(Progress(step, epoch=10), 4, 3, 8)[:, 3:] for step in range(400)]
-    assert all(use.all() or not use.any() for use in thrown)
-    assert sum(bool(use.all()) for use in thrown) / 400 == pytest.approx(0.5, abs=0.1)
+    drawn = [coin(Progress(step, epoch=10), 4, 3, 8)[:, 3:] for step in range(400)]
+    assert all(use.all() or not use.any() for use in drawn)
+    assert sum(bool(use.all()) for use in drawn) / 400 == pytest.approx(0.5, abs=0.1)
     assert not coin(Progress(0, epoch=20), 4, 3, 8)[:, 3:].any()
 
 
@@ -81,7 +81,7 @@ def test_a_length_below_one_is_a_share_of_the_run():
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: type(s).__name__)
-def test_every_schedule_repeats_itself_and_starts_with_truth(schedule):
+def test_every_schedule_is_deterministic_and_starts_with_truth(schedule):
     for step in (0, 7, 40_000):
         use = schedule(Progress(step, epoch=3), 5, 4, 9)
         assert use.dtype == torch.bool
@@ -90,9 +90,9 @@ def test_every_schedule_repeats_itself_and_starts_with_truth(schedule):
         assert torch.equal(use, schedule(Progress(step, epoch=3), 5, 4, 9))
 
 
-def test_ranks_together_draw_what_one_process_does():
+def test_ranks_together_draw_the_values_of_one_process():
     for schedule in (ReverseScheduledSampling(steps=100), TeacherCoin(decay=0.5)):
-        whole = schedule(Progress(50, epoch=1), 8, 2, 9)
+        joint = schedule(Progress(50, epoch=1), 8, 2, 9)
         for rank in range(2):
             part = schedule(Progress(50, epoch=1, rank=rank, ranks=2), 4, 2, 9)
-            assert torch.equal(part, whole[rank::2])
+            assert torch.equal(part, joint[rank::2])

@@ -1,4 +1,4 @@
-"""Sparse training: density stays, masks move, and what is masked is zero after every step."""
+"""Sparse training: constant density, changing masks, masked weights zero after every step."""
 
 import lightning.pytorch as pl
 import pytest
@@ -67,7 +67,7 @@ def run(folder, sparse, steps, resume=None, extra=()):
     return trainer, model, watch
 
 
-def test_density_stays_masks_move_and_masked_weights_are_zero(tmp_path):
+def test_density_is_constant_masks_change_and_masked_weights_are_zero(tmp_path):
     sparse = SparseMask(density=0.6, update_every=3, prune_rate=0.5)
     _, model, watch = run(tmp_path, sparse, 8)
     assert len(watch.masks) == 8
@@ -83,7 +83,7 @@ def test_density_stays_masks_move_and_masked_weights_are_zero(tmp_path):
         assert int((weight != 0).sum()) <= int(sparse.masks[name].sum())
 
 
-def test_strips_alone(tmp_path):
+def test_scope_strips_masks_only_the_long_kernels(tmp_path):
     sparse = SparseMask(density=0.3, update_every=2, scope="strips")
     _, model, watch = run(tmp_path, sparse, 3)
     assert set(sparse.masks) == {f"net.0.large_kernel.LoRA{i}.conv.weight" for i in (1, 2)}
@@ -93,33 +93,33 @@ def test_strips_alone(tmp_path):
         sparse.weights(nn.Linear(2, 2))
 
 
-def test_a_resumed_run_is_the_uninterrupted_one(tmp_path):
+def test_a_resumed_run_equals_the_uninterrupted_one(tmp_path):
     class SaveHalfway(pl.Callback):
         def on_train_epoch_end(self, trainer, _):
             if trainer.global_step == 4:
                 trainer.save_checkpoint(tmp_path / "half.ckpt")
 
-    whole = SparseMask(update_every=3)
-    _, model, _ = run(tmp_path, whole, 8, extra=[SaveHalfway()])
+    uninterrupted = SparseMask(update_every=3)
+    _, model, _ = run(tmp_path, uninterrupted, 8, extra=[SaveHalfway()])
     assert torch.load(tmp_path / "half.ckpt", weights_only=True)["global_step"] == 4
     resumed = SparseMask(update_every=3, seed=99)
     _, again, watch = run(tmp_path, resumed, 8, resume=tmp_path / "half.ckpt")
     assert len(watch.masks) == 4
-    for name, mask in whole.masks.items():
+    for name, mask in uninterrupted.masks.items():
         assert torch.equal(mask, resumed.masks[name])
     for old, new in zip(model.parameters(), again.parameters(), strict=True):
         assert torch.equal(old, new)
 
 
-def test_layers_are_as_dense_as_they_are_sensitive():
-    scores = {"dull": torch.full((10, 10), 1e-3), "keen": torch.full((10, 10), 1.0)}
-    scores["keen"][0] = 1e-6
+def test_sensitive_layers_keep_more_weights():
+    scores = {"low": torch.full((10, 10), 1e-3), "high": torch.full((10, 10), 1.0)}
+    scores["high"][0] = 1e-6
     counts = sensitive_counts(scores, 0.6)
-    assert counts == {"dull": 30, "keen": 90}
-    assert sensitive_counts(scores, 1e-9) == {"dull": 1, "keen": 1}
+    assert counts == {"low": 30, "high": 90}
+    assert sensitive_counts(scores, 1e-9) == {"low": 1, "high": 1}
 
 
-def test_the_smallest_weights_move_and_the_count_stays():
+def test_the_smallest_weights_are_replaced_and_the_count_stays():
     draw = torch.Generator().manual_seed(0)
     weight = torch.arange(1.0, 101.0)
     mask = random_mask(weight, 40, draw)

@@ -1,4 +1,4 @@
-"""Objectives of the recurrent predictors against the published formulas, written out."""
+"""Objectives of the recurrent predictors compared with the published formulas."""
 
 import math
 
@@ -20,7 +20,7 @@ FRAMES_IN, STEPS = 3, 5
 
 @pytest.fixture
 def objective(tiny_cfg):
-    """``objective("mau")``: what its configuration trains with, at published scale."""
+    """``objective("mau")``: the objective of its configuration, at published scale."""
     return lambda model: instantiate(tiny_cfg(f"model={model}", "scale=published").objective)
 
 
@@ -29,11 +29,8 @@ def errors(predictions: Tensor, frames: Tensor) -> list[Tensor]:
     return [((predictions[:, t] - frames[:, t + 1]) ** 2).mean() for t in range(STEPS)]
 
 
-# -- when the truth is fed -----------------------------------------------------------------------
-
-
-class Witness(torch.nn.Module):
-    """Predicts nothing, remembers what it was fed."""
+class Recorder(torch.nn.Module):
+    """A predictor that records ``use_truth``."""
 
     def __init__(self, compat: str | None) -> None:
         super().__init__()
@@ -45,14 +42,14 @@ class Witness(torch.nn.Module):
 
 
 def share_of_truth(loss: UnrolledLoss, compat: str | None, step: int) -> float:
-    """Of the future steps of many sequences."""
-    witness = Witness(compat)
-    loss(witness, torch.rand(400, 20, 1, 2, 2), 10, Progress(step))
-    assert witness.fed[:, :10].all()
-    return witness.fed[:, 10:].float().mean().item()
+    """Return the share of truth in the future steps of many sequences."""
+    recorder = Recorder(compat)
+    loss(recorder, torch.rand(400, 20, 1, 2, 2), 10, Progress(step))
+    assert recorder.fed[:, :10].all()
+    return recorder.fed[:, 10:].float().mean().item()
 
 
-def test_mau_decays_as_published_only_with_compat(objective):
+def test_mau_never_decays_with_compat(objective):
     loss = objective("mau")
     assert share_of_truth(loss, None, 25_000) == pytest.approx(0.5, abs=0.03)
     assert share_of_truth(loss, "openstl", 25_000) == 1
@@ -60,25 +57,22 @@ def test_mau_decays_as_published_only_with_compat(objective):
     assert share_of_truth(loss, "openstl", 50_000) == 0 == share_of_truth(loss, None, 50_000)
 
 
-def test_the_others_decay_with_compat_too(objective):
+def test_other_schedules_decay_with_compat(objective):
     for model in ("convlstm", "predrnn", "e3dlstm"):
         assert share_of_truth(objective(model), "openstl", 25_000) == pytest.approx(0.5, abs=0.03)
 
 
-def test_the_reset_of_a_schedule_is_the_global_step(objective):
+def test_schedules_depend_on_the_global_step(objective):
     frames, loss = torch.rand(8, 20, 1, 2, 2), objective("convlstm")
     fed = []
     for loss_of_run in (loss, objective("convlstm")):
-        witness = Witness(None)
-        loss_of_run(witness, frames, 10, Progress(20_000))
-        fed.append(witness.fed)
+        recorder = Recorder(None)
+        loss_of_run(recorder, frames, 10, Progress(20_000))
+        fed.append(recorder.fed)
     assert torch.equal(*fed)
 
 
-# -- what is minimised ---------------------------------------------------------------------------
-
-
-def test_one_step_errors_of_the_past_count_too(objective):
+def test_one_step_errors_of_the_past_are_included(objective):
     model, frames = tiny("convlstm"), clip(2, STEPS + 1)
     parts = objective("convlstm")(model, frames, FRAMES_IN, Progress(50_000))
     predictions, _ = model.unroll(frames, truth_up_to(FRAMES_IN, 2, STEPS))
@@ -144,7 +138,7 @@ def test_phydnet_sums_steps_and_moments(objective):
     torch.testing.assert_close(total, phydnet_total(model, frames), rtol=1e-4, atol=0)
 
 
-def test_phydnet_as_published_drives_its_loss_to_the_mean_pixel(objective):
+def test_phydnet_with_compat_minimises_the_distance_to_the_mean_pixel(objective):
     loss, frames = objective("phydnet"), clip(2, STEPS + 1)
     never = Progress(0, epoch=334)
     gradients = []
@@ -162,7 +156,7 @@ def test_phydnet_as_published_drives_its_loss_to_the_mean_pixel(objective):
     torch.testing.assert_close(gradients[1], scale * gradients[0], rtol=1e-3, atol=1e-5)
 
 
-def test_prednet_as_published_never_rolls_out(objective):
+def test_prednet_with_compat_never_rolls_out(objective):
     loss, frames = objective("prednet"), clip(2, STEPS + 1)
     for compat, same in ((None, False), ("openstl", True)):
         model = tiny("prednet", compat=compat)
@@ -172,8 +166,6 @@ def test_prednet_as_published_never_rolls_out(objective):
     error = functional.relu(one_step - frames[:, 1:]) + functional.relu(frames[:, 1:] - one_step)
     torch.testing.assert_close(rolled, error.mean() / 2)
 
-
-# -- DMVFN ---------------------------------------------------------------------------------------
 
 SIDE = 48  # the smallest that five pyramid levels take
 
@@ -273,7 +265,7 @@ def trained_by_hand(accumulate: bool) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("compat", [None, "openstl"])
-def test_dmvfn_steps_once_a_batch_or_as_published_within_it(compat, tmp_path):
+def test_dmvfn_steps_once_per_batch_or_with_compat_per_prediction(compat, tmp_path):
     trained, steps = trained_by_lightning(compat, tmp_path)
     assert steps == 2
     expected = trained_by_hand(accumulate=compat == "openstl")
@@ -287,7 +279,7 @@ def test_dmvfn_steps_once_a_batch_or_as_published_within_it(compat, tmp_path):
 
 
 def vgg_weights() -> dict[str, Tensor]:
-    """Random VGG19 features under torchvision's keys, with a classifier that nobody needs."""
+    """Random VGG19 features under torchvision's keys, and a classifier."""
     torch.manual_seed(2)
     blocks = [(64, (0, 2)), (128, (5, 7)), (256, (10, 12, 14, 16)), (512, (19, 21, 23, 25, 28))]
     dim_in, weights = 3, {"classifier.6.bias": torch.zeros(1000)}
@@ -315,7 +307,7 @@ def perceptual(weights: dict[str, Tensor], pred: Tensor, true: Tensor) -> Tensor
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-def test_dmvfn_perceptual_term_is_vggs(tmp_path, suffix):
+def test_dmvfn_perceptual_term_equals_vgg_features(tmp_path, suffix):
     from safetensors.torch import save_file
 
     weights, path = vgg_weights(), tmp_path / f"vgg19{suffix}"
@@ -332,7 +324,7 @@ def test_dmvfn_perceptual_term_is_vggs(tmp_path, suffix):
     assert model.stu[0].lastconv.weight.grad.abs().max() > 0
 
 
-def test_wrong_perceptual_weights_are_refused(tmp_path):
+def test_wrong_perceptual_weights_raise(tmp_path):
     with pytest.raises(FileNotFoundError, match="no file"):
         DMVFNLoss(AlwaysTruth(), perceptual_weights=str(tmp_path / "vgg19.pth"))
     torch.save({"features.0.weight": torch.zeros(64, 1, 3, 3)}, tmp_path / "vgg19.pth")
@@ -340,7 +332,7 @@ def test_wrong_perceptual_weights_are_refused(tmp_path):
         DMVFNLoss(AlwaysTruth(), perceptual_weights=str(tmp_path / "vgg19.pth"))
 
 
-def test_terms_that_do_not_exist_are_refused():
+def test_unknown_terms_raise():
     with pytest.raises(ValueError, match=r"no extra term .*'moment'.*moments"):
         UnrolledLoss({"mse": 1.0}, AlwaysTruth(), extras={"moment": 1.0})
     with pytest.raises(ValueError, match="at least one term"):

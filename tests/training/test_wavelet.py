@@ -1,4 +1,4 @@
-"""WaST's objective: its focal loss against reference values, its schedule of stochastic depth."""
+"""WaST's objective: focal loss compared with reference values, late stochastic depth."""
 
 import zlib
 
@@ -18,7 +18,7 @@ FIXTURE, ARRAYS = load_fixture(HERE / "wast_hffl")
 
 
 @pytest.mark.parametrize("case", FIXTURE["cases"], ids=lambda case: case["case"])
-def test_high_frequency_focal_is_the_published_one(case):
+def test_high_frequency_focal_equals_reference_values(case):
     pred = published_input({"input_shape": case["shape"]}).requires_grad_()
     given = dict(case["arguments"])
     weight = given.pop("loss_weight", 1e-3)
@@ -32,7 +32,7 @@ def test_high_frequency_focal_is_the_published_one(case):
     assert probe == pytest.approx(float(ARRAYS[f"{case['case']}_grad_probe64"]), abs=1e-6 * norm)
 
 
-def test_equal_frames_have_no_loss():
+def test_equal_frames_have_zero_loss():
     frames = torch.rand(1, 2, 1, 16, 16)
     assert high_frequency_focal(frames, frames) == 0
 
@@ -42,7 +42,7 @@ def rates(predictor) -> list[float]:
 
 
 @pytest.mark.parametrize("compat", [None, "openstl"])
-def test_stochastic_depth_sets_in_late(compat):
+def test_stochastic_depth_starts_late(compat):
     predictor = predcnn.create_predictor(
         "wast", in_shape=(2, 1, 8, 8), compat=compat, encoder_dim=2, block_list=(1, 1, 1)
     )

@@ -51,7 +51,6 @@ class Checkpoint(LightningCheckpoint):
         self._saved_step = -1
 
     def best_file(self, trainer: pl.Trainer) -> Path:
-        """Return the path of the best checkpoint."""
         return self._folder(trainer) / BEST
 
     @property
@@ -70,7 +69,6 @@ class Checkpoint(LightningCheckpoint):
         return self._dir
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        self._folder(trainer)
         known = ["val/loss", *(f"val/{name}" for name in pl_module.metric_names)]
         if stage == "fit" and self.monitor not in known:
             logged = ", ".join(known)
@@ -116,10 +114,9 @@ class Checkpoint(LightningCheckpoint):
     def on_between_steps(self, trainer: pl.Trainer) -> None:
         """Save or stop if it is time; the data module calls this before it moves the next batch.
 
-        The last step is then completely logged, and a resume repeats nothing. Skipped before the
-        first batch of an epoch and after a validation, where Lightning would validate again, and
-        while gradients accumulate. Several processes check every ``trainer.log_every_n_steps``
-        batches.
+        The last step is then completely logged, and a resume repeats nothing. Skipped while
+        gradients accumulate, before the first batch of an epoch and after a validation, where
+        Lightning would validate again. Several processes check every ``log_every_n_steps`` batches.
         """
         batches = trainer.fit_loop.epoch_loop.batch_progress
         done = batches.current.completed
@@ -173,5 +170,4 @@ class Checkpoint(LightningCheckpoint):
         return {"best_score": self.best_score, "best_step": self.best_step}
 
     def load_state_dict(self, state_dict: dict[str, float | int]) -> None:
-        self.best_score = state_dict["best_score"]
-        self.best_step = state_dict["best_step"]
+        self.best_score, self.best_step = state_dict["best_score"], state_dict["best_step"]

@@ -13,8 +13,7 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
 
-FINAL_RATE = 0.005
-"""Share of the kept weights that is still replaced at the end of a run."""
+FINAL_RATE = 0.005  # share of the kept weights that is still replaced at the end of a run
 
 
 def sensitive_counts(scores: Mapping[str, Tensor], density: float) -> dict[str, int]:
@@ -153,11 +152,8 @@ class SparseMask(pl.Callback):
             weight.mul_(self.masks[name])
 
     def state_dict(self) -> dict[str, object]:
-        return {
-            "masks": dict(self.masks),
-            "generator": self._generator.get_state(),
-            "moved_at": self._moved_at,
-        }
+        generator = self._generator.get_state()
+        return {"masks": dict(self.masks), "generator": generator, "moved_at": self._moved_at}
 
     def load_state_dict(self, state_dict: dict[str, object]) -> None:
         self.masks = dict(state_dict["masks"])
