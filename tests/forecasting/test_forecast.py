@@ -258,7 +258,7 @@ def test_what_cannot_be_predicted_is_one_sentence(refused, tmp_path, monkeypatch
     for words, message in cases.items():
         assert message in refused(*words), words
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"12345")))
-    assert "5 bytes, no multiple of the 4 bytes of a frame" in refused(
+    assert "5 bytes on standard input are no multiple of the 4 bytes of a frame" in refused(
         "input=-", "raw_shape=[2,2,1]"
     )
 
