@@ -80,9 +80,9 @@ def recorded(net: nn.Module, layer: str) -> Iterator[list[Tensor]]:
         raise ValueError(f"layer {layer!r} is not used in a forward pass")
 
 
-def layers_of(net: nn.Module, depth: int = 2) -> str:
+def layers_of(net: nn.Module) -> str:
     """List the names of the outer modules, for messages."""
-    names = [name for name, _ in net.named_modules() if name and name.count(".") < depth]
+    names = [name for name, _ in net.named_modules() if name and name.count(".") < 2]
     listed = ", ".join(names[:20]) or "none"
     return f"modules: {listed}{' …' if len(names) > 20 else ''}"
 

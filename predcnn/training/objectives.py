@@ -20,19 +20,17 @@ from predcnn.ops.precision import widened
 from predcnn.training.sampling import Progress
 
 
-def divergence(
-    pred: Tensor, target: Tensor, temperature: float = 0.1, eps: float = 1e-12
-) -> Tensor:
+def divergence(pred: Tensor, target: Tensor) -> Tensor:
     """Return TAU's divergence of the changes of two sequences (B, T, C, H, W) between frames.
 
-    A softmax makes the changes distributions over pixels. As in the reference code, the result is
-    the mean over all elements of p log(p / (q + eps) + eps), and 0 for fewer than three frames.
+    A softmax of temperature 0.1 makes the changes distributions over pixels. As in the reference
+    code, the result is the mean over all elements of p log(p / (q + 1e-12) + 1e-12), and 0 for
+    fewer than three frames.
     """
     if pred.shape[1] <= 2:
         return pred.new_zeros(())
-    p = functional.softmax(pred.diff(dim=1).flatten(2) / temperature, dim=-1)
-    q = functional.softmax(target.diff(dim=1).flatten(2) / temperature, dim=-1)
-    return (p * torch.log(p / (q + eps) + eps)).mean()
+    p, q = ((frames.diff(dim=1).flatten(2) / 0.1).softmax(-1) for frames in (pred, target))
+    return (p * torch.log(p / (q + 1e-12) + 1e-12)).mean()
 
 
 def dissimilarity(pred: Tensor, target: Tensor) -> Tensor:

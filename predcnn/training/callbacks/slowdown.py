@@ -8,18 +8,15 @@ import lightning.pytorch as pl
 
 from predcnn.cores import Watch
 
+FACTOR = 3.0  # steps are slow from this multiple of the median
+STEPS = 10  # steps per mean; means are compared
+ENOUGH = 5  # means before the first comparison
+
 
 class Slowdown(pl.Callback):
-    """Print one line when steps take much longer than the median step of the run.
+    """Print one line when steps take much longer than the median step of the run."""
 
-    Args:
-        factor: steps are slow from this multiple of the median.
-        steps: steps per mean; means are compared.
-        enough: means before the first comparison.
-    """
-
-    def __init__(self, factor: float = 3.0, steps: int = 10, enough: int = 5) -> None:
-        self.factor, self.steps, self.enough = factor, steps, enough
+    def __init__(self) -> None:
         self._means: list[float] = []
         self._slow = 0  # consecutive slow means
         self._printed = False
@@ -33,11 +30,11 @@ class Slowdown(pl.Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: object) -> None:
         self._seen += 1
-        if self._printed or self._seen < self.steps:
+        if self._printed or self._seen < STEPS:
             return
         seconds = (time.perf_counter() - self._start) / self._seen
-        usual = statistics.median(self._means) if len(self._means) >= self.enough else seconds
-        self._slow = self._slow + 1 if seconds > self.factor * usual else 0
+        usual = statistics.median(self._means) if len(self._means) >= ENOUGH else seconds
+        self._slow = self._slow + 1 if seconds > FACTOR * usual else 0
         if not self._slow:
             self._means = [*self._means[-99:], seconds]
         if self._slow == 2 and trainer.is_global_zero:
