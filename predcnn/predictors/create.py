@@ -38,14 +38,10 @@ def create_predictor(
         name: one of `list_predictors`, or the dotted path of a `Predictor` class.
         in_shape: (T, C, H, W) of the past.
         frames_out: number of future frames; T if None.
-        compat: None for the repaired form of a published model, "openstl" for the published one.
-        scale: "small", "published" or "large", sizes from ``configs/model/<name>.yaml``, which
-            ``options`` override; None for the defaults of the class. A sequence is the option
-            ``scale`` of DMVFN.
-        translator_weights: checkpoint of a backbone made of the translator's blocks, from which
-            these start; ``taken_weights`` of the predictor reports the copied tensors, see
-            `start_from_backbone`. Not part of ``config``.
-        options: the options of the predictor's class.
+        compat: "openstl" for the published form of a model; None for the repaired one.
+        scale: "small", "published" or "large": sizes, which ``options`` override; or DMVFN's own.
+        translator_weights: checkpoint of a backbone with the translator's blocks, for their initial
+            weights, see `start_from_backbone`; ``taken_weights`` reports them.
 
     Raises:
         KeyError: unknown name.
@@ -55,11 +51,11 @@ def create_predictor(
     cls = PREDICTORS[name]
     if not hasattr(cls, "rollout"):
         raise TypeError(f"{name} is no predictor: its class does not derive from Predictor")
-    if scale is not None and not isinstance(scale, str):
-        options["scale"] = scale
-    check_options(name, cls, options, implied=("in_shape", "frames_out", "compat"))
     if isinstance(scale, str):
         options = _sizes_of(name, scale, in_shape, options.get("translator", "gsta")) | options
+    elif scale is not None:
+        options["scale"] = scale
+    check_options(name, cls, options, implied=("in_shape", "frames_out", "compat"))
     predictor = cls(in_shape, frames_out, compat=compat, **options)
     if translator_weights is not None:
         if not hasattr(predictor, "translator"):

@@ -122,26 +122,18 @@ class PredFormer(OnePassPredictor):
         self.size_multiple = patch_size
         self.scrambled = variant == "facst" and compat == "openstl"
         self.embed = nn.Linear(C * patch_size**2, dim)
-        places = ceil(H / patch_size) * ceil(W / patch_size)
-        self.register_buffer("position", sinusoid_position(T * places, dim), persistent=False)
+        tokens = T * ceil(H / patch_size) * ceil(W / patch_size)
+        self.register_buffer("position", sinusoid_position(tokens, dim), persistent=False)
+        rates = {"drop_path": drop_path, "dropout": dropout, "attn_dropout": attn_dropout}
         layer = partial(
-            GatedTransformerLayer,
-            dim,
-            dim * scale_dim,
-            heads=heads,
-            head_dim=dim_head,
-            drop_path=drop_path,
-            dropout=dropout,
-            attn_dropout=attn_dropout,
+            GatedTransformerLayer, dim, dim * scale_dim, heads=heads, head_dim=dim_head, **rates
         )
         self.openstl_keys = {"embed": "to_patch_embedding.1", "head": "mlp_head"}
         if variant in FACTORISED:
             self.openstl_keys["blocks.0"] = ""
             depth, stack_depth = 1, depth
         self.blocks = _blocks(VARIANTS[variant], depth, stack_depth, layer, dim)
-        self.direct = is_direct(horizon_head)
-        if self.direct:
-            self.horizon = nn.Linear(T, self.frames_out)
+        self.horizon = nn.Linear(T, self.frames_out) if is_direct(horizon_head) else None
         self.head = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, C * patch_size**2))
 
     def one_pass(self, frames: Tensor) -> Tensor:
@@ -153,7 +145,7 @@ class PredFormer(OnePassPredictor):
         x = self.blocks(x + self._positions(x))
         if self.scrambled:
             x = x.transpose(1, 2).reshape(x.shape)
-        if self.direct:
+        if self.horizon is not None:
             x = self.horizon(x.transpose(1, 3)).transpose(1, 3)  # (B, frames_out, N, d)
         pixels = "b t (h w) (c p q) -> b t c (h p) (w q)"
         return rearrange(self.head(x), pixels, h=rows, p=p, q=p)

@@ -118,19 +118,13 @@ class SimVP(OnePassPredictor):
         T, C, H, W = self.in_shape
         self.size_multiple = 2 ** sum(strides(N_S))
         self.encoder = FrameEncoder(C, hid_S, N_S, spatio_kernel_enc)
+        latent_size = (ceil(H / self.size_multiple), ceil(W / self.size_multiple))
+        shared = {"mlp_ratio": mlp_ratio, "drop_path": drop_path, "options": translator_options}
         self.translator = create_translator(
-            translator,
-            T * hid_S,
-            hid_T,
-            N_T,
-            resolution=(ceil(H / self.size_multiple), ceil(W / self.size_multiple)),
-            frames=T,
-            mlp_ratio=mlp_ratio,
-            drop_path=drop_path,
-            options=translator_options,
+            translator, T * hid_S, hid_T, N_T, resolution=latent_size, frames=T, **shared
         )
-        self.direct = is_direct(horizon_head)
-        if self.direct:
+        self.horizon = None
+        if is_direct(horizon_head):
             self.horizon = PointwiseConv2d(T * hid_S, self.frames_out * hid_S)
         self.decoder = FrameDecoder(C, hid_S, N_S, spatio_kernel_dec)
         self.residual = residual
@@ -144,7 +138,7 @@ class SimVP(OnePassPredictor):
         z, skip = self.encoder(rearrange(frames, "b t c h w -> (b t) c h w"))
         z = self.translator(join_frames(z, batch))  # (B, T hid_S, H', W')
         count = T
-        if self.direct:
+        if self.horizon is not None:
             z, count = self.horizon(z), self.frames_out  # (B, frames_out hid_S, H', W')
             last = rearrange(skip, "(b t) c h w -> b t c h w", b=batch)[:, -1]
             skip = repeat(last, "b c h w -> (b t) c h w", t=count)

@@ -142,12 +142,7 @@ class VMRNN(LevelsPredictor):
         C, dim = self.in_shape[1], embed_dim
         self.embed = PatchEmbedding(C, dim, patch_size)
         if depths is None:
-            down, up = rising(drop_path, blocks), rising(drop_path, depths_upsample)
-            self.build_levels(
-                dim,
-                (VMRNNCell(dim * 2**i, down[i], compat) for i in range(levels)),
-                (VMRNNCell(dim * 2 ** (i + 1), up[i], compat) for i in reversed(range(levels))),
-            )
+            self._build_levels(dim, rising(drop_path, blocks), rising(drop_path, depths_upsample))
             note_unused(self, compat, lambda: {"unused_embed": PatchEmbedding(C, dim, patch_size)})
         else:
             self.down = nn.ModuleList(VMRNNCell(dim, [drop_path] * n, compat) for n in blocks)
@@ -156,6 +151,14 @@ class VMRNN(LevelsPredictor):
         self.inflate = inflation(dim, patch_size)
         self.readout = doubling(dim, C)
         self._name_keys(levels, single)
+
+    def _build_levels(self, dim: int, down: list[list[float]], up: list[list[float]]) -> None:
+        def cell(level: int, rates: list[float]) -> VMRNNCell:
+            return VMRNNCell(dim * 2**level, rates, self.compat)
+
+        levels = range(len(down))
+        coarse_to_fine = (cell(i + 1, up[i]) for i in reversed(levels))
+        self.build_levels(dim, (cell(i, down[i]) for i in levels), coarse_to_fine)
 
     def _name_keys(self, levels: int, single: bool) -> None:
         """Declare the published names, which differ between B and D and between repositories."""

@@ -63,12 +63,9 @@ def start_from_backbone(
 ) -> TakenWeights:
     """Copy the weights of a backbone's blocks into a stack's and report them.
 
-    Complete blocks of the stack's kinds are found in the checkpoint by their names, the authors' or
-    ours. The first one of a width goes to the stack's first block of that width, and so on. Tensors
-    of another shape and blocks without a counterpart stay as initialised.
-
-    Args:
-        path_or_state_dict: a checkpoint of the authors or of timm, or a state dict of ours.
+    Blocks are found in the checkpoint, of the authors, of timm or ours, by their names. The first
+    one of a width goes to the stack's first block of that width, and so on. Tensors of another
+    shape and blocks without a counterpart stay as initialised.
 
     Raises:
         TypeError: the translator is no stack.

@@ -55,7 +55,7 @@ def tiny(name: str, frames_out: int | None = None, *, channels: int = 2, **optio
 
 
 def published_options(name: str, fixture: dict, arrays: dict) -> dict:
-    """Our spelling of a fixture's configuration."""
+    """Our names for a fixture's configuration."""
     given = dict(fixture["hyper_parameters"])
     given["frames_out"] = given.pop("aft_seq_length", int(arrays["output_shape"][1]))
     if name == "predformer":

@@ -1,4 +1,4 @@
-"""The rule by which the reference outputs in data/ were made: weights from names, fixed inputs."""
+"""The weights and inputs of the reference outputs in data/: weights from names, fixed inputs."""
 
 import json
 import zlib
@@ -20,7 +20,7 @@ def load_fixture(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
 
 
 def published_state(fixture: dict) -> dict[str, Tensor]:
-    """Published key -> tensor. Counters, masks and index buffers are zero: nobody may read them."""
+    """Published key -> tensor. Counters, masks and index buffers, which nothing may read, are 0."""
     rows = {key: (shape, dtype, kind) for key, shape, dtype, kind, *_ in fixture["state_dict"]}
     state = {}
     for key, (shape, dtype, kind) in rows.items():
@@ -66,7 +66,7 @@ def gradient_probe(key: str, gradient: Tensor) -> float:
 
 
 def distance(actual: Tensor, arrays: dict[str, np.ndarray], name: str = "output") -> float:
-    """Largest absolute difference from the stored values of ``name``, whole or sampled."""
+    """Largest absolute difference from the stored values of ``name``, complete or sampled."""
     shape = arrays.get(f"{name}_shape")
     assert shape is None or tuple(actual.shape) == tuple(shape.tolist())
     flat = actual.detach().double().numpy().ravel()

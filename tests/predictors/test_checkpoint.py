@@ -1,4 +1,4 @@
-"""Our own files: what comes back is what was saved, and everything else is refused by name."""
+"""Checkpoints: what was saved is loaded, everything else is refused."""
 
 import json
 import os

@@ -39,7 +39,7 @@ def test_a_one_pass_predictor_is_captured_for_any_batch(name):
 @pytest.mark.parametrize(
     "translator", ["mamba", "swin", "vmamba", "dcnv4", "gatedtransformer", "spacetime"]
 )
-def test_a_graph_has_no_operator_of_ours(translator):
+def test_a_graph_has_no_custom_operator(translator):
     net = create_predictor(
         "simvp", in_shape=(2, 1, 16, 16), translator=translator, hid_S=8, hid_T=16, N_S=2, N_T=2
     ).eval()

@@ -1,4 +1,4 @@
-"""Folders as the Hub keeps them: written, read, refused; the Hub itself is a local folder here."""
+"""Folders for the Hub: written, read, refused; a local folder replaces the Hub."""
 
 import json
 from pathlib import Path
@@ -55,7 +55,7 @@ def test_a_saved_folder_loads_in_every_way(predictor, tmp_path):
         CopyLast.from_pretrained(folder)
 
 
-def test_the_card_shows_the_results_beside_copy_last(predictor, tmp_path):
+def test_the_card_compares_results_with_copy_last(predictor, tmp_path):
     (tmp_path / "results.json").write_text(json.dumps(RESULTS))
     folder = predictor.save_pretrained(tmp_path / "model", results=tmp_path / "results.json")
     card = (folder / "README.md").read_text()
@@ -96,8 +96,8 @@ def test_a_model_on_the_hub_is_downloaded(predictor, tmp_path, monkeypatch):
     folder = predictor.save_pretrained(tmp_path / "model")
     asked = []
 
-    def snapshot(name: str, **words: object) -> str:
-        asked.append((name, words["revision"], words["allow_patterns"]))
+    def snapshot(name: str, **options: object) -> str:
+        asked.append((name, options["revision"], options["allow_patterns"]))
         return str(folder)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
@@ -112,8 +112,8 @@ def test_a_model_on_the_hub_is_downloaded(predictor, tmp_path, monkeypatch):
     assert len(asked) == 1, "a path of this machine was looked for on the Hub"
 
 
-def test_without_a_network_it_says_so(monkeypatch, tmp_path):
-    def offline(name: str, **words: object) -> str:
+def test_an_unreachable_hub_is_an_error(monkeypatch, tmp_path):
+    def offline(name: str, **options: object) -> str:
         raise LocalEntryNotFoundError("no connection")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", offline)
@@ -122,7 +122,7 @@ def test_without_a_network_it_says_so(monkeypatch, tmp_path):
         predcnn.load_predictor("someone/model")
 
 
-def test_an_upload_is_the_folder(predictor, monkeypatch):
+def test_an_upload_holds_the_folder(predictor, monkeypatch):
     sent = {}
 
     class Api:

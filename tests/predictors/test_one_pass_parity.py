@@ -1,4 +1,4 @@
-"""PredFormer, WaST and MMVP against outputs, gradients and counts of the published code."""
+"""PredFormer, WaST and MMVP against outputs, gradients and counts of the reference code."""
 
 import copy
 
@@ -125,7 +125,7 @@ def test_counts(reference):
     assert_counts(*reference)
 
 
-def test_export_is_the_way_back(reference):
+def test_export_inverts_loading(reference):
     case, fixture, arrays = reference
     state = published_state(fixture)
     kept = {key for key, _, _, kind, *_ in fixture["state_dict"] if kind == "kept"}

@@ -23,7 +23,7 @@ def test_every_predictor_has_a_tiny_size():
 
 @case
 @torch.no_grad()
-def test_forward_keeps_no_state_and_treats_samples_independently(name, form):
+def test_forward_keeps_no_state_and_samples_are_independent(name, form):
     model, past = tiny(name, **form), clip(3)
     before = {key: value.clone() for key, value in model.state_dict().items()}
     out = model(past)

@@ -1,4 +1,4 @@
-"""SimVP with every published translator against reference outputs of the published code."""
+"""SimVP with every published translator against reference outputs."""
 
 import copy
 import json
@@ -22,7 +22,7 @@ from tests.predictors.published import (
     tolerance,
 )
 
-OURS = {"moga": "moganet"}  # the published spelling of one name differs
+OURS = {"moga": "moganet"}  # one name differs in OpenSTL
 KEPT_HERE = sorted(path.stem for path in DATA.glob("small_*.json"))
 SMALL = [
     "convmixer",
@@ -148,7 +148,7 @@ def test_gradients(reference):
         assert abs(gradient_probe(key, gradient) - probes[key]) <= 1e-6 * norms[key], key
 
 
-def test_export_is_the_way_back(reference):
+def test_export_inverts_loading(reference):
     fixture, _, predictor = reference
     published = published_state(fixture)
     exported = predcnn.export_openstl_state_dict(predictor)

@@ -1,4 +1,4 @@
-"""What every predictor does alike: recorded configuration, checks, predict, tiles."""
+"""What all predictors share: recorded configuration, checks, predict, tiles."""
 
 import importlib.metadata
 import json
@@ -33,17 +33,17 @@ class FadingSlower(Fading):
 
 
 class OneSize(Predictor):
-    """Adds a fixed picture, so it knows one frame size only."""
+    """Adds a fixed image, so it accepts one frame size only."""
 
     needs_resolution = True
 
     def __init__(self, in_shape, frames_out=None, *, compat=None):
         super().__init__(in_shape, frames_out, compat=compat)
-        self.register_buffer("picture", torch.zeros(self.in_shape[1:]))
+        self.register_buffer("image", torch.zeros(self.in_shape[1:]))
 
     def forward(self, past):
-        assert past.shape[2:] == self.picture.shape
-        return past[:, -1:].repeat(1, self.frames_out, 1, 1, 1) + self.picture
+        assert past.shape[2:] == self.image.shape
+        return past[:, -1:].repeat(1, self.frames_out, 1, 1, 1) + self.image
 
 
 def test_configuration_is_recorded_and_accepted_back():
@@ -71,7 +71,7 @@ def test_configuration_is_recorded_and_accepted_back():
 
 
 @pytest.mark.parametrize("name", ["simvp", "copy_last", "mean_frame"])
-def test_configurations_of_registered_ones(name):
+def test_configurations_rebuild_registered_predictors(name):
     options = {"translator": ["van", "vit"], "hid_S": 8, "hid_T": 16, "N_T": 3, "N_S": 2}
     options = options if name == "simvp" else {}
     config = predcnn.create_predictor(name, in_shape=(2, 1, 8, 8), frames_out=3, **options).config
@@ -80,7 +80,7 @@ def test_configurations_of_registered_ones(name):
     assert predcnn.create_predictor(given.pop("name"), **given).config == config
 
 
-def test_predict_leaves_no_trace():
+def test_predict_restores_modes():
     predictor = Fading((3, 1, 4, 4)).train()
     predictor.norm.eval()
     past = torch.ones(2, 3, 1, 4, 4, requires_grad=True)
@@ -113,16 +113,16 @@ def test_wrong_horizons(horizon):
 
 
 @pytest.mark.parametrize(
-    ("shape", "words"),
+    ("shape", "message"),
     [
         ((1, 4, 4), "not 3-D"),
         ((2, 4, 1, 4, 4), r"\(B, 3, 1, H, W\), not \(2, 4, 1, 4, 4\)"),
         ((2, 3, 2, 4, 4), r"not \(2, 3, 2, 4, 4\)"),
     ],
 )
-def test_wrong_shapes(shape, words):
+def test_wrong_shapes(shape, message):
     for call in (Fading((3, 1, 4, 4)), Fading((3, 1, 4, 4)).predict):
-        with pytest.raises(ValueError, match=words):
+        with pytest.raises(ValueError, match=message):
             call(torch.ones(shape))
 
 
@@ -135,7 +135,7 @@ def test_wrong_types():
 
 
 @pytest.mark.parametrize("size", [(8, 8), (5, 8), (3, 20), (17, 9), (16, 24)])
-def test_one_size_predicts_every_size(size):
+def test_predictors_of_one_size_predict_every_size(size):
     predictor = OneSize((2, 1, 8, 8), 3)
     past = torch.rand(2, 2, 1, *size)
     torch.testing.assert_close(predictor.predict(past), past[:, -1:].repeat(1, 3, 1, 1, 1))

@@ -1,4 +1,4 @@
-"""Defects of the published code: repaired by default, reproduced by compat="openstl"."""
+"""Defects of the reference code: repaired by default, reproduced by compat="openstl"."""
 
 import pytest
 import torch
@@ -35,14 +35,14 @@ def test_unused_published_parameters_exist_only_with_compat(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(set(recurrent_names()) - {"e3dlstm", "prednet", "dmvfn"}))
 @torch.no_grad()
-def test_the_evaluation_of_the_others_is_untouched(name: str) -> None:
+def test_compat_changes_no_evaluation_of_the_others(name: str) -> None:
     repaired, published = pair(name)
     past = clip(2, 3)
     assert torch.equal(repaired(past), published(past))
 
 
 @pytest.mark.parametrize("name", recurrent_names())
-def test_other_compat_words_are_refused(name: str) -> None:
+def test_other_values_of_compat_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match="compat is None or 'openstl'"):
         PREDICTORS[name]((3, 1, *SIZE), compat="paper")
 
@@ -72,7 +72,7 @@ def clip_of_ramps() -> Tensor:
     return torch.linspace(0, 1, 3 * SIZE[0] * SIZE[1]).reshape(1, 3, 1, *SIZE)
 
 
-def test_e3dlstm_global_memory_is_dead() -> None:
+def test_e3dlstm_never_updates_its_global_memory() -> None:
     repaired, published = pair("e3dlstm")
     for model, alive in ((repaired, True), (published, False)):
         model(clip(1, 3)).square().mean().backward()
@@ -83,7 +83,7 @@ def test_e3dlstm_global_memory_is_dead() -> None:
         assert bool(state.m.any()) is alive
 
 
-def test_predrnnpp_highway_takes_layer_norm() -> None:
+def test_predrnnpp_highway_runs_with_layer_norm() -> None:
     model = tiny("predrnnpp", layer_norm=True)
     highway = model.gradient_highway
     assert highway.x_concat[1].normalized_shape == (16, SIZE[0] // 4, SIZE[1] // 4)
@@ -101,8 +101,8 @@ def test_prednet_feeds_back_one_frame_late() -> None:
     assert not torch.equal(late[:, 1], ours[:, 1])
     # what the published form was fed at step 3 is its prediction of frame 2
     one_step, _ = repaired.unroll(past, torch.ones(2, 2, dtype=torch.bool))
-    told = torch.cat([past, one_step[:, 1:], past[:, :1]], dim=1)
-    forced, _ = repaired.unroll(told, torch.ones(2, 4, dtype=torch.bool))
+    fed = torch.cat([past, one_step[:, 1:], past[:, :1]], dim=1)
+    forced, _ = repaired.unroll(fed, torch.ones(2, 4, dtype=torch.bool))
     torch.testing.assert_close(forced[:, 3], late[:, 1])
 
 
@@ -155,7 +155,7 @@ def test_dmvfn_without_any_block() -> None:
 
 
 @torch.no_grad()
-def test_dmvfn_draws_in_eval_mode_only_as_published() -> None:
+def test_dmvfn_draws_in_eval_mode_only_with_compat() -> None:
     repaired, published = pair("dmvfn")
     first, second = torch.rand(200, 1, *SIZE), torch.rand(200, 1, *SIZE)
     assert torch.equal(repaired.routes(first, second), repaired.routes(first, second))

@@ -1,4 +1,4 @@
-"""Parts of DMVFN against plain rewritings of their equations."""
+"""Parts of DMVFN against reference implementations of their equations."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from predcnn.predictors.dmvfn import MotionBlock, laplacian_pyramid, pyramid_los
 from tests.predictors.recurrent_cases import tiny, truth_up_to
 
 
-def test_warp_fetches_from_where_the_flow_points() -> None:
+def test_warp_samples_where_the_flow_points() -> None:
     frames, flow = torch.rand(1, 1, 6, 9), torch.randn(1, 2, 6, 9) * 3
     expected = torch.zeros(6, 9)
     for y in range(6):
@@ -95,7 +95,7 @@ def test_motion_block(scale: int) -> None:
 
 
 @torch.no_grad()
-def test_dmvfn_stages_are_the_published_loop() -> None:
+def test_dmvfn_stages_equal_the_reference_loop() -> None:
     model = tiny("dmvfn")
     for block in model.stu:
         block.lastconv.weight.mul_(20)
@@ -125,7 +125,7 @@ def test_dmvfn_stages_are_the_published_loop() -> None:
     torch.testing.assert_close(model(past)[:, 0], merged[-1], **close)
 
 
-def test_dmvfn_routing_gets_a_gradient_straight_through() -> None:
+def test_dmvfn_routing_has_a_straight_through_gradient() -> None:
     model = tiny("dmvfn").train()
     routes = model.routes(torch.rand(64, 1, 16, 32), torch.rand(64, 1, 16, 32))
     assert set(routes.unique().tolist()) == {0.0, 1.0}

@@ -1,4 +1,4 @@
-"""The recurrent predictors against reference outputs and counts of the published code."""
+"""The recurrent predictors against reference outputs and counts of the reference code."""
 
 from pathlib import Path
 
@@ -124,7 +124,7 @@ def test_outputs(fixture) -> None:
 
 @pytest.mark.parametrize("fixture", ["MIM"], indirect=True)
 @torch.no_grad()
-def test_mim_leaks_its_state_only_as_published(fixture) -> None:
+def test_mim_leaks_its_state_only_with_compat(fixture) -> None:
     config, arrays = fixture
     past, _, _ = past_and_truth(config)
     leaking, repaired = built(config, "openstl"), built(config, None)

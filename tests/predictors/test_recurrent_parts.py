@@ -1,4 +1,4 @@
-"""Parts of the recurrent predictors against plain rewritings of their equations."""
+"""Parts of the recurrent predictors against reference implementations of their equations."""
 
 from math import factorial
 
@@ -98,7 +98,7 @@ def test_moment_loss_is_zero_at_pure_derivatives() -> None:
     torch.testing.assert_close(extras["moments"], moment_loss(model.phycell.F.conv1.weight))
 
 
-def test_swin_resampling_orders_its_pixels_as_published() -> None:
+def test_swin_resampling_orders_pixels_as_in_the_reference_code() -> None:
     x = torch.rand(1, 4, 6, 8)
     merging = PatchMerging(8)
     parts = [x[:, i::2, j::2] for j in (0, 1) for i in (0, 1)]
@@ -113,7 +113,7 @@ def test_swin_resampling_orders_its_pixels_as_published() -> None:
             torch.testing.assert_close(grown[:, i::2, j::2], expanding.norm(part))
 
 
-def test_swinlstm_drops_paths_as_published() -> None:
+def test_swinlstm_drops_paths_as_in_the_reference_code() -> None:
     model = tiny("swinlstm", depths_downsample=(2, 2), depths_upsample=(2, 2))
     rates = [[b.drop_path.drop_prob for b in cell.blocks] for cell in (*model.down, *model.up)]
     expected = [[0, 1 / 30], [2 / 30, 0.1], [0.1, 2 / 30], [1 / 30, 0]]
@@ -152,7 +152,7 @@ def plain_prednet(model: torch.nn.Module, frames: Tensor) -> tuple[list[Tensor],
 
 
 @torch.no_grad()
-def test_prednet_is_its_algorithm() -> None:
+def test_prednet_equals_its_algorithm() -> None:
     model = tiny("prednet")
     for parameter in model.parameters():
         parameter.mul_(3)

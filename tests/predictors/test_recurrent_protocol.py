@@ -29,7 +29,7 @@ def test_all_published_recurrent_models_are_there() -> None:
 
 @case
 @torch.no_grad()
-def test_forward_keeps_no_state_and_treats_samples_apart(name: str, form: dict) -> None:
+def test_forward_keeps_no_state_and_samples_are_independent(name: str, form: dict) -> None:
     model, past = tiny(name, **form), clip(3, 3)
     before = {key: value.clone() for key, value in model.state_dict().items()}
     out = model(past)
@@ -56,7 +56,7 @@ def test_horizons_agree(name: str, form: dict) -> None:
 
 @case
 @torch.no_grad()
-def test_forward_is_unroll_on_the_past_alone(name: str, form: dict) -> None:
+def test_forward_equals_unroll_on_the_past(name: str, form: dict) -> None:
     model, frames = tiny(name, **form), clip(2, 6)
     full, _ = model.unroll(frames, truth_up_to(3, 2, 5))
     assert full.shape == (2, 5, 1, *SIZE)
@@ -85,17 +85,17 @@ def test_what_is_not_fed_has_no_effect(name: str, form: dict) -> None:
 
 @case
 @torch.no_grad()
-def test_feeding_back_is_feeding_the_prediction_as_truth(name: str, form: dict) -> None:
+def test_feeding_back_equals_feeding_the_prediction_as_truth(name: str, form: dict) -> None:
     model, frames = tiny(name, **form), clip(2, 6)
     use_truth = torch.tensor([[1, 1, 1, 0, 0], [1, 0, 1, 1, 0]], dtype=torch.bool)
     free, _ = model.unroll(frames, use_truth)
-    told = frames.clone()
+    fed = frames.clone()
     for sample, step in (~use_truth).nonzero().tolist():
-        told[sample, step] = free[sample, step - 1]
-    forced, _ = model.unroll(told, torch.ones_like(use_truth))
+        fed[sample, step] = free[sample, step - 1]
+    forced, _ = model.unroll(fed, torch.ones_like(use_truth))
     torch.testing.assert_close(forced, free, **CLOSE)
     # and a step sees nothing that comes later
-    shorter, _ = model.unroll(told[:, :4], torch.ones(2, 3, dtype=torch.bool))
+    shorter, _ = model.unroll(fed[:, :4], torch.ones(2, 3, dtype=torch.bool))
     torch.testing.assert_close(shorter, forced[:, :3], **CLOSE)
 
 
@@ -156,9 +156,9 @@ def test_sizes_are_checked(name: str) -> None:
         assert model(torch.rand(1, 3, 1, 2 * H, W)).shape == (1, 3, 1, 2 * H, W)
         with pytest.raises(ValueError, match=f"multiples of {model.size_multiple}"):
             model(torch.rand(1, 3, 1, H + 1, W))
-    whole = {**model.config, "in_shape": (3, 1, 17, 32)}
+    config = {**model.config, "in_shape": (3, 1, 17, 32)}
     with pytest.raises(ValueError, match=r"multiples of \d+, such as \(\d+, 32\), not .*17, 32"):
-        predcnn.create_predictor(**whole)
+        predcnn.create_predictor(**config)
 
 
 @every

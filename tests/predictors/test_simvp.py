@@ -1,4 +1,4 @@
-"""SimVP's own behaviour: sizes, horizons, sharing, and what it refuses."""
+"""SimVP: sizes, horizons, shared weights, and errors."""
 
 import pytest
 import torch
@@ -66,16 +66,16 @@ def test_padding_repeats_the_border():
 @torch.no_grad()
 def test_horizons():
     past = frames(2, 4, 1, 16, 16)
-    whole = make()(past)
-    assert torch.equal(make(frames_out=3)(past), whole[:, :3])
-    second = make()(whole)
+    first = make()(past)
+    assert torch.equal(make(frames_out=3)(past), first[:, :3])
+    second = make()(first)
     longer = make(frames_out=10)(past)
-    torch.testing.assert_close(longer[:, :8], torch.cat([whole, second], 1))
+    torch.testing.assert_close(longer[:, :8], torch.cat([first, second], 1))
     torch.testing.assert_close(longer[:, 8:], make()(second)[:, :2])
     # with fewer frames out than in, the context slides and keeps true frames
     short = make(frames_out=3)
-    slid = torch.cat([past[:, 3:], whole[:, :3]], 1)
-    expected = torch.cat([whole[:, :3], short(slid)], 1)
+    slid = torch.cat([past[:, 3:], first[:, :3]], 1)
+    expected = torch.cat([first[:, :3], short(slid)], 1)
     torch.testing.assert_close(short.predict(past, horizon=5), expected[:, :5])
 
 
@@ -122,7 +122,7 @@ def test_an_untrained_residual_net_repeats_the_last_frame_and_learns(head):
     assert losses[-1] < 0.7 * losses[0]
 
 
-def test_gradient_flows_through_the_roll_out():
+def test_gradient_flows_through_the_rollout():
     predictor = make(frames_out=9)
     past = frames(1, 4, 1, 16, 16).requires_grad_()
     predictor(past)[:, 8].sum().backward()
@@ -148,7 +148,7 @@ def test_kernel_sizes():
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "message"),
     [
         ({"N_S": 3}, "N_S is the number of encoder layers, even and at least 2, not 3"),
         ({"N_S": 0}, "N_S"),
@@ -160,8 +160,8 @@ def test_kernel_sizes():
         ({"translator": "vit", "hid_T": 20}, "divisible by 8, given 20; nearest: 16 or 24"),
     ],
 )
-def test_wrong_values(options, words):
-    with pytest.raises(ValueError, match=words):
+def test_wrong_values(options, message):
+    with pytest.raises(ValueError, match=message):
         make(**options)
 
 
@@ -199,7 +199,7 @@ def test_merging_folds_norms():
     assert str(predictor.savings).endswith("2 norms fewer")
 
 
-def test_merging_says_what_it_saved():
+def test_merging_reports_savings():
     predictor = make(translator="replknet", hid_T=32)
     before = sum(p.numel() for p in predictor.parameters())
     assert predictor.savings is None

@@ -1,4 +1,4 @@
-"""VMRNN against reference outputs, gradients and counts of the published code, in float64."""
+"""VMRNN against reference outputs, gradients and counts of the reference code, in float64."""
 
 import numpy as np
 import pytest
@@ -111,7 +111,7 @@ def test_multiply_adds(reference):
     assert counted.macs > counted.macs_published  # fvcore does not count the scans
 
 
-def test_stochastic_depth_rises_as_published(reference):
+def test_stochastic_depth_rises_as_in_the_reference_code(reference):
     fixture, _ = reference
     model = built(fixture, None)
     given = dict(fixture["drop_nonzero_before_zeroing"])
@@ -124,7 +124,7 @@ def test_stochastic_depth_rises_as_published(reference):
     assert rates == pytest.approx(given)
 
 
-def test_export_is_the_way_back_in_both_spellings(reference):
+def test_export_inverts_loading_of_both_versions(reference):
     fixture, _ = reference
     state = published_state(fixture)
     exported = predcnn.export_openstl_state_dict(built(fixture, "openstl").float())
@@ -133,7 +133,7 @@ def test_export_is_the_way_back_in_both_spellings(reference):
 
 
 @torch.no_grad()
-def test_one_cell_loads_from_either_code_line(shared):
+def test_one_cell_loads_from_both_versions_of_the_code(shared):
     fixture, arrays = loaded("small_B_openstl", shared)
     options = dict(fixture["hyper_parameters"])
     options["frames_out"] = options.pop("aft_seq_length")
@@ -141,9 +141,9 @@ def test_one_cell_loads_from_either_code_line(shared):
     listed = predcnn.create_predictor("vmrnn", **options | {"depths": (options["depths"],)})
     predcnn.load_openstl_weights(listed, state).double().eval()
     assert distance64(listed(past_of(fixture)), arrays) <= 1e-9
-    spelled = {key.replace("ST.layer.", "ST.layers.0."): value for key, value in state.items()}
-    assert set(predcnn.export_openstl_state_dict(listed)) < set(spelled)
-    single = predcnn.load_openstl_weights(predcnn.create_predictor("vmrnn", **options), spelled)
+    renamed = {key.replace("ST.layer.", "ST.layers.0."): value for key, value in state.items()}
+    assert set(predcnn.export_openstl_state_dict(listed)) < set(renamed)
+    single = predcnn.load_openstl_weights(predcnn.create_predictor("vmrnn", **options), renamed)
     assert distance64(single.double().eval()(past_of(fixture)), arrays) <= 1e-9
 
 

@@ -1,4 +1,4 @@
-"""OpenSTL's files in all their forms, what is reported when they do not fit, and the way back."""
+"""Weights of OpenSTL: all forms of files, errors, and export."""
 
 import argparse
 
@@ -18,7 +18,7 @@ NAMES = {"small_gsta": "gsta", "small_moga": "moganet", "small_rgb_vit": "vit"}
 
 @pytest.fixture(params=NAMES)
 def case(request):
-    """(maker of a fresh predictor, published state dict, input)."""
+    """(function that builds a predictor, published state dict, input)."""
     fixture, _ = load_fixture(DATA / request.param)
     options = {**fixture["hyper_parameters"], "translator": NAMES[request.param]}
     return (
@@ -63,7 +63,7 @@ def test_safetensors(case, tmp_path):
     assert torch.equal(loaded, expected)
 
 
-def test_official_moganet_spelling():
+def test_names_of_the_moganet_repository():
     fixture, _ = load_fixture(DATA / "small_moga")
     options = {**fixture["hyper_parameters"], "translator": "moganet"}
     state = published_state(fixture)
@@ -94,7 +94,7 @@ def test_buffers_of_old_timm_versions():
         predcnn.load_openstl_weights(swin(), state)
 
 
-def test_counters_of_batches_may_be_absent(case):
+def test_batch_counters_may_be_absent(case):
     make, state, _ = case
     state = {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}
     predcnn.load_openstl_weights(make(), state)
@@ -169,7 +169,7 @@ def test_bad_files(tmp_path):
         predcnn.load_openstl_weights(swin(), tmp_path / "cut.safetensors")
 
 
-def test_arguments_of_the_published_trainer_may_lie_in_the_file(tmp_path):
+def test_files_may_hold_arguments_of_the_trainer(tmp_path):
     state = predcnn.export_openstl_state_dict(swin())
     path = tmp_path / "last.ckpt"
     torch.save({"state_dict": state, "hyper_parameters": argparse.Namespace(lr=0.1)}, path)

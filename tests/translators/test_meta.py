@@ -1,4 +1,4 @@
-"""Stacks of blocks: names, patterns, widths, rates, options, and what they refuse."""
+"""Stacks of blocks: names, patterns, widths, rates, options, errors."""
 
 import copy
 
@@ -44,7 +44,7 @@ def test_every_name_makes_a_translator(name):
     assert stack(name, depth=2, hidden=32)(x).shape == x.shape
 
 
-def test_names_are_sorted_and_published_spellings_are_none():
+def test_names_are_sorted_and_openstl_names_are_refused():
     names = predcnn.list_translators()
     assert names == sorted(set(names))
     assert {"gsta", "moganet", "incepu", "vit"} <= set(names)
@@ -85,7 +85,7 @@ def test_mixed_stacks():
     assert [stage.block.shift for stage in swin[1::2]] == [0, 2, 0, 2]
 
 
-def test_own_block_by_its_path():
+def test_a_custom_block_by_its_path():
     own = stack(OWN, options={"gain": 0.0})
     assert kinds(own) == ["OwnBlock"] * 4
     x = torch.randn(1, 16, 4, 4)
@@ -110,7 +110,7 @@ def test_resolution_is_needed_if_one_block_needs_it():
 
 
 @pytest.mark.parametrize(
-    ("translator", "error", "words"),
+    ("translator", "error", "message"),
     [
         ("mogonet", KeyError, "did you mean moganet"),
         ("moga", KeyError, "accepted: .*moganet"),
@@ -126,8 +126,8 @@ def test_resolution_is_needed_if_one_block_needs_it():
         (None, TypeError, "string"),
     ],
 )
-def test_wrong_translators(translator, error, words):
-    with pytest.raises(error, match=words):
+def test_wrong_translators(translator, error, message):
+    with pytest.raises(error, match=message):
         stack(translator)
 
 

@@ -1,4 +1,4 @@
-"""Every translator inside SimVP, by its registration: whole translators as well as stacks."""
+"""Every registered translator inside SimVP."""
 
 import pytest
 import torch
@@ -26,10 +26,10 @@ def predictor(request):
 @torch.no_grad()
 def test_eval_is_deterministic_and_samples_are_independent(predictor):
     past = torch.rand(3, *SHAPE)
-    whole = predictor(past)
-    assert torch.equal(whole, predictor(past))
+    expected = predictor(past)
+    assert torch.equal(expected, predictor(past))
     apart = torch.cat([predictor(sample[None]) for sample in past])
-    torch.testing.assert_close(apart, whole, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(apart, expected, rtol=1e-4, atol=1e-5)
 
 
 @torch.no_grad()
@@ -69,7 +69,7 @@ def test_compile_without_graph_breaks(name):
 
 
 @pytest.mark.parametrize("name", predcnn.list_translators())
-def test_channels_last_goes_through_without_a_copy(name):
+def test_channels_last_needs_no_copy(name):
     """No convolution of a channels-last SimVP gets a map that it must rearrange."""
     net = predcnn.create_predictor(
         "simvp", in_shape=(4, 1, 32, 32), translator=name, hid_S=8, hid_T=32, N_T=2

@@ -1,4 +1,4 @@
-"""A translator that starts from a backbone's blocks: what is taken, what is left, what is said."""
+"""Initial weights of a translator from the blocks of a backbone."""
 
 import pytest
 import timm
@@ -86,7 +86,7 @@ def test_timm_supplies_blocks_too():
     assert [block.source for block in report.blocks][1:] == ["blocks.0", "blocks.1", "blocks.2"]
 
 
-def test_what_does_not_fit_is_said(moganet, tmp_path):
+def test_what_does_not_fit_is_an_error(moganet, tmp_path):
     state = moganet.state_dict()
     with pytest.raises(ValueError, match="widths 8, 16, 24, 32, the translator of widths 40, 80"):
         simvp("moganet", state, hid_S=40, hid_T=40)

@@ -1,4 +1,4 @@
-"""The predictors that nothing may lose against."""
+"""The baselines: copy_last and mean_frame."""
 
 import pytest
 import torch
@@ -34,7 +34,7 @@ def test_mean_frame_of_floats_and_bytes():
     )
 
 
-def test_mean_frame_travels_in_the_state():
+def test_mean_frame_is_saved_in_the_state():
     predictor, other = make().fit([torch.rand(3, 1, 2, 2)]), make()
     other.load_state_dict(predictor.state_dict())
     past = torch.rand(1, 3, 1, 2, 2)
@@ -42,7 +42,7 @@ def test_mean_frame_travels_in_the_state():
     assert other.predict(torch.rand(1, 3, 1, 5, 3)).shape == (1, 2, 1, 5, 3)
 
 
-def test_mean_frame_refuses():
+def test_mean_frame_refuses_wrong_input():
     with pytest.raises(ValueError, match="call fit"):
         make()(torch.rand(1, 3, 1, 2, 2))
     with pytest.raises(ValueError, match="no frames"):
