@@ -228,5 +228,5 @@ def _checked(path: Path, about: object) -> Mapping[str, object]:
     if other is not None:
         raise ValueError(f"{path} holds {other}")
     if not isinstance(config, Mapping) or "name" not in config or "in_shape" not in config:
-        raise ValueError(f"{path} is not ours: scripts/import_weights.py converts others' weights")
+        raise ValueError(f"{path} describes no predictor; scripts/import_weights.py imports others")
     return about

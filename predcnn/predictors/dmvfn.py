@@ -66,7 +66,7 @@ def pyramid_loss(stages: Tensor, target: Tensor, *, gamma: float = 0.8, levels: 
     smallest = 3 * 2 ** (levels - 1)
     if min(target.shape[-2:]) < smallest:
         size = tuple(target.shape[-2:])
-        raise ValueError(f"{levels} pyramid levels need {smallest} pixels, not (H, W) = {size}")
+        raise ValueError(f"{levels} pyramid levels need {smallest} pixels or more, not {size}")
     weights = gamma ** torch.arange(n - 1, -1, -1, dtype=stages.dtype, device=stages.device)
     wanted = laplacian_pyramid(target, levels)
     given = laplacian_pyramid(rearrange(stages, "b n c h w -> (b n) c h w"), levels)
