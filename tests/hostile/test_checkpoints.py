@@ -65,7 +65,7 @@ CONTENTS = {
     "a depth of zero": (lambda c: changed(c, N_T=0), "at least 2"),
     "weights of another width": (lambda c: changed(c, hid_S=4), "of another shape"),
     "weights of another depth": (lambda c: changed(c, N_T=3), "missing"),
-    "a class of Python": (lambda c: changed(c, translator="subprocess.Popen"), "no block"),
+    "a class of Python": (lambda c: changed(c, translator="subprocess.Popen"), "not a block"),
     "a function": (lambda c: changed(c, translator="os.system"), "no class"),
     "a predictor of another kind": (lambda c: changed(c, name="subprocess.Popen"), "no predictor"),
     "a module nobody imported": (lambda c: changed(c, translator="antigravity.X"), "trusted=True"),
