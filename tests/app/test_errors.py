@@ -122,7 +122,7 @@ def test_a_checkpoint_imports_no_module_it_names(tiny_cfg, tmp_path, said):
     saved["predcnn"]["config"]["translator"] = "antigravity.Block"
     torch.save(saved, tmp_path / "evil.ckpt")
     text = said("evaluate", f"ckpt_path={tmp_path}/evil.ckpt")
-    assert "'antigravity.Block', a class from outside" in text
+    assert "built from 'antigravity.Block': import antigravity first" in text
     assert "antigravity" not in sys.modules
 
 
