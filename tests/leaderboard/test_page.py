@@ -189,7 +189,8 @@ def unfold(tab, selector: str):
     from selenium.webdriver.support.wait import WebDriverWait
 
     part = find(tab, selector)
-    tab.execute_script("arguments[0].open = true; arguments[0].scrollIntoView()", part)
+    scroll = "arguments[0].scrollIntoView({behavior: 'instant'})"
+    tab.execute_script(f"arguments[0].open = true; {scroll}", part)
     if part.find_elements("css selector", ".plot"):
         WebDriverWait(tab, 20).until(lambda _: part.find_elements("css selector", ".plot svg"))
     return part

@@ -6,6 +6,16 @@ const panels = [];
 /** The values by lead time of a row as points, from 1. */
 const curve = (row, metric) => (row.curves[metric.key] || []).map((v, i) => [i + 1, v]).filter(p => p[1] !== null);
 
+/** Call `draw` when a place appears or changes its width. */
+function onWidth(place, draw) {
+  let width = 0;
+  new ResizeObserver(() => {
+    const before = width;
+    width = place.clientWidth;
+    if (width && width !== before) draw();
+  }).observe(place);
+}
+
 class Panel {
   constructor(section, board) {
     this.section = section;
@@ -117,10 +127,8 @@ class Panel {
       this.choose(this.board.rows[event.target.value]);
       this.draw();
     });
-    for (const name of [".scatter", ".lead"]) {
-      this.find(name).addEventListener("toggle", () => this.draw());
-      new ResizeObserver(() => this.draw()).observe(this.find(`${name} .plot`));
-    }
+    onWidth(this.find(".scatter .plot"), () => this.draw());
+    onWidth(this.find(".lead .plot"), () => this.draw());
   }
 
   draw() {
@@ -217,8 +225,7 @@ class Panel {
     ]);
     const seeds = row.histories.map((line, i) => ({...line, colour: `var(--c${i % COLOURS})`}));
     if (seeds.length) add("Validation MSE by step", "step", "MSE", seeds);
-    const draw = () => { if (place.clientWidth) plots.forEach(plot => plot()); };
-    new ResizeObserver(draw).observe(place);
+    onWidth(place, () => plots.forEach(plot => plot()));
   }
 }
 
@@ -229,7 +236,6 @@ function select(index) {
     tabs[i].setAttribute("aria-selected", i === index);
     tabs[i].tabIndex = i === index ? 0 : -1;
   });
-  panels[index]?.draw();
 }
 
 function setUpTabs() {
