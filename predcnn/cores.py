@@ -1,4 +1,6 @@
-"""How busy the machine is, and how OpenMP threads wait for each other; without torch.
+"""Environment variables that torch reads when it is loaded; this module does not load it.
+
+`adapt` chooses how OpenMP threads wait for each other, `make_strict` fixes the order of sums.
 
 OpenMP threads busy-wait. On an idle machine that is fastest; where another program uses a core,
 threads spend their time slices waiting for one that cannot run, and a step takes several times as
@@ -6,14 +8,27 @@ long. Passive waiting costs more on an idle machine and far less on a busy one.
 """
 
 import os
+import sys
 import time
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
+
+from predcnn.checks import unknown
 
 BUSY_CORES = 0.3
 """Cores used by other programs from which a machine counts as busy."""
 WATCH_S = 0.5
 EXPLICIT = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+STRICT = {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",  # would override OMP_NUM_THREADS for matrix products
+    "ATEN_CPU_CAPABILITY": "default",  # torch's own operators without AVX2 and AVX-512
+    "ONEDNN_MAX_CPU_ISA": "SSE41",
+    "ONEDNN_DEFAULT_FPMATH_MODE": "STRICT",  # float32 products in float32
+    "MKL_CBWR": "COMPATIBLE",
+    "PREDCNN_KERNELS": "0",
+}
+"""Variables of ``deterministic=strict``."""
 
 
 def machine_seconds() -> float | None:
@@ -74,3 +89,27 @@ def adapt(watch: Watch, environment: MutableMapping[str, str] = os.environ) -> N
             "(OMP_WAIT_POLICY=passive)",
             flush=True,
         )
+
+
+def make_strict(chosen: str | None, environment: MutableMapping[str, str] = os.environ) -> None:
+    """Set the variables of ``deterministic=strict`` for this process and its children.
+
+    Raises:
+        ValueError: ``chosen`` is neither None nor "strict", or torch is loaded without them.
+    """
+    if chosen not in (None, "strict"):
+        message = unknown("deterministic", chosen, ("strict", "null"))
+        raise ValueError(f"{message}; algorithms on GPUs are trainer.deterministic=true")
+    if chosen is None or strict_settings(environment):
+        return
+    if "torch" in sys.modules:
+        raise ValueError(
+            "deterministic=strict acts before torch is loaded: give it to a command, and to all "
+            "runs of a sweep or none"
+        )
+    environment.update(STRICT)
+
+
+def strict_settings(environment: Mapping[str, str] = os.environ) -> dict[str, str] | None:
+    """Return the variables of ``deterministic=strict`` if all are set, else None."""
+    return dict(STRICT) if STRICT.items() <= dict(environment).items() else None

@@ -14,6 +14,7 @@ from torch import nn
 from predcnn.app.console import say
 from predcnn.app.provenance import fingerprint, plain
 from predcnn.checks import unknown
+from predcnn.cores import make_strict
 from predcnn.data import SequenceDataModule
 from predcnn.data.datamodule import SplitDataModule
 from predcnn.predictors.checkpoint import start_from_predictor
@@ -41,6 +42,17 @@ def check_choices(cfg: DictConfig) -> None:
             f"{last} would merge several translator files into one; a stack of different blocks "
             f"is translator=stack 'translator.blocks={last.removeprefix('translator=')}'"
         )
+
+
+def check_strict(cfg: DictConfig) -> None:
+    """Refuse ``deterministic=strict`` where other devices or compiled code would compute."""
+    make_strict(cfg.deterministic)  # refuses calls from Python, where torch is loaded
+    if cfg.deterministic is None:
+        return
+    if cfg.trainer.accelerator != "cpu" and torch.accelerator.is_available():
+        raise ValueError("deterministic=strict is for CPUs: add trainer.accelerator=cpu")
+    if cfg.get("compile"):
+        raise ValueError("deterministic=strict runs without compiled code: give compile=false")
 
 
 def build_module(cfg: DictConfig, datamodule: SequenceDataModule) -> TrainingModule:

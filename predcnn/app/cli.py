@@ -21,7 +21,7 @@ from predcnn.app.errors import expected, explain
 from predcnn.app.help import overview, text
 from predcnn.app.overrides import readable
 from predcnn.checks import unknown
-from predcnn.cores import Watch, adapt
+from predcnn.cores import Watch, adapt, make_strict
 from predcnn.training.interruption import Interrupted
 
 COMMANDS = (
@@ -87,6 +87,7 @@ def run(name: str, typed: list[str] | None = None) -> None:
                 if missing:
                     key = min(missing)
                     raise ValueError(f"{key} has no default: give {key}=…")
+                make_strict(cfg.get("deterministic"))
                 if "torch" not in sys.modules:
                     adapt(watch)
                 return getattr(importlib.import_module(f"predcnn.app.{name}"), name)(cfg)

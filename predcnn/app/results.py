@@ -3,11 +3,13 @@
 Schema 1, keys: ``schema, name, task, model, params, params_published, macs, macs_published, data
 {name, source, protocol, fingerprint, sequences or images, split}, checkpoint {file, step, epoch},
 metrics {name: value}, definitions {name: sentence}, seed, command, config_fingerprint, device,
-versions, git, timing``. Video prediction adds ``per_frame {name: [one value per lead time]}`` and
-``copy_last {the same two}``. Infinite values (the PSNR of identical frames) are null.
+deterministic {variable: value} or null, versions, git, timing``. Video prediction adds
+``per_frame {name: [one value per lead time]}`` and ``copy_last {the same two}``. Infinite values
+(the PSNR of identical frames) are null.
 """
 
 from predcnn.app.provenance import git_state, versions
+from predcnn.cores import strict_settings
 from predcnn.costs import profile
 from predcnn.data.datamodule import SplitDataModule
 from predcnn.data.splits import SPLITS
@@ -56,6 +58,7 @@ def collect(
         "command": about["command"],
         "config_fingerprint": about["config_fingerprint"],
         "device": about["device"],
+        "deterministic": strict_settings(),
         "versions": versions(),
         "git": git_state(),
         "timing": about["timing"],

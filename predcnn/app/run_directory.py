@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import lightning.pytorch as pl
+import torch
 from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
@@ -15,6 +16,7 @@ from predcnn import native
 from predcnn.app.console import say
 from predcnn.app.provenance import command, git_state, versions
 from predcnn.app.resume import newest_state, read_identity, run_to_resume, states
+from predcnn.cores import strict_settings
 from predcnn.files import check_writable, only_writer, write_json, write_text
 from predcnn.predictors.checkpoint import weights_file
 
@@ -103,6 +105,11 @@ class RunRecord(pl.Callback):
         self._compare_kernels(kernels)
         write_text(self.run_dir / "config.yaml", OmegaConf.to_yaml(self.cfg, resolve=True))
         environment = {"versions": versions(), "git": git_state(), "kernels": kernels}
+        environment |= {
+            "threads": torch.get_num_threads(),
+            "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+            "deterministic": strict_settings(),
+        }
         write_json(self.run_dir / "environment.json", environment)
         self.write_identity()
 

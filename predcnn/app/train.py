@@ -14,6 +14,7 @@ from predcnn.app.build import (
     build_module,
     build_trainer,
     check_choices,
+    check_strict,
     describe_device,
     keep_found,
 )
@@ -52,6 +53,7 @@ def run(cfg: DictConfig, build: Callable) -> float:
         Interrupted: a signal stopped the training, after its state was saved.
     """
     quiet_libraries()
+    check_strict(cfg)
     started, command_fingerprint = time.perf_counter(), fingerprint(cfg)
     with claim(cfg) as (run_dir, ckpt_path):
         cfg.run_dir = str(run_dir)
