@@ -55,6 +55,7 @@ def evaluate(cfg: DictConfig) -> float:
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
+    module.prepare_test(datamodule)
     started = time.perf_counter()
     trainer.test(module, dataloaders=loaders[cfg.split](), verbose=False)
     about = {

@@ -4,8 +4,8 @@ Schema 1, keys: ``schema, name, task, model, params, params_published, macs, mac
 {name, source, protocol, fingerprint, sequences or images, split}, checkpoint {file, step, epoch},
 metrics {name: value}, definitions {name: sentence}, seed, command, config_fingerprint, device,
 deterministic {variable: value} or null, versions, git, timing``. Video prediction adds
-``per_frame {name: [one value per lead time]}`` and ``copy_last {the same two}``. Infinite values
-(the PSNR of identical frames) are null.
+``per_frame {name: [one value per lead time]}``, ``copy_last`` and ``mean_frame {metrics,
+per_frame}``. Infinite values (the PSNR of identical frames) are null.
 """
 
 from predcnn.app.provenance import git_state, versions

@@ -36,26 +36,34 @@ def print_start(
         print(loaded)
 
 
+BASELINES = {"copy_last": "repeating the last frame", "mean_frame": "the mean training frame"}
+
+
 def verdict(results: dict) -> str | None:
-    """Compare a run with repeating the last frame, in one sentence; None without both errors."""
-    copy = results.get("copy_last", {}).get("metrics", {})
-    name = next((name for name in ("mse", "rmse", "mae") if copy.get(name)), None)
-    ours = None if name is None else results["metrics"].get(name)
-    if ours is None:
+    """Compare a run with the baselines, in one sentence; None without errors to compare."""
+    found = {text: results[key]["metrics"] for key, text in BASELINES.items() if key in results}
+    for name in ("mse", "rmse", "mae"):
+        ours = results["metrics"].get(name)
+        ratios = {text: ours / e[name] for text, e in found.items() if e.get(name)} if ours else {}
+        if ratios:
+            break
+    else:
         return None
-    ratio = ours / copy[name]
+    hardest = max(ratios, key=ratios.get)
+    ratio = ratios[hardest]
     if ratio < 1:
-        return f"better than repeating the last frame: {name} is {1 - ratio:.0%} lower"
+        lower = " and ".join(f"{1 - r:.0%} lower than {text}" for text, r in ratios.items())
+        return f"better than the baselines: {name} is {lower}"
     if ratio == 1:
-        return f"as good as repeating the last frame: {name} is the same"
+        return f"as good as {hardest}: {name} is the same"
     advice = "train longer"
-    if results["model"].get("residual") is False:
+    if results["model"].get("residual") is False and "last" in hardest:
         advice += " or try model.net.residual=true"
-    return f"worse than repeating the last frame: {name} is {ratio - 1:.0%} higher; {advice}"
+    return f"worse than {hardest}: {name} is {ratio - 1:.0%} higher; {advice}"
 
 
 def print_results(results: dict) -> None:
-    """Print the metrics of results.json, next to the copy-last baseline where there is one."""
+    """Print the metrics of results.json, next to the baselines where there are any."""
     data = results["data"]
     unit = "images" if "images" in data else "sequences"
     protocol = data["protocol"] if unit == "images" else f"protocol {data['protocol']}"
@@ -64,8 +72,9 @@ def print_results(results: dict) -> None:
         f"{data[unit][data['split']]:,} {unit} · {protocol} · {data['source']}"
     )
     columns = {"this run": results["metrics"]}
-    if "copy_last" in results:
-        columns["copy last"] = results["copy_last"]["metrics"]
+    for key in BASELINES:
+        if key in results:
+            columns[key.replace("_", " ")] = results[key]["metrics"]
     table = Table()
     table.add_column("metric")
     for title in columns:

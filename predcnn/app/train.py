@@ -129,6 +129,7 @@ def test(
     best = _callback(trainer, Checkpoint).best_file(trainer)
     content = read_pickle(best)
     module.load_state_dict(content["state_dict"])
+    module.prepare_test(datamodule)
     started = time.perf_counter()
     trainer.test(module, datamodule=datamodule, verbose=False)
     inside = best.is_relative_to(cfg.run_dir)

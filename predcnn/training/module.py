@@ -61,6 +61,9 @@ class TrainingModule(pl.LightningModule):
         """Create the optimizer, by default with one group of parameters."""
         return self.make_optimizer(self.network.parameters())
 
+    def prepare_test(self, datamodule: pl.LightningDataModule) -> None:
+        """Take from the data what a test needs beyond its batches, by default nothing."""
+
     def save_weights(self, run_dir: Path, results: dict) -> None:
         """Write weight files of a finished run in addition to its checkpoints; by default none."""
 

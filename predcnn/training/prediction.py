@@ -20,7 +20,8 @@ from predcnn.training.sampling import Progress
 
 log = logging.getLogger(__name__)
 
-COPY_LAST = "copy_last/"  # prefix of the baseline's metrics
+COPY_LAST, MEAN_FRAME = BASELINES = ("copy_last/", "mean_frame/")  # prefixes of their metrics
+AVERAGED = 100  # training sequences of the mean frame
 DRAWN = 4  # test sequences
 
 
@@ -28,7 +29,8 @@ class VideoPrediction(TrainingModule):
     """Train and evaluate a predictor on batches of frames (B, T_in + T_out, C, H, W).
 
     Batches are uint8 (0..255) or float in [0, 1]; the conversion happens on the device. A test
-    measures the metrics, also per lead time, of the predictor and of repeating the last frame.
+    measures the metrics, also per lead time, of the predictor, of repeating the last frame and,
+    after `prepare_test`, of the mean training frame.
 
     Args (others: see `TrainingModule`):
         predictor: past (B, T_in, C, H, W) -> future (B, T_out, C, H, W).
@@ -65,6 +67,7 @@ class VideoPrediction(TrainingModule):
         video_metrics(self.metric_names, self.metric_options)  # reports a wrong name now
         self.score_definitions = self._scores().definitions if units is not None else {}
         self.frames_in = predictor.in_shape[0]
+        self.mean_frame: Tensor | None = None
         stepwise = getattr(objective, "stepwise", None)
         self.automatic_optimization = stepwise is None or not stepwise(predictor)
         if units is not None and objective is not None:
@@ -143,7 +146,7 @@ class VideoPrediction(TrainingModule):
         names = (*self.metric_names, *(name + PER_FRAME for name in self.metric_names))
         metrics = video_metrics(names, self.metric_options)
         meters = {}
-        for prefix in ("", COPY_LAST):
+        for prefix in ("", COPY_LAST, *([MEAN_FRAME] if self.mean_frame is not None else [])):
             meters[f"{prefix}metrics"] = metrics.clone(prefix=prefix)
             if self.units is not None:
                 meters[f"{prefix}scores"] = self._scores(prefix)
@@ -159,6 +162,9 @@ class VideoPrediction(TrainingModule):
             meters["loss"].update(self.objective.frame_loss(pred, target)["loss"], len(frames))
         else:
             self._update(meters, COPY_LAST, past[:, -1:].expand_as(future), future)
+            if self.mean_frame is not None:
+                mean = self.mean_frame.to(future)
+                self._update(meters, MEAN_FRAME, mean.expand_as(future), future)
 
     def _update(self, meters: Mapping, prefix: str, pred: Tensor, future: Tensor) -> None:
         """Update the metrics with scaled frames, the scores with frames in units."""
@@ -175,13 +181,24 @@ class VideoPrediction(TrainingModule):
     def describe(self) -> dict[str, str]:
         return {"model": self.config["name"], "translator": str(self.config.get("translator", "–"))}
 
+    def prepare_test(self, datamodule: SequenceDataModule) -> None:
+        """Average the first training sequences, leaving out missing values."""
+        train, total, count = datamodule.split("train"), 0, 0
+        for index in range(min(AVERAGED, len(train))):
+            frames = self._frames(train.batch(0, [index]))[0].double()
+            total, count = total + frames.nansum(0), count + frames.isfinite().sum(0)
+        self.mean_frame = (total / count).float()  # (C, H, W)
+
     def results(self) -> dict[str, dict]:
-        found = self.test_results
-        baseline = {k.removeprefix(COPY_LAST): v for k, v in found.items() if COPY_LAST in k}
         names = [*self.metric_names, *self.score_definitions]
+        found = {"": {}} | {prefix: {} for prefix in BASELINES}
+        for key, value in self.test_results.items():
+            prefix = next((prefix for prefix in BASELINES if key.startswith(prefix)), "")
+            found[prefix][key.removeprefix(prefix)] = value
+        baselines = {prefix.rstrip("/"): found[prefix] for prefix in BASELINES if found[prefix]}
         return {
-            **split_values(found, names),
-            "copy_last": split_values(baseline, names),
+            **split_values(found[""], names),
+            **{name: split_values(values, names) for name, values in baselines.items()},
             "definitions": definitions(self.metric_names) | self.score_definitions,
         }
 

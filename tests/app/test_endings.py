@@ -114,13 +114,23 @@ def test_the_estimate_counts_validation_and_test(tiny_cfg, capsys):
 @pytest.mark.parametrize(
     ("ours", "model", "sentence"),
     [
-        (75.0, {}, "better than repeating the last frame: mse is 25% lower"),
-        (100.0, {}, "as good as repeating the last frame: mse is the same"),
-        (150.0, {}, "worse than repeating the last frame: mse is 50% higher; train longer"),
-        (150.0, {"residual": False}, "train longer or try model.net.residual=true"),
+        (75.0, {}, "mse is 25% lower than repeating the last frame and 6% lower than the mean"),
+        (80.0, {}, "as good as the mean training frame: mse is the same"),
+        (90.0, {}, "worse than the mean training frame: mse is 12% higher; train longer"),
     ],
 )
 def test_the_verdict_is_one_sentence(ours, model, sentence):
-    found = {"metrics": {"mse": ours}, "model": model, "copy_last": {"metrics": {"mse": 100.0}}}
-    assert sentence in verdict(found)
+    baselines = {"copy_last": {"metrics": {"mse": 100.0}}, "mean_frame": {"metrics": {"mse": 80.0}}}
+    assert sentence in verdict({"metrics": {"mse": ours}, "model": model, **baselines})
     assert verdict({"metrics": {"loss": 1.0}, "model": model}) is None
+    del baselines["mean_frame"]
+    advice = verdict({"metrics": {"mse": 120.0}, "model": {"residual": False}, **baselines})
+    assert advice.startswith("worse than repeating the last frame: mse is 20% higher")
+    assert advice.endswith("train longer or try model.net.residual=true")
+
+
+def test_a_run_measures_the_mean_training_frame(tiny_cfg, tmp_path):
+    train(tiny_cfg(*NET))
+    mean = results(tmp_path / "run")["mean_frame"]["metrics"]
+    train(tiny_cfg("model=mean_frame", run_dir=tmp_path / "mean"))
+    assert mean["mse"] == pytest.approx(results(tmp_path / "mean")["metrics"]["mse"], rel=0.2)
