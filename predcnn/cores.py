@@ -54,10 +54,7 @@ class Watch:
         return machine_seconds(), time.process_time(), time.perf_counter()
 
     def others(self, seconds: float = 0.0) -> float | None:
-        """Return the cores used by others since the start, at least ``seconds`` ago; None: unknown.
-
-        Sleeps for what is missing of ``seconds``.
-        """
+        """Return the cores used by others over ``seconds`` or more; None where not counted."""
         time.sleep(max(0.0, self._start + seconds - time.perf_counter()))
         machine, own, now = self._now()
         if machine is None or self._machine is None:

@@ -4,7 +4,9 @@ import hashlib
 import json
 import math
 import os
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,9 +21,8 @@ _PART = ".part"
 def replacing(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path (same folder and suffix) that replaces ``path`` if the block succeeds.
 
-    The content is flushed to disk before the rename. Folders are made as needed. If the block
-    raises, the temporary file is removed and ``path`` is untouched. A process that is killed leaves
-    the temporary file, see `remove_leftovers`.
+    The content is flushed to disk before the rename. Folders are made as needed. A killed process
+    leaves the temporary file, see `remove_leftovers`.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -105,6 +106,12 @@ def digest(path: Path, algorithm: str = "sha256") -> str:
     return state.hexdigest()
 
 
+# what zipfile raises for damaged files; RuntimeError: encryption and compression "flags"
+DAMAGED = (
+    zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, ValueError, RuntimeError,
+)  # fmt: skip
+
+
 def check_zip(path: Path) -> None:
     """Verify the checksums within a zip file, such as torch.save writes.
 
@@ -114,7 +121,7 @@ def check_zip(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
-    except Exception as error:  # a damaged zip file raises almost anything
+    except DAMAGED as error:
         raise ValueError(f"{path} cannot be read: it is damaged ({error})") from error
     if damaged is not None:
         raise ValueError(f"{path} is damaged: {damaged} does not match its checksum")

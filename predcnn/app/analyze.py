@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from predcnn.analysis import ClassifierSubject, PredictorSubject, Subject
 from predcnn.analysis.channels import Channels
@@ -17,7 +17,14 @@ from predcnn.analysis.kind import Figures, Inputs, Kind
 from predcnn.analysis.shape_bias import ShapeBias
 from predcnn.app.console import quiet_libraries, say
 from predcnn.app.provenance import command, git_state, versions
-from predcnn.app.saved_run import SavedRun, data_of, distinct_names, load_run, task_name
+from predcnn.app.saved_run import (
+    SavedRun,
+    data_of,
+    distinct_names,
+    given_values,
+    load_run,
+    task_name,
+)
 from predcnn.backbones.checkpoint import TASK, load_backbone, read_classifier
 from predcnn.backbones.create import create_backbone
 from predcnn.backbones.timm_models import PREFIX
@@ -32,7 +39,7 @@ TASKS = ("prediction", TASK)
 
 
 def analyze(cfg: DictConfig) -> None:
-    """Measure ``kind`` of every network, draw them next to each other, write <kind>.json."""
+    """Measure ``kind`` of every network, draw all in one image, write <kind>.json."""
     quiet_libraries()
     if cfg.kind not in KINDS:
         raise ValueError(unknown("kind", cfg.kind, KINDS))
@@ -69,11 +76,10 @@ def analyze(cfg: DictConfig) -> None:
 
 
 def _interactions(cfg: DictConfig) -> Interactions:
-    given = OmegaConf.to_container(cfg.interactions)
-    preset = given.pop("preset")
+    chosen = given_values(cfg.interactions)
+    preset = chosen.pop("preset")
     if preset not in PRESETS:
         raise ValueError(unknown("interactions.preset", preset, PRESETS))
-    chosen = {key: value for key, value in given.items() if value is not None}
     return Interactions(replace(PRESETS[preset], **chosen), cfg.seed, cfg.batch_size)
 
 
@@ -87,18 +93,16 @@ KINDS: dict[str, Callable[[DictConfig], Kind]] = {
 
 
 def _open_subjects(cfg: DictConfig) -> tuple[list[Subject], dict[str, str], list[SavedRun]]:
-    """Networks of ``cfg.models``, the origin of their weights by name, and predictors' runs.
+    """Open ``cfg.models``; return the networks, the origins of their weights by name, and runs.
 
-    Raises:
-        FileNotFoundError, KeyError, ValueError: no such network, or image networks and predictors
-            together.
+    Runs are those of predictors; image networks and predictors together are a ValueError.
     """
     given = [cfg.models] if isinstance(cfg.models, str) else list(cfg.models)
     files = [cfg.weights] if isinstance(cfg.weights, str) else list(cfg.weights or [])
     if not given or len(files) not in (0, len(given)):
         raise ValueError(
-            f"weights= is one file per network or null, in the order of model=: {len(given)} "
-            f"networks, {len(files)} files"
+            f"weights= is one file (or null) per network of model=: {len(given)} networks, "
+            f"{len(files)} files"
         )
     torch.manual_seed(cfg.seed)
     files = files or [None] * len(given)

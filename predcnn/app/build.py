@@ -1,4 +1,4 @@
-"""Build the objects of a run from its composed configuration."""
+"""Build the objects of a run from its configuration."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ MATMUL_PRECISIONS = ("highest", "high", "medium")
 
 
 def check_choices(cfg: DictConfig) -> None:
-    """Refuse ``translator=[a,b]``: Hydra merges the files and silently keeps the last block."""
+    """Raise ValueError for ``translator=[a,b]``: Hydra would silently keep the last block."""
     if "translator" not in cfg or not HydraConfig.initialized():
         return
     hydra = HydraConfig.get()
@@ -102,9 +102,7 @@ def build_predictor(cfg: DictConfig) -> nn.Module:
         if not hasattr(translator, "recompute"):
             raise ValueError(f"recompute=true needs a stack of blocks, which {cfg.name} has not")
         if cfg.compile:
-            raise ValueError(
-                "recompute=true and compile=true exclude each other: torch.compile decides"
-            )
+            raise ValueError("recompute=true and compile=true exclude each other")
         translator.recompute = True
     set_layout(cfg, predictor)
     return predictor
@@ -174,12 +172,12 @@ def set_matmul_precision(precision: str | None, trainer: pl.Trainer) -> None:
 
 
 def _check_numbers(cfg: DictConfig) -> None:
-    """Refuse text where Lightning and torch would compare it with numbers."""
+    """Raise ValueError for text where Lightning and torch would compare it with numbers."""
     for key in ("max_epochs", "min_epochs", "max_steps", "min_steps"):
-        if cfg.trainer[key] is not None and type(cfg.trainer[key]) is not int:
-            raise ValueError(f"trainer.{key} is a whole number, not {cfg.trainer[key]!r}")
-    for key in ("max_epochs", "max_steps"):
-        if cfg.trainer[key] == 0:
+        value = cfg.trainer[key]
+        if value is not None and type(value) is not int:
+            raise ValueError(f"trainer.{key} is a whole number, not {value!r}")
+        if value == 0 and key.startswith("max"):
             raise ValueError(
                 f"trainer.{key}=0 trains nothing: give 1 or more, or test a checkpoint with "
                 "predcnn evaluate ckpt_path=…"
@@ -189,7 +187,7 @@ def _check_numbers(cfg: DictConfig) -> None:
 
 
 def _check_launcher(cfg: DictConfig, trainer: pl.Trainer) -> None:
-    """Refuse a sweep whose runs would each start the whole sweep again in their processes."""
+    """Raise ValueError if each process of a run would start the complete sweep again."""
     sweeps = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
     starts = getattr(trainer.strategy, "cluster_environment", None)
     if sweeps and trainer.world_size > 1 and not starts.creates_processes_externally:

@@ -1,7 +1,6 @@
-"""Output on the terminal: lines and progress, from the first process only."""
+"""Output on the terminal, from the first process only."""
 
 import logging
-import sys
 import time
 import warnings
 
@@ -28,38 +27,14 @@ def say(text: str) -> None:
 
 
 class Progress:
-    """Progress of long work: a bar on a terminal, elsewhere one line every few seconds.
-
-    Args:
-        seconds: between two lines.
-    """
+    """Print the progress of long work, one line every ten seconds."""
 
     def __init__(self, seconds: float = 10.0) -> None:
         self.seconds = seconds
         self._last = time.monotonic()
-        self._bar = None
-        self._tasks: dict[str, int] = {}
-
-    def __enter__(self) -> "Progress":
-        if sys.stdout.isatty():
-            from rich import progress
-
-            columns = progress.TextColumn("{task.description}"), progress.BarColumn()
-            numbers = progress.MofNCompleteColumn(), progress.TimeElapsedColumn()
-            self._bar = progress.Progress(*columns, *numbers, transient=True)
-            self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
 
     def __call__(self, what: str, done: int, total: int | None = None) -> None:
         """Report that ``done`` of ``total`` units of ``what`` are finished."""
-        if self._bar is not None:
-            if what not in self._tasks:
-                self._tasks[what] = self._bar.add_task(what, total=total)
-            self._bar.update(self._tasks[what], completed=done, total=total)
-        elif time.monotonic() - self._last >= self.seconds:
+        if time.monotonic() - self._last >= self.seconds:
             self._last = time.monotonic()
             say(f"{what}: {done:,}" + ("" if total is None else f" of {total:,}"))

@@ -39,11 +39,7 @@ def demo(cfg: DictConfig) -> None:
 
 
 def build_page(cfg: DictConfig) -> "gradio.Blocks":
-    """The page, not yet served.
-
-    Raises:
-        ImportError: Gradio is missing; names the extra. FileNotFoundError: no such checkpoint.
-    """
+    """Build the page without serving it."""
     try:
         import gradio as gr
     except ImportError as error:
@@ -62,9 +58,7 @@ def build_page(cfg: DictConfig) -> "gradio.Blocks":
             with gr.Column(scale=1):
                 given = [
                     gr.Dropdown(list(checkpoints), label="checkpoint"),
-                    gr.Radio(
-                        [EXAMPLE, DRAWING, CLIP], value=EXAMPLE, label="predict", elem_id="source"
-                    ),
+                    gr.Radio(SOURCES, value=EXAMPLE, label="predict", elem_id="source"),
                     gr.Number(0, precision=0, minimum=0, label="test sequence"),
                     gr.File(label="a video, GIF or array", type="filepath", elem_id="clip"),
                     gr.Sketchpad(label="a digit, to bounce around", elem_id="drawing"),
@@ -79,7 +73,7 @@ def build_page(cfg: DictConfig) -> "gradio.Blocks":
 
 
 def _checkpoints(cfg: DictConfig) -> dict[str, "functools.partial[SavedRun] | None"]:
-    """Return what loads each checkpoint of the page, copy-last (None) at the end."""
+    """Return a loader of each checkpoint, and of copy-last (None)."""
     if cfg.ckpt_path is None:
         own = sorted(Path(cfg.runs).glob("**/checkpoints/best.ckpt"))
         paths = [*list_pretrained(), *map(str, own)]
@@ -105,16 +99,11 @@ def predicted(
     """Predict a test sequence, an uploaded clip or a drawn digit.
 
     Args:
-        load: gives the chosen checkpoint; None: repeat the last frame.
+        load: loads the checkpoint; None: repeat the last frame.
         source: `EXAMPLE`, `DRAWING` or `CLIP`.
-        number: of the test sequence, or the seed of a drawn digit's way.
+        number: index of the test sequence, or seed of a drawn digit's motion.
         clip: path of the uploaded file.
         drawing: see `predcnn.forecasting.drawn_digits.drawn_digit`.
-        horizon: frames to predict.
-        device: where the predictor runs.
-
-    Raises:
-        ValueError: nothing uploaded or drawn, no such sequence, a clip that cannot be used.
     """
     run = None if load is None else load()
     net = run.predictor if run else create_predictor("copy_last", in_shape=(10, 1, 64, 64)).eval()

@@ -44,9 +44,7 @@ class Row:
 def export(cfg: DictConfig) -> list[Row]:
     """Write every checkpoint in every format, compare with PyTorch, and time if requested.
 
-    Raises:
-        ValueError: a file differs from PyTorch by more than ``tolerance`` (it is removed), or an
-            operator has no counterpart.
+    A file that differs from PyTorch by more than ``tolerance`` is removed, with a ValueError.
     """
     quiet_libraries()
     formats = list(cfg.format) if isinstance(cfg.format, ListConfig) else [cfg.format]
@@ -54,7 +52,7 @@ def export(cfg: DictConfig) -> list[Row]:
         if name not in FORMATS:
             raise ValueError(unknown("format", name, FORMATS))
     if cfg.int8 and "onnx" not in formats:
-        raise ValueError("int8=true quantizes the ONNX file: say format=onnx")
+        raise ValueError("int8=true quantizes the ONNX file: give format=onnx")
     paths = [cfg.ckpt_path] if isinstance(cfg.ckpt_path, str) else list(cfg.ckpt_path)
     return [row for path in paths for row in _export(cfg, path, formats)]
 

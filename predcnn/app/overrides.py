@@ -1,4 +1,4 @@
-"""Overrides as the shell hands them over, made into those that Hydra reads."""
+"""Turn overrides of the shell into overrides that Hydra reads."""
 
 import os
 import re
@@ -24,17 +24,17 @@ SPELLINGS = {"analyze": {"model": "models"}}
 """Overrides that Hydra would take for a config group: {given: meant}."""
 
 
-def readable(command: str, words: list[str]) -> list[str]:
-    """Return the words of a command line with paths quoted where Hydra's grammar needs it.
+def readable(command: str, arguments: list[str]) -> list[str]:
+    """Return the arguments of a command, with paths quoted where Hydra's grammar needs it.
 
     Raises:
         ValueError: an option ``--name`` that does not exist; suggests the setting.
     """
-    sweeps = not {"-m", "--multirun"}.isdisjoint(words)
-    for word, following in zip(words, [*words, ""][1:], strict=True):
+    sweeps = not {"-m", "--multirun"}.isdisjoint(arguments)
+    for word, following in zip(arguments, [*arguments, ""][1:], strict=True):
         if word.startswith("--"):
             _check_option(command, word, following)
-    return [_readable(command, word, sweeps) for word in words]
+    return [_readable(command, word, sweeps) for word in arguments]
 
 
 def _readable(command: str, word: str, sweeps: bool) -> str:
@@ -46,10 +46,10 @@ def _readable(command: str, word: str, sweeps: bool) -> str:
 
 
 def quoted_path(value: str, sweeps: bool = False) -> str:
-    """Return a path as a value that Hydra reads as this very text, with ``~`` expanded.
+    """Return a path quoted so that Hydra reads it unchanged, with ``~`` expanded.
 
-    Null and quoted values stay; so do lists and, if ``sweeps``, choices such as ``a,b``, unless a
-    file has that name.
+    Null, quoted values, lists and (if ``sweeps``) choices such as ``a,b`` stay, unless a file has
+    that name.
     """
     if value in ("", "null") or value[0] in "'\"":
         return value

@@ -1,4 +1,4 @@
-"""Predictions of checkpoints, drawn: of your clips, or of their own test sequences."""
+"""Predict the user's clips, or draw predictions of test sequences."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +22,7 @@ OWN_DATA = ("video_folder", "array")
 
 
 def predict(cfg: DictConfig) -> None:
-    """Continue the clips of ``input``; without one draw sequences of the checkpoint's data."""
+    """Predict the clips of ``input``; without input draw sequences of the checkpoint's data."""
     say(f"predicting with {cfg.ckpt_path}")
     if cfg.input is None:
         draw_predictions(cfg)
@@ -33,8 +33,7 @@ def predict(cfg: DictConfig) -> None:
 def predict_clips(cfg: DictConfig) -> list[Path]:
     """Predict ``horizon`` frames of every ``input`` and write them to ``output``.
 
-    Where a clip is long enough, the same is done ``horizon`` frames earlier and compared with the
-    frames that came, as is repeating the last frame.
+    If a clip is long enough, the last ``horizon`` known frames are predicted, too, and compared.
     """
     if isinstance(cfg.ckpt_path, ListConfig):
         raise ValueError("input= is predicted by one checkpoint, not by a list of them")
@@ -54,23 +53,14 @@ def predict_clips(cfg: DictConfig) -> list[Path]:
     if units_of(about) is not None:
         found = forecast_fields(predictor, about, inputs, **shared)
     else:
-        with Progress() as progress:
-            found = forecast_clips(
-                predictor,
-                inputs,
-                size=options["size"],
-                fit=cfg.fit,
-                raw_shape=options["raw_shape"],
-                batch_size=cfg.batch_size,
-                progress=progress,
-                **shared,
-            )
+        chosen = {key: options[key] for key in ("size", "fit", "raw_shape", "batch_size")}
+        found = forecast_clips(predictor, inputs, progress=Progress(), **chosen, **shared)
     files = plan_files(cfg.output, folder, [item.name for item in found], list(cfg.formats))
     for item in found:
         known = item if item.truth is not None else item.trial
         if known is not None:
             errors = describe_errors(known.metrics)
-            say(f"{item.name}: against the {len(known.truth)} frames that came: {errors}")
+            say(f"{item.name}: compared with the {len(known.truth)} true frames: {errors}")
             say(f"{item.name}: {known.verdict}{advice(known, predictor, about)}")
     written = write_forecasts(found, files, cfg.view, cfg.fps)
     say("written: " + ", ".join(map(described, written)))
@@ -95,15 +85,15 @@ def described(path: Path) -> str:
 
 
 def draw_predictions(cfg: DictConfig) -> None:
-    """Draw ``sequences`` sequences of a split, the predictions of all checkpoints side by side."""
+    """Draw sequences of a split, the predictions of all checkpoints next to each other."""
     paths = [cfg.ckpt_path] if isinstance(cfg.ckpt_path, str) else list(cfg.ckpt_path)
     if not paths:
-        raise ValueError("ckpt_path=[] names no checkpoint")
+        raise ValueError("ckpt_path=[] is empty")
     runs = [load_run(path, cfg.trusted) for path in paths]
     shapes = {tuple(run.predictor.in_shape) for run in runs}
     if len(shapes) > 1:
         raise ValueError(
-            f"checkpoints side by side need one input shape (T, C, H, W), got {sorted(shapes)}"
+            f"checkpoints in one image need one input shape (T, C, H, W), got {sorted(shapes)}"
         )
     datamodule = data_of(runs[0], cfg.data, cfg.trusted)
     dataset = datamodule.split(cfg.split)

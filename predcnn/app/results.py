@@ -44,7 +44,7 @@ def collect(
     costs = profile(module.network, datamodule.in_shape)
     return {
         "schema": 1,
-        "name": about["name"],
+        **about,
         "task": module.task,
         "model": module.config,
         "params": costs.params,
@@ -54,12 +54,7 @@ def collect(
         "data": data_record(datamodule, split),
         "checkpoint": checkpoint,
         **finite(module.results()),
-        "seed": about["seed"],
-        "command": about["command"],
-        "config_fingerprint": about["config_fingerprint"],
-        "device": about["device"],
         "deterministic": strict_settings(),
         "versions": versions(),
         "git": git_state(),
-        "timing": about["timing"],
     }

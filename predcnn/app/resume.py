@@ -29,8 +29,8 @@ def run_to_resume(cfg: DictConfig) -> Path | None:
     if states(here):
         if read_identity(here).get("fingerprint", wanted) != wanted:
             raise ValueError(
-                f"{here} holds a run of another configuration or version; repeat its command line "
-                "(its config.yaml holds every setting) or start a new run without resume=true"
+                f"{here} holds a run of another configuration or version: repeat its command "
+                "(see its config.yaml), or start a new run without resume=true"
             )
         return here
     runs = next((p for p in here.parents if p.name == "runs"), here.parent)
@@ -74,11 +74,7 @@ def states(run_dir: Path) -> list[Path]:
 
 
 def newest_state(run_dir: Path) -> Path:
-    """Return the newest undamaged state; print a warning if that is not the last one.
-
-    Raises:
-        ValueError: all states are damaged.
-    """
+    """Return the newest undamaged state, with a warning if it is not the last one."""
     damages = []
     for path in states(run_dir):
         try:
@@ -108,11 +104,7 @@ def check_unfinished(path: Path, trainer: pl.Trainer) -> None:
 
 
 def check_state(path: Path, module: TrainingModule, datamodule: SplitDataModule) -> int:
-    """Return the step of a checkpoint that this module and data can continue.
-
-    Raises:
-        ValueError: damaged, not of a run, of another network, or trained on other data.
-    """
+    """Return the step of a checkpoint; raise ValueError if this run cannot continue from it."""
     content = read_pickle(path)
     about = content.get("predcnn", {}) if isinstance(content, dict) else {}
     saved = about.get("config")

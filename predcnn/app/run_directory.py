@@ -82,11 +82,7 @@ def first_command(run_dir: Path) -> str:
 class RunRecord(pl.Callback):
     """Write config and environment when training starts, so a failed start leaves no files.
 
-    Args:
-        cfg: the composed configuration.
-        run_dir: the run directory.
-        data_fingerprint: of the three splits.
-        command_fingerprint: of the configuration as composed, by which a resume finds the run.
+    A resume finds the run by ``command_fingerprint``, of the configuration as composed.
     """
 
     def __init__(
@@ -125,7 +121,7 @@ class RunRecord(pl.Callback):
         write_json(self.run_dir / "run.json", identity)
 
     def _compare_kernels(self, kernels: str) -> None:
-        """Print a notice if the run used other kernels before: its numbers round differently."""
+        """Print a notice if the run used other kernels before, which round differently."""
         path = self.run_dir / "environment.json"
         before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         if before.get("kernels", kernels) != kernels:

@@ -36,19 +36,14 @@ class SavedRun:
 def load_run(path: str, trusted: bool = False) -> SavedRun:
     """Load predictor and settings from a run directory, its .ckpt, or an imported .safetensors.
 
-    Args:
-        path: the directory or file.
-        trusted: import the modules that the file names, see `predcnn.load_predictor`.
-
-    Raises:
-        ValueError: the file has weights but no data settings.
+    ``trusted`` is explained at `predcnn.load_predictor`.
     """
     predictor = load_predictor(path, trusted=trusted)
     about = read_description(path)
     if "run" not in about:
         raise ValueError(
-            f"{path} has weights but no settings of a run; evaluate a .ckpt of a run or a file of "
-            "scripts/import_weights.py, or load it with predcnn.load_predictor"
+            f"{path} has weights but no settings of a run: give a .ckpt of a run or a file of "
+            "predcnn import_weights"
         )
     if about["run"].get("channels_last"):  # another layout rounds differently
         predictor.to(memory_format=torch.channels_last)
@@ -143,10 +138,9 @@ def task_name(path: str, tasks: Sequence[str]) -> str:
 
 
 def run_folder(path: str) -> Path:
-    """Return the folder for the results of a checkpoint.
+    """Return the folder for the results of a checkpoint: its run directory or its own folder.
 
-    The run directory or, elsewhere, the folder of the file; the working directory for weights that
-    ship with the package or come from the Hub.
+    For weights that ship with the package or come from the Hub it is the working directory.
     """
     given, path = Path(path).expanduser(), Path(path).expanduser().resolve()
     if not given.exists() or path.is_relative_to(FOLDER):

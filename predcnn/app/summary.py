@@ -81,10 +81,8 @@ def print_results(results: dict) -> None:
         table.add_column(title, justify="right")
     for name in results["metrics"]:
         values = [values[name] for values in columns.values()]
-        unknown = (
-            "inf" if name == "psnr" else "–"
-        )  # of identical frames; of no valid pixel or event
-        table.add_row(name, *(unknown if value is None else f"{value:.4f}" for value in values))
+        missing = "inf" if name == "psnr" else "–"  # identical frames; no valid pixel or event
+        table.add_row(name, *(missing if value is None else f"{value:.4f}" for value in values))
     Console().print(table)
     sentence = verdict(results)
     if sentence is not None:
