@@ -83,10 +83,8 @@ def run(name: str, typed: list[str] | None = None) -> None:
         sys.argv = typed  # Lightning starts further processes with it
         try:
             with _environment(users), _one_sentence(name), _no_empty_folder():
-                missing = OmegaConf.missing_keys(cfg)
-                if missing:
-                    key = min(missing)
-                    raise ValueError(f"{key} has no default: give {key}=…")
+                if missing := OmegaConf.missing_keys(cfg):
+                    raise ValueError(f"{min(missing)} has no default: give {min(missing)}=…")
                 make_strict(cfg.get("deterministic"))
                 if "torch" not in sys.modules:
                     adapt(watch)
