@@ -55,7 +55,7 @@ def blocks(language: str) -> list[Block]:
 
 
 def commands() -> list[tuple[str, tuple[str, ...]]]:
-    """Return (page, words) of every command in shell blocks and in inline code."""
+    """Return (page, arguments) of every command in shell blocks and in inline code."""
     found = [(block.page, words) for block in blocks("bash") for words in expanded(block.text)]
     for path in PAGES:
         page = path.relative_to(ROOT).as_posix()

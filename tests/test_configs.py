@@ -155,7 +155,7 @@ def test_published_experiments_name_their_model(model):
 
 
 @pytest.mark.parametrize("data", DATA)
-def test_predformer_trains_as_published(data):
+def test_predformer_has_its_published_recipe(data):
     cfg = composed("scale=published", f"data={data}", "model=predformer")
     adam = instantiate(cfg.optimizer)([torch.nn.Parameter(torch.zeros(1))])
     assert type(adam) is torch.optim.AdamW
@@ -182,7 +182,7 @@ def test_scale_large_is_simvp_large():
     assert (net.hid_S, net.hid_T, net.N_T) == (128, 1024, 24)
 
 
-def test_two_thousand_epochs_are_one_word():
+def test_two_thousand_epochs_are_one_override():
     assert composed("scale=published", "trainer.max_epochs=2000").trainer.max_epochs == 2000
 
 
@@ -194,7 +194,7 @@ def test_a_stack_mixes_blocks():
     assert kinds == ["MogaBlock", "VANBlock"] * 2
 
 
-def test_data_keys_are_the_published_words():
+def test_data_keys_are_the_documented_ones():
     keys = (
         "root source protocol download batch_size num_workers frames_in frames_out noise in_shape"
     )

@@ -50,7 +50,7 @@ def test_numbers_that_json_lacks_become_null(tmp_path):
     assert report.read(tmp_path)["about"]["peak"] is None
 
 
-def test_shares_make_up_the_whole_time():
+def test_shares_add_up_to_one():
     assert sum(share for _, share in STAGES.values()) == pytest.approx(1)
     assert all((ROOT / f"scripts/dev/gpu/{name}.py").is_file() for name, _ in STAGES.values())
 

@@ -18,7 +18,7 @@ LAYERS = [
     {"leaderboard"},
     {"app"},
 ]
-# leaves that leaves may import; checks stands below registry, whose errors suggest names
+# leaves that leaves may import; checks is below registry, whose errors suggest names
 ROOTS = {"checks", "cores", "registry", "native", "files"}
 LEAVES = {"costs", "data", "metrics", "visual", "weights"}
 PLAIN = {
@@ -39,8 +39,8 @@ FRAMEWORKS = {"lightning", "pytorch_lightning", "hydra", "omegaconf"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
-def level(room: str) -> int:
-    return next(i for i, rooms in enumerate(LAYERS) if room in rooms)
+def level(package: str) -> int:
+    return next(i for i, layer in enumerate(LAYERS) if package in layer)
 
 
 def imports(path: Path) -> list[str]:
@@ -55,30 +55,30 @@ def imports(path: Path) -> list[str]:
     return found
 
 
-def room_of(path: Path) -> str:
+def package_of(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def test_every_room_is_known():
-    rooms = {room_of(path) for path in FILES} - {"__init__"}
-    assert rooms <= set().union(*LAYERS) | LEAVES | ROOTS
+def test_every_package_is_known():
+    packages = {package_of(path) for path in FILES} - {"__init__"}
+    assert packages <= set().union(*LAYERS) | LEAVES | ROOTS
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_imports_point_one_way(path):
-    room = room_of(path)
+    package = package_of(path)
     for name in imports(path):
         top, *rest = name.split(".")
-        if room in PLAIN:
-            assert top not in FRAMEWORKS, f"{name} in a plain PyTorch room"
-        if top != "predcnn" or not rest or room == "__init__":
+        if package in PLAIN:
+            assert top not in FRAMEWORKS, f"{name} in a plain PyTorch package"
+        if top != "predcnn" or not rest or package == "__init__":
             continue
         target = rest[0]
-        if target in {room, "checks", "files"} or (target in ROOTS and room not in ROOTS):
+        if target in {package, "checks", "files"} or (target in ROOTS and package not in ROOTS):
             continue
-        assert room not in LEAVES | ROOTS, f"a leaf imports {name}"
+        assert package not in LEAVES | ROOTS, f"a leaf imports {name}"
         if target not in LEAVES:
-            assert level(target) < level(room), f"{room} imports upward: {name}"
+            assert level(target) < level(package), f"{package} imports upward: {name}"
 
 
 def module_file(name: str) -> Path | None:

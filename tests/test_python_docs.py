@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 import predcnn
-from tests.data.film import moving_square
+from tests.data.clips import moving_square
 
 TEXT = (Path(__file__).parent.parent / "docs/how-to/python.md").read_text(encoding="utf-8")
 CODE = dict(re.findall(r"<!-- (\w+) -->\n```python\n(.*?)```", TEXT, re.DOTALL))

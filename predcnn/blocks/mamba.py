@@ -66,7 +66,7 @@ class MambaBlock(nn.Module):
     """A Mamba mixer and, beyond the paper, an MLP: (B, C, H, W) -> (B, C, H, W).
 
     Args (others: see `predcnn.blocks.protocol`):
-        mlp_ratio: hidden channels of the MLP, in units of ``dim``; 0 for no MLP, as published.
+        mlp_ratio: hidden channels of the MLP, in units of ``dim``; 0 for no MLP, as in the paper.
         state: size N of the state of each channel.
         conv: taps of the causal convolution along the sequence.
         expand: inner channels of the mixer, in units of ``dim``.

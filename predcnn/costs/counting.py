@@ -53,7 +53,7 @@ class Profile:
     by_operator: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        rows = [("operator", "multiply–adds", "as published")]
+        rows = [("operator", "multiply–adds", "published count")]
         rows += [(name, f"{a:,}", f"{b:,}") for name, (a, b) in self.by_operator.items()]
         rows.append(("together", f"{self.macs:,}", f"{self.macs_published:,}"))
         rows.append(("parameters", f"{self.params:,}", f"{self.params_published:,}"))

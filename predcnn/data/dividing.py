@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar, Protocol
 
 from predcnn.data.draws import permutation, stream_key
-from predcnn.data.options import check_options, nearest, whole
+from predcnn.data.options import check_options, integer, nearest
 from predcnn.data.splits import SPLITS
 
 _RANGE = re.compile(r"(\d+)-(\d+)")
@@ -60,7 +60,7 @@ class WindowOptions:
         strides = self.stride.values() if isinstance(self.stride, Mapping) else [self.stride]
         for stride in strides:
             if stride is not None:
-                whole("stride", stride, 1)
+                integer("stride", stride, 1)
 
     @property
     def span(self) -> int:

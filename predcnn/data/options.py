@@ -26,7 +26,7 @@ def nearest(what: str, given: object, accepted: Iterable[str]) -> None:
         raise ValueError(checks.unknown(what, given, accepted))
 
 
-def whole(name: str, value: object, least: int | None = None) -> None:
+def integer(name: str, value: object, least: int | None = None) -> None:
     """Raise ValueError unless the option ``data.name`` is an integer, and ``least`` or more."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValueError(f"data.{name} is a whole number, not {value!r}")
@@ -46,9 +46,9 @@ def check_options(options: object, counts: str = "", flags: str = "") -> None:
     for name in counts.split():
         value = getattr(options, name)
         if value is not None or name not in optional:
-            whole(name, value, 1)
+            integer(name, value, 1)
     for name in ("seed", "eval_seed"):
-        whole(name, getattr(options, name))
+        integer(name, getattr(options, name))
     for name in flags.split():
         boolean(name, getattr(options, name))
     if not isinstance(options.root, str | Path) or not str(options.root):

@@ -44,7 +44,7 @@ class MSE(_FrameSum):
 
 @METRICS.register("rmse")
 class RMSE(MSE):
-    """Root of the mean of the summed errors, as published."""
+    """Root of the mean of the summed errors, as in OpenSTL."""
 
     unit = "root of squared intensity summed over a frame"
     definition = "square root of mse (per lead time: of the mse at that lead time)"

@@ -1,4 +1,4 @@
-"""Predictors: past frames -> future frames. Importing this room registers them all."""
+"""Predictors: past frames -> future frames. Importing this package registers them."""
 
 from predcnn.predictors import (
     convlstm,

@@ -103,7 +103,7 @@ class MAU(PatchedPredictor):
     Args (others: see `Predictor`):
         num_hidden: channels of each layer, bottom up.
         filter_size: odd kernel size of the cells.
-        stride: 1, as published configurations write it.
+        stride: 1, as in published configurations.
         patch_size: side of the patches that enter the encoder.
         sr_size: the encoder shrinks by this power of two.
         tau: steps that the attention looks back.

@@ -181,7 +181,7 @@ class MMVP(OnePassPredictor):
         hid_T: channels of the network that predicts matrices.
         rrdb_encoder_num, rrdb_decoder_num, rrdb_enhance_num: residual dense blocks of encoder,
             decoder and enhancer.
-        downsample_setting: "2,2,2", as published configurations write it.
+        downsample_setting: "2,2,2", as in published configurations.
         use_direct_predictor: True, likewise; the alternative predicts one frame only.
     """
 

@@ -107,7 +107,7 @@ class PhyDNet(RecurrentPredictor):
     broadcasts the total loss against the target frames and minimises their MSE.)
 
     Args (others: see `Predictor`):
-        patch_size: 4, the factor of the encoder, as published configurations write it.
+        patch_size: 4, the factor of the encoder, as in published configurations.
         convlstm_hidden: channels of the residual layers; the last is 64, as in the physical branch.
     """
 

@@ -114,7 +114,7 @@ class StackedPredictor(PatchedPredictor):
     Args (others: see `Predictor`):
         num_hidden: state channels of each layer, bottom up.
         filter_size: odd kernel size of the gates.
-        stride: 1, as published configurations write it.
+        stride: 1, as in published configurations.
         patch_size: side of the patches.
         layer_norm: LayerNorm over (C, H, W) after every gate convolution; it fixes the frame size.
     """

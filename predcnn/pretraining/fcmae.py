@@ -16,7 +16,7 @@ class FCMAE(SparseImageModel):
     """Images and mask -> mean squared error of hidden pixels, normalised by cell.
 
     Published for ConvNeXt V2; here for any convolutional backbone. Response normalisation uses the
-    visible pixels of each image, as fine-tuning does; the published code those of the whole batch.
+    visible pixels of each image, as fine-tuning does; the published code those of the entire batch.
 
     Args (others: see `MaskedImageModel`):
         normalise: the target of a cell is (pixels - mean) / deviation.

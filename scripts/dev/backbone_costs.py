@@ -3,7 +3,7 @@
     python scripts/dev/backbone_costs.py              # parameters, multiply–adds: exact
     python scripts/dev/backbone_costs.py --measure    # also peak memory and images/s, here
 
-The second wants a quiet machine and measures every network in a process of its own. Both replace
+The second needs an idle machine and measures every network in a process of its own. Both replace
 the table in the document; the first keeps what was measured before.
 """
 
@@ -92,8 +92,8 @@ def measure(name: str) -> dict[str, float]:
     return {"memory": memory, "speed": speed.sequences_per_second}
 
 
-def measured_apart(name: str) -> tuple[str, str]:
-    """`measure` in a fresh process, whose memory nothing else has touched."""
+def measured_separately(name: str) -> tuple[str, str]:
+    """`measure` in a new process, so that its peak memory is its own."""
     command = [sys.executable, __file__, "--one", name]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found = json.loads(done.stdout.splitlines()[-1])
@@ -123,7 +123,7 @@ def main() -> None:
     for name in names():
         params, macs = count(name)
         own = [NOTHING if n is None else f"{n:g}" for n in PUBLISHED.get(name, (None, None))]
-        costs = measured_apart(name) if arguments.measure else before.get(name, [NOTHING] * 2)
+        costs = measured_separately(name) if arguments.measure else before.get(name, [NOTHING] * 2)
         size = str(SIZES.get(name, 224))
         row = [f"`{name}`", size, params, own[0], macs, own[1], *costs]
         lines.append(f"| {' | '.join(row)} |")

@@ -105,10 +105,10 @@ def targets(folder: Path) -> dict[str, tuple[Reader, str, list[bytes]]]:
             "clip.npz",
             [_saved(np.savez, a=images, b=split), _saved(np.savez_compressed, a=images)],
         ),
-        "picture": (
+        "image": (
             read_image,
-            "picture",
-            [_picture(kind) for kind in ("png", "jpeg", "gif", "tiff", "bmp", "webp")],
+            "image",
+            [_image(kind) for kind in ("png", "jpeg", "gif", "tiff", "bmp", "webp")],
         ),
         "video": (clip, "clip.avi", [_video(folder, "MJPG", "avi"), _video(folder, "mp4v", "mp4")]),
         "records": (read, "records.jsonl", [b'{"schema": 2, "kind": "run", "seed": 1}\n' * 3]),
@@ -131,13 +131,13 @@ def _classifier() -> bytes:
     return _saved(lambda file: torch.save({"state_dict": state, "predcnn": about}, file))
 
 
-def _picture(kind: str) -> bytes:
+def _image(kind: str) -> bytes:
     pixels = np.random.default_rng(0).integers(0, 256, (9, 9, 3), np.uint8)
     return _saved(lambda file: Image.fromarray(pixels).save(file, kind))
 
 
 def _video(folder: Path, codec: str, ending: str) -> bytes:
-    path = folder / f"film.{ending}"
+    path = folder / f"clip.{ending}"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), 10, (32, 32))
     for shade in range(0, 200, 25):
         writer.write(np.full((32, 32, 3), shade, np.uint8))

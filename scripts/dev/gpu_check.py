@@ -102,7 +102,7 @@ def check(options: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Run from the shell; what is missing is said in one sentence."""
+    """Run from the shell; report missing packages in one sentence."""
     options = arguments()
     try:
         if options.make_wheels is not None:

@@ -135,7 +135,7 @@ def test_a_classifier_comes_back_from_its_checkpoint(tmp_path):
         (["kind=shape_bias", "model=van_b0"], "stimuli=…"),
     ],
 )  # fmt: skip
-def test_wrong_words_get_one_sentence(tmp_path, monkeypatch, words, message):
+def test_wrong_overrides_get_one_sentence(tmp_path, monkeypatch, words, message):
     monkeypatch.chdir(tmp_path)
     argv = ["analyze.py", "size=64", "count=1", *words, "output=out"]
     monkeypatch.setattr(sys, "argv", argv)

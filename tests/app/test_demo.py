@@ -11,7 +11,7 @@ from predcnn.app.saved_run import load_run
 from predcnn.app.train import train
 from predcnn.forecasting.drawn_digits import drawn_digit, moving_digits
 from tests.app.test_train import command_cfg
-from tests.data.film import CARPHONE, moving_square
+from tests.data.clips import CARPHONE, moving_square
 
 NET = ("translator=gsta", "model.net.hid_S=4", "model.net.hid_T=8", "model.net.N_T=2")
 
@@ -33,7 +33,7 @@ def test_a_drawing_becomes_a_digit_like_mnists():
             drawn_digit(nothing)
 
 
-def test_a_drawn_digit_bounces_whole():
+def test_a_drawn_digit_bounces_uncut():
     frames = moving_digits(drawn_digit(drawing()), (3, 3, 40, 48), 6, seed=1)
     assert frames.shape == (9, 3, 40, 48)
     assert torch.equal(frames[:, 0], frames[:, 2])

@@ -36,7 +36,7 @@ def test_a_run_is_validated_once_at_the_latest_at_its_last_step(
     assert line in capsys.readouterr().out
 
 
-def test_a_run_without_validation_says_so(tiny_cfg, capsys):
+def test_a_run_without_validation_reports_the_last_step(tiny_cfg, capsys):
     train(tiny_cfg(*NET, "trainer.limit_val_batches=0"))
     assert "best.ckpt: the last step, as no validation" in capsys.readouterr().out
 

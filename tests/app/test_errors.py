@@ -57,7 +57,7 @@ def said(monkeypatch, tmp_path):
         (["resume=true"], "no unfinished run"),
     ],
 )
-def test_wrong_words_get_one_sentence(said, words, message):
+def test_wrong_overrides_get_one_sentence(said, words, message):
     text = said("train", *words)
     assert text.startswith("error: ")
     assert message in text

@@ -1,4 +1,4 @@
-"""scripts/export.py: the exported file is run, held against PyTorch, refused where it differs."""
+"""scripts/export.py: exported files are run, compared with PyTorch, and removed if they differ."""
 
 from pathlib import Path
 
@@ -61,7 +61,7 @@ def test_a_file_that_differs_is_removed(checkpoint):
     assert not list((checkpoint.parents[1] / "export").iterdir())
 
 
-def test_eight_bits_and_bfloat16_stand_beside_float32(checkpoint, capsys):
+def test_eight_bits_and_bfloat16_are_compared_with_float32(checkpoint, capsys):
     available("onnx")
     words = (f"ckpt_path={checkpoint}", "format=onnx", "int8=true", "repeats=3", "sequences=2")
     rows = {row.name: row for row in export(command_cfg("export", *words))}
@@ -106,7 +106,7 @@ def test_operators_are_found_in_what_a_runtime_says():
     assert "ONNX knows no aten::fft_rfft2, aten::foo;" in str(_unsupported("ONNX", outer))
 
 
-def test_what_cannot_be_captured_says_so():
+def test_a_predictor_that_cannot_be_captured_is_an_error():
     net = predcnn.create_predictor("mean_frame", in_shape=(2, 1, 8, 8))
     with pytest.raises(ValueError, match="mean_frame cannot be captured for export"):
         capture(net)
@@ -129,6 +129,6 @@ def test_a_missing_package_names_the_extra():
         (["format=openvino", "int8=true"], "int8=true quantizes the ONNX file"),
     ],
 )
-def test_wrong_words_are_refused(words, message):
+def test_wrong_overrides_are_refused(words, message):
     with pytest.raises(ValueError, match=message):
         export(command_cfg("export", "ckpt_path=none.ckpt", *words))

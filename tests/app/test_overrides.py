@@ -69,7 +69,7 @@ def test_a_command_without_overrides_is_read():
         (["ckpt_path=pretrained/simvp_moganet_moving_mnist"], "from them with weights=pretrained/"),
     ],
 )
-def test_wrong_words_suggest_the_right_ones(monkeypatch, tmp_path, words, message):
+def test_wrong_overrides_suggest_the_right_ones(monkeypatch, tmp_path, words, message):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["predcnn", "train", *words])
     with pytest.raises(SystemExit) as stop:

@@ -52,9 +52,7 @@ def composed(name: str, *words: str) -> DictConfig:
 
 
 @pytest.mark.parametrize(("method", "width"), [("a2mim", None), ("spark", 64)])
-def test_a_run_leaves_weights_pictures_and_numbers_to_fine_tune_from(
-    method, width, folder, tmp_path
-):
+def test_a_run_leaves_weights_images_and_numbers_to_fine_tune_from(method, width, folder, tmp_path):
     words = [*TINY, f"data.root={folder}", f"run_dir={tmp_path / 'pre'}", f"method={method}"]
     loss = pretrain_backbone(
         composed("pretrain_backbone", *words, *([f"method.width={width}"] if width else []))

@@ -24,23 +24,23 @@ TINY = {
 HEIGHT = {"dmvfn": 48}  # five levels of its loss's pyramid; the others train on 32
 
 
-def tiny_words(name: str) -> list[str]:
+def tiny_overrides(name: str) -> list[str]:
     sizes = [f"model.net.{key}={value}" for key, value in TINY.items() if key in options_of(name)]
     return [f"model={name}", f"data.height={HEIGHT.get(name, 32)}", *sizes]
 
 
 @pytest.fixture
-def _no_pictures(monkeypatch) -> None:
-    """Pictures take longer than these networks, and test_train.py looks at them."""
+def _no_images(monkeypatch) -> None:
+    """Drawing takes longer than these networks; test_train.py covers it."""
     monkeypatch.setattr(prediction, "draw_sequences", lambda *args, **options: None)
     monkeypatch.setattr(prediction, "draw_curves", lambda *args, **options: None)
 
 
-@pytest.mark.usefixtures("_no_pictures")
+@pytest.mark.usefixtures("_no_images")
 @pytest.mark.parametrize("data", ["moving_mnist", "mmnist_cifar"])
 @pytest.mark.parametrize("name", recurrent_names())
 def test_a_step_and_an_evaluation_of_every_model(tiny_cfg, tmp_path, name, data):
-    mse = app.train(tiny_cfg(f"data={data}", *tiny_words(name), "trainer.max_steps=1"))
+    mse = app.train(tiny_cfg(f"data={data}", *tiny_overrides(name), "trainer.max_steps=1"))
     found = json.loads((tmp_path / "run/results.json").read_text())
     assert found["model"]["name"] == name
     assert found["data"]["name"] == data
@@ -49,17 +49,17 @@ def test_a_step_and_an_evaluation_of_every_model(tiny_cfg, tmp_path, name, data)
     assert len(found["per_frame"]["mse"]) == 10
 
 
-# (words, name): scheduled sampling in the middle of its schedule, and steps within a batch
+# (name, overrides): scheduled sampling in the middle of its schedule, and steps within a batch
 RESUMED = {
     "sampling": ("predrnnv2", ("scale.sampling_steps=12",)),
     "stepwise": ("dmvfn", ("model.net.compat=openstl",)),
 }
 
 
-@pytest.mark.usefixtures("_no_pictures")
+@pytest.mark.usefixtures("_no_images")
 @pytest.mark.parametrize(("name", "extra"), RESUMED.values(), ids=RESUMED.keys())
 def test_resumed_equals_uninterrupted(tiny_cfg, tmp_path, monkeypatch, name, extra):
-    words = [*tiny_words(name), *extra, "data.train_sequences=6", "trainer.max_epochs=2"]
+    words = [*tiny_overrides(name), *extra, "data.train_sequences=6", "trainer.max_epochs=2"]
     whole, cut = tmp_path / "whole/run", tmp_path / "cut/run"
     app.train(tiny_cfg(*words, run_dir=whole))
     train_and_kill(tiny_cfg(*words, run_dir=cut), 4, monkeypatch)

@@ -26,8 +26,8 @@ RUN = (*NET, "data.train_sequences=8", "trainer.max_epochs=3")  # 4 steps an epo
 
 
 @pytest.fixture(autouse=True)
-def _no_pictures(monkeypatch) -> None:
-    """Pictures take longer than these networks, and test_train.py looks at them."""
+def _no_images(monkeypatch) -> None:
+    """Drawing takes longer than these networks; test_train.py covers it."""
     monkeypatch.setattr(prediction, "draw_sequences", lambda *args, **options: None)
     monkeypatch.setattr(prediction, "draw_curves", lambda *args, **options: None)
 
@@ -41,16 +41,16 @@ def _foreground():
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory) -> dict:
-    """The end of the uninterrupted run, by its extra words; trained when it is first wanted."""
+def uninterrupted(tmp_path_factory) -> dict:
+    """Final states of uninterrupted runs by their extra overrides; trained at first use."""
     return {}
 
 
-def ended(whole: dict, tiny_cfg, folder: Path, *extra: str) -> tuple:
-    if extra not in whole:
-        train(tiny_cfg(*RUN, *extra, run_dir=folder / "whole/run"))
-        whole[extra] = final_state(folder / "whole/run")
-    return whole[extra]
+def ended(uninterrupted: dict, tiny_cfg, folder: Path, *extra: str) -> tuple:
+    if extra not in uninterrupted:
+        train(tiny_cfg(*RUN, *extra, run_dir=folder / "uninterrupted/run"))
+        uninterrupted[extra] = final_state(folder / "uninterrupted/run")
+    return uninterrupted[extra]
 
 
 @pytest.mark.parametrize(
@@ -65,11 +65,11 @@ def ended(whole: dict, tiny_cfg, folder: Path, *extra: str) -> tuple:
         ),
     ],
 )
-def test_resumed_equals_uninterrupted(tiny_cfg, tmp_path, monkeypatch, whole, step, extra):
+def test_resumed_equals_uninterrupted(tiny_cfg, tmp_path, monkeypatch, uninterrupted, step, extra):
     cut = tmp_path / "cut/run"
     train_and_kill(tiny_cfg(*RUN, *extra, run_dir=cut), step, monkeypatch)
     train(tiny_cfg(*RUN, *extra, "resume=true", run_dir=tmp_path / "cut/other"))
-    assert_same(ended(whole, tiny_cfg, tmp_path, *extra), final_state(cut))
+    assert_same(ended(uninterrupted, tiny_cfg, tmp_path, *extra), final_state(cut))
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_resumed_equals_uninterrupted(tiny_cfg, tmp_path, monkeypatch, whole, st
     ],
 )
 def test_a_damaged_last_state_gives_way_to_the_one_before(
-    tiny_cfg, tmp_path, monkeypatch, whole, capsys, damage
+    tiny_cfg, tmp_path, monkeypatch, uninterrupted, capsys, damage
 ):
     run = tmp_path / "cut/run"
     train_and_kill(tiny_cfg(*RUN, run_dir=run), 6, monkeypatch)
@@ -98,7 +98,7 @@ def test_a_damaged_last_state_gives_way_to_the_one_before(
     assert ("last.ckpt" in said and "previous.ckpt, the state before it" in said) == (
         damage != "missing"
     )
-    assert_same(ended(whole, tiny_cfg, tmp_path), final_state(run))
+    assert_same(ended(uninterrupted, tiny_cfg, tmp_path), final_state(run))
 
 
 def test_a_run_without_any_good_state_is_not_resumed(tiny_cfg, tmp_path, monkeypatch):
@@ -143,7 +143,9 @@ def train_and_send(cfg, number: signal.Signals, step: int, monkeypatch) -> Inter
         pytest.param(signal.SIGINT, 3, 0, id="Ctrl-C at its end", marks=pytest.mark.slow),
     ],
 )
-def test_a_signal_saves_and_stops(tiny_cfg, tmp_path, monkeypatch, whole, number, step, workers):
+def test_a_signal_saves_and_stops(
+    tiny_cfg, tmp_path, monkeypatch, uninterrupted, number, step, workers
+):
     before, run = signal.getsignal(number), tmp_path / "cut/run"
     cfg = tiny_cfg(*RUN, f"data.num_workers={workers}", run_dir=run)
     stop = train_and_send(cfg, number, step, monkeypatch)
@@ -152,7 +154,7 @@ def test_a_signal_saves_and_stops(tiny_cfg, tmp_path, monkeypatch, whole, number
     state = torch.load(run / "checkpoints/last.ckpt", weights_only=True)
     assert state["global_step"] == step + 1
     train(tiny_cfg(*RUN, f"data.num_workers={workers}", "resume=true", run_dir=run))
-    assert_same(ended(whole, tiny_cfg, tmp_path), final_state(run))
+    assert_same(ended(uninterrupted, tiny_cfg, tmp_path), final_state(run))
 
 
 def test_a_second_ctrl_c_stops_at_once():
@@ -169,7 +171,9 @@ def test_a_second_ctrl_c_stops_at_once():
 
 
 @pytest.mark.slow
-def test_slurm_requeues_and_the_same_command_continues(tiny_cfg, tmp_path, monkeypatch, whole):
+def test_slurm_requeues_and_the_same_command_continues(
+    tiny_cfg, tmp_path, monkeypatch, uninterrupted
+):
     scontrol = tmp_path / "bin/scontrol"
     scontrol.parent.mkdir()
     scontrol.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n')
@@ -187,7 +191,7 @@ def test_slurm_requeues_and_the_same_command_continues(tiny_cfg, tmp_path, monke
     for key in job:
         monkeypatch.delenv(f"SLURM_{key}")
     monkeypatch.delenv("SLURM_RESTART_COUNT")
-    assert_same(ended(whole, tiny_cfg, tmp_path), final_state(run))
+    assert_same(ended(uninterrupted, tiny_cfg, tmp_path), final_state(run))
     assert not (tmp_path / "runs/second").exists()
 
 
@@ -237,9 +241,9 @@ def test_a_directory_has_one_writer(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_the_same_command_twice_gives_the_same_bits(tiny_cfg, tmp_path, whole):
+def test_the_same_command_twice_gives_the_same_bits(tiny_cfg, tmp_path, uninterrupted):
     train(tiny_cfg(*RUN, run_dir=tmp_path / "again/run"))
-    assert_same(ended(whole, tiny_cfg, tmp_path), final_state(tmp_path / "again/run"))
+    assert_same(ended(uninterrupted, tiny_cfg, tmp_path), final_state(tmp_path / "again/run"))
     found = json.loads((tmp_path / "again/run/results.json").read_text())
     assert found["seed"] == 42
     assert len(found["data"]["fingerprint"]) == 64

@@ -47,7 +47,7 @@ def test_one_step_of_every_data_set_and_translator(tiny_cfg, tmp_path, data, tra
     assert found["checkpoint"]["step"] == 1
 
 
-def test_a_translator_starts_from_a_backbone_and_says_so(tiny_cfg, tmp_path, capsys):
+def test_a_translator_starts_from_a_backbone_and_reports_it(tiny_cfg, tmp_path, capsys):
     backbone = create_backbone("moganet_xtiny", dims=(8, 16, 24, 32), depths=(1, 1, 2, 1))
     torch.save({"state_dict": export_openstl_state_dict(backbone)}, tmp_path / "moga.pth.tar")
     words = ["trainer.max_steps=1", f"translator.weights={tmp_path / 'moga.pth.tar'}"]

@@ -37,21 +37,21 @@ TINY = (
 
 
 @pytest.fixture(scope="session")
-def pictures(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pictures")
+def images(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("images")
     write_images(folder, {"train": 6, "val": 2})
     return folder
 
 
-def cfg_of(run_dir, pictures, *words: str):
+def cfg_of(run_dir, images, *words: str):
     with initialize_config_module("predcnn.configs", version_base="1.3"):
-        overrides = [*TINY, f"data.root={pictures}", f"run_dir={run_dir}", *words]
+        overrides = [*TINY, f"data.root={images}", f"run_dir={run_dir}", *words]
         return compose("train_backbone", overrides=overrides)
 
 
-def test_a_run_leaves_what_it_promises_and_is_evaluated_again(tmp_path, pictures):
+def test_a_run_leaves_what_it_promises_and_is_evaluated_again(tmp_path, images):
     run = tmp_path / "run"
-    top1 = train_backbone(cfg_of(run, pictures, "loss=bce", "optimizer=lamb"))
+    top1 = train_backbone(cfg_of(run, images, "loss=bce", "optimizer=lamb"))
     for name in ("config.yaml", "run.json", "environment.json", "metrics.csv", "curves.png"):
         assert (run / name).stat().st_size > 0, name
     found = results(run)
@@ -87,13 +87,13 @@ def test_a_run_leaves_what_it_promises_and_is_evaluated_again(tmp_path, pictures
         predcnn.load_backbone(tmp_path / "evil.ckpt")
 
 
-def test_the_metrics_are_those_of_the_logits(tmp_path, pictures):
+def test_the_metrics_are_those_of_the_logits(tmp_path, images):
     run = tmp_path / "run"
-    train_backbone(cfg_of(run, pictures))
+    train_backbone(cfg_of(run, images))
     net = predcnn.load_backbone(run / "checkpoints/best.ckpt").to(memory_format=torch.channels_last)
     from predcnn.data import create_image_datamodule
 
-    test = create_image_datamodule(root=pictures, image_size=32).split("test")
+    test = create_image_datamodule(root=images, image_size=32).split("test")
     images, labels = test.batch(0, range(len(test)))
     with torch.no_grad():
         logits = net(images).numpy()
@@ -106,11 +106,11 @@ def test_the_metrics_are_those_of_the_logits(tmp_path, pictures):
     assert found["loss"] == pytest.approx(loss, rel=1e-4)
 
 
-def test_resumed_equals_uninterrupted(tmp_path, pictures, monkeypatch):
+def test_resumed_equals_uninterrupted(tmp_path, images, monkeypatch):
     whole, cut = tmp_path / "whole/run", tmp_path / "cut/run"
-    train_backbone(cfg_of(whole, pictures, "ema=0.9"))
-    train_and_kill(cfg_of(cut, pictures, "ema=0.9"), 4, monkeypatch, train_backbone)
-    train_backbone(cfg_of(tmp_path / "cut/other", pictures, "ema=0.9", "resume=true"))
+    train_backbone(cfg_of(whole, images, "ema=0.9"))
+    train_and_kill(cfg_of(cut, images, "ema=0.9"), 4, monkeypatch, train_backbone)
+    train_backbone(cfg_of(tmp_path / "cut/other", images, "ema=0.9", "resume=true"))
     assert_same(final_state(whole), final_state(cut))
 
 
@@ -126,15 +126,15 @@ def test_resumed_equals_uninterrupted(tmp_path, pictures, monkeypatch):
         (["trainer.max_epochs=-1"], "number of steps"),
     ],
 )
-def test_wrong_words_are_said(tmp_path, pictures, words, message):
+def test_wrong_overrides_are_errors(tmp_path, images, words, message):
     with pytest.raises(Exception, match=message):
-        train_backbone(cfg_of(tmp_path / "run", pictures, *words))
+        train_backbone(cfg_of(tmp_path / "run", images, *words))
 
 
-def test_colours_are_learned(tmp_path, pictures):
+def test_colours_are_learned(tmp_path, images):
     plain = ("mixing.mixup_alpha=0", "mixing.cutmix_alpha=0", "data.auto_augment=null")
     words = ("data.re_prob=0", "drop_path=0", "trainer.max_epochs=12", "optimizer.lr=0.01")
     jitter = ("data.color_jitter=0", "layer_decay=null", "data.val_share=0.2")
-    top1 = train_backbone(cfg_of(tmp_path / "run", pictures, *plain, *words, *jitter))
+    top1 = train_backbone(cfg_of(tmp_path / "run", images, *plain, *words, *jitter))
     assert top1 == 100.0
     assert json.loads((tmp_path / "run/run.json").read_text())["finished"]

@@ -15,10 +15,10 @@ from predcnn.data.clips.decoding import read_end, read_frames, scan
 from predcnn.data.clips.gif import is_complete_gif
 from predcnn.data.clips.index import FILE, index_clips
 from predcnn.data.clips.sources import ClipError, Source, find_sources
-from tests.data.film import (
+from tests.data.clips import (
     CARPHONE,
     moving_square,
-    write_pictures,
+    write_frames,
     write_uneven_video,
     write_video,
 )
@@ -74,7 +74,7 @@ def test_a_seek_to_other_frames_is_noticed(tmp_path, monkeypatch):
     assert np.array_equal(read_frames(folder, without, [40, 44]), all_frames(path)[[40, 44]])
 
 
-def test_a_video_filmed_upright_is_upright(tmp_path):
+def test_a_video_recorded_upright_is_upright(tmp_path):
     path = tmp_path / "a.mp4"
     write_uneven_video(path, moving_square(20, 48, 64))
     content, one = path.read_bytes(), struct.pack(">I", 1 << 16)
@@ -114,7 +114,7 @@ def test_a_gif_and_carphone(tmp_path):
     assert (clip.frames, clip.height, clip.width, clip.cuts) == (120, 144, 176, ())
 
 
-def test_a_torn_gif_is_no_shorter_film(tmp_path):
+def test_a_truncated_gif_is_not_a_shorter_video(tmp_path):
     from predcnn.visual import write_gif
 
     path = tmp_path / "a.gif"
@@ -131,18 +131,18 @@ def test_a_torn_gif_is_no_shorter_film(tmp_path):
     assert not is_complete_gif(path)
 
 
-def test_pictures_come_in_the_order_of_their_numbers(tmp_path):
+def test_images_come_in_the_order_of_their_numbers(tmp_path):
     frames = moving_square(12)
-    write_pictures(tmp_path / "walk", frames)
-    (tmp_path / "walk/notes.txt").write_text("no picture")
+    write_frames(tmp_path / "walk", frames)
+    (tmp_path / "walk/notes.txt").write_text("no image")
     clip, folder = only_clip(tmp_path)
     assert (clip.name, clip.frames) == ("walk", 12)
     assert np.array_equal(read_frames(folder, clip, range(12)), frames)
 
 
-def test_pictures_of_sixteen_bits_keep_them(tmp_path):
+def test_images_of_sixteen_bits_keep_them(tmp_path):
     deep = np.full((4, 6, 8), 40_000, np.uint16)
-    write_pictures(tmp_path / "deep", deep)
+    write_frames(tmp_path / "deep", deep)
     clip, folder = only_clip(tmp_path)
     assert (clip.white, clip.in_bytes) == (65535, False)
     assert (read_frames(folder, clip, [2]) == 40_000).all()
@@ -198,8 +198,8 @@ def test_values_that_are_no_frames_are_refused(values, message):
 
 
 def _variable_size(folder: Path) -> None:
-    write_pictures(folder, moving_square(3))
-    write_pictures(folder / "more", moving_square(1, 10, 12))
+    write_frames(folder, moving_square(3))
+    write_frames(folder / "more", moving_square(1, 10, 12))
     (folder / "more/frame0.png").rename(folder / "frame9.png")
     (folder / "more").rmdir()
 
@@ -217,7 +217,7 @@ DAMAGED = {
     "text.mp4": (lambda p: p.write_text("no video"), "cannot be opened"),
     "sizes": (_variable_size, "different sizes: 12x10, 32x24"),
     "torn": (
-        lambda p: (write_pictures(p, moving_square(2)), (p / "frame1.png").write_bytes(b"\x89PNG")),
+        lambda p: (write_frames(p, moving_square(2)), (p / "frame1.png").write_bytes(b"\x89PNG")),
         r"frame1\.png is no image",
     ),
     "words.npy": (lambda p: np.save(p, np.array(["a"])), "no numbers"),

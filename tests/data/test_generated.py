@@ -200,7 +200,7 @@ def test_an_index_out_of_range_is_an_error() -> None:
     assert isinstance(dataset, GeneratedSequences)
 
 
-def test_backgrounds_are_enlarged_as_published() -> None:
+def test_backgrounds_are_enlarged_like_openstls() -> None:
     images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
     for height, width in ((64, 64), (48, 96)):
         expected = [

@@ -12,7 +12,7 @@ import torch
 
 from predcnn.data import create_datamodule
 from predcnn.data.sequences import windows_in_rounds
-from tests.data.film import CARPHONE, moving_square, write_pictures, write_video
+from tests.data.clips import CARPHONE, moving_square, write_frames, write_video
 from tests.data.presets import preset
 
 SMALL = {"frames_in": 3, "frames_out": 2, "height": 16, "batch_size": 2, "num_workers": 0}
@@ -34,7 +34,7 @@ def clips(tmp_path_factory) -> Path:
     write_video(root / "a.avi", moving_square(20))
     (root / "sub").mkdir()
     write_video(root / "sub/b.mp4", moving_square(16, shade=60), "mp4v")
-    write_pictures(root / "c", moving_square(12, shade=120))
+    write_frames(root / "c", moving_square(12, shade=120))
     np.save(root / "d.npy", moving_square(14, shade=20))
     np.savez(root / "e.npz", x=moving_square(10, shade=250)[None].transpose(0, 1, 4, 2, 3))
     return root
@@ -84,7 +84,7 @@ def test_splits_by_time_share_no_frame(tmp_path):
 
 def test_folders_named_after_the_splits_are_the_splits(tmp_path):
     for split, shade in (("train", 10), ("val", 20), ("test", 30)):
-        write_pictures(tmp_path / split / "walk", moving_square(9, shade=shade))
+        write_frames(tmp_path / split / "walk", moving_square(9, shade=shade))
     module = folder_of(tmp_path)
     for split in ("train", "val", "test"):
         assert {clip.name for clip in module.split(split)._clips} == {f"{split}/walk"}
@@ -133,7 +133,7 @@ def test_the_fingerprint_knows_options_files_and_seed(clips, tmp_path):
     assert folder_of(again).fingerprint == first
     for options in ({"stride": 2}, {"fit": "stretch"}, {"seed": 5}, {"eval_seed": 9}):
         assert folder_of(clips, **options).fingerprint != first, options
-    write_pictures(again / "c", moving_square(12, shade=121))
+    write_frames(again / "c", moving_square(12, shade=121))
     assert folder_of(again).fingerprint != first
 
 
@@ -249,7 +249,7 @@ def test_names_decide_the_splits(tmp_path):
 def test_images_of_one_folder_are_told_apart_by_name(tmp_path):
     for i in range(4):
         frames = moving_square(8 + i, 16, 16, shade=60 * i)
-        write_pictures(tmp_path / "flat", frames, stem=f"seq{i}_")
+        write_frames(tmp_path / "flat", frames, stem=f"seq{i}_")
     (tmp_path / "flat/notes7.txt").write_text("no image")
     module = folder_of(tmp_path, split={"train": ["*0", "*1"], "val": "*/seq2", "test": "3"})
     assert [len(module.split(name)) for name in ("train", "val", "test")] == [4 + 5, 6, 7]
@@ -261,7 +261,7 @@ def test_images_of_one_folder_are_told_apart_by_name(tmp_path):
 
 def test_windows_need_not_overlap_nor_cross_missing_numbers(tmp_path):
     for name in ("walk/a", "run/b"):
-        write_pictures(tmp_path / name, moving_square(24))
+        write_frames(tmp_path / name, moving_square(24))
         (tmp_path / name / "frame9.png").unlink()
     options = {"split": {"train": "walk/*", "test": "run/*"}, "stride": {"run/*": 2, "*": None}}
     module = folder_of(tmp_path, cuts="skip", val_sequences=1, **options)
@@ -329,7 +329,7 @@ def test_the_preset_of_kth_divides_persons(tmp_path):
     for person in (1, 9, 16, 17, 25):
         for action in ("boxing", "running"):
             folder = tmp_path / action / f"person{person:02}_{action}_d1_uncomp"
-            write_pictures(folder, moving_square(63, 30, 40), ".jpg", stem="image_")
+            write_frames(folder, moving_square(63, 30, 40), ".jpg", stem="image_")
             (folder / "image_30.jpg").unlink()
     module = preset("kth", tmp_path, "data.test_sequences=null")
     assert (module.in_shape, module.frames_out) == ((10, 1, 128, 128), 20)
@@ -344,7 +344,7 @@ def test_the_preset_of_kth_divides_persons(tmp_path):
 def test_the_preset_of_human36m_takes_the_windows_of_its_lists(tmp_path):
     frames, folder = moving_square(30, 32, 32), tmp_path / "images"
     for name in ("S1_Walking.54138969_", "S9_Walking_1.55011271_"):
-        write_pictures(folder, frames, ".png", stem=name, numbers=range(1, 151, 5))
+        write_frames(folder, frames, ".png", stem=name, numbers=range(1, 151, 5))
     lines = [f"images/S1_Walking.54138969_,{first},{first + 70}" for first in (1, 26, 51)]
     (tmp_path / "train.txt").write_text("\n".join(lines))
     (tmp_path / "test.txt").write_text("images/S9_Walking_1.55011271_,6,76\n")
@@ -361,7 +361,7 @@ def test_the_preset_of_human36m_takes_the_windows_of_its_lists(tmp_path):
 
 def test_the_preset_of_kitti_and_caltech_reads_folders(tmp_path):
     for place in ("train/city_a", "train/road_b", "val/city_c", "test/set06_V000"):
-        write_pictures(tmp_path / place, moving_square(25, 60, 100))
+        write_frames(tmp_path / place, moving_square(25, 60, 100))
     every = ("data.train_sequences=null", "data.test_sequences=null")
     module = preset("kitti_caltech", tmp_path, *every)
     assert (module.in_shape, module.frames_out) == ((10, 3, 128, 160), 1)

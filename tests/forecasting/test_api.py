@@ -9,7 +9,7 @@ import predcnn
 from predcnn.forecasting import Forecast
 from predcnn.predictors import checkpoint as checkpoint_module
 from predcnn.weights import files as weight_files
-from tests.data.film import moving_square, write_pictures, write_uneven_video
+from tests.data.clips import moving_square, write_frames, write_uneven_video
 
 T_IN, SHAPE = 4, (4, 1, 16, 16)
 
@@ -130,7 +130,7 @@ def test_a_file_of_several_clips_is_refused(net, tmp_path):
     np.save(tmp_path / "clips.npy", np.zeros((2, 6, 16, 16, 3), np.uint8))
     with pytest.raises(ValueError, match="holds 2 clips"):
         predcnn.forecast(net, tmp_path / "clips.npy")
-    write_pictures(tmp_path / "walk", moving_square(6, 16, 16))
+    write_frames(tmp_path / "walk", moving_square(6, 16, 16))
     assert predcnn.forecast(net, str(tmp_path / "walk")).prediction.shape == (3, 1, 16, 16)
 
 

@@ -18,7 +18,7 @@ from predcnn.data.clips.decoding import read_frames
 from predcnn.data.clips.index import index_clips
 from predcnn.forecasting import forecast_clips
 from tests.app.test_train import command_cfg
-from tests.data.film import CARPHONE, moving_square, write_pictures, write_video
+from tests.data.clips import CARPHONE, moving_square, write_frames, write_video
 
 T_IN = 4
 
@@ -55,7 +55,7 @@ def grey(frames: np.ndarray) -> torch.Tensor:
 def test_every_kind_of_input_gives_the_same_prediction(checkpoint, tmp_path, monkeypatch):
     frames = moving_square(9)
     np.save(tmp_path / "clip.npy", frames)
-    write_pictures(tmp_path / "walk", frames)
+    write_frames(tmp_path / "walk", frames)
     np.savez(tmp_path / "clip.npz", x=frames[None].transpose(0, 1, 4, 2, 3) / 255.0)
     run(checkpoint, tmp_path / "clip.npy", tmp_path / "a.npz", "horizon=8")
     found = arrays(tmp_path / "a.npz")
@@ -249,7 +249,7 @@ def test_what_cannot_be_predicted_is_one_sentence(refused, tmp_path, monkeypatch
         ("input=long.npy", "size=modell"): "did you mean model",
         ("input=long.npy", "size=[0,3]"): "size is native, model or",
         ("input=long.npy", "fit=squash"): "no fit 'squash'",
-        ("input=long.npy", "view=film"): "no view 'film'",
+        ("input=long.npy", "view=movie"): "no view 'movie'",
         ("input=[long.npy,long.npy]", "output=a.mp4"): "2 clips do not fit into one file a.mp4",
         ("input=long.npy", "output=a.mov"): "no ending of output 'mov'",
         ("input=-",): "raw_shape=",

@@ -43,7 +43,10 @@ PREDICTORS = {
     "no translators": (("simvp", {"translator": []}), "at least one block"),
     "a translator of None": (("simvp", {"translator": None}), "named by"),
     "too many translators": (("simvp", {"translator": ["van"] * 3}), "3 blocks do not fit a stack"),
-    "a whole translator in a list": (("simvp", {"translator": ["incepu"]}), "complete translator"),
+    "a complete translator in a list": (
+        ("simvp", {"translator": ["incepu"]}),
+        "complete translator",
+    ),
     "an odd width": (("simvp", {"hid_S": 3}), "hid_S is even"),
     "no width": (("simvp", {"hid_S": 0}), "hid_S is even"),
     "no translator width": (("simvp", {"hid_T": 0}), "."),
@@ -69,7 +72,7 @@ def test_create_predictor(tmp_path, given, says):
 
 BLOCKS = {
     "an unknown name": (("vann", 8, {}), "did you mean van"),
-    "a whole translator": (("incepu", 8, {}), "incepu"),
+    "a complete translator": (("incepu", 8, {}), "incepu"),
     "no channels": (("van", 0, {}), "."),
     "negative channels": (("van", -8, {}), "."),
     "channels that do not divide": (("swin", 7, {"resolution": (8, 8)}), "divisible by"),
@@ -201,5 +204,5 @@ PICTURES = {
 
 @pytest.mark.parametrize(("write", "name"), [(write_gif, "a.gif"), (write_video, "a.mp4")])
 @pytest.mark.parametrize(("frames", "says"), PICTURES.values(), ids=PICTURES.keys())
-def test_films(tmp_path, write, name, frames, says):
+def test_videos(tmp_path, write, name, frames, says):
     refused(lambda: write(tmp_path / name, frames), says, tmp_path)

@@ -1,4 +1,4 @@
-"""Words on the command line that cannot be meant: one sentence, nothing left behind."""
+"""Invalid command lines give one sentence and leave no files."""
 
 import json
 import os
@@ -54,7 +54,7 @@ TRAIN = {
     "an added key": (["trainer.max_epoch=3"], "did you mean trainer.max_epochs"),
     "blocks without a stack": (["translator.blocks=[van]"], "translator.blocks"),
     "brackets left open": (["metrics=[mse"], "mse"),
-    "a word without a value": (["translator"], "translator"),
+    "an override without a value": (["translator"], "translator"),
     "an interpolation to nothing": (["seed=${nothing.there}"], "nothing"),
     "a checkpoint that is a folder": (["ckpt_path=folder"], "no weight file lies in"),
     "a checkpoint in another alphabet": (["ckpt_path='ünïcödé.ckpt'"], "ünïcödé.ckpt"),
@@ -180,7 +180,7 @@ IDENTITIES = {"text": "hello", "a list": "[1]", "cut": '{"name": "x', "brackets"
 
 
 @pytest.mark.parametrize("content", rows(IDENTITIES))
-def test_a_damaged_run_beside_is_no_reason_to_stop(said, tmp_path, content):  # noqa: F811
+def test_a_damaged_run_nearby_does_not_stop_a_resume(said, tmp_path, content):  # noqa: F811
     other = tmp_path / "runs/other"
     (other / "checkpoints").mkdir(parents=True)
     (other / "run.json").write_text(content)

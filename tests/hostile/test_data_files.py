@@ -67,7 +67,7 @@ def test_packed_idx(tmp_path, content, says):
 
 
 @pytest.mark.parametrize("size", [(65, 28), (28, 65), (1000, 1000)], ids=str)
-def test_pictures_larger_than_the_canvas(tmp_path, size):
+def test_images_larger_than_the_canvas(tmp_path, size):
     for part in ("train", "t10k"):
         pixels = np.zeros((24, *size), np.uint8)
         (tmp_path / f"{part}-images-idx3-ubyte").write_bytes(idx_bytes(pixels))

@@ -33,7 +33,7 @@ WRITERS = {
         predcnn.create_predictor("simvp", in_shape=SHAPE, **TINY), path / "a.safetensors"
     ),
     "JSON": lambda path: write_json(path / "a.json", {"numbers": list(range(2000))}),
-    "a film": lambda path: write_gif(path / "a.gif", torch.rand(9, 3, 32, 32)),
+    "a GIF": lambda path: write_gif(path / "a.gif", torch.rand(9, 3, 32, 32)),
 }
 
 
@@ -72,7 +72,7 @@ def test_a_disk_that_fills_up_while_training(tiny_cfg, tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert not any(name.endswith((".ckpt", ".json.part")) for name in listing(run / "checkpoints"))
-    train(tiny_cfg(*NET, run_dir=run))  # there is room again
+    train(tiny_cfg(*NET, run_dir=run))  # there is space again
     assert (run / "results.json").exists()
 
 

@@ -1,4 +1,4 @@
-"""Videos, pictures, arrays, classifiers and records that are damaged, foreign or malicious."""
+"""Videos, images, arrays, classifiers and records that are damaged, foreign or malicious."""
 
 import io
 import json
@@ -19,7 +19,7 @@ from predcnn.data.clips.decoding import scan
 from predcnn.data.clips.sources import find_sources
 from predcnn.data.images.image_files import read_image, read_images
 from predcnn.leaderboard.records import read
-from tests.data.film import moving_square, write_video
+from tests.data.clips import moving_square, write_video
 from tests.hostile.harness import Payload, listing, refused, within
 
 
@@ -72,12 +72,12 @@ NPZ = {
     "a pickle inside": (saved(np.savez, a=np.array([[[{}]]], object)), "damaged"),
 }
 VIDEOS = {
-    "empty": (lambda film: b"", "cannot be opened|no frame"),
-    "text": (lambda film: b"hello" * 99, "cannot be opened|no frame"),
-    "zeros": (lambda film: bytes(5000), "cannot be opened|no frame"),
-    "a header alone": (lambda film: film[:64], "cannot be opened|no frame"),
-    "half": (lambda film: film[: len(film) // 2], "truncated|cannot be opened|no frame"),
-    "a picture": (lambda film: png()[:60], "cannot be opened|no frame"),
+    "empty": (lambda video: b"", "cannot be opened|no frame"),
+    "text": (lambda video: b"hello" * 99, "cannot be opened|no frame"),
+    "zeros": (lambda video: bytes(5000), "cannot be opened|no frame"),
+    "a header alone": (lambda video: video[:64], "cannot be opened|no frame"),
+    "half": (lambda video: video[: len(video) // 2], "truncated|cannot be opened|no frame"),
+    "an image": (lambda video: png()[:60], "cannot be opened|no frame"),
 }
 
 
@@ -130,16 +130,16 @@ def test_malicious_arrays_are_not_executed(tmp_path, name):
 @pytest.mark.parametrize(("damage", "says"), VIDEOS.values(), ids=VIDEOS.keys())
 @pytest.mark.parametrize("ending", ["avi", "mp4"])
 def test_videos(tmp_path, damage, says, ending):
-    film = tmp_path / "film.avi"
-    write_video(film, moving_square(12))
+    video = tmp_path / "video.avi"
+    write_video(video, moving_square(12))
     path = tmp_path / f"clip.{ending}"
-    path.write_bytes(damage(film.read_bytes()))
+    path.write_bytes(damage(video.read_bytes()))
     refused(scanned(path), says, tmp_path)
 
 
 @pytest.mark.parametrize("content", PICTURES.values(), ids=PICTURES.keys())
 @pytest.mark.parametrize("reader", ["clip", "training", "analysis"])
-def test_pictures(tmp_path, content, reader):
+def test_images(tmp_path, content, reader):
     path = tmp_path / "frames/0.png"
     path.parent.mkdir()
     path.write_bytes(content)

@@ -21,7 +21,7 @@ def test_only_what_decides_results_counts(tmp_path):
     for path in (same / "ops" / "conv.py", same / "app" / "train.py"):
         text = path.read_text()
         assert text.startswith('"""')
-        path.write_text('"""Other words' + text[3:] + "\n\n# a comment\n")
+        path.write_text('"""Another text' + text[3:] + "\n\n# a comment\n")
     (same / "leaderboard").mkdir()
     (same / "leaderboard" / "html.py").write_text("new = 1\n")
     assert code_version(same) == code_version()

@@ -13,7 +13,7 @@ from predcnn.training.callbacks.probe import WARM_UP, Probe
 
 
 def clock_of(*marks: tuple[float, float, float | None]) -> Probe:
-    """A clock with wall seconds, own and the whole machine's processor seconds of its steps."""
+    """A clock with wall seconds, own processor seconds and those of the machine, per step."""
     clock = Probe()
     for wall, own, machine in [(0.0, 0.0, 0.0)] * WARM_UP + list(marks):
         clock.marks.append((wall, own))
@@ -44,10 +44,10 @@ def test_a_machine_that_counts_nothing(monkeypatch):
 
 
 @pytest.mark.parametrize("plan", [None, {"pace": {}}, {"pace": {"taken": None}}])
-def test_nothing_is_said_where_nothing_is_known(plan):
+def test_unknown_load_gives_no_note(plan):
     assert _note(plan) == {}
 
 
-def test_a_crowded_probe_is_said_on_the_page():
+def test_a_probe_on_a_busy_machine_gives_a_note():
     assert _note({"pace": {"taken": 0.1}}) == {}
     assert "other programs" in _note({"pace": {"taken": 0.83}})["note"]

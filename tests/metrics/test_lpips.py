@@ -1,4 +1,4 @@
-"""LPIPS with the real AlexNet gives the numbers its authors print; without it, it says so."""
+"""LPIPS with the real AlexNet gives the authors' numbers; without weights it is an error."""
 
 import numpy as np
 import pytest

@@ -82,7 +82,7 @@ def test_one_range_serves_every_metric_that_needs_one():
     assert float(values["mae"]) == pytest.approx(float(error), rel=1e-5)
 
 
-def test_parts_equal_the_whole(videos):
+def test_updates_by_parts_equal_one_update(videos):
     whole, parts = video_metrics(ALL), video_metrics(ALL)
     whole.update(*videos)
     for size in ([1, 3, 2], [4, 2]):

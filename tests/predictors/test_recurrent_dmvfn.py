@@ -72,7 +72,7 @@ def test_pyramid_loss_weighs_stages() -> None:
 
 
 def plain_block(block: MotionBlock, images: Tensor, flow: Tensor) -> Tensor:
-    """A motion block with separate resizing of images and flow, as published."""
+    """A motion block with separate resizing of images and flow, as in the reference code."""
     x, f = images, flow
     if block.scale != 1:
         factor = 1 / block.scale

@@ -87,7 +87,7 @@ def mau(net: nn.Module) -> Step:
 def _window_attention(block: nn.Module, x: Tensor, masks: dict) -> Tensor:
     """Attention within (shifted) windows of a map (B, H, W, C), every product written out.
 
-    Masks are made once per size and kept, as published.
+    Masks are made once per size and kept, as in the reference code.
     """
     size, attn, (B, H, W, C) = block.window_size, block.attn, x.shape
     shift = block.shift if min(H, W) > size else 0

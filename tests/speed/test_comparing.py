@@ -24,7 +24,7 @@ def test_errors_are_relative_to_each_tensor():
         largest_error([small], [small, large])
 
 
-def test_noise_beside_large_gradients_counts_little():
+def test_noise_next_to_large_gradients_counts_little():
     noise, large = torch.tensor([1e-9]), torch.tensor([1.0])
     assert largest_error([2 * noise, large], [noise, large]) == pytest.approx(1e-5, rel=1e-3)
 

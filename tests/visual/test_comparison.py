@@ -1,4 +1,4 @@
-"""The pages of a film show the right frames at the right time, unchanged but enlarged."""
+"""The pages of a video show the right frames at the right time, unchanged but enlarged."""
 
 import itertools
 
@@ -106,7 +106,7 @@ def test_caption_is_drawn_and_wrapped():
     past, truth, pred = clip()
     short = comparison_frames(past, truth, {"a": pred}, caption="one line")
     none = comparison_frames(past, truth, {"a": pred})
-    long = comparison_frames(past, truth, {"a": pred}, caption="many words " * 30)
+    long = comparison_frames(past, truth, {"a": pred}, caption="many letters " * 30)
     assert none[0].shape[0] < short[0].shape[0] < long[0].shape[0]
     assert none[0].shape[1] == long[0].shape[1]
     assert (short[0][14:32, :100] < 100).any()
@@ -117,10 +117,10 @@ def test_lead_time_is_on_the_page():
     still = torch.zeros(4, 1, 16, 12)
     pages = comparison_frames(past, still, {"a": still})
     for a, b in itertools.pairwise(pages[3:]):
-        assert (a != b).any()  # nothing moves but the words and the marks
+        assert (a != b).any()  # only the text and the marks change
 
 
-def test_wrap_loses_no_word_and_keeps_to_the_width():
+def test_wrap_keeps_all_text_and_the_width():
     text = "SimVP moganet, Moving MNIST (embedded digits, isolated protocol), sequence 3"
     lines = wrap(text, 200, 14)
     assert " ".join(lines) == text
@@ -138,7 +138,7 @@ def test_wrap_loses_no_word_and_keeps_to_the_width():
         ((7, 7), (189, 189)),
     ],
 )
-def test_small_frames_grow_by_a_whole_factor(size, expected):
+def test_small_frames_grow_by_an_integer_factor(size, expected):
     assert panel_size(*size, target=192) == expected
 
 

@@ -1,4 +1,4 @@
-"""Pictures of images in several forms."""
+"""Grids that show images in several forms."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from PIL import Image
 from predcnn.visual import write_grid
 
 
-def test_every_form_stands_in_its_column(tmp_path):
+def test_every_form_has_its_column(tmp_path):
     shades = {"black": 0.0, "grey": 0.5, "white": 1.0}
     columns = {name: torch.full((3, 3, 96, 96), value) for name, value in shades.items()}
     write_grid(tmp_path / "grid.png", columns, "three forms", wide=2)
@@ -20,7 +20,7 @@ def test_every_form_stands_in_its_column(tmp_path):
     assert pixels.shape[1] > 6 * 96
 
 
-def test_wrong_columns_are_said(tmp_path):
+def test_wrong_columns_are_errors(tmp_path):
     images = torch.zeros(2, 3, 8, 8)
     with pytest.raises(ValueError, match="columns is empty"):
         write_grid(tmp_path / "grid.png", {})

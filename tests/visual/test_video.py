@@ -15,14 +15,14 @@ from predcnn.visual.video import CODECS, CRF
 
 
 def read_gif(path):
-    with Image.open(path) as film:
-        pages = [np.asarray(page.convert("RGB")) for page in ImageSequence.Iterator(film)]
-        film.seek(0)
+    with Image.open(path) as gif:
+        pages = [np.asarray(page.convert("RGB")) for page in ImageSequence.Iterator(gif)]
+        gif.seek(0)
         durations = []
-        for i in range(film.n_frames):
-            film.seek(i)
-            durations.append(film.info["duration"])
-        return pages, durations, film.info.get("loop")
+        for i in range(gif.n_frames):
+            gif.seek(i)
+            durations.append(gif.info["duration"])
+        return pages, durations, gif.info.get("loop")
 
 
 def test_gif_of_grey_frames_is_exact(tmp_path):
@@ -120,7 +120,7 @@ def test_other_endings_and_a_missing_encoder_are_named(tmp_path, monkeypatch):
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):
-    path = tmp_path / "picture.png"
+    path = tmp_path / "image.png"
     path.write_text("old")
 
     def fail():

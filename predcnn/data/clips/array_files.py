@@ -111,7 +111,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
     return _loaded(path, path.stat().st_mtime_ns)
 
 
-@functools.lru_cache(maxsize=4)  # an .npz or TIFF is decoded as a whole: not again for every batch
+@functools.lru_cache(maxsize=4)  # an .npz or TIFF is decoded completely: not again for every batch
 def _loaded(path: Path, _changed: int) -> dict[str, np.ndarray]:
     """Read an .npz or a TIFF stack; map an .npy."""
     if path.suffix.lower() in TIFFS:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from predcnn.data.dividing import WindowOptions
-from predcnn.data.options import nearest, whole
+from predcnn.data.options import integer, nearest
 from predcnn.data.shaping import FITS
 
 
@@ -26,7 +26,7 @@ class VideoFolderOptions(WindowOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        whole("cache_mb", self.cache_mb, 0)
+        integer("cache_mb", self.cache_mb, 0)
         nearest("data.protocol", self.protocol, ("by_clip", "by_time"))
         nearest("data.fit", self.fit, FITS)
         nearest("data.cuts", self.cuts, ("keep", "skip"))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from predcnn.data.generated.noise import NOISES
-from predcnn.data.options import ROOT, check_options, nearest, whole
+from predcnn.data.options import ROOT, check_options, integer, nearest
 
 PROTOCOLS = ("isolated", "openstl")
 SPRITE = 28  # pixels, height and width of a digit
@@ -39,7 +39,7 @@ class MovingMNISTOptions:
         counts = "frames_in frames_out train_sequences val_sequences test_sequences"
         check_options(self, counts, flags="download verify")
         for name in ("height", "width"):
-            whole(name, getattr(self, name), SPRITE)
+            integer(name, getattr(self, name), SPRITE)
         object.__setattr__(self, "digits", _digit_counts(self.digits))
         if not isinstance(self.speed, (int, float)) or not 0 < self.speed < math.inf:
             raise ValueError(f"data.speed is a positive number, not {self.speed!r}")
@@ -66,7 +66,7 @@ def _digit_counts(digits: int | Iterable[int]) -> tuple[int, ...]:
     if not counts:
         raise ValueError("data.digits is empty; give one or several numbers, e.g. [1,2,3]")
     for count in counts:
-        whole("digits", count, 1)
+        integer("digits", count, 1)
     if max(counts) > MOST_DIGITS:
         raise ValueError(f"data.digits is at most {MOST_DIGITS}, not {max(counts)}")
     return counts

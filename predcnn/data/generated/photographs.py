@@ -30,7 +30,7 @@ def photograph_crops(split: str) -> np.ndarray:
 
 
 def enlarge(images: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Scale by OpenCV's bicubic on uint8 as published: (N, h, w, 3) -> (N, 3, height, width)."""
+    """Scale uint8 by OpenCV's bicubic, like OpenSTL: (N, h, w, 3) -> (N, 3, height, width)."""
     cv2 = opencv()
     out = np.empty((len(images), 3, height, width), np.uint8)
     for planes, image in zip(out, images, strict=True):

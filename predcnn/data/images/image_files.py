@@ -26,8 +26,8 @@ def photographs(count: int, size: int) -> tuple[Tensor, list[str]]:
     images, names = [], []
     for i in range(count):
         name, turn = NAMES[i % len(NAMES)], i // len(NAMES)
-        whole = Image.fromarray(getattr(skimage.data, name)()[..., :3])
-        images.append(_square(whole, size, turn))
+        image = Image.fromarray(getattr(skimage.data, name)()[..., :3])
+        images.append(_square(image, size, turn))
         names.append(f"{name} {turn}" if turn else name)
     return torch.stack(images), names
 

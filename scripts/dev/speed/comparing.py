@@ -1,7 +1,7 @@
-"""Ours against the plain formulation of the same thing, interleaved in one process.
+"""Our code compared with a reference implementation, interleaved in one process.
 
-Both sides hold the same weights and the same inputs. They run in turn, A B A B ..., so that what
-else happens on the machine meets both; their results are compared in the same run.
+Both sides hold the same weights and the same inputs. They alternate, A B A B ..., so that load
+from other programs affects both; their results are compared in the same run.
 """
 
 import gc
@@ -26,10 +26,10 @@ class Comparison:
     Attributes:
         name: of the row.
         ours: the way of this package; returns what is compared.
-        plain: the plain formulation, same weights and inputs.
+        plain: the reference implementation, same weights and inputs.
         tolerance: largest accepted error, relative to the largest value of each result.
         macs: multiply–adds of one call of ``ours``, for its share of the GEMM peak; None where that
-            says nothing.
+            share has no meaning.
         note: a remark for the table.
         exactly: both ways in double precision, compared instead of the measured ones: where the
             rounding of single precision is amplified by many steps or by slopes that jump. Of the
@@ -45,7 +45,7 @@ class Comparison:
     exactly: tuple[Callable[[], object], Callable[[], object]] | None = None
 
     def measure(self, how: "How") -> "Row":
-        """One warm-up of each side, whose results are compared, then all rounds in turn."""
+        """One warm-up of each side, whose results are compared, then all rounds."""
         now = CLOCKS[how.clock]
         warm = self.ours(), self.plain()
         error = largest_error(*warm)
@@ -166,7 +166,7 @@ def row_of(
     error: float,
     gemm_share: float | None = None,
 ) -> Row:
-    """The row of pairs of seconds, measured in turn."""
+    """The row of pairs of seconds, measured alternately."""
     ratios = [p / o for p, o in zip(plain, ours, strict=True)]
     quartiles = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else ratios * 3
     return Row(

@@ -49,7 +49,7 @@ def _pair(name: str, case: str, ours: Callable, finish: Callable) -> Comparison:
 
 
 def cases(wanted: Callable[[str], bool]) -> Iterator[Comparison]:
-    """Moving MNIST and MMNIST-CIFAR from the embedded pictures; the same pixels."""
+    """Moving MNIST and MMNIST-CIFAR from the embedded images; the same pixels."""
     kinds = {"bytes": (torch.Tensor.contiguous, _as_bytes), "floats": (to_float, _as_floats)}
     for name in ("moving_mnist", "mmnist_cifar"):
         for kind, (ours, finish) in kinds.items():

@@ -1,7 +1,7 @@
-"""What the training loop costs beside the training: Lightning's steps against bare ones.
+"""Overhead of the training loop: Lightning's steps compared with bare ones.
 
-Both trainings run in one process, step by step in turn: after each of Lightning's steps a callback
-takes one of a plain loop with a copy of the model.
+Both trainings run in one process, step by step: after each of Lightning's steps a callback takes
+one of a plain loop with a copy of the model.
 """
 
 import copy

@@ -1,4 +1,4 @@
-"""Metrics of whole batches against loops over single frames."""
+"""Metrics of complete batches compared with loops over single frames."""
 
 from collections.abc import Callable, Iterator
 

@@ -1,4 +1,4 @@
-"""How long a command takes before it does anything, beside what torch's own import takes."""
+"""Start-up time of a command, compared with that of importing torch."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ class _StartCase:
     note: str = "plain: `import torch`; the difference is ours"
 
     def measure(self, how: How) -> Row:
-        """Wall time of whole processes in turn, after one of each."""
+        """Wall time of complete processes, alternating, after one of each."""
         bare = (sys.executable, "-c", "import torch")
         seconds: list[list[float]] = [[], []]
         for round_ in range(how.rounds + 1):

@@ -29,7 +29,7 @@ def write_video(path: Path, frames: np.ndarray, codec: str = "MJPG") -> None:
     writer.release()
 
 
-def write_pictures(
+def write_frames(
     folder: Path,
     frames: np.ndarray,
     ending: str = ".png",
