@@ -3,16 +3,19 @@
 import base64
 import dataclasses
 import functools
+import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
+from PIL import Image
 from torch import Tensor
 
 from predcnn.app.console import say
 from predcnn.app.saved_run import SavedRun, data_of, load_run
+from predcnn.app.upload_limits import ENDINGS, LIMITS, MOST_BYTES, check_upload, time_limit
 from predcnn.data import create_datamodule, to_float
 from predcnn.forecasting import Forecast, forecast, forecast_clips
 from predcnn.forecasting.drawn_digits import drawn_digit, moving_digits
@@ -31,11 +34,24 @@ SOURCES = [EXAMPLE, DRAWING, CLIP]
 IMAGE = '<img alt="{alt}" src="data:image/{kind};base64,{data}" style="width:100%">'
 
 
+MOST_WAITING = 100  # requests; further ones are refused
+MOST_INK = 4_000_000  # pixels of a drawing; Pillow refuses twice as many
+
+
 def demo(cfg: DictConfig) -> None:
     """Serve the page until it is interrupted."""
-    page = build_page(cfg)
-    say(f"http://{cfg.address}:{cfg.port}  (Ctrl-C ends it)")
-    page.launch(server_name=cfg.address, server_port=cfg.port, quiet=True)
+    with tempfile.TemporaryDirectory(prefix="predcnn_demo_") as uploads:
+        os.environ["GRADIO_TEMP_DIR"] = uploads  # the only folder that Gradio serves files from
+        page = build_page(cfg)
+        say(f"http://{cfg.address}:{cfg.port}  (Ctrl-C ends it)")
+        serve(page, server_name=cfg.address, server_port=cfg.port)
+
+
+def serve(page: "gradio.Blocks", **options: object) -> str:
+    """Launch the page with its limits and ``options`` of Gradio's ``launch``; return its URL."""
+    Image.MAX_IMAGE_PIXELS = MOST_INK
+    page.queue(max_size=MOST_WAITING)
+    return page.launch(max_file_size=MOST_BYTES, share=False, quiet=True, **options)[1]
 
 
 def build_page(cfg: DictConfig) -> "gradio.Blocks":
@@ -52,7 +68,8 @@ def build_page(cfg: DictConfig) -> "gradio.Blocks":
         except (ValueError, OSError, TypeError) as error:
             raise gr.Error(str(error)) from error
 
-    with gr.Blocks(title="predcnn", analytics_enabled=False) as page:
+    hour = 3600  # after which an upload is removed
+    with gr.Blocks(title="predcnn", analytics_enabled=False, delete_cache=(hour, hour)) as page:
         gr.Markdown("# predcnn\nPast frames in, future frames out, and how far to trust them.")
         with gr.Row():
             with gr.Column(scale=1):
@@ -60,7 +77,12 @@ def build_page(cfg: DictConfig) -> "gradio.Blocks":
                     gr.Dropdown(list(checkpoints), label="checkpoint"),
                     gr.Radio(SOURCES, value=EXAMPLE, label="predict", elem_id="source"),
                     gr.Number(0, precision=0, minimum=0, label="test sequence"),
-                    gr.File(label="a video, GIF or array", type="filepath", elem_id="clip"),
+                    gr.File(
+                        label=f"a video, GIF or array: {LIMITS}",
+                        type="filepath",
+                        file_types=ENDINGS,
+                        elem_id="clip",
+                    ),
                     gr.Sketchpad(label="a digit, to bounce around", elem_id="drawing"),
                     gr.Slider(1, 40, 10, step=1, label="frames to predict"),
                 ]
@@ -111,7 +133,9 @@ def predicted(
     if source == CLIP:
         if clip is None:
             raise ValueError("upload a clip first")
-        found = forecast_clips(net, [clip], horizon=horizon, size="model")[0]
+        check_upload(Path(clip))
+        progress = time_limit()
+        found = forecast_clips(net, [clip], horizon=horizon, size="model", progress=progress)[0]
         return found.trial or found
     if source == DRAWING:
         frames = moving_digits(drawn_digit(drawing), net.in_shape, horizon, seed=number)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from predcnn.app.demo import CLIP, DRAWING, EXAMPLE, build_page, predicted, show
+from predcnn.app.demo import CLIP, DRAWING, EXAMPLE, build_page, predicted, serve, show
 from predcnn.app.saved_run import load_run
 from predcnn.app.train import train
 from predcnn.forecasting.drawn_digits import drawn_digit, moving_digits
@@ -82,7 +82,7 @@ def test_the_page_in_a_browser(tiny_cfg, tmp_path, browser, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     train(tiny_cfg(*NET, "data.height=64"))
     page = build_page(command_cfg("demo", f"runs={tmp_path}"))
-    _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
+    address = serve(page, prevent_thread_lock=True, server_name="127.0.0.1")
     try:
         browser.get(address)
         seen = _until(lambda: _shown(browser, By, None))  # predicted on load

@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 
 LOST_SHARE = 0.02  # containers estimate their length: missing more than this is damage
 LOST_LEAST = 2  # frames, likewise
+FORMATS = "asf,avi,flv,gif,h264,hevc,ivf,m4v,matroska,mov,mpeg,mpegts,mpegvideo,ogg"
+"""What a video file may contain: not playlists, which make FFmpeg open other files."""
 
 
 def scan_video(path: Path, name: str, survey: Survey) -> list[Clip]:
     """Decode every frame of a video and describe it as a clip."""
     times, checks, damaged = [], [], 0
-    with _opened(path) as (container, stream):
+    with open_video(path) as (container, stream):
         stream.thread_type = "AUTO"
         for frame in _decoded(container, stream):
             if frame is None:
@@ -64,7 +66,7 @@ def read_video(path: Path, clip: Clip, indices: Sequence[int]) -> np.ndarray:
 
 def _frames_at(path: Path, times: Sequence[int]) -> list[np.ndarray]:
     wanted = set(times)
-    with _opened(path) as (container, stream):
+    with open_video(path) as (container, stream):
         container.seek(times[0], stream=stream)
         frames = (frame for frame in _decoded(container, stream) if frame is not None)
         found = (frame for frame in frames if frame.pts in wanted)
@@ -73,18 +75,20 @@ def _frames_at(path: Path, times: Sequence[int]) -> list[np.ndarray]:
 
 def _frames_numbered(path: Path, indices: Sequence[int]) -> list[np.ndarray]:
     wanted = set(indices)
-    with _opened(path) as (container, stream):
+    with open_video(path) as (container, stream):
         frames = (frame for frame in _decoded(container, stream) if frame is not None)
         reached = enumerate(itertools.islice(frames, indices[-1] + 1))
         return [_rgb(frame) for i, frame in reached if i in wanted]
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator["tuple[av.container.InputContainer, av.VideoStream]"]:
+def open_video(path: Path) -> Iterator["tuple[av.container.InputContainer, av.VideoStream]"]:
+    """Open a video and its first video stream; ClipError if that fails, inside as well."""
     import av
 
     try:
-        with av.open(str(path.absolute())) as container:
+        options = {"format_whitelist": FORMATS}
+        with av.open(str(path.absolute()), options=options) as container:
             stream = next(iter(container.streams.video), None)
             if stream is None or stream.codec_context is None:
                 raise ClipError("cannot be opened: it holds no video of a known codec")
