@@ -71,7 +71,7 @@ def test_isotropic_networks_make_no_pyramid():
     assert heat_maps.shape == (1, 2, 32, 32)
 
 
-def test_a_head_wants_feature_maps():
+def test_a_head_needs_feature_maps():
     for head in (FeaturePyramid, TopDownPose):
         with pytest.raises(TypeError, match="features_only=True"):
             head(torch.nn.Identity())
@@ -97,7 +97,7 @@ def test_decoding_gives_the_joints_back():
     assert scores.min() > 0.9
 
 
-def test_an_invisible_joint_teaches_nothing():
+def test_an_invisible_joint_has_no_loss():
     model = TopDownPose(small(), joints=2)
     maps = torch.zeros(1, 2, 16, 12, requires_grad=True)
     joints, visible = torch.tensor([[[20.0, 12.0], [8.0, 8.0]]]), torch.tensor([[True, False]])

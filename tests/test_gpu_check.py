@@ -30,14 +30,14 @@ def test_a_model_that_fails_is_recorded_and_the_stage_goes_on(tmp_path):
     assert [row["name"] for row in report.read(tmp_path)["stages"][0]["rows"]] == ["bad", "good"]
 
 
-def test_what_there_is_no_time_for_is_listed_as_not_run(tmp_path):
+def test_stages_without_time_are_listed_as_not_run(tmp_path):
     stage = Stage("b. speed", 0, lambda: None)
     assert stage.run("moganet", failing) is None
     report.write(tmp_path, {}, [stage.record()])
     assert "Not run: moganet." in (tmp_path / "report.md").read_text()
 
 
-def test_every_row_is_saved_as_soon_as_it_is_there():
+def test_rows_are_saved_immediately():
     saved = []
     stage = Stage("c", 60, lambda: saved.append(len(stage.rows)))
     stage.run("one", dict)

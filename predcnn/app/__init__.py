@@ -1,1 +1,1 @@
-"""What the scripts call: one function per command, each taking the composed configuration."""
+"""Commands: one function each, called with the composed configuration."""

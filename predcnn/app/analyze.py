@@ -1,4 +1,4 @@
-"""Figures and numbers that show what one or several networks look at."""
+"""Analyses of trained networks: receptive fields, interactions, Grad-CAM, channels, shape bias."""
 
 import time
 from collections.abc import Callable
@@ -150,7 +150,7 @@ def _open_inputs(cfg: DictConfig, kind: Kind, runs: list[SavedRun]) -> Inputs:
             return Inputs(torch.empty(0), None, (), "none")
         return Inputs.of_images(cfg.images, count, cfg.size, cfg.device)
     if not kind.needs_clips:
-        raise ValueError(f"kind={cfg.kind} is about classes, which a video predictor does not have")
+        raise ValueError(f"kind={cfg.kind} needs a classifier, not a video predictor")
     shapes = {(tuple(run.predictor.in_shape), run.predictor.frames_out) for run in runs}
     if len(shapes) > 1:
         raise ValueError(

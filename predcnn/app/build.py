@@ -100,7 +100,7 @@ def build_predictor(cfg: DictConfig) -> nn.Module:
     if cfg.recompute:
         translator = getattr(predictor, "translator", None)
         if not hasattr(translator, "recompute"):
-            raise ValueError(f"recompute=true needs a stack of blocks, which {cfg.name} has not")
+            raise ValueError(f"recompute=true needs a stack of blocks; {cfg.name} has none")
         if cfg.compile:
             raise ValueError("recompute=true and compile=true exclude each other")
         translator.recompute = True
@@ -172,7 +172,7 @@ def set_matmul_precision(precision: str | None, trainer: pl.Trainer) -> None:
 
 
 def _check_numbers(cfg: DictConfig) -> None:
-    """Raise ValueError for text where Lightning and torch would compare it with numbers."""
+    """Raise ValueError for settings that are text instead of numbers."""
     for key in ("max_epochs", "min_epochs", "max_steps", "min_steps"):
         value = cfg.trainer[key]
         if value is not None and type(value) is not int:

@@ -64,7 +64,8 @@ def _complete(arguments: list[str]) -> None:
     if arguments[:1] in (["query=bash"], ["query=fish"]) and command not in COMMANDS:
         print("\n".join(name for name in COMMANDS if name.startswith(command)))
         return
-    os.environ["COMP_LINE"] = " ".join([program, *rest])  # as of a program without commands
+    # Hydra completes programs without commands
+    os.environ["COMP_LINE"] = " ".join([program, *rest])
     run(command or "train", typed=[sys.argv[0], command, "-sc", *arguments])
 
 

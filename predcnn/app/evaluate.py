@@ -116,9 +116,9 @@ OPEN = {VideoPrediction.task: _open_predictor, ImageClassification.task: _open_c
 
 
 def _file_name(path: str, cfg: DictConfig) -> str:
-    """Return results.json for the test of the best weights on the run's own data."""
+    """Return results.json for the run's own test, else a name with the differences."""
     file, changed = Path(path), sorted(given_values(cfg.data))
-    stem = file.parent.name if file.name == WEIGHTS else file.stem  # of a folder of weights
+    stem = file.parent.name if file.name == WEIGHTS else file.stem  # a folder of weights
     if stem == "best" and cfg.split == "test" and not changed:
         return "results.json"
     return f"results_{'_'.join([stem, cfg.split, *(f'{key}-changed' for key in changed)])}.json"

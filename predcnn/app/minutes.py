@@ -41,7 +41,7 @@ def fit_into_minutes(
     """Set the length of the run by ``cfg.minutes``; a continued run keeps its length.
 
     Args:
-        cfg: the configuration, changed in place; without ``minutes`` as it is.
+        cfg: the configuration, changed in place; unchanged without ``minutes``.
         build: (cfg, datamodule) -> the module.
         datamodule: the data.
         ckpt_path: the checkpoint to continue from.
@@ -59,7 +59,7 @@ def fit_into_minutes(
     if ckpt_path is not None:
         steps = _saved(cfg, ckpt_path)
     else:
-        with isolate_rng():  # the run draws what it draws without a probe
+        with isolate_rng():  # the probe must not change the run's random numbers
             steps = _measured(cfg, build, datamodule, started)
     if steps is None:
         return

@@ -40,7 +40,7 @@ def predict_clips(cfg: DictConfig) -> list[Path]:
     folder = run_folder(cfg.ckpt_path) / "predictions"
     if cfg.view not in VIEWS:
         raise ValueError(unknown("view", cfg.view, VIEWS))
-    plan_files(cfg.output, folder, [""], list(cfg.formats))  # a wrong ending shows at once
+    plan_files(cfg.output, folder, [""], list(cfg.formats))  # checks the endings early
     predictor, about = load_described(cfg.ckpt_path, device=cfg.device, trusted=cfg.trusted)
     options = OmegaConf.to_container(cfg)
     inputs = [cfg.input] if isinstance(cfg.input, str) else list(cfg.input)

@@ -63,7 +63,7 @@ def read_identity(run_dir: Path) -> dict:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged ({error}); remove it to continue without") from error
+        raise ValueError(f"{path} is damaged ({error}); delete it to continue") from error
     return content if isinstance(content, dict) else {}
 
 

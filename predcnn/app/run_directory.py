@@ -1,4 +1,4 @@
-"""The directory of a run: who may write to it, and the files that identify the run."""
+"""The directory of a run: its lock, and the files that identify the run."""
 
 import contextlib
 import itertools
@@ -67,7 +67,7 @@ def claim(cfg: DictConfig) -> Iterator[tuple[Path, Path | None]]:
 
 
 def _is_named() -> bool:
-    """Return whether the user chose the run directory, rather than the clock."""
+    """Return whether the user chose the run directory; the default name is the time."""
     if not HydraConfig.initialized():
         return True
     overrides = HydraConfig.get().overrides.hydra

@@ -109,7 +109,7 @@ def _same_data(datamodule: SplitDataModule, settings: Mapping, given: Mapping) -
 
 
 def reader_change(datamodule: SplitDataModule, settings: Mapping) -> str:
-    """Return what to add to an error about other data if the run used the first reader of clips."""
+    """Return a hint for errors about changed data, if the run read its clips with OpenCV."""
     if datamodule.reader is None or "data_reader" in settings:
         return ""
     return (

@@ -1,4 +1,4 @@
-"""Which frames of which recordings are for training, validation and test."""
+"""Division of recordings into training, validation and test frames."""
 
 import re
 from bisect import bisect_left, bisect_right
@@ -224,6 +224,6 @@ def number_in(stem: str, years_only: bool = False) -> int | None:
 
 
 def stem_and_number(name: str) -> tuple[str, int | None]:
-    """Split "seq0_012" into ("seq0_", 12): what tells sequences apart, and the frame."""
+    """Split "seq0_012" into ("seq0_", 12): the stem of the sequence, and the frame number."""
     digits = _TRAILING.search(name)
     return (name[: digits.start()], int(digits[0])) if digits else (name, None)

@@ -35,7 +35,7 @@ def integer(name: str, value: object, least: int | None = None) -> None:
 
 
 def check_options(options: object, counts: str = "", flags: str = "") -> None:
-    """Check what most data sets have, and complete it.
+    """Check the options that most data sets share, and fill in defaults.
 
     ``width`` None becomes the height, ``root`` an expanded path. The options in ``counts``, names
     with spaces between, are 1 or more or the default None; those in ``flags`` are booleans.

@@ -111,7 +111,7 @@ def forecast_fields(
         inputs: files and folders as ``data.root`` takes them.
         report: called with one line per recording.
 
-    The others are those of `forecast_clips`.
+    Other arguments: see `forecast_clips`.
     """
     units = units_of(about)
     horizon = check_frames_out(horizon, predictor.frames_out)
@@ -143,7 +143,7 @@ def forecast_clips(
 ) -> list[Forecast]:
     """Predict the frames that follow every clip in files and folders; each is decoded once.
 
-    Args, and those of `forecast`:
+    Args (others: see `forecast`):
         step: use every ``step``-th frame.
         size: "native", "model" (the size it was trained on) or (height, width).
         fit: how frames are scaled, see `predcnn.data.shaping.FITS`.

@@ -1,4 +1,4 @@
-"""A prediction with what is known about it: past, truth, errors; and its files."""
+"""A forecast with its past, truth and errors, and its output files."""
 
 import math
 from collections.abc import Mapping

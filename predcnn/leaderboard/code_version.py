@@ -2,7 +2,7 @@
 
 It covers the syntax trees, without docstrings and comments, of the packages that data, networks
 and training come from, and of the train command. Documentation, tests and tables may change
-without making a result old; configurations are part of a result's resolved config.
+without invalidating a result; configurations are part of a result's resolved config.
 """
 
 import ast

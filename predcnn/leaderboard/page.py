@@ -1,6 +1,6 @@
 """The leaderboard as one HTML page that loads nothing but the images next to it.
 
-Records are data of others: the template escapes every value, and ids, links and file names are
+Records may come from others, so the template escapes every value; ids, links and file names are
 slugs.
 """
 

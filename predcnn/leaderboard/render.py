@@ -1,4 +1,4 @@
-"""From the records of a benchmark to its tables, its page and its galleries."""
+"""Rendering of a benchmark's records as tables, a page and galleries."""
 
 import datetime
 import shutil

@@ -60,7 +60,7 @@ def submit(bench: Bench, run: str | None) -> None:
 def _wrong(results: dict, entry: Entry) -> str | None:
     """Return why a result cannot be submitted; None if it can."""
     if results["task"] != "prediction" or results["data"]["split"] != "test":
-        return "not the test of a predictor, its results.json says otherwise"
+        return "its results.json is not the test of a predictor"
     ours, theirs = entry.data_fingerprint, results["data"]["fingerprint"]
     if ours != theirs:
         return (

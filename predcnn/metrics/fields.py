@@ -253,7 +253,7 @@ class FieldScores:
 
     @property
     def definitions(self) -> dict[str, str]:
-        """One sentence for each name: what the score's class says."""
+        """One sentence per name, from the docstring of the score's class."""
         texts = {name: score.__doc__.splitlines()[0] for name, (_, score) in self._scores.items()}
         return {name: f"{text.rstrip('.')}; in units" for name, text in texts.items()}
 

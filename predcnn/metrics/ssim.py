@@ -62,7 +62,7 @@ def _constants(data_range: float) -> tuple[float, float]:
 
 
 def _compiled(pred: Tensor, target: Tensor, data_range: float) -> Tensor | None:
-    """Score planes (N, H, W) -> (N,) by the compiled kernel, which knows no gradients."""
+    """Score planes (N, H, W) -> (N,) by the compiled kernel, which has no gradients."""
     if torch.is_grad_enabled() and (pred.requires_grad or target.requires_grad):
         return None
     kernels = kernels_for(pred, target)

@@ -90,7 +90,7 @@ class MaskedImages(TrainingModule):
         return {"metrics": dict(self.test_results), "definitions": {"loss": self.definition}}
 
     def drawn(self, datamodule: ImageDataModule) -> tuple[Tensor, Callable, str]:
-        """Return what `draw` shows: inputs, a function that makes them images, a title."""
+        """Return the inputs of `draw`, a function that converts them to images, and a title."""
         dataset = datamodule.split("test")
         images, _ = dataset.batch(0, range(min(DRAWN, len(dataset))))
         options = datamodule.family.options

@@ -1,4 +1,4 @@
-"""WaST's training: stochastic depth that sets in late.
+"""WaST's training: stochastic depth that starts late.
 
 Nie et al., "Wavelet-Driven Spatiotemporal Predictive Learning", AAAI 2024; the published schedule
 is "late" with the cut-off at epoch 20 of 50.

@@ -156,7 +156,7 @@ def test_image_networks_and_predictors_do_not_share_a_figure(tmp_path, trained):
     mixed = trained.replace("models=[", "models=[van_b0,")
     with pytest.raises(ValueError, match="not both"):
         analysed(tmp_path, "kind=erf", mixed)
-    with pytest.raises(ValueError, match="about classes"):
+    with pytest.raises(ValueError, match="needs a classifier"):
         analysed(tmp_path, "kind=shape_bias", trained)
     with pytest.raises(ValueError, match="lead times 1 to 10"):
         analysed(tmp_path, "kind=erf", trained, "leads=[11]")

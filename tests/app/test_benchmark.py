@@ -66,7 +66,7 @@ def test_an_entry_is_its_settings_budget_and_data(tmp_path):
     assert len({same, *others}) == 4
 
 
-def test_all_is_all(tmp_path):
+def test_all_selects_every_entry(tmp_path):
     cfg = bench_cfg(tmp_path, "translators=all", "models=[mim]")
     every = [f"translator={name}" for name in predcnn.list_translators()]
     assert [word for (word,) in choices(cfg, [])] == [*every, "model=mim"]

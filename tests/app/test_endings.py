@@ -74,7 +74,7 @@ def test_an_interrupted_epoch_is_not_finished(tiny_cfg, tmp_path):
         check_unfinished(path, Trainer)
 
 
-def test_an_image_that_fails_costs_no_numbers(tiny_cfg, tmp_path, monkeypatch, capsys):
+def test_a_failed_image_keeps_the_metrics(tiny_cfg, tmp_path, monkeypatch, capsys):
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("no space left for images")
 

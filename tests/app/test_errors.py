@@ -69,7 +69,7 @@ def test_a_missing_package_names_its_extra(said):
     assert "predcnn[log]" in said("train", "logger=[csv,wandb]")
 
 
-def test_evaluate_says_what_is_wrong_with_a_checkpoint(said, tmp_path):
+def test_evaluate_reports_invalid_checkpoints(said, tmp_path):
     assert "no file missing.ckpt" in said("evaluate", "ckpt_path=missing.ckpt")
     (tmp_path / "damaged.ckpt").write_bytes(b"PK\x03\x04 not a checkpoint")
     assert "damaged.ckpt" in said("evaluate", "ckpt_path=damaged.ckpt")
@@ -142,7 +142,7 @@ def test_an_unwritable_run_directory_is_known_before_the_work(tiny_cfg, tmp_path
         train(tiny_cfg(*NET, run_dir=tmp_path / "file"))
 
 
-def test_losses_are_checked_on_accelerators_now_and_then():
+def test_losses_are_checked_periodically_on_accelerators():
     guard = StopOnNonFinite(check_every=5)
     guard._bad = torch.tensor(True)
 

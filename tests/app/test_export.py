@@ -75,14 +75,14 @@ def test_eight_bits_and_bfloat16_are_compared_with_float32(checkpoint, capsys):
 
 
 @pytest.mark.parametrize(("milliseconds", "kept"), [(1.0, True), (7.0, False)])
-def test_eight_bits_are_kept_where_they_pay(tmp_path, milliseconds, kept):
+def test_eight_bits_are_kept_if_faster(tmp_path, milliseconds, kept):
     (tmp_path / "a_int8.onnx").touch()
     written = {"onnx int8": tmp_path / "a_int8.onnx"}
     _keep_what_pays({"onnx": 9.0, "onnx int8": milliseconds}, written)
     assert (tmp_path / "a_int8.onnx").exists() == kept == bool(written)
 
 
-def test_an_unsupported_operator_is_named_with_the_way_out(tmp_path):
+def test_an_unsupported_operator_is_named_with_an_alternative(tmp_path):
     available("onnx")
 
     class Odd(nn.Module):
@@ -96,7 +96,7 @@ def test_an_unsupported_operator_is_named_with_the_way_out(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_operators_are_found_in_what_a_runtime_says():
+def test_operators_are_found_in_runtime_errors():
     error = RuntimeError(
         "No conversion rule found for operations: aten::fft_rfft2, aten.foo.default"
     )

@@ -80,7 +80,7 @@ def test_resumed_equals_uninterrupted(tiny_cfg, tmp_path, monkeypatch, uninterru
         pytest.param("missing", marks=pytest.mark.slow),
     ],
 )
-def test_a_damaged_last_state_gives_way_to_the_one_before(
+def test_a_damaged_last_state_falls_back_to_the_previous(
     tiny_cfg, tmp_path, monkeypatch, uninterrupted, capsys, damage
 ):
     run = tmp_path / "cut/run"

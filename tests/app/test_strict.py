@@ -61,7 +61,7 @@ def test_a_run_without_it_records_null(tiny_cfg, tmp_path):
     assert results(tmp_path / "run")["deterministic"] is None
 
 
-def test_what_strict_excludes_is_refused(tiny_cfg, monkeypatch):
+def test_strict_refuses_other_devices_and_compilation(tiny_cfg, monkeypatch):
     with pytest.raises(ValueError, match="acts before torch is loaded"):
         train(tiny_cfg("deterministic=strict"))
     for name, value in STRICT.items():

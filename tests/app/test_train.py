@@ -59,7 +59,7 @@ def test_a_translator_starts_from_a_backbone_and_reports_it(tiny_cfg, tmp_path, 
     assert load_predictor(tmp_path / "run/checkpoints/best.ckpt").taken_weights is None
 
 
-def test_a_run_leaves_everything_it_promises(tiny_cfg, tmp_path):
+def test_a_run_writes_all_documented_files(tiny_cfg, tmp_path):
     run = tmp_path / "run"
     target = "predcnn.training.callbacks.DrawPredictions"
     drawing = f"callbacks.drawing={{_target_: {target}, every_n_epochs: 1}}"
@@ -103,7 +103,7 @@ def test_evaluate_repeats_the_results_from_the_checkpoint_alone(tiny_cfg, tmp_pa
         assert after[key] == before[key], key
 
 
-def test_evaluating_something_else_leaves_the_results_alone(tiny_cfg, tmp_path):
+def test_evaluating_other_data_keeps_the_results(tiny_cfg, tmp_path):
     run = tmp_path / "run"
     train(tiny_cfg("translator=gsta", *SMALL_NET))
     before = (run / "results.json").read_text()
@@ -116,7 +116,7 @@ def test_evaluating_something_else_leaves_the_results_alone(tiny_cfg, tmp_path):
     assert json.loads((run / "results_best_val.json").read_text())["data"]["split"] == "val"
 
 
-def test_evaluate_notices_other_data(tiny_cfg, tmp_path):
+def test_evaluate_refuses_changed_data(tiny_cfg, tmp_path):
     train(tiny_cfg("translator=gsta", *SMALL_NET))
     path = tmp_path / "run/checkpoints/best.ckpt"
     saved = torch.load(path, weights_only=True)
@@ -160,7 +160,7 @@ def test_four_frames_in_nine_out(tiny_cfg, tmp_path, head):
 
 
 @pytest.mark.parametrize("model", ["copy_last", "mean_frame"])
-def test_what_has_no_weights_is_evaluated_like_the_rest(tiny_cfg, tmp_path, model):
+def test_predictors_without_weights_are_evaluated(tiny_cfg, tmp_path, model):
     mse = train(tiny_cfg(f"model={model}", "data.height=64"))
     found = results(tmp_path / "run")
     if model == "copy_last":

@@ -49,7 +49,7 @@ def cfg_of(run_dir, images, *words: str):
         return compose("train_backbone", overrides=overrides)
 
 
-def test_a_run_leaves_what_it_promises_and_is_evaluated_again(tmp_path, images):
+def test_a_run_writes_its_files_and_is_evaluated_again(tmp_path, images):
     run = tmp_path / "run"
     top1 = train_backbone(cfg_of(run, images, "loss=bce", "optimizer=lamb"))
     for name in ("config.yaml", "run.json", "environment.json", "metrics.csv", "curves.png"):

@@ -140,7 +140,7 @@ def test_images_come_in_the_order_of_their_numbers(tmp_path):
     assert np.array_equal(read_frames(folder, clip, range(12)), frames)
 
 
-def test_images_of_sixteen_bits_keep_them(tmp_path):
+def test_sixteen_bit_images_stay_sixteen_bit(tmp_path):
     deep = np.full((4, 6, 8), 40_000, np.uint16)
     write_frames(tmp_path / "deep", deep)
     clip, folder = only_clip(tmp_path)
@@ -253,7 +253,7 @@ def test_an_unreadable_file_is_named(tmp_path):
         scan(Source(tmp_path / "gone.mp4", "video"), "gone.mp4")
 
 
-def test_nothing_there():
+def test_a_missing_path_is_an_error():
     with pytest.raises(FileNotFoundError, match="no file or folder"):
         find_sources(Path("/no/such/place"))
 
@@ -295,10 +295,10 @@ def test_a_folder_that_cannot_be_written_is_indexed_every_time(tmp_path, monkeyp
     write_video(tmp_path / "a.avi", moving_square(12))
     monkeypatch.setattr(clip_index, "replacing", refuse)
     assert len(index_clips(tmp_path).clips) == 1
-    assert "made anew every time" in caplog.text
+    assert "scanned at every start" in caplog.text
 
 
-def test_cuts_are_found_and_motion_is_none(tmp_path):
+def test_cuts_are_found_and_motion_is_not_a_cut(tmp_path):
     frames = np.concatenate([moving_square(15), 255 - moving_square(15), moving_square(9)])
     write_video(tmp_path / "a.avi", frames)
     clip, _ = only_clip(tmp_path)

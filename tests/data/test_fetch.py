@@ -39,7 +39,7 @@ def mirror(tmp_path: Path) -> Iterator[tuple[Path, str]]:
     server.server_close()
 
 
-def test_fetch_is_complete_or_not_at_all(tmp_path: Path, mirror: tuple[Path, str]) -> None:
+def test_a_failed_fetch_leaves_no_file(tmp_path: Path, mirror: tuple[Path, str]) -> None:
     folder, address = mirror
     (folder / "file").write_bytes(b"right")
     (folder / "bad").write_bytes(b"wrong")

@@ -129,9 +129,9 @@ def test_a_sprite_outside_the_pool_is_an_error(number: int) -> None:
         ({"frames": np.zeros((1, 2, 1, 8, 16), np.uint8)[..., ::2]}, ValueError, "contiguous"),
         ({"sprites": np.ones((5, 2, 2), np.float32)}, ValueError, "uint8"),
         ({"places": np.zeros((1, 2, 1, 1), np.int64)}, ValueError, "places are"),
-        ({"places": np.full((2, 2, 1, 1), 7)}, IndexError, "stick out"),
-        ({"places": np.full((2, 2, 1, 1), -1)}, IndexError, "stick out"),
-        ({"sprites": np.ones((5, 9, 2), np.uint8)}, IndexError, "stick out"),
+        ({"places": np.full((2, 2, 1, 1), 7)}, IndexError, "exceed frames"),
+        ({"places": np.full((2, 2, 1, 1), -1)}, IndexError, "exceed frames"),
+        ({"sprites": np.ones((5, 9, 2), np.uint8)}, IndexError, "exceed frames"),
         ({"still": np.zeros((2, 1, 8, 8), np.uint8)}, ValueError, "still is"),
     ],
 )

@@ -127,7 +127,7 @@ def test_the_cache_is_bounded(clips):
     assert 0 < len(data._cache) <= (1 << 20) // (frame * 32**2)
 
 
-def test_the_fingerprint_knows_options_files_and_seed(clips, tmp_path):
+def test_the_fingerprint_covers_options_files_and_seed(clips, tmp_path):
     again = shutil.copytree(clips, tmp_path / "again")
     first = folder_of(clips).fingerprint
     assert folder_of(again).fingerprint == first
@@ -227,7 +227,7 @@ def test_wrong_options_are_one_sentence(clips, options, error, message):
         create_datamodule("video_folder", **{"root": clips, **SMALL, **options}).split("train")
 
 
-def test_too_few_clips_to_split_names_the_way_out(tmp_path):
+def test_too_few_clips_to_split_suggest_by_time(tmp_path):
     write_video(tmp_path / "a.avi", moving_square(20))
     with pytest.raises(ValueError, match=r"three usable clips.*data.protocol=by_time"):
         folder_of(tmp_path).split("train")
@@ -300,7 +300,7 @@ def test_a_file_that_vanishes_is_named(clips, tmp_path):
         (root / name).unlink()
     shutil.rmtree(root / "c")
     data._cache.clear()
-    with pytest.raises(ValueError, match="cannot be read as when it was indexed"):
+    with pytest.raises(ValueError, match="changed since it was indexed"):
         data.batch(0, range(len(data)))
 
 

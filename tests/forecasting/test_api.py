@@ -148,7 +148,7 @@ BAD = {
 
 @pytest.mark.parametrize("name", BAD)
 @pytest.mark.parametrize("call", [predcnn.forecast, lambda net, frames: net.predict(frames)])
-def test_what_are_no_frames_is_refused_in_one_sentence(net, name, call):
+def test_invalid_frames_are_refused_in_one_sentence(net, name, call):
     frames, kind, message = BAD[name]
     with pytest.raises(kind, match=message):
         call(net, frames)

@@ -230,7 +230,7 @@ def refused(checkpoint, monkeypatch, tmp_path):
     return attempt
 
 
-def test_what_cannot_be_predicted_is_one_sentence(refused, tmp_path, monkeypatch):
+def test_unusable_input_gives_one_sentence(refused, tmp_path, monkeypatch):
     np.save("short.npy", moving_square(3))
     np.save("flow.npy", np.zeros((1, 9, 2, 16, 16)))
     np.save("long.npy", moving_square(9))

@@ -62,7 +62,7 @@ def test_a_black_prediction_is_not_marked_though_its_ssim_is_best():
 
 
 @pytest.mark.parametrize(("mse", "tags"), [(153.5, ("no skill",)), (152.5, ())])
-def test_no_skill_is_an_error_above_that_of_the_mean_frame(mse, tags):
+def test_errors_above_the_mean_frame_are_tagged_no_skill(mse, tags):
     (board,) = boards([*a_board(), run("dmvfn", mse, kind="model")])
     assert rows_of(board)["dmvfn"].tags == tags
     (without,) = boards([run("dmvfn", 231.0, kind="model"), black()])

@@ -16,7 +16,7 @@ def copied(folder):
     return folder
 
 
-def test_only_what_decides_results_counts(tmp_path):
+def test_only_code_that_decides_results_changes_the_version(tmp_path):
     same = copied(tmp_path / "same")
     for path in (same / "ops" / "conv.py", same / "app" / "train.py"):
         text = path.read_text()

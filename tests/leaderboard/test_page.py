@@ -377,7 +377,7 @@ def test_the_gallery_plays_only_what_is_in_view(tab):
 
 
 @pytest.mark.slow
-def test_the_keyboard_is_enough(tab):
+def test_the_page_works_by_keyboard(tab):
     from selenium.webdriver.common.keys import Keys
 
     press(tab, Keys.TAB)
@@ -439,7 +439,7 @@ return [...new Set(found)];
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1400])
-def test_it_fits_and_can_be_read(tab, width, scheme):
+def test_the_page_fits_and_is_readable(tab, width, scheme):
     """With all parts open: contrast 4.5 or more, text of 12 pixels or more, names for controls."""
     resize(tab, width)
     scheme_feature = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}

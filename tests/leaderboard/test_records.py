@@ -66,7 +66,7 @@ def test_killed_writers_leave_complete_lines(tmp_path):
     ]
 
 
-def test_nothing_is_written_of_values_that_json_lacks(tmp_path):
+def test_nan_is_refused_and_writes_nothing(tmp_path):
     path = tmp_path / "records.jsonl"
     with pytest.raises(ValueError, match="JSON compliant"):
         records.append(path, {"kind": "run", "value": float("nan")})

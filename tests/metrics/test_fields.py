@@ -111,7 +111,7 @@ def test_a_batch_without_any_valid_pixel_changes_nothing(fields):
     assert np.isnan(scores_of(("rmse",), (*fields[:2], nothing))["rmse(a)"])
 
 
-def test_scores_that_need_thresholds_say_so():
+def test_scores_without_their_thresholds_raise():
     with pytest.raises(ValueError, match="thresholds"):
         FieldScores(["csi"], ["rain"])
     with pytest.raises(KeyError, match="csi"):

@@ -104,7 +104,7 @@ def test_network_stays_out_of_state_dicts(random_weights):
     assert list(metric.parameters()) == []
 
 
-def test_says_what_is_missing_offline(monkeypatch, tmp_path):
+def test_offline_the_missing_file_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     with pytest.raises(FileNotFoundError) as error:
         video_metrics(["lpips"])

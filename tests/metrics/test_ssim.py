@@ -41,7 +41,7 @@ def test_equals_skimage_at_every_size_and_channel_count(shape):
 
 
 @pytest.mark.usefixtures("no_kernels")
-def test_chunks_do_not_show(monkeypatch):
+def test_results_do_not_depend_on_chunks(monkeypatch):
     x, y = (torch.from_numpy(v) for v in pairs("sparse", (11, 1, 16, 20)))
     whole = structural_similarity(x, y)
     monkeypatch.setitem(ssim_module._CHUNK, "cpu", 3 * 16 * 20)

@@ -55,7 +55,7 @@ SPANS = {"bytes": (0, 255), "kelvin": (250, 310), "signed": (-1, 1)}
 
 
 @pytest.mark.parametrize("span", SPANS.values(), ids=SPANS)
-def test_a_range_makes_scores_of_unscaled_frames_right_and_is_asked_for(videos, span):
+def test_unscaled_frames_need_a_range(videos, span):
     low, high = span
     pred, target = videos
     names = ("ssim", "psnr")
@@ -93,7 +93,7 @@ def test_updates_by_parts_equal_one_update(videos):
             torch.testing.assert_close(parts.compute()[name], value, msg=name)
 
 
-def test_reset_forgets(videos):
+def test_reset_clears_all_sums(videos):
     metrics = video_metrics(ALL)
     metrics.update(torch.rand(2, 7, 1, 8, 8), torch.rand(2, 7, 1, 8, 8))
     metrics.compute()

@@ -66,7 +66,7 @@ def test_forward_equals_unroll_on_the_past(name: str, form: dict) -> None:
 
 @case
 @torch.no_grad()
-def test_what_is_not_fed_has_no_effect(name: str, form: dict) -> None:
+def test_frames_that_are_not_fed_have_no_effect(name: str, form: dict) -> None:
     model, frames = tiny(name, **form), clip(2, 6)
     use_truth = torch.tensor([[1, 1, 1, 0, 1], [1, 0, 1, 1, 0]], dtype=torch.bool)
     full, _ = model.unroll(frames, use_truth)

@@ -141,7 +141,7 @@ def test_other_operations_raise(operation):
         operation(drawn())
 
 
-def test_the_context_ends():
+def test_nothing_is_masked_after_the_context():
     with SparseContext(right_half(2)):
         pass
     assert torch.fft.rfft2(drawn()).any()

@@ -53,7 +53,7 @@ def test_rounds_take_turns_and_medians_count(monkeypatch):
     )
 
 
-def test_unequal_results_show(tmp_path):
+def test_unequal_results_are_reported(tmp_path):
     case = Comparison("case", lambda: torch.ones(1), lambda: torch.zeros(1) + 2, tolerance=0.1)
     row = case.measure(HOW)
     assert not row.equal
@@ -82,5 +82,5 @@ def test_peak_is_that_of_a_matrix_product():
 
 
 @pytest.mark.parametrize("group", GROUPS)
-def test_a_name_that_nothing_has_gives_no_case(group):
+def test_an_unknown_name_gives_no_case(group):
     assert list(GROUPS[group](lambda name: False)) == []

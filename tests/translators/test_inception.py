@@ -16,7 +16,7 @@ def test_group_fallback_and_sum_of_branches():
     torch.testing.assert_close(unit(x), unit.branches[0](squeezed) + unit.branches[1](squeezed))
 
 
-def test_units_see_the_shortcut_of_their_depth():
+def test_units_get_the_shortcut_of_their_depth():
     translator, x = InceptionTranslator(16, 32, 3), torch.randn(1, 16, 6, 7)
     fed = {}
     for i, unit in enumerate(translator.up):

@@ -23,7 +23,7 @@ def test_any_block_over_space_and_time(space, time):
 
 
 @torch.no_grad()
-def test_space_keeps_frames_apart_and_time_keeps_pixels_apart():
+def test_space_does_not_mix_frames_and_time_does_not_mix_pixels():
     for order, axes in (("s", (2, 3, 4)), ("t", (1, 2))):
         net = made(space="attention", order=order).translator
         x = torch.rand(1, 32, 8, 12)

@@ -27,7 +27,7 @@ def moganet():
     return net
 
 
-def test_the_authors_file(moganet, tmp_path):
+def test_weights_of_the_authors_file_are_loaded(moganet, tmp_path):
     torch.save({"state_dict": export_openstl_state_dict(moganet)}, tmp_path / "moga.pth.tar")
     predictor = simvp("moganet", tmp_path / "moga.pth.tar", mlp_ratio=4.0)
     taken = predictor.taken_weights
@@ -45,7 +45,7 @@ def test_the_authors_file(moganet, tmp_path):
     assert predcnn.create_predictor(**predictor.config).taken_weights is None
 
 
-def test_where_shapes_allow(moganet):
+def test_tensors_of_another_shape_are_left(moganet):
     predictor = simvp("moganet", moganet.state_dict(), mlp_ratio=2.0)
     _, second, *_ = predictor.taken_weights.blocks
     assert second.source == "stages.2.blocks.0"
@@ -57,7 +57,7 @@ def test_where_shapes_allow(moganet):
     assert not ours.mlp.fc1.weight.gt(0.4).all()
 
 
-def test_a_mixed_stack_takes_for_its_own_kind(moganet):
+def test_a_mixed_stack_loads_blocks_of_the_same_kind(moganet):
     predictor = simvp(["van", "moganet"], moganet.state_dict())
     sources = [block.source for block in predictor.taken_weights.blocks]
     assert sources == [None, "stages.2.blocks.0", None, "stages.2.blocks.1"]
@@ -86,7 +86,7 @@ def test_timm_supplies_blocks_too():
     assert [block.source for block in report.blocks][1:] == ["blocks.0", "blocks.1", "blocks.2"]
 
 
-def test_what_does_not_fit_is_an_error(moganet, tmp_path):
+def test_weights_that_do_not_fit_are_an_error(moganet, tmp_path):
     state = moganet.state_dict()
     with pytest.raises(ValueError, match="widths 8, 16, 24, 32, the translator of widths 40, 80"):
         simvp("moganet", state, hid_S=40, hid_T=40)

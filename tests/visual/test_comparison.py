@@ -94,7 +94,7 @@ def test_uint8_and_float_draw_the_same():
         np.testing.assert_array_equal(a, b)
 
 
-def test_predictions_are_clipped_for_the_eye():
+def test_predictions_are_clipped_for_display():
     past, truth, _ = clip()
     wild = torch.full_like(truth, 3.0)
     pages = comparison_frames(past, truth, {"a": wild})

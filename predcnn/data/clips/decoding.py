@@ -31,7 +31,7 @@ def read_frames(root: Path, clip: Clip, indices: Sequence[int]) -> np.ndarray:
     try:
         return _READS[clip.kind](root / clip.source, clip, list(indices))
     except (ClipError, OSError, opencv().error) as error:
-        raise ClipError(f"{clip.name} cannot be read as when it was indexed: {error}") from error
+        raise ClipError(f"{clip.name} changed since it was indexed: {error}") from error
 
 
 def read_end(

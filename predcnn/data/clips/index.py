@@ -70,7 +70,7 @@ def _entry(source: Source, name: str, stamp: list) -> dict:
         problem = str(error)
     sha256 = _sha256(source) if clips else ""
     facts = {"stamp": stamp, "sha256": sha256, "clips": clips, "problem": problem}
-    return json.loads(json.dumps(facts))  # as it will be remembered
+    return json.loads(json.dumps(facts))  # the form in which the index stores it
 
 
 def _stamp(source: Source) -> list:
@@ -106,4 +106,6 @@ def _remember(place: Path, content: dict) -> None:
         with replacing(place) as temporary:
             temporary.write_text(json.dumps(content), encoding="utf-8")
     except OSError as error:
-        log.warning("the index of the clips cannot be kept and is made anew every time: %s", error)
+        log.warning(
+            "the index of clips cannot be saved, clips are scanned at every start: %s", error
+        )

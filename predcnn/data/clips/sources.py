@@ -120,7 +120,7 @@ def image_files(folder: Path, stem: str | None = None) -> list[Path]:
 
 
 def _stems(folder: Path) -> list[str | None]:
-    """Return what tells the sequences in a folder of images apart; [None] if it holds one."""
+    """Return the name stems of the sequences in a folder of images; [None] if it holds one."""
     groups = _images(folder, folder.stat().st_mtime_ns)
     several = len(groups) > 1 and any(len(names) > 1 for names in groups.values())
     return list(groups) if several else [None]
@@ -140,7 +140,7 @@ def _images(folder: Path, _changed: int) -> dict[str, list[str]]:
 
 
 def accepted_endings() -> str:
-    """Return what a clip may be."""
+    """Return a sentence about the accepted files."""
     videos, images, arrays = (" ".join(sorted(e[1:] for e in ends)) for ends in ENDINGS.values())
     return f"a clip is a video ({videos}), a folder of images ({images}) or an array ({arrays})"
 

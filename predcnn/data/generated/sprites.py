@@ -151,7 +151,7 @@ def _check(
         raise IndexError(f"sprites are numbers from 0 to {len(sprites) - 1}")
     free = np.array([height, width]) - sprites.shape[1:]
     if places.min() < 0 or (places.max((0, 2, 3)) > free).any():
-        raise IndexError(f"sprites of {sprites.shape[1:]} stick out of {(height, width)}")
+        raise IndexError(f"sprites of {sprites.shape[1:]} exceed frames of {(height, width)}")
 
 
 def _draw_reference(
