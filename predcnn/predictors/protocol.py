@@ -87,10 +87,7 @@ class Predictor(Publishing, Mergeable, nn.Module):
         if past.ndim != 5:
             raise ValueError(f"frames are (B, T, C, H, W), not {past.ndim}-D {shape}")
         if shape[1:3] != (T, C):
-            t, c = shape[1:3]
-            raise ValueError(
-                f"built for {T} frames of {C} channels, given {t} frames of {c} channels"
-            )
+            raise ValueError(f"frames are (B, {T}, {C}, H, W) for this predictor, not {shape}")
         if not past.is_floating_point():
             raise TypeError(f"frames are floats in [0, 1], not {past.dtype}: divide bytes by 255")
 

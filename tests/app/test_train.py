@@ -155,7 +155,9 @@ def test_four_frames_in_nine_out(tiny_cfg, tmp_path, head):
     predictor = load_predictor(tmp_path / "run/checkpoints/best.ckpt")
     assert predictor.config["horizon_head"] == head
     assert predictor.predict(torch.rand(1, 4, 1, 32, 32)).shape == (1, 9, 1, 32, 32)
-    with pytest.raises(ValueError, match="built for 4 frames of 1 channels, given 10 frames"):
+    with pytest.raises(
+        ValueError, match=r"frames are \(B, 4, 1, H, W\) for this predictor, not \(., 10"
+    ):
         predictor.predict(torch.rand(1, 10, 1, 32, 32))
 
 

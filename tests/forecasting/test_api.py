@@ -157,7 +157,9 @@ def test_invalid_frames_are_refused_in_one_sentence(net, name, call):
 def test_too_few_frames_and_other_channels_are_refused(net):
     with pytest.raises(ValueError, match="has 3 frames, the checkpoint needs 4 known ones"):
         predcnn.forecast(net, clip(3))
-    with pytest.raises(ValueError, match=r"frames are \(B, 4, 1, H, W\), not \(1, 4, 3"):
+    with pytest.raises(
+        ValueError, match=r"frames are \(B, 4, 1, H, W\) for this predictor, not \(1, 4, 3"
+    ):
         predcnn.forecast(net, clip(5).expand(-1, 3, -1, -1))
 
 

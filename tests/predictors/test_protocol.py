@@ -116,8 +116,8 @@ def test_wrong_horizons(horizon):
     ("shape", "message"),
     [
         ((1, 4, 4), "not 3-D"),
-        ((2, 4, 1, 4, 4), "built for 3 frames of 1 channels, given 4 frames of 1"),
-        ((2, 3, 2, 4, 4), "given 3 frames of 2 channels"),
+        ((2, 4, 1, 4, 4), r"frames are \(B, 3, 1, H, W\) for this predictor, not \(2, 4, 1"),
+        ((2, 3, 2, 4, 4), r"not \(2, 3, 2"),
     ],
 )
 def test_wrong_shapes(shape, message):
