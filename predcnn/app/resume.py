@@ -30,7 +30,8 @@ def run_to_resume(cfg: DictConfig) -> Path | None:
         if read_identity(here).get("fingerprint", wanted) != wanted:
             raise ValueError(
                 f"{here} holds a run of another configuration or version: repeat its command "
-                "(see its config.yaml), or start a new run without resume=true"
+                f"(see its config.yaml), or continue it with ckpt_path={states(here)[0]} in "
+                "another hydra.run.dir"
             )
         return here
     runs = next((p for p in here.parents if p.name == "runs"), here.parent)

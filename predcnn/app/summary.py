@@ -1,5 +1,6 @@
 """The tables that a run prints at its start and at its end."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -80,10 +81,15 @@ def print_results(results: dict) -> None:
     for title in columns:
         table.add_column(title, justify="right")
     for name in results["metrics"]:
-        values = [values[name] for values in columns.values()]
-        missing = "inf" if name == "psnr" else "–"  # identical frames; no valid pixel or event
-        table.add_row(name, *(missing if value is None else f"{value:.4f}" for value in values))
+        table.add_row(name, *(_number(name, values) for values in columns.values()))
     Console().print(table)
     sentence = verdict(results)
     if sentence is not None:
         print(sentence)
+
+
+def _number(name: str, values: Mapping[str, float | None]) -> str:
+    """Return a value of a table; "–": no valid pixel or event, "inf": identical frames."""
+    if values[name] is not None:
+        return f"{values[name]:.4f}"
+    return "inf" if name == "psnr" and values.get("mse", 0) is not None else "–"

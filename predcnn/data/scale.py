@@ -92,6 +92,15 @@ class Units:
     def all_channels(self) -> bool:
         return len(self.targets) == len(self.scale.channels)
 
+    def check_horizon(self, horizon: int, trained: int) -> None:
+        """Raise ValueError if predictions would be fed back that lack channels of the input."""
+        if horizon > trained and not self.all_channels:
+            raise ValueError(
+                f"only {', '.join(self.names)} of {', '.join(self.scale.channels)} is predicted "
+                f"(data.targets), so no prediction can be fed back: at most {trained} frames, not "
+                f"{horizon}; train with data.frames_out={horizon}"
+            )
+
 
 def fit_scale(
     kind: str, frames: Iterable[np.ndarray], channels: Sequence[str], units: Sequence[str]

@@ -34,11 +34,14 @@ class ScaledPredictor:
         self.in_shape, self.frames_out = predictor.in_shape, predictor.frames_out
 
     def predict(self, frames: Tensor, horizon: int | None = None) -> Tensor:
-        """Predict (B, T, C, H, W); the channels that are no targets come as predicted, too."""
-        scaled = self.units.scale.apply(frames).nan_to_num(nan=0)
-        return self.units.scale.undo(
-            self.predictor.predict(scaled, horizon=horizon, any_range=True)
-        )
+        """Predict (B, T, C, H, W); channels that are no targets are NaN."""
+        units = self.units
+        units.check_horizon(horizon or self.frames_out, self.frames_out)
+        scaled = units.scale.apply(frames).nan_to_num(nan=0)
+        found = units.scale.undo(self.predictor.predict(scaled, horizon=horizon, any_range=True))
+        others = [i for i in range(found.shape[2]) if i not in units.targets]
+        found[:, :, others] = torch.nan
+        return found
 
 
 def as_field_batch(frames: Tensor | np.ndarray, units: Units) -> Tensor:

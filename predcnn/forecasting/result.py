@@ -249,7 +249,7 @@ def write_arrays(path: Path, items: list[Forecast]) -> None:
 
 
 def write_netcdf(path: Path, items: list[Forecast]) -> None:
-    """Write predictions of one shape to a netCDF file: a variable (clip, lead, y, x) per channel.
+    """Write predictions of one shape to a netCDF file: a variable (clip, lead, y, x) per target.
 
     Raises:
         ImportError: xarray or h5netcdf is missing; names the extra.
@@ -259,7 +259,11 @@ def write_netcdf(path: Path, items: list[Forecast]) -> None:
     except ImportError as error:
         raise ImportError("netCDF needs xarray: pip install 'predcnn[arrays]'") from error
     frames = np.stack([item.to_numpy() for item in items])
-    frames = frames[0] if frames.ndim == 6 else frames
+    coords = {"lead": np.arange(1, frames.shape[-4] + 1)}
+    if frames.ndim == 6:  # a batch already, of clips without names
+        frames = frames[0]
+    else:
+        coords["clip"] = [item.name for item in items]
     units, names = items[0].units, [f"channel{i}" for i in range(frames.shape[2])]
     known = [""] * len(names)
     if units is not None:
@@ -268,8 +272,8 @@ def write_netcdf(path: Path, items: list[Forecast]) -> None:
     variables = {
         name: (dims, frames[:, :, i], {"units": unit} if unit else {})
         for i, (name, unit) in enumerate(zip(names, known, strict=True))
+        if units is None or i in units.targets
     }
-    coords = {"lead": np.arange(1, frames.shape[1] + 1)}
     if units is not None:
         coords |= {dim: units.coords[axis] for dim, axis in (("y", "H"), ("x", "W"))
                    if axis in units.coords}  # fmt: skip

@@ -72,7 +72,10 @@ class VideoPrediction(TrainingModule):
         self.automatic_optimization = stepwise is None or not stepwise(predictor)
         if units is not None and objective is not None:
             if not units.all_channels and hasattr(objective, "sampling"):
-                raise ValueError("data.targets needs an objective on the predicted frames alone")
+                raise ValueError(
+                    "data.targets needs an objective on the predicted frames alone, as SimVP's; "
+                    "this model is also trained to predict every channel of the past"
+                )
             objective.missing = True
 
     @property
@@ -113,6 +116,8 @@ class VideoPrediction(TrainingModule):
         past = past.nan_to_num(nan=0) if in_units else past
         if horizon == self.predictor.frames_out:
             return self.predictor(past)
+        if in_units:
+            self.units.check_horizon(horizon, self.predictor.frames_out)
         return self.predictor.predict(past, horizon=horizon, any_range=in_units)
 
     def _scores(self, prefix: str = "") -> FieldScores:

@@ -9,6 +9,7 @@ import pytest
 import predcnn
 from predcnn.app.evaluate import evaluate
 from predcnn.app.predict import predict
+from predcnn.app.summary import _number
 from predcnn.app.train import train
 from tests.data.test_arrays import blobs
 
@@ -102,9 +103,31 @@ def test_targets_alone_are_measured_and_drawn(tmp_path, wind):
     found = trained(tmp_path, *lengths, "data.targets=[channel1]")
     assert "rmse(channel0)" not in found["metrics"]
     assert (tmp_path / "run/predictions/sequence_000.png").is_file()
+    made = predcnn.forecast(tmp_path / "run", wind[0])
+    assert made.prediction.isnan().all(dim=(0, 2, 3)).tolist() == [True, False]
+    xarray = pytest.importorskip("xarray")
+    assert list(xarray.open_dataset(made.save(tmp_path / "future.nc"))) == ["channel1"]
+    with pytest.raises(ValueError, match="no prediction can be fed back: at most 4 frames"):
+        predcnn.forecast(tmp_path / "run", wind[0], horizon=8)
+    with pytest.raises(ValueError, match="no prediction can be fed back"):
+        evaluate(composed("evaluate", f"ckpt_path={tmp_path}/run", "data.frames_out=8"))
     with pytest.raises(ValueError, match="objective on the predicted frames"):
         trained(tmp_path, *lengths, "data.targets=[channel1]", "model=convlstm",
                 f"run_dir={tmp_path}/other")  # fmt: skip
+
+
+def test_a_zarr_store_is_an_input(tmp_path, wind):
+    xarray = pytest.importorskip("xarray")
+    pytest.importorskip("zarr")
+    store = tmp_path / "d/a.zarr"
+    (tmp_path / "d/a.npy").unlink()
+    dims = ("sample", "time", "band", "lat", "lon")
+    xarray.Dataset({"wind": (dims, wind)}).to_zarr(store, consolidated=False)
+    trained(tmp_path, "data.frames_in=4", "data.frames_out=4")
+    predict(composed("predict", f"ckpt_path={tmp_path}/run", f"input={store}",
+                     f"output={tmp_path}/future.nc"))  # fmt: skip
+    names = xarray.open_dataset(tmp_path / "future.nc")["clip"].values.tolist()
+    assert names == [f"a_{i}" for i in range(6)]
 
 
 def test_recurrent_models_take_gaps(tmp_path, wind):
@@ -118,3 +141,9 @@ def test_a_run_without_any_valid_pixel_in_a_batch_goes_on(tmp_path, wind):
     found = trained(tmp_path, "data.frames_in=4", "data.frames_out=4", "data.range=[-2,310]",
                     "data.protocol=by_time")  # fmt: skip
     assert found["model"]["in_shape"] == [4, 2, 16, 16]
+
+
+def test_tables_tell_missing_values_from_identical_frames():
+    nothing = {"mse": None, "psnr": None, "rmse(a)": None}
+    assert [_number(name, nothing) for name in nothing] == ["–"] * 3
+    assert _number("psnr", {"mse": 0.0, "psnr": None}) == "inf"

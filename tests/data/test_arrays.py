@@ -158,6 +158,8 @@ def test_variables_in_files_of_their_own_meet_by_year(tmp_path):
     assert [r.number for r in recordings] == [1979, 1980, 1981, 1982]
     frames = recordings[1].read(0, 24)
     np.testing.assert_array_equal(frames[:, 0], frames[:, 1])
+    with pytest.raises(ValueError, match=r"data\.variables 'w'; accepted: t, u"):
+        opened(tmp_path, variables=["u", "t", "w"]).in_shape  # noqa: B018
 
 
 def test_variables_of_different_grids_are_refused(tmp_path):
@@ -290,7 +292,7 @@ def test_wrong_options_are_errors(tmp_path, options, message):
 
     def open_all() -> None:
         module = opened(tmp_path, **options)
-        assert module.family.targets
+        assert module.description
         module.setup()
 
     with pytest.raises(ValueError, match=message):

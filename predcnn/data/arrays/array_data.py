@@ -134,7 +134,7 @@ class ArrayData(SequenceFamily):
         if self._rounded:
             facts["scale"] += f", {self._rounded:,} values outside it by rounding"
         if self.options.targets:
-            facts["targets"] = ", ".join(self.options.targets)
+            facts["targets"] = ", ".join(catalogue.channels[i] for i in self.targets)
         if catalogue.passed_over:
             facts["not used"] = ", ".join(catalogue.passed_over)
         return facts
@@ -171,10 +171,10 @@ class ArrayData(SequenceFamily):
     def split(self, name: str) -> ArraySequences:
         nearest("split", name, SPLITS)
         segments = self._divided[1][name]
-        count = len({segment.recording.name for segment in segments})
+        names = {segment.recording.name for segment in segments}
         identity = [(path.name, _identity(path)) for path in self._files()]
         about = {
-            "source": f"{count:,} recordings of {self.options.root}",
+            "source": f"{len(names):,} recording{'s' * (len(names) != 1)} of {self.options.root}",
             "protocol": self.protocol,
             "identity": hashlib.sha256(repr(identity).encode()).hexdigest(),
         }

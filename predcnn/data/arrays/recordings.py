@@ -13,6 +13,7 @@ from predcnn.data.arrays.layout import layout_of, read_frames, sizes
 from predcnn.data.arrays.options import ArrayOptions
 from predcnn.data.arrays.readers import Stored, find_files, open_arrays
 from predcnn.data.dividing import SEPARATORS, as_list, number_in, stem_and_number
+from predcnn.data.options import nearest
 
 
 @dataclass(frozen=True)
@@ -79,12 +80,15 @@ def find_recordings(options: ArrayOptions) -> Catalogue:
         FileNotFoundError: no files.
         ValueError: arrays that do not fit together, or several candidates.
     """
-    base = options.root if options.root.is_dir() else options.root.parent
     stacks: list[_Stack] = []
     passed: set[str] = set()
+    seen: set[str] = set()
     partial: dict[object, dict[str, tuple[Path, Stored]]] = {}
-    for path in find_files(options.root):
+    files = find_files(options.root)
+    base = options.root.parent if files == [options.root] else options.root  # .zarr is a folder
+    for path in files:
         arrays = open_arrays(path)
+        seen |= set(arrays)
         labels = _labels(options, arrays, path.name)
         if labels:
             stacks += [_Stack(path, [(path, arrays[n])], label, order)
@@ -98,9 +102,9 @@ def find_recordings(options: ArrayOptions) -> Catalogue:
                 partial.setdefault(number_in(path.stem), {})[array.name] = (path, array)
         else:
             stacks.append(_Stack(path, [(path, array) for array in chosen]))
+    for name in options.variables or ():
+        nearest("variable in data.variables", name, sorted(seen))
     stacks += _joined(partial, options.variables)
-    if not stacks:
-        raise ValueError(f"no file under {options.root} has {', '.join(options.variables or [])}")
     return _catalogue(stacks, base, options, tuple(sorted(passed - {""})))
 
 
