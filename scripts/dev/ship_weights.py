@@ -54,6 +54,9 @@ def training_section(trained: dict) -> str:
     minutes = trained["timing"]["train_s"] / 60
     here = ("data.root=", "hydra.run.dir=", "trainer.enable_progress_bar=")
     command = " ".join(a for a in trained["command"].split() if not a.startswith(here))
+    terms = "The digits are MNIST's and keep its terms"
+    if "cifar" in trained["data"]["name"]:
+        terms = "The digits are MNIST's and the backgrounds CIFAR-10's, and keep their terms"
     return (
         f"\n## Training\n\nCommand: `python scripts/{command}`\n\n"
         f"Commit {trained['git']['commit']}, torch {trained['versions']['torch']}, "
@@ -61,8 +64,7 @@ def training_section(trained: dict) -> str:
         f"{trained['timing']['steps']:,} steps, {minutes:.0f} minutes on a busy machine, seed "
         f"{trained['seed']}. Its own test set ({trained['data']['source'].split(' ')[0]}, "
         f"{trained['data']['sequences']['test']} sequences): {metrics}.\n"
-        "\nThe digits are MNIST's and keep its terms; the weights are under this package's "
-        "licence.\n"
+        f"\n{terms}; the weights are under this package's licence.\n"
     )
 
 

@@ -1,6 +1,7 @@
 """The weights that ship with the package."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -44,3 +45,11 @@ def test_shipped_weights_are_small():
     assert sizes
     assert max(sizes) <= 1_000_000
     assert sum(sizes) <= 6_000_000
+
+
+@pytest.mark.parametrize("name", predcnn.list_pretrained())
+def test_the_documentation_lists_shipped_weights_with_their_error(name):
+    page = Path(predcnn.__file__).parents[1] / "docs/get-started/first_run.md"
+    results = json.loads((pretrained_file(name).parent / "results.json").read_text())
+    mse, copy = results["metrics"]["mse"], results["copy_last"]["metrics"]["mse"]
+    assert f"| `{name.rpartition('/')[2]}` | {mse:.1f} | {copy:.1f} |" in page.read_text()
