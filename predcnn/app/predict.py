@@ -11,7 +11,12 @@ from predcnn.app.saved_run import data_of, distinct_names, load_run, run_folder
 from predcnn.checks import unknown
 from predcnn.forecasting.fields import units_of
 from predcnn.forecasting.output import plan_files, write_forecasts
-from predcnn.forecasting.predicting import forecast_clips, forecast_fields, frame_step
+from predcnn.forecasting.predicting import (
+    forecast_clips,
+    forecast_fields,
+    frame_step,
+    image_range,
+)
 from predcnn.forecasting.result import FPS, VIEWS, Forecast, describe_errors
 from predcnn.predictors.checkpoint import load_described
 from predcnn.training.run_pictures import draw_sequences
@@ -54,6 +59,7 @@ def predict_clips(cfg: DictConfig) -> list[Path]:
         found = forecast_fields(predictor, about, inputs, **shared)
     else:
         chosen = {key: options[key] for key in ("size", "fit", "raw_shape", "batch_size")}
+        chosen["image_range"] = image_range(about)
         found = forecast_clips(predictor, inputs, progress=Progress(), **chosen, **shared)
     files = plan_files(cfg.output, folder, [item.name for item in found], list(cfg.formats))
     for item in found:

@@ -27,6 +27,8 @@ def in_range(frames: np.ndarray, white: float, as_bytes: bool) -> np.ndarray:
     """Convert stored numbers to uint8 (integers up to 255 only) or to float32 in [0, 1]."""
     if as_bytes:
         return frames.astype(np.uint8, copy=False)
+    if frames.dtype == np.uint16 and frames.max(initial=0) > white:
+        raise ClipError(f"has the value {frames.max()} above data.range=[0,{white:g}]")
     # floats may leave [0, 1] by rounding
     return (frames.astype(np.float32) / np.float32(white)).clip(0, 1)
 

@@ -85,7 +85,7 @@ def _forecast_file(
     if units_of(about) is not None:
         found = forecast_fields(predictor, about, [path], **kept)
     else:
-        found = forecast_clips(predictor, [path], **kept)
+        found = forecast_clips(predictor, [path], image_range=image_range(about), **kept)
     if len(found) > 1:
         raise ValueError(
             f"{path} holds {len(found)} clips: give one of them, or use "
@@ -137,6 +137,7 @@ def forecast_clips(
     size: str | Sequence[int] = "native",
     fit: str = "crop",
     raw_shape: Sequence[int] | None = None,
+    image_range: Sequence[float] | None = None,
     batch_size: int = 8,
     report: Callable[[str], object] = log.info,
     progress: Progress = no_progress,
@@ -148,6 +149,7 @@ def forecast_clips(
         size: "native", "model" (the size it was trained on) or (height, width).
         fit: how frames are scaled, see `predcnn.data.shaping.FITS`.
         raw_shape: (height, width, channels) of raw frames on standard input, "-".
+        image_range: [0, white] of 16-bit images; None: [0, 65535].
         batch_size: clips of one size per pass.
         report: called with one line per clip before it is predicted.
         progress: called as ``progress(what, done, total)`` while clips are read and predicted.
@@ -158,7 +160,7 @@ def forecast_clips(
     shape, frames_in = FrameShape.of(size, fit, predictor.in_shape), predictor.in_shape[0]
     window = Window.of(frames_in, horizon, start, step)
     planned = []
-    for recording in open_recordings(inputs, window, raw_shape, progress, report):
+    for recording in open_recordings(inputs, window, raw_shape, image_range, progress, report):
         plan = plan_of(recording.name, recording.clip.frames, frames_in, horizon, start, step)
         planned.append((recording, plan))
         report(_announcement(recording, plan, shape, predictor, horizon, step))
@@ -199,6 +201,11 @@ def _predicted(
 def frame_step(about: dict) -> int:
     """Return the frame step that a checkpoint was trained with, from its description."""
     return about.get("run", {}).get("data", {}).get("frame_step", 1)
+
+
+def image_range(about: dict) -> list[float] | None:
+    """Return the range of 16-bit images that a checkpoint was trained with."""
+    return about.get("run", {}).get("data", {}).get("range")
 
 
 def _assembled(

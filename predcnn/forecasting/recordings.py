@@ -104,6 +104,7 @@ def open_recordings(
     given: Sequence[str | Path],
     window: Window,
     raw_shape: Sequence[int] | None = None,
+    image_range: Sequence[float] | None = None,
     progress: Progress = no_progress,
     report: Callable[[str], object] = print,
 ) -> list[Recording]:
@@ -133,7 +134,10 @@ def open_recordings(
                     raise ValueError(f"{source.path} {error}") from error
                 problems.append(f"{name} {error}")
                 continue
-            found += [Recording(_label(clip, root), clip, *held) for clip, *held in clips]
+            found += [
+                Recording(_label(clip, root), clip.with_range(image_range), *held)
+                for clip, *held in clips
+            ]
     if not found:
         raise ValueError(f"nothing to predict from: {'; '.join(problems)}")
     for problem in problems:

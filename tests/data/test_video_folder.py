@@ -293,6 +293,36 @@ def test_tiff_stacks_and_float_images_are_clips(tmp_path, tiffs):
         np.testing.assert_allclose(found[:, 0], want, atol=1e-6)
 
 
+def test_images_of_twelve_bits_have_a_range_of_their_own(tmp_path):
+    cv2 = pytest.importorskip("cv2")
+    for name in "abc":
+        (tmp_path / name).mkdir()
+        for t in range(9):
+            frame = np.full((16, 16), 4095 if t else 819, np.uint16)
+            cv2.imwrite(str(tmp_path / name / f"{t}.png"), frame)
+    module = folder_of(tmp_path, channels=1, range=[0, 4095])
+    assert module.description["range"] == "0..4095"
+    values = module.split("train").batch(0, range(5)).unique()
+    np.testing.assert_allclose(values, [0.2, 1], atol=1e-6)
+    plain = folder_of(tmp_path, channels=1)
+    assert plain.description["range"] == "0..65535"
+    assert plain.fingerprint != module.fingerprint
+    with pytest.raises(ValueError, match=r"value 4095 above data\.range=\[0,1000\]"):
+        folder_of(tmp_path, channels=1, range=[0, 1000]).split("train").batch(0, [0])
+    with pytest.raises(ValueError, match="numbers of other ranges need data=array"):
+        folder_of(tmp_path, range=[10, 4095])
+
+
+def test_numbers_of_another_range_are_not_left_out(clips, tmp_path):
+    root = shutil.copytree(clips, tmp_path / "clips")
+    np.save(root / "rain.npy", np.full((20, 24, 32), 60.0))
+    with pytest.raises(ValueError, match=r"rain\.npy has float64 values.*data\.range.*minmax"):
+        folder_of(root).setup()
+    (root / "rain.npy").unlink()
+    with pytest.raises(ValueError, match="is for 16-bit images, and none"):
+        folder_of(root, range=[0, 4095]).setup()
+
+
 def test_a_file_that_vanishes_is_named(clips, tmp_path):
     root = shutil.copytree(clips, tmp_path / "clips")
     data = folder_of(root).split("train")

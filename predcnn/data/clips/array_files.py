@@ -7,12 +7,17 @@ from pathlib import Path
 import numpy as np
 
 from predcnn.data.clips.scenes import Survey
-from predcnn.data.clips.sources import TIFFS, Clip, ClipError
+from predcnn.data.clips.sources import DEEP, TIFFS, Clip, ClipError
 from predcnn.data.frames import ROUNDING
 from predcnn.data.opencv import opencv
 from predcnn.data.sources.known_files import load_arrays
 
 CHUNK = 64 << 16  # numbers of an array looked at together
+NEEDS_SCALE = (
+    "clips are uint8, bool or floats in 0..1; others need data=array with data.range=[low,high] or "
+    "data.normalize=minmax"
+)
+"""End of the reason why numbers of another range are no clip."""
 
 
 def scan_array(path: Path, name: str) -> list[Clip]:
@@ -80,7 +85,7 @@ def value_range(array: np.ndarray, *, deep: bool = False) -> float:
     if array.dtype == np.uint8:
         return 255.0
     if array.dtype == np.uint16 and deep:
-        return 65535.0
+        return DEEP
     if array.dtype.kind == "b":
         return 1.0
     low, high = (float(f([f(part) for part in _parts(array)])) for f in (np.min, np.max))
@@ -88,10 +93,7 @@ def value_range(array: np.ndarray, *, deep: bool = False) -> float:
         raise ClipError("holds NaN or Inf: data=array takes missing values")
     if array.dtype.kind == "f" and low >= -ROUNDING and high <= 1 + ROUNDING:
         return 1.0
-    raise ClipError(
-        f"has {array.dtype} values from {low:.4g} to {high:.4g}: clips are uint8, bool or floats "
-        "in 0..1; others need data=array with data.range=[low,high] or data.normalize=minmax"
-    )
+    raise ClipError(f"has {array.dtype} values from {low:.4g} to {high:.4g}: {NEEDS_SCALE}")
 
 
 def rounded_values(array: np.ndarray) -> int:

@@ -5,7 +5,8 @@ import itertools
 import os
 import re
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,6 +17,7 @@ VIDEOS = frozenset(
     {".avi", ".flv", ".gif", ".m4v", ".mkv", ".mov", ".mp4"}
     | {".mpeg", ".mpg", ".ogv", ".ts", ".webm", ".wmv"}
 )
+DEEP = 65535.0  # white of images of 16 bits
 TIFFS = frozenset({".tif", ".tiff"})  # one page is an image, several are a clip
 IMAGES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".webp"}) | TIFFS
 ARRAYS = frozenset({".npy", ".npz"})
@@ -69,6 +71,11 @@ class Clip:
     def in_bytes(self) -> bool:
         """Whether uint8 holds its frames without loss."""
         return self.white == 255 and not self.dtype.startswith("float")
+
+    def with_range(self, bounds: Sequence[float] | None) -> "Clip":
+        """Return the clip whose images of 16 bits mean 0 to ``bounds[1]``; None: as it is."""
+        deep = bounds is not None and self.white == DEEP
+        return replace(self, white=float(bounds[1])) if deep else self
 
     @property
     def number(self) -> int | None:

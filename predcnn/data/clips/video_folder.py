@@ -1,13 +1,15 @@
 """Your own clips as a data set: three splits of sliding windows, by clip or by time."""
 
 import logging
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
+from predcnn.data.clips.array_files import NEEDS_SCALE
 from predcnn.data.clips.decoding import READER
 from predcnn.data.clips.index import ClipIndex, index_clips
-from predcnn.data.clips.sources import Clip, ClipError
+from predcnn.data.clips.sources import DEEP, Clip, ClipError
 from predcnn.data.clips.video_options import VideoFolderOptions
 from predcnn.data.clips.windows import WindowSequences
 from predcnn.data.dividing import Splits, by_names, by_time, complete
@@ -36,7 +38,17 @@ class VideoFolder(SequenceFamily):
         with self.naming_origin():
             index = index_clips(self.options.root)
         problems = dict(index.problems)
-        for clip in index.clips:
+        foreign = {name: text for name, text in problems.items() if text.endswith(NEEDS_SCALE)}
+        if foreign:  # without them the others would be on a scale that is not the set's
+            raise ValueError(f"under {self.options.root}: {_listed(foreign, shown=1)}")
+        if self.options.range is not None and all(clip.white != DEEP for clip in index.clips):
+            raise ValueError(
+                f"data.range={self.options.range} is for 16-bit images, and none lies under "
+                f"{self.options.root}; numbers of other ranges need data=array"
+            )
+        clips = tuple(clip.with_range(self.options.range) for clip in index.clips)
+        index = replace(index, clips=clips)
+        for clip in clips:
             try:
                 self._check(clip)
             except ClipError as error:

@@ -1,5 +1,6 @@
 """Options of a folder of clips."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -20,6 +21,7 @@ class VideoFolderOptions(WindowOptions):
     width: int | None = None
     channels: int = 3
     fit: str = "crop"
+    range: Sequence[float] | None = None
     cuts: str = "keep"
     strict: bool = False
     cache_mb: int = 1024
@@ -30,3 +32,9 @@ class VideoFolderOptions(WindowOptions):
         nearest("data.protocol", self.protocol, ("by_clip", "by_time"))
         nearest("data.fit", self.fit, FITS)
         nearest("data.cuts", self.cuts, ("keep", "skip"))
+        bounds = self.range
+        if bounds is not None and (len(bounds) != 2 or bounds[0] != 0 or bounds[1] <= 0):
+            raise ValueError(
+                f"data.range is [0, white] of 16-bit images, e.g. [0,4095], not {bounds}; numbers "
+                "of other ranges need data=array"
+            )

@@ -85,4 +85,6 @@ class WindowSequences(WindowDataset):
                 for file in [s.recording.source]
             ],
         }
+        if options.range is not None:
+            facts["range"] = list(options.range)
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
