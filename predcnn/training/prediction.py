@@ -73,8 +73,8 @@ class VideoPrediction(TrainingModule):
         if units is not None and objective is not None:
             if not units.all_channels and hasattr(objective, "sampling"):
                 raise ValueError(
-                    "data.targets needs an objective on the predicted frames alone, as SimVP's; "
-                    "this model is also trained to predict every channel of the past"
+                    "data.targets needs an objective on the predicted frames alone, as "
+                    "objective=mse; this model's own also compares all channels of the past"
                 )
             objective.missing = True
 

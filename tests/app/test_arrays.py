@@ -114,6 +114,9 @@ def test_targets_alone_are_measured_and_drawn(tmp_path, wind):
     with pytest.raises(ValueError, match="objective on the predicted frames"):
         trained(tmp_path, *lengths, "data.targets=[channel1]", "model=convlstm",
                 f"run_dir={tmp_path}/other")  # fmt: skip
+    trained(tmp_path, *lengths, "data.targets=[channel1]", "model=convlstm", "objective=mse",
+            f"run_dir={tmp_path}/another")  # fmt: skip
+    assert (tmp_path / "another/results.json").is_file()
 
 
 def test_a_zarr_store_is_an_input(tmp_path, wind):
