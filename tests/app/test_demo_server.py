@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.app.test_processes import free_port
-from tests.data.film import CARPHONE
+from tests.data.clips import CARPHONE
 
 pytestmark = pytest.mark.slow  # a server with Gradio, which takes seconds to import
 USERS = 20

@@ -10,7 +10,7 @@ from predcnn.app import upload_limits
 from predcnn.app.demo import CLIP, predicted
 from predcnn.app.upload_limits import LIMITS, check_upload, time_limit
 from predcnn.data.clips.videos import open_video
-from tests.data.film import CARPHONE, moving_square, write_video
+from tests.data.clips import CARPHONE, moving_square, write_video
 
 
 def test_usual_clips_are_accepted(tmp_path):
