@@ -1,10 +1,11 @@
 """Environment variables that torch reads when it is loaded; this module does not load it.
 
-`adapt` chooses how OpenMP threads wait for each other, `make_strict` fixes the order of sums.
+`adapt` chooses the number of OpenMP threads and how they wait for each other, `make_strict` fixes
+the order of sums.
 
 OpenMP threads busy-wait. On an idle machine that is fastest; where another program uses a core,
 threads spend their time slices waiting for one that cannot run, and a step takes several times as
-long. Passive waiting costs more on an idle machine and far less on a busy one.
+long. On a busy machine a thread per unused core, waiting passively, is fastest.
 """
 
 import os
@@ -63,27 +64,29 @@ class Watch:
         return max(0.0, used / max(now - self._start, 1e-3))
 
 
-def waiting(others: float | None, environment: Mapping[str, str]) -> dict[str, str]:
+def threading(others: float | None, cores: int, environment: Mapping[str, str]) -> dict[str, str]:
     """Return the variables for ``others`` busy cores: none if idle or if the user has set one."""
     if others is None or others < BUSY_CORES or any(name in environment for name in EXPLICIT):
         return {}
-    return {"OMP_WAIT_POLICY": "passive"}
+    unused = max(1, cores - max(1, round(others)))
+    return {"OMP_NUM_THREADS": str(unused), "OMP_WAIT_POLICY": "passive"}
 
 
 def adapt(watch: Watch, environment: MutableMapping[str, str] = os.environ) -> None:
-    """Let OpenMP threads wait passively on a busy machine, and print one line.
+    """Use fewer threads that wait passively on a busy machine, and print one line.
 
     Call before torch is imported: its OpenMP library reads the environment once, when loaded.
     """
     if any(name in environment for name in EXPLICIT):
         return
     others = watch.others(WATCH_S)
-    chosen = waiting(others, environment)
+    cores = os.cpu_count() or 1
+    chosen = threading(others, cores, environment)
     if chosen:
         environment.update(chosen)
         print(
-            f"other programs use {others:.1f} of {os.cpu_count()} cores: threads wait passively "
-            "(OMP_WAIT_POLICY=passive)",
+            f"other programs use {others:.1f} of {cores} cores: "
+            + " ".join(f"{name}={value}" for name, value in chosen.items()),
             flush=True,
         )
 

@@ -15,15 +15,15 @@ from predcnn import cores
     [
         (None, {}, {}),
         (0.1, {}, {}),
-        (1.0, {}, {"OMP_WAIT_POLICY": "passive"}),
+        (0.4, {}, {"OMP_NUM_THREADS": "3", "OMP_WAIT_POLICY": "passive"}),
+        (2.1, {}, {"OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive"}),
+        (4.0, {}, {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}),
         (1.0, {"OMP_NUM_THREADS": "2"}, {}),
         (1.0, {"OMP_WAIT_POLICY": "active"}, {}),
     ],
 )
-def test_threads_wait_passively_on_a_busy_machine_unless_the_user_chose(
-    others, environment, chosen
-):
-    assert cores.waiting(others, environment) == chosen
+def test_a_busy_machine_gets_fewer_threads_unless_the_user_chose(others, environment, chosen):
+    assert cores.threading(others, 4, environment) == chosen
 
 
 @pytest.mark.skipif(cores.machine_seconds() is None, reason="no /proc/stat on this system")
@@ -41,8 +41,8 @@ def test_adapting_prints_one_line_and_sets_the_environment(capsys, monkeypatch):
     monkeypatch.setattr(cores.Watch, "others", lambda self, seconds=0.0: 1.2)
     environment: dict[str, str] = {}
     cores.adapt(cores.Watch(), environment)
-    assert environment == {"OMP_WAIT_POLICY": "passive"}
-    assert capsys.readouterr().out.startswith("other programs use 1.2 of ")
+    assert environment == cores.threading(1.2, os.cpu_count(), {})
+    assert "cores: OMP_NUM_THREADS=" in capsys.readouterr().out
     environment = {"OMP_NUM_THREADS": "1"}
     cores.adapt(cores.Watch(), environment)
     assert environment == {"OMP_NUM_THREADS": "1"}

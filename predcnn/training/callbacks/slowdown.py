@@ -45,7 +45,7 @@ class Slowdown(pl.Callback):
             used = "" if others is None else f"; other programs use {others:.1f} of {cores} cores"
             print(
                 f"steps take {seconds:.2f} s, {seconds / usual:.1f} times the usual{used}: end "
-                "other programs, or stop and continue with OMP_WAIT_POLICY=passive and resume=true",
+                "other programs, or stop and continue with OMP_NUM_THREADS=1 and resume=true",
                 flush=True,
             )
         self._restart()
