@@ -64,7 +64,9 @@ class Watch:
         return max(0.0, used / max(now - self._start, 1e-3))
 
 
-def threading(others: float | None, cores: int, environment: Mapping[str, str]) -> dict[str, str]:
+def thread_settings(
+    others: float | None, cores: int, environment: Mapping[str, str]
+) -> dict[str, str]:
     """Return the variables for ``others`` busy cores: none if idle or if the user has set one."""
     if others is None or others < BUSY_CORES or any(name in environment for name in EXPLICIT):
         return {}
@@ -81,7 +83,7 @@ def adapt(watch: Watch, environment: MutableMapping[str, str] = os.environ) -> N
         return
     others = watch.others(WATCH_S)
     cores = os.cpu_count() or 1
-    chosen = threading(others, cores, environment)
+    chosen = thread_settings(others, cores, environment)
     if chosen:
         environment.update(chosen)
         print(

@@ -23,7 +23,7 @@ from predcnn import cores
     ],
 )
 def test_a_busy_machine_gets_fewer_threads_unless_the_user_chose(others, environment, chosen):
-    assert cores.threading(others, 4, environment) == chosen
+    assert cores.thread_settings(others, 4, environment) == chosen
 
 
 @pytest.mark.skipif(cores.machine_seconds() is None, reason="no /proc/stat on this system")
@@ -41,7 +41,7 @@ def test_adapting_prints_one_line_and_sets_the_environment(capsys, monkeypatch):
     monkeypatch.setattr(cores.Watch, "others", lambda self, seconds=0.0: 1.2)
     environment: dict[str, str] = {}
     cores.adapt(cores.Watch(), environment)
-    assert environment == cores.threading(1.2, os.cpu_count(), {})
+    assert environment == cores.thread_settings(1.2, os.cpu_count(), {})
     assert "cores: OMP_NUM_THREADS=" in capsys.readouterr().out
     environment = {"OMP_NUM_THREADS": "1"}
     cores.adapt(cores.Watch(), environment)

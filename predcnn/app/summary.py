@@ -45,7 +45,11 @@ def verdict(results: dict) -> str | None:
     found = {text: results[key]["metrics"] for key, text in BASELINES.items() if key in results}
     for name in ("mse", "rmse", "mae"):
         ours = results["metrics"].get(name)
-        ratios = {text: ours / e[name] for text, e in found.items() if e.get(name)} if ours else {}
+        ratios = (
+            {text: ours / e[name] for text, e in found.items() if e.get(name)}
+            if ours is not None
+            else {}
+        )
         if ratios:
             break
     else:
@@ -58,7 +62,7 @@ def verdict(results: dict) -> str | None:
     if ratio == 1:
         return f"as good as {hardest}: {name} is the same"
     advice = "train longer"
-    if results["model"].get("residual") is False and "last" in hardest:
+    if results["model"].get("residual") is False and hardest == BASELINES["copy_last"]:
         advice += " or try model.net.residual=true"
     return f"worse than {hardest}: {name} is {ratio - 1:.0%} higher; {advice}"
 
