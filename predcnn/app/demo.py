@@ -130,6 +130,8 @@ def predicted(
     run = None if load is None else load()
     net = run.predictor if run else create_predictor("copy_last", in_shape=(10, 1, 64, 64)).eval()
     net.to(device)
+    if run and run.settings["data"].get("targets"):
+        raise ValueError("data.targets is set for this checkpoint: use predcnn predict")
     if source == CLIP:
         if clip is None:
             raise ValueError("upload a clip first")

@@ -9,6 +9,7 @@ from torch import nn
 from predcnn.app.console import Progress, say
 from predcnn.app.saved_run import data_of, distinct_names, load_run, run_folder
 from predcnn.checks import unknown
+from predcnn.forecasting.colours import targets_of
 from predcnn.forecasting.fields import units_of
 from predcnn.forecasting.output import plan_files, write_forecasts
 from predcnn.forecasting.predicting import (
@@ -59,7 +60,7 @@ def predict_clips(cfg: DictConfig) -> list[Path]:
         found = forecast_fields(predictor, about, inputs, **shared)
     else:
         chosen = {key: options[key] for key in ("size", "fit", "raw_shape", "batch_size")}
-        chosen["image_range"] = image_range(about)
+        chosen |= {"image_range": image_range(about), "targets": targets_of(about)}
         found = forecast_clips(predictor, inputs, progress=Progress(), **chosen, **shared)
     files = plan_files(cfg.output, folder, [item.name for item in found], list(cfg.formats))
     for item in found:

@@ -11,4 +11,6 @@ def prepare_data(cfg: DictConfig) -> None:
         print(f"files: {origin}")
     for report in datamodule.family.prepare():
         print(report)
+    for name, fact in getattr(datamodule.family, "facts", {}).items():
+        print(f"{name}: {fact}")
     print(f"training would use: {datamodule.source}")

@@ -43,6 +43,16 @@ class Scale:
         values = frames.float() * span + low
         return torch.expm1(values) if self.kind == "log1p" else values
 
+    @property
+    def meaning(self) -> str:
+        """What scaled values are, for the definitions of metrics."""
+        if self.kind == "none":
+            return "values as stored (data.normalize=none)"
+        if self.kind == "standard":
+            return "values scaled to mean 0 and deviation 1 (data.normalize=standard)"
+        option = "data.range" if self.kind == "range" else f"data.normalize={self.kind}"
+        return f"values scaled to [0, 1] ({option})"
+
     def as_dict(self) -> dict[str, object]:
         """Return plain values for checkpoints and results; `from_dict` reads them."""
         return {key: list(v) if not isinstance(v, str) else v for key, v in asdict(self).items()}

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from predcnn.data.arrays.options import ArrayOptions
 from predcnn.data.arrays.recordings import find_recordings
-from predcnn.data.arrays.sequences import without_missing
+from predcnn.data.grey import with_grey
 from predcnn.data.scale import Scale, Units
 
 
@@ -44,8 +44,11 @@ class ScaledPredictor:
         return found
 
 
-def as_field_batch(frames: Tensor | np.ndarray, units: Units) -> Tensor:
-    """Return values in units as float32 (B, T, C, H, W); (T, C, H, W) is a batch of one."""
+def as_field_batch(frames: Tensor | np.ndarray, units: Units, grey: bool = False) -> Tensor:
+    """Return values in units as float32 (B, T, C, H, W); (T, C, H, W) is a batch of one.
+
+    With ``grey`` they are colours, and grey replaces green, see `predcnn.data.grey`.
+    """
     batch = torch.as_tensor(np.asarray(frames), dtype=torch.float32)
     channels = len(units.scale.channels)
     if batch.ndim not in (4, 5) or batch.shape[-3] != channels:
@@ -53,6 +56,7 @@ def as_field_batch(frames: Tensor | np.ndarray, units: Units) -> Tensor:
             f"values are (T, C, H, W) or (B, T, C, H, W) with the {channels} channels "
             f"{', '.join(units.scale.channels)}, not {tuple(batch.shape)}"
         )
+    batch = torch.from_numpy(with_grey(batch.numpy())) if grey else batch
     return batch if batch.ndim == 5 else batch[None]
 
 
@@ -65,7 +69,7 @@ def open_fields(
     coordinates in ``units`` become those of the files.
     """
     data, found = about["run"]["data"], []
-    kept = {name: data.get(name) for name in ("variables", "layout", "mask")}
+    kept = {name: data.get(name) for name in ("variables", "targets", "layout", "mask")}
     for place in inputs:
         options = ArrayOptions(root=place, frames_in=data["frames_in"], frames_out=1, **kept)
         catalogue = find_recordings(options)
@@ -78,8 +82,8 @@ def open_fields(
         for recording in catalogue.recordings:
 
             def read(times: range, recording: object = recording, mask: object = kept["mask"]):
-                values = recording.read(times[0], times[-1] + 1, times.step)
-                return torch.from_numpy(np.asarray(without_missing(values, mask), np.float32))
+                values = recording.values(mask, times[0], times[-1] + 1, times.step)
+                return torch.from_numpy(np.asarray(values, np.float32))
 
             found.append((_label(recording.name), recording.frames, read, located))
     return found

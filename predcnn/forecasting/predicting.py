@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from predcnn.checks import whole_number
 from predcnn.data.frames import as_batch
 from predcnn.data.scale import Units
+from predcnn.forecasting.colours import ChosenChannels, sees_grey, targets_of
 from predcnn.forecasting.fields import ScaledPredictor, as_field_batch, open_fields, units_of
 from predcnn.forecasting.plans import Plan, plan_of
 from predcnn.forecasting.recordings import (
@@ -61,14 +62,17 @@ def forecast(
     units = units_of(about)
     if isinstance(frames, str | Path):
         return _forecast_file(predictor, about, frames, horizon, start)
-    batch = as_batch(frames) if units is None else as_field_batch(frames, units)
-    if units is not None:
+    if units is None:
+        batch, predictor = as_batch(frames), ChosenChannels(predictor, targets_of(about))
+        shown = predictor.shown(batch)
+    else:
+        batch = shown = as_field_batch(frames, units, sees_grey(about))
         predictor = ScaledPredictor(predictor, units)
     horizon = check_frames_out(horizon, predictor.frames_out)
     plan = plan_of("the array", batch.shape[1], predictor.in_shape[0], horizon, start, 1)
 
     def pick(times: range) -> Tensor:
-        chosen = batch[:, list(times)]
+        chosen = shown[:, list(times)]
         return chosen if frames.ndim == 5 else chosen[0]
 
     def predicted(times: range, count: int) -> Tensor:
@@ -85,7 +89,8 @@ def _forecast_file(
     if units_of(about) is not None:
         found = forecast_fields(predictor, about, [path], **kept)
     else:
-        found = forecast_clips(predictor, [path], image_range=image_range(about), **kept)
+        given = {"image_range": image_range(about), "targets": targets_of(about)}
+        found = forecast_clips(predictor, [path], **given, **kept)
     if len(found) > 1:
         raise ValueError(
             f"{path} holds {len(found)} clips: give one of them, or use "
@@ -138,6 +143,7 @@ def forecast_clips(
     fit: str = "crop",
     raw_shape: Sequence[int] | None = None,
     image_range: Sequence[float] | None = None,
+    targets: Sequence[str] = (),
     batch_size: int = 8,
     report: Callable[[str], object] = log.info,
     progress: Progress = no_progress,
@@ -150,6 +156,7 @@ def forecast_clips(
         fit: how frames are scaled, see `predcnn.data.shaping.FITS`.
         raw_shape: (height, width, channels) of raw frames on standard input, "-".
         image_range: [0, white] of 16-bit images; None: [0, 65535].
+        targets: channels that the predictor was trained to predict, see `targets_of`; (): all.
         batch_size: clips of one size per pass.
         report: called with one line per clip before it is predicted.
         progress: called as ``progress(what, done, total)`` while clips are read and predicted.
@@ -164,11 +171,12 @@ def forecast_clips(
         plan = plan_of(recording.name, recording.clip.frames, frames_in, horizon, start, step)
         planned.append((recording, plan))
         report(_announcement(recording, plan, shape, predictor, horizon, step))
-    return _predicted(predictor, planned, shape, horizon, batch_size, progress)
+    chosen = ChosenChannels(predictor, targets)
+    return _predicted(chosen, planned, shape, horizon, batch_size, progress)
 
 
 def _predicted(
-    predictor: nn.Module,
+    predictor: ChosenChannels,
     planned: Sequence[tuple[Recording, Plan]],
     shape: FrameShape,
     horizon: int,
@@ -189,7 +197,7 @@ def _predicted(
             r.name,
             plan,
             horizon,
-            lambda times, r=r: r.frames(times, shape),
+            lambda times, r=r: predictor.shown(r.frames(times, shape)),
             lambda times, count, i=i: futures[i, times][:count],
             fps=r.clip.fps,
             cuts=r.clip.cuts,
@@ -233,7 +241,7 @@ def _assembled(
 
 
 def _in_batches(
-    predictor: nn.Module,
+    predictor: ChosenChannels,
     pasts: Sequence[Tensor],
     horizon: int,
     batch_size: int,

@@ -9,15 +9,25 @@ from predcnn.metrics.streaming import METRICS, FrameMetric
 PER_FRAME = "_per_frame"
 """Suffix of the names that give a curve over lead times."""
 
+FRAMES = "frames in [0, 1]"
+"""End of definitions that depend on the values of frames."""
+
 
 def metric_class(name: str) -> type[FrameMetric]:
     """Return the class of a name with or without ``_per_frame``; KeyError suggests the closest."""
     return METRICS[name.removesuffix(PER_FRAME)]
 
 
-def definitions(names: Iterable[str]) -> dict[str, str]:
-    """Return the definition of each metric, one sentence."""
-    return {name: metric_class(name).definition for name in names}
+def definitions(names: Iterable[str], values: str = "") -> dict[str, str]:
+    """Return the definition of each metric, one sentence.
+
+    Args:
+        values: what the numbers are, in place of "frames in [0, 1]".
+    """
+    texts = {name: metric_class(name).definition for name in names}
+    if values:
+        texts = {name: f"{t.removesuffix('; ' + FRAMES)}; {values}" for name, t in texts.items()}
+    return texts
 
 
 def split_values(

@@ -83,7 +83,8 @@ class VideoPrediction(TrainingModule):
         return self.predictor
 
     def _frames(self, batch: Tensor) -> Tensor:
-        return transferred_to_float(batch) if self.units is None else batch.float()
+        frames = self.units is None or not batch.is_floating_point()
+        return transferred_to_float(batch) if frames else batch.float()
 
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
         frames = self._targets_only(self._frames(batch))
@@ -204,8 +205,15 @@ class VideoPrediction(TrainingModule):
         return {
             **split_values(found[""], names),
             **{name: split_values(values, names) for name, values in baselines.items()},
-            "definitions": definitions(self.metric_names) | self.score_definitions,
+            "definitions": definitions(self.metric_names, self._values()) | self.score_definitions,
         }
+
+    def _values(self) -> str:
+        """Say what the metrics compare; "": frames in [0, 1]."""
+        if self.units is None:
+            return ""
+        chosen = "" if self.units.all_channels else f"; of {', '.join(self.units.names)} alone"
+        return f"{self.units.scale.meaning}, missing ones left out{chosen}"
 
     def draw(self, run_dir: Path, datamodule: SequenceDataModule, results: dict) -> None:
         test_set = datamodule.split("test")

@@ -56,7 +56,7 @@ def draw_sequences(
     written = []
     for index in indices:
         batch = dataset.batch(0, [index])
-        frames = to_float(batch) if units is None else batch
+        frames = batch if units is not None and batch.is_floating_point() else to_float(batch)
         past, future = frames[:, :frames_in], frames[0, frames_in:]
         options = {"horizon": len(future), "any_range": units is not None}
         preds = {

@@ -9,6 +9,7 @@ import pytest
 import predcnn
 from predcnn.app.evaluate import evaluate
 from predcnn.app.predict import predict
+from predcnn.app.prepare_data import prepare_data
 from predcnn.app.summary import _number
 from predcnn.app.train import train
 from tests.data.test_arrays import blobs
@@ -96,6 +97,16 @@ def test_without_a_range_the_metrics_that_need_one_are_left_out(tmp_path, wind, 
     found = trained(tmp_path, "data.frames_in=4", "data.frames_out=4", "data.normalize=standard")
     assert not {"ssim", "psnr"} & set(found["metrics"])
     assert "need a range of values" in caplog.text
+    assert "scaled to mean 0 and deviation 1" in found["definitions"]["mse"]
+    assert "[0, 1]" not in str(found["definitions"])
+
+
+def test_prepare_data_prints_each_fact_once(tmp_path, wind, capsys):
+    np.save(tmp_path / "d/b.npy", wind)
+    prepare_data(composed("prepare_data", "data=array", f"data.root={tmp_path / 'd'}"))
+    printed = capsys.readouterr().out
+    assert printed.count("channel0") == printed.count("NTCHW") == 1
+    assert printed.count("6 recordings") == 2
 
 
 def test_targets_alone_are_measured_and_drawn(tmp_path, wind):

@@ -10,7 +10,7 @@ import numpy as np
 
 from predcnn.data.arrays.options import ArrayOptions
 from predcnn.data.arrays.recordings import Catalogue, find_recordings
-from predcnn.data.arrays.sequences import ArraySequences, without_missing
+from predcnn.data.arrays.sequences import ArraySequences
 from predcnn.data.dividing import Segment, by_names, by_time, complete, with_validation
 from predcnn.data.draws import permutation, stream_key
 from predcnn.data.options import nearest
@@ -159,12 +159,17 @@ class ArrayData(SequenceFamily):
         return {"in_shape": list(self.in_shape), "scale": self.scale.as_dict()}
 
     def prepare(self) -> list[FileReport]:
-        text = "; ".join(f"{name} {fact}" for name, fact in self.facts.items())
+        held: dict[Path, set[str]] = {}
+        for recording in self.catalogue.recordings:
+            for place in (place for part in recording.parts for place in part):
+                held.setdefault(place.path, set()).add(recording.name)
         reports = []
-        for path in self._files():
+        for path, names in sorted(held.items()):
             files = path.rglob("*") if path.is_dir() else [path]
             size = sum(file.stat().st_size for file in files if file.is_file())
             sha256 = _identity(path) if path.is_dir() else digest(path)
+            first, *others = sorted(names)
+            text = f"{len(names):,} recordings" if others else f"recording {first}"
             reports.append(FileReport(path, "present", text, sha256, size))
         return reports
 
@@ -189,7 +194,7 @@ class ArrayData(SequenceFamily):
         for segment in self._divided[1]["train"]:
             for start in range(segment.start, segment.stop, CHUNK_FRAMES):
                 stop = min(start + CHUNK_FRAMES, segment.stop)
-                yield without_missing(segment.recording.read(start, stop), self.options.mask)
+                yield segment.recording.values(self.options.mask, start, stop)
 
 
 def _given_range(bounds: object, names: tuple[str, ...], units: tuple[str, ...]) -> Scale:

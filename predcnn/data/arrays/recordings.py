@@ -13,6 +13,7 @@ from predcnn.data.arrays.layout import layout_of, read_frames, sizes
 from predcnn.data.arrays.options import ArrayOptions
 from predcnn.data.arrays.readers import Stored, find_files, open_arrays
 from predcnn.data.dividing import SEPARATORS, as_list, number_in, stem_and_number
+from predcnn.data.grey import names_with_grey, with_grey
 from predcnn.data.options import nearest
 
 
@@ -39,6 +40,7 @@ class Recording:
     lengths: tuple[int, ...]  # frames of each part
     number: int | None = None  # a year or another number in the name
     label: str = ""  # the entry of ``data.split`` that names its arrays, if one does
+    grey: bool = False  # whether grey replaces the second of three channels
     times: ClassVar[tuple[int, ...]] = ()
 
     @property
@@ -57,6 +59,11 @@ class Recording:
                 found.append(np.concatenate(stacked, axis=1))
             first += length
         return np.concatenate(found)
+
+    def values(self, mask: float | None, start: int, stop: int, step: int = 1) -> np.ndarray:
+        """Read as `read` does; missing values, equal to ``mask`` or infinite, are NaN."""
+        frames = without_missing(self.read(start, stop, step), mask)
+        return with_grey(frames) if self.grey else frames
 
 
 @dataclass(frozen=True)
@@ -192,9 +199,11 @@ def _catalogue(
             listed = "; ".join(f"{name} has {value}" for value, name in list(found.items())[:3])
             raise ValueError(f"the files have different {what}: {listed}")
     first = stacks[0].arrays
-    names, units = zip(*next(iter(channels)), strict=True)
+    stored, units = zip(*next(iter(channels)), strict=True)
+    names = names_with_grey(stored, options.targets)
+    recordings = tuple(_recordings(pieces, grey=names != stored))
     return Catalogue(
-        tuple(_recordings(pieces)), names, units, next(iter(grids)), tuple(kinds),
+        recordings, names, units, next(iter(grids)), tuple(kinds),
         tuple(layouts), passed, _coords(first[0][1], next(iter(layouts))),
     )  # fmt: skip
 
@@ -212,12 +221,12 @@ def _key(stack: _Stack, name: str, layout: str, row: int) -> tuple[str, tuple]:
     return f"{name}{index}", (0,)
 
 
-def _recordings(pieces: Mapping[str, list[tuple]]) -> Iterator[Recording]:
+def _recordings(pieces: Mapping[str, list[tuple]], grey: bool) -> Iterator[Recording]:
     for name, found in pieces.items():
         _, parts, lengths, labels = zip(*sorted(found, key=lambda piece: piece[0]), strict=True)
         row = parts[0][0].row
         number = number_in(Path(name.split(":")[0]).stem, years_only=row is not None)
-        yield Recording(name, parts, lengths, row if number is None else number, labels[0])
+        yield Recording(name, parts, lengths, row if number is None else number, labels[0], grey)
 
 
 def _channel_names(
@@ -233,6 +242,18 @@ def _channel_names(
         else:
             found += [(f"{name}{i}" if name else f"channel{i}", array.units) for i in range(count)]
     return tuple(found)
+
+
+def without_missing(frames: np.ndarray, mask: float | None) -> np.ndarray:
+    """Return frames whose missing values, equal to ``mask`` or infinite, are NaN."""
+    if frames.dtype.kind != "f":
+        if mask is None:
+            return frames
+        frames = frames.astype(np.float32)
+    missing = ~np.isfinite(frames)
+    if mask is not None:
+        missing |= frames == mask
+    return np.where(missing, np.nan, frames) if missing.any() else frames
 
 
 def _coords(array: Stored, layout: str) -> dict[str, np.ndarray]:

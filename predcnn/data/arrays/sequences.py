@@ -45,17 +45,5 @@ class ArraySequences(WindowDataset):
 
     def _window(self, number: int, start: int) -> np.ndarray:
         options = self._options
-        frames = self._recordings[number].read(start, start + options.span, options.frame_step)
-        return self._scale.apply(without_missing(frames, options.mask))
-
-
-def without_missing(frames: np.ndarray, mask: float | None) -> np.ndarray:
-    """Return frames whose missing values, equal to ``mask`` or infinite, are NaN."""
-    if frames.dtype.kind != "f":
-        if mask is None:
-            return frames
-        frames = frames.astype(np.float32)
-    missing = ~np.isfinite(frames)
-    if mask is not None:
-        missing |= frames == mask
-    return np.where(missing, np.nan, frames) if missing.any() else frames
+        recording, times = self._recordings[number], (start, start + options.span)
+        return self._scale.apply(recording.values(options.mask, *times, options.frame_step))

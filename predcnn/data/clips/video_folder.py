@@ -15,6 +15,7 @@ from predcnn.data.clips.windows import WindowSequences
 from predcnn.data.dividing import Splits, by_names, by_time, complete
 from predcnn.data.draws import permutation, stream_key
 from predcnn.data.options import nearest
+from predcnn.data.scale import Units
 from predcnn.data.sequences import SETS
 from predcnn.data.shaping import check_channels, check_cut
 from predcnn.data.sources.known_files import FileReport
@@ -81,7 +82,13 @@ class VideoFolder(SequenceFamily):
         return {
             "clips": f"{len(self.clips):,}, {sum(c.frames for c in self.clips):,} frames{left_out}",
             "range": " and ".join(f"0..{white:g}" for white in whites) + rounding,
+            **({} if self.units is None else {"targets": ", ".join(self.units.names)}),
         }
+
+    @property
+    def units(self) -> Units | None:
+        """The channels that are predicted and measured; None: all."""
+        return self.options.units
 
     def prepare(self) -> list[FileReport]:
         index, problems = self._found

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from predcnn.data.dividing import WindowOptions
+from predcnn.data.grey import COLOURS, GREY, names_with_grey
 from predcnn.data.options import integer, nearest
+from predcnn.data.scale import Scale, Units
 from predcnn.data.shaping import FITS
 
 
@@ -20,6 +22,7 @@ class VideoFolderOptions(WindowOptions):
     height: int = 64
     width: int | None = None
     channels: int = 3
+    targets: Sequence[str] | None = None
     fit: str = "crop"
     range: Sequence[float] | None = None
     cuts: str = "keep"
@@ -32,9 +35,37 @@ class VideoFolderOptions(WindowOptions):
         nearest("data.protocol", self.protocol, ("by_clip", "by_time"))
         nearest("data.fit", self.fit, FITS)
         nearest("data.cuts", self.cuts, ("keep", "skip"))
+        if isinstance(self.targets, str):
+            object.__setattr__(self, "targets", (self.targets,))
+        for target in self.targets or ():
+            accepted = (*COLOURS, GREY) if self.channels == len(COLOURS) else self.names
+            nearest("channel in data.targets", target, accepted)
+            if target not in self.names:
+                raise ValueError("data.targets has grey or green, not both: grey replaces green")
         bounds = self.range
         if bounds is not None and (len(bounds) != 2 or bounds[0] != 0 or bounds[1] <= 0):
             raise ValueError(
                 f"data.range is [0, white] of 16-bit images, e.g. [0,4095], not {bounds}; numbers "
                 "of other ranges need data=array"
             )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the channels."""
+        if self.channels == len(COLOURS):
+            return names_with_grey(COLOURS, self.targets)
+        return (GREY,) if self.channels == 1 else tuple(f"channel{i}" for i in range(self.channels))
+
+    @property
+    def computes_grey(self) -> bool:
+        """Whether grey, computed from the colours, replaces green."""
+        return self.channels == len(COLOURS) and GREY in self.names
+
+    @property
+    def units(self) -> Units | None:
+        """The channels that are predicted and measured; None: all."""
+        if self.targets is None:
+            return None
+        names, count = self.names, self.channels
+        scale = Scale("range", (0.0,) * count, (1.0,) * count, names, ("",) * count)
+        return Units(scale, [names.index(target) for target in self.targets])

@@ -11,6 +11,7 @@ from predcnn.data.clips.decoding import READER, read_frames
 from predcnn.data.clips.index import ClipIndex
 from predcnn.data.clips.video_options import VideoFolderOptions
 from predcnn.data.dividing import Segment
+from predcnn.data.grey import with_grey
 from predcnn.data.shaping import in_range, shaped_frames
 from predcnn.data.windows import WindowDataset
 
@@ -59,7 +60,8 @@ class WindowSequences(WindowDataset):
         stored = read_frames(self._folder, found, times)
         frames = in_range(stored, found.white, self._in_bytes)
         size = (options.height, options.width)
-        return list(shaped_frames(frames, options.channels, size, options.fit))
+        shaped = shaped_frames(frames, options.channels, size, options.fit)
+        return list(with_grey(shaped) if options.computes_grey else shaped)
 
     def _keep(self, clip: int, new: dict[int, np.ndarray], times: Sequence[int]) -> None:
         """Cache decoded frames and drop the least recently used ones."""
@@ -87,4 +89,6 @@ class WindowSequences(WindowDataset):
         }
         if options.range is not None:
             facts["range"] = list(options.range)
+        if options.targets is not None:
+            facts["targets"] = list(options.targets)
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
