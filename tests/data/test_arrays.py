@@ -1,5 +1,6 @@
 """Arrays of numbers: what is read, how it is divided, how it is scaled."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -116,6 +117,21 @@ def test_a_layout_is_inferred_or_the_candidates_are_named(tmp_path, shape, layou
         assert all(name in str(error.value) for name in layout.split("|"))
     else:
         assert opened(tmp_path).family.catalogue.layouts == (layout,)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts mapped pages in /proc")
+def test_a_file_larger_than_memory_leaves_no_page_mapped(tmp_path):
+    shape = (200_000, 64, 64)  # 3.3 GB, sparse
+    np.lib.format.open_memmap(tmp_path / "a.npy", "w+", np.float32, shape).flush()
+
+    def resident() -> int:
+        text = Path("/proc/self/status").read_text()
+        return int(text.partition("RssFile:")[2].split()[0])  # kB
+
+    train, before = opened(tmp_path, range=[0, 1], stride=1000).split("train"), resident()
+    for index in range(100):
+        assert train.batch(0, [index]).shape == (1, 8, 1, 64, 64)
+    assert resident() - before < 2_000  # 100 windows map 13 MB
 
 
 def test_a_given_layout_decides(tmp_path):

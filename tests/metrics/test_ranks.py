@@ -50,8 +50,7 @@ def score(rank: int, folder: str) -> None:
 
 
 def test_two_ranks_equal_one(tmp_path):
-    # Forked, so that two processes need not import everything again.
-    mp.start_processes(score, args=(str(tmp_path),), nprocs=2, start_method="fork")
+    mp.start_processes(score, args=(str(tmp_path),), nprocs=2, start_method="spawn")
     whole = video_metrics(NAMES)
     for pred, target in batches():
         whole.update(pred, target)

@@ -1,6 +1,7 @@
 """Arrays of numbers with units as a data set: three splits of windows, one scale per channel."""
 
 import hashlib
+import math
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +21,8 @@ from predcnn.data.sources.known_files import FileReport
 from predcnn.data.splits import SPLITS, SequenceFamily
 from predcnn.files import CHUNK, digest
 
-CHUNK_FRAMES = 256  # frames read at a time while a scale is fitted
+CHUNK_FRAMES = 256  # frames read at a time while a scale is fitted, at most
+CHUNK_VALUES = 1 << 22  # as CHUNK_FRAMES, for large frames
 ROUNDING = 1e-3  # floats this far outside [0, 1] are still taken as 0..1
 
 
@@ -191,9 +193,11 @@ class ArrayData(SequenceFamily):
         return sorted({place.path for place in places})
 
     def _training_frames(self) -> Iterator[np.ndarray]:
+        frame = len(self.catalogue.channels) * math.prod(self.catalogue.size)
+        length = max(1, min(CHUNK_FRAMES, CHUNK_VALUES // frame))
         for segment in self._divided[1]["train"]:
-            for start in range(segment.start, segment.stop, CHUNK_FRAMES):
-                stop = min(start + CHUNK_FRAMES, segment.stop)
+            for start in range(segment.start, segment.stop, length):
+                stop = min(start + length, segment.stop)
                 yield segment.recording.values(self.options.mask, start, stop)
 
 

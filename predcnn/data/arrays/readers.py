@@ -81,10 +81,22 @@ def find_files(root: Path) -> list[Path]:
     return sorted(found)
 
 
+class _Mapped:
+    """An array of a .npy file; it is mapped for each read alone, so no page stays in memory."""
+
+    def __init__(self, mapped: np.memmap) -> None:
+        self.shape, self.dtype = mapped.shape, mapped.dtype
+        order = "C" if mapped.flags.c_contiguous else "F"
+        self._place = (mapped.filename, self.dtype, "r", mapped.offset, self.shape, order)
+
+    def __getitem__(self, index: tuple) -> np.ndarray:
+        return np.array(np.memmap(*self._place)[index])
+
+
 def _numpy(path: Path) -> list[Stored]:
     content = load_arrays(path)
     if not isinstance(content, dict):
-        return [Stored("", content)]
+        return [Stored("", _Mapped(content) if isinstance(content, np.memmap) else content)]
     return [Stored(name, array) for name, array in content.items()]
 
 
