@@ -144,6 +144,7 @@ def build_trainer(cfg: DictConfig, run_dir: Path) -> pl.Trainer:
     if not any(isinstance(part, CSVLogger) for part in loggers):
         loggers.insert(0, CSVLogger(run_dir))
     _check_numbers(cfg)
+    _check_strategy(cfg.trainer)
     plugins = instantiate(cfg.trainer.plugins) or []
     plugins = [*(plugins if isinstance(plugins, list | ListConfig) else [plugins])]
     trainer = instantiate(
@@ -184,6 +185,17 @@ def _check_numbers(cfg: DictConfig) -> None:
             )
     if type(cfg.optimizer.get("lr", 0)) not in (int, float):
         raise ValueError(f"optimizer.lr is a number, not {cfg.optimizer.lr!r}")
+
+
+def _check_strategy(trainer: DictConfig) -> None:
+    """Raise ValueError for FSDP without GPUs; Lightning's message names other settings."""
+    name = trainer.strategy if isinstance(trainer.strategy, str) else trainer.strategy._target_
+    on_cpu = trainer.accelerator == "cpu" or not torch.cuda.is_available()
+    if "fsdp" in name.lower() and on_cpu:
+        raise ValueError(
+            "trainer=fsdp needs GPUs and would run on CPUs here: give trainer=ddp for several "
+            "processes on CPUs"
+        )
 
 
 def _check_launcher(cfg: DictConfig, trainer: pl.Trainer) -> None:

@@ -10,12 +10,14 @@ CHATTY = ("lightning.pytorch", "lightning.fabric")
 
 
 def quiet_libraries() -> None:
-    """Silence Lightning's tips and device listings, and three warnings."""
+    """Silence Lightning's tips and device listings, and four warnings."""
     for name in CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=r".*treespec, LeafSpec.*")
     # Without workers loading is fast enough on a CPU (measured).
     warnings.filterwarnings("ignore", message=r".*does not have many workers.*")
+    # Strides of a dimension of length 1, as in 1x1 convolutions, cost nothing.
+    warnings.filterwarnings("ignore", message=r"Grad strides do not match bucket view strides.*")
     # A run with short epochs logs fewer values.
     warnings.filterwarnings("ignore", message=r".*is smaller than the logging interval.*")
 

@@ -57,17 +57,9 @@ def read(run: Path) -> tuple[dict, dict, list[dict]]:
         return state, json.loads((run / "results.json").read_text()), list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("name", [pytest.param("simvp", marks=pytest.mark.slow), "recurrent"])
-def test_two_processes_equal_one_with_the_doubled_batch(tiny_cfg, tmp_path, monkeypatch, name):
-    monkeypatch.setattr(prediction, "draw_sequences", lambda *args, **options: None)
-    monkeypatch.setattr(prediction, "draw_curves", lambda *args, **options: None)
-    words = (*SETTINGS[name], *DATA, "trainer.max_epochs=2", "optimizer=sgd", "optimizer.lr=0.002")
-    app.train(tiny_cfg(*words, "data.batch_size=4", run_dir=tmp_path / "one"))
-    two = tiny_cfg(*words, "trainer=ddp", "trainer.devices=2", run_dir=tmp_path / "two")
-    mp.start_processes(one_of_two, args=(two, free_port()), nprocs=2, start_method="spawn")
-
-    weights, results, rows = read(tmp_path / "one")
-    other_weights, other_results, other_rows = read(tmp_path / "two")
+def assert_equal_runs(one: tuple, two: tuple) -> None:
+    """Compare what `read` returns: weights to 1e-5, metrics to 1e-6, the rows of metrics.csv."""
+    (weights, results, rows), (other_weights, other_results, other_rows) = one, two
     assert other_results["data"]["sequences"] == {"train": 12, "val": 3, "test": 5}
     for key, value in weights.items():
         torch.testing.assert_close(other_weights[key], value, rtol=1e-5, atol=1e-5, msg=key)
@@ -83,6 +75,18 @@ def test_two_processes_equal_one_with_the_doubled_batch(tiny_cfg, tmp_path, monk
         for key in ("train/loss", "val/loss", "val/mse"):
             if row[key]:
                 assert float(other[key]) == pytest.approx(float(row[key]), rel=1e-6), key
+
+
+@pytest.mark.parametrize("name", [pytest.param("simvp", marks=pytest.mark.slow), "recurrent"])
+def test_two_processes_equal_one_with_the_doubled_batch(tiny_cfg, tmp_path, monkeypatch, name):
+    monkeypatch.setattr(prediction, "draw_sequences", lambda *args, **options: None)
+    monkeypatch.setattr(prediction, "draw_curves", lambda *args, **options: None)
+    words = (*SETTINGS[name], *DATA, "trainer.max_epochs=2", "optimizer=sgd", "optimizer.lr=0.002")
+    app.train(tiny_cfg(*words, "data.batch_size=4", run_dir=tmp_path / "one"))
+    two = tiny_cfg(*words, "trainer=ddp", "trainer.devices=2", run_dir=tmp_path / "two")
+    mp.start_processes(one_of_two, args=(two, free_port()), nprocs=2, start_method="spawn")
+
+    assert_equal_runs(read(tmp_path / "one"), read(tmp_path / "two"))
 
 
 def test_a_sweep_does_not_start_processes_that_start_the_sweep(tmp_path, monkeypatch, capsys):
