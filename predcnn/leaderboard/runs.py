@@ -18,6 +18,7 @@ from predcnn.leaderboard.budget import BUSY, overrides_of_budget
 from predcnn.leaderboard.entries import Entry, kind_of
 from predcnn.leaderboard.processes import MEASURE, TRAIN, EntryError, run_child, say
 from predcnn.training.budget import steps_within
+from predcnn.training.callbacks.checkpoint import LAST, PREVIOUS
 from predcnn.training.csv_logger import read_history
 
 FILES = {"config": "config.yaml", "results": "results.json", "curves": "curves.png",
@@ -144,7 +145,8 @@ def _train(run_dir: Path, overrides: list[str], log: Path, device: str | None) -
         pass
     if (run_dir / "results.json").exists():
         return None
-    resume = (run_dir / "checkpoints" / "last.ckpt").exists()
+    # last.ckpt is missing for a moment while it is replaced
+    resume = any((run_dir / "checkpoints" / name).exists() for name in (LAST, PREVIOUS))
     place = [f"hydra.run.dir={run_dir.as_posix()}", f"resume={str(resume).lower()}"]
     return run_child(TRAIN, [*overrides, *place], log, device)
 
