@@ -1,7 +1,6 @@
 """Lightning data modules: the same batches for any number of workers, ranks and interruptions."""
 
 import hashlib
-import os
 from collections.abc import Sequence
 
 import lightning
@@ -18,6 +17,7 @@ from predcnn.data.sampler import SequenceSampler
 from predcnn.data.scale import Units
 from predcnn.data.sequences import SETS
 from predcnn.data.splits import SPLITS, SequenceFamily, SplitDataset, SplitFamily
+from predcnn.data.workers import start_worker
 
 GPU_WORKERS = 2  # a step on a GPU is short enough to notice a millisecond of drawing
 
@@ -205,18 +205,12 @@ class SplitDataModule(lightning.LightningDataModule):
             batch_sampler=sampler,
             collate_fn=default_convert,
             num_workers=self.num_workers,
-            worker_init_fn=_ignore_interrupts,
+            worker_init_fn=start_worker,
             persistent_workers=self.num_workers > 0,
             pin_memory=self.pin_memory,
             # its own, so that a loader draws nothing from the stream of drop-path and dropout
             generator=torch.Generator(),
         )
-
-
-def _ignore_interrupts(worker: int) -> None:
-    """Leave Ctrl-C to the training process, which stops its workers after its last step."""
-    if hasattr(os, "setpgrp"):  # not on Windows
-        os.setpgrp()
 
 
 class SequenceDataModule(SplitDataModule):

@@ -274,7 +274,7 @@ def test_the_index_is_kept_until_a_file_changes(tmp_path, monkeypatch):
     first = index_clips(tmp_path)
     assert [clip.name for clip in first.clips] == ["a.avi", "b.npz:x", "b.npz:y"]
     scanned = []
-    monkeypatch.setattr(clip_index, "scan", lambda s, n: scanned.append(n) or scan(s, n))
+    monkeypatch.setattr(clip_index, "scan", lambda s, n, **o: scanned.append(n) or scan(s, n, **o))
     assert index_clips(tmp_path) == first
     assert scanned == []
     write_video(tmp_path / "a.avi", moving_square(14))

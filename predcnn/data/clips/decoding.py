@@ -1,6 +1,7 @@
 """Frames out of clips: scanned once, then read by index.
 
-A scan decodes every frame, so that damage shows then and not in the middle of a training.
+A scan decodes every frame, so that damage shows then and not in the middle of a training; the
+packets of very long videos are read instead where `scan` is told so.
 """
 
 from collections import deque
@@ -13,7 +14,7 @@ from predcnn.data.clips.array_files import read_array, scan_array
 from predcnn.data.clips.frame_folders import read_folder, scan_folder
 from predcnn.data.clips.scenes import Survey
 from predcnn.data.clips.sources import Clip, ClipError, Source
-from predcnn.data.clips.videos import read_video, scan_video
+from predcnn.data.clips.videos import index_video, read_video, scan_video
 from predcnn.data.opencv import opencv
 
 READER = "PyAV 1"  # the decoder and its rules, for fingerprints
@@ -21,9 +22,16 @@ READER = "PyAV 1"  # the decoder and its rules, for fingerprints
 _READS = {"video": read_video, "images": read_folder, "array": read_array}
 
 
-def scan(source: Source, name: str) -> list[Clip]:
-    """Decode every frame of a source and describe its clips."""
-    return _scan(source, name, Survey())
+def scan(source: Source, name: str, *, complete: bool = True, alone: bool = True) -> list[Clip]:
+    """Decode every frame of a source and describe its clips.
+
+    Args:
+        source: a file or folder.
+        name: of the source, from the root.
+        complete: decode very long videos too; False: index those by their packets.
+        alone: no other source is scanned meanwhile.
+    """
+    return _scan(source, name, Survey(), complete, alone)
 
 
 def read_frames(root: Path, clip: Clip, indices: Sequence[int]) -> np.ndarray:
@@ -65,12 +73,15 @@ def read_end(
     return found
 
 
-def _scan(source: Source, name: str, survey: Survey) -> list[Clip]:
+def _scan(
+    source: Source, name: str, survey: Survey, complete: bool = True, alone: bool = True
+) -> list[Clip]:
     try:
         if source.kind == "array":
             return scan_array(source.path, name)
         if source.kind == "video":
-            return scan_video(source.path, name, survey)
+            by_packets = None if complete else index_video(source.path, name)
+            return by_packets or scan_video(source.path, name, survey, alone)
         return scan_folder(source, name, survey)
     except (OSError, MemoryError, opencv().error) as error:
         raise ClipError(f"cannot be read: {error}") from error

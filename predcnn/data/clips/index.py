@@ -4,9 +4,14 @@ import contextlib
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
+
+import torch
 
 from predcnn.data.clips.decoding import scan
 from predcnn.data.clips.sources import Clip, ClipError, Source, find_sources
@@ -17,6 +22,8 @@ log = logging.getLogger(__name__)
 
 FILE = ".predcnn_index.json"
 VERSION = 5  # of the rules of a scan too
+SAVE_EVERY = 60.0  # seconds of a scan
+AT_ONCE = 1000  # sources that wait for a thread
 
 
 @dataclass(frozen=True)
@@ -30,10 +37,15 @@ class ClipIndex:
     problems: Mapping[str, str] = field(default_factory=dict)  # source -> why it is left out
 
 
-def index_clips(root: Path) -> ClipIndex:
+def index_clips(root: Path, *, complete: bool = True) -> ClipIndex:
     """Scan new and changed clips under ``root``; the others come from ``FILE``, which is updated.
 
-    A source is unchanged while the sizes and times of its files are.
+    A source is unchanged while the sizes and times of its files are. The scan uses a thread per
+    core and saves what it has every `SAVE_EVERY` seconds, so that a scan that was killed goes on.
+
+    Args:
+        root: a folder of clips, or one clip.
+        complete: decode very long videos too; False: index those by their packets.
     """
     import av
 
@@ -45,14 +57,15 @@ def index_clips(root: Path) -> ClipIndex:
     sources = {s.place.relative_to(folder).as_posix(): s for s in found}
     if len(sources) < len(found):
         raise ValueError(f"{root} holds clips whose names differ in separators alone")
-    entries = {}
-    for name, source in sources.items():
-        stamp = _stamp(source)
-        entry = known.get(name)
-        entries[name] = entry if entry and entry["stamp"] == stamp else _entry(source, name, stamp)
-    if any(known.get(name) is not entry for name, entry in entries.items()):
+    stamps = {name: _stamp(source) for name, source in sources.items()}
+    new = [name for name in sources if not _is_valid(known.get(name), stamps[name], complete)]
+    entries = {name: known[name] for name in sources.keys() - new}
+    if new:
         kept = {name: entry for name, entry in known.items() if (folder / name).exists()}
-        _remember(place, {"versions": versions, "sources": {**kept, **entries}})
+        save = partial(_remember, place, {"versions": versions, "sources": {**kept}})
+        scans = {name: (sources[name], stamps[name]) for name in new}
+        entries |= _scanned(scans, complete, save)
+    entries = {name: entries[name] for name in sources}
     return ClipIndex(
         folder,
         tuple(_clip(facts) for entry in entries.values() for facts in entry["clips"]),
@@ -62,10 +75,45 @@ def index_clips(root: Path) -> ClipIndex:
     )
 
 
-def _entry(source: Source, name: str, stamp: list) -> dict:
+def _is_valid(entry: dict | None, stamp: list, complete: bool) -> bool:
+    """Return whether an entry describes these files, scanned as completely as is asked for."""
+    if entry is None or entry["stamp"] != stamp:
+        return False
+    return not complete or all(c["checks"] or c["kind"] != "video" for c in entry["clips"])
+
+
+def _scanned(
+    scans: Mapping[str, tuple[Source, list]], complete: bool, save: Callable[[dict], None]
+) -> dict[str, dict]:
+    """Scan sources on several threads; ``save`` receives all entries now and then and at the end.
+
+    Decoders release the lock of the interpreter.
+    """
+    names, entries, saved_at = list(scans), {}, time.monotonic()
+    threads = min(torch.get_num_threads(), len(names))
+
+    def entry(name: str) -> dict:
+        return _entry(*scans[name], name, complete, alone=len(names) == 1)
+
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for first in range(0, len(names), AT_ONCE):
+                part = names[first : first + AT_ONCE]
+                for name, found in zip(part, pool.map(entry, part), strict=True):
+                    entries[name] = found
+                    if time.monotonic() - saved_at > SAVE_EVERY:
+                        save(entries)
+                        saved_at = time.monotonic()
+        finally:
+            pool.shutdown(cancel_futures=True)
+            save(entries)
+    return entries
+
+
+def _entry(source: Source, stamp: list, name: str, complete: bool, alone: bool) -> dict:
     clips, problem = [], ""
     try:
-        clips = [asdict(clip) for clip in scan(source, name)]
+        clips = [asdict(clip) for clip in scan(source, name, complete=complete, alone=alone)]
     except ClipError as error:
         problem = str(error)
     sha256 = _sha256(source) if clips else ""
@@ -101,7 +149,9 @@ def _remembered(place: Path, versions: list) -> dict[str, dict]:
     return {}
 
 
-def _remember(place: Path, content: dict) -> None:
+def _remember(place: Path, content: dict, entries: dict[str, dict]) -> None:
+    """Save an index with more entries."""
+    content["sources"].update(entries)
     try:
         with replacing(place) as temporary:
             temporary.write_text(json.dumps(content), encoding="utf-8")

@@ -1,6 +1,7 @@
 """Your own clips as a data set: three splits of sliding windows, by clip or by time."""
 
 import logging
+from collections import defaultdict
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -36,8 +37,10 @@ class VideoFolder(SequenceFamily):
     @cached_property
     def _found(self) -> tuple[ClipIndex, dict[str, str]]:
         """The index, and clips that are left out with the reason."""
+        # scene changes and damage show in decoded frames only
+        complete = self.options.strict or self.options.cuts == "skip"
         with self.naming_origin():
-            index = index_clips(self.options.root)
+            index = index_clips(self.options.root, complete=complete)
         problems = dict(index.problems)
         foreign = {name: text for name, text in problems.items() if text.endswith(NEEDS_SCALE)}
         if foreign:  # without them the others would be on a scale that is not the set's
@@ -92,11 +95,12 @@ class VideoFolder(SequenceFamily):
 
     def prepare(self) -> list[FileReport]:
         index, problems = self._found
-        reports = []
+        reports, clips_of = [], defaultdict(list)
+        for clip in index.clips:
+            clips_of[clip.source].append(clip)
         for name, sha256 in index.sha256.items():
-            clips = [clip for clip in index.clips if clip.source == name]
             # the rows of an array are often alike
-            found = list(dict.fromkeys(_described(clip, problems) for clip in clips))
+            found = list(dict.fromkeys(_described(clip, problems) for clip in clips_of[name]))
             text = _shortened(found or [f"left out: {problems[name]}"], 3)
             path, size = index.folder / name, index.sizes[name]
             reports.append(FileReport(path, "present", text, sha256, size))

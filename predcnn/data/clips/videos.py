@@ -18,15 +18,20 @@ if TYPE_CHECKING:
 
 LOST_SHARE = 0.02  # containers estimate their length: missing more than this is damage
 LOST_LEAST = 2  # frames, likewise
+LONG = 100_000  # frames, more than an hour: a longer video is indexed by its packets
+PLACES, TRIED = 8, 16  # of a long video: places where so many frames are decoded
 FORMATS = "asf,avi,flv,gif,h264,hevc,ivf,m4v,matroska,mov,mpeg,mpegts,mpegvideo,ogg"
 """What a video file may contain: not playlists, which make FFmpeg open other files."""
 
 
-def scan_video(path: Path, name: str, survey: Survey) -> list[Clip]:
-    """Decode every frame of a video and describe it as a clip."""
+def scan_video(path: Path, name: str, survey: Survey, alone: bool = True) -> list[Clip]:
+    """Decode every frame of a video and describe it as a clip.
+
+    ``alone``: no other video is scanned meanwhile, so that the decoder may use all cores.
+    """
     times, checks, damaged = [], [], 0
     with open_video(path) as (container, stream):
-        stream.thread_type = "AUTO"
+        stream.thread_type = "AUTO" if alone else "NONE"
         for frame in _decoded(container, stream):
             if frame is None:
                 damaged += 1
@@ -50,14 +55,52 @@ def scan_video(path: Path, name: str, survey: Survey) -> list[Clip]:
     return [Clip(name, name, "video", **facts, fps=fps, times=times, checks=tuple(checks))]
 
 
+def index_video(path: Path, name: str) -> list[Clip] | None:
+    """Describe a video of more than `LONG` frames by its packets, without decoding all of it.
+
+    Returns None for a shorter one, and where the packets do not tell the times of the frames: at
+    `PLACES` places they are compared with decoded frames.
+    """
+    with open_video(path) as (container, stream):
+        if _announced(container, stream) <= LONG:
+            return None
+        packets = (p for p in container.demux(stream) if p.size and not p.is_discard)
+        times = [packet.pts for packet in packets]
+        if None in times or len(set(times)) <= LONG:
+            return None
+        times.sort()
+        survey = Survey()
+        for i in range(PLACES):
+            first = i * (len(times) - TRIED) // (PLACES - 1)
+            frames = list(itertools.islice(_from(container, stream, times[first]), TRIED))
+            if [frame.pts for frame in frames] != times[first : first + TRIED]:
+                return None
+            survey.add(_rgb(frames[0]))
+        lost = _lost(container, stream, times)
+        fps = float(stream.average_rate or 0)
+    if lost > LOST_SHARE * len(times):
+        raise ClipError(f"is truncated: {len(times)} of {len(times) + lost} frames are there")
+    facts = {**survey.clip_facts(white=255.0), "frames": len(times), "cuts": ()}
+    fps = fps if 0 < fps <= 1000 else None
+    return [Clip(name, name, "video", **facts, fps=fps, times=tuple(times))]
+
+
 def read_video(path: Path, clip: Clip, indices: Sequence[int]) -> np.ndarray:
     """Read the frames at ascending ``indices``, RGB uint8 (n, H, W, 3).
 
     Decoding starts at the keyframe before the first one, or at the beginning of the file where the
-    container has no times or a seek does not lead to the frames of the scan.
+    container has no times or a seek does not lead to the frames of the scan. Frames of a video that
+    was indexed by its packets are known by their times alone.
     """
     frames = _frames_at(path, [clip.times[i] for i in indices]) if clip.times else []
-    if [zlib.crc32(frame) for frame in frames] != [clip.checks[i] for i in indices]:
+    if not clip.checks:
+        sizes = {frame.shape[:2] for frame in frames}
+        if len(frames) < len(indices) or sizes != {(clip.height, clip.width)}:
+            raise ClipError(
+                f"one of its frames {indices[0]} to {indices[-1]} cannot be decoded; a long video "
+                "is indexed without decoding it, data.strict=true finds damage before the training"
+            )
+    elif [zlib.crc32(frame) for frame in frames] != [clip.checks[i] for i in indices]:
         frames = _frames_numbered(path, indices)
     if len(frames) < len(indices):
         raise ClipError(f"frame {indices[len(frames)]} of {clip.frames} cannot be decoded")
@@ -67,10 +110,17 @@ def read_video(path: Path, clip: Clip, indices: Sequence[int]) -> np.ndarray:
 def _frames_at(path: Path, times: Sequence[int]) -> list[np.ndarray]:
     wanted = set(times)
     with open_video(path) as (container, stream):
-        container.seek(times[0], stream=stream)
-        frames = (frame for frame in _decoded(container, stream) if frame is not None)
-        found = (frame for frame in frames if frame.pts in wanted)
-        return [_rgb(frame) for frame in itertools.islice(found, len(wanted))]
+        frames = (f for f in _from(container, stream, times[0]) if f.pts in wanted)
+        return [_rgb(frame) for frame in itertools.islice(frames, len(wanted))]
+
+
+def _from(
+    container: "av.container.InputContainer", stream: "av.VideoStream", time: int
+) -> Iterator["av.VideoFrame"]:
+    """Seek and yield the frames from ``time`` on, and those without a time."""
+    container.seek(time, stream=stream)
+    frames = (frame for frame in _decoded(container, stream) if frame is not None)
+    yield from (frame for frame in frames if frame.pts is None or frame.pts >= time)
 
 
 def _frames_numbered(path: Path, indices: Sequence[int]) -> list[np.ndarray]:
@@ -111,6 +161,14 @@ def _decoded(
         yield from frames
 
 
+def _announced(container: "av.container.InputContainer", stream: "av.VideoStream") -> int:
+    """Return the number of frames by the container, from its duration where it has no count."""
+    import av
+
+    seconds = (container.duration or 0) / av.time_base
+    return stream.frames or round(seconds * float(stream.average_rate or 0))
+
+
 def _lost(
     container: "av.container.InputContainer", stream: "av.VideoStream", times: Sequence[int | None]
 ) -> int:
@@ -131,5 +189,6 @@ def _lost(
 
 def _rgb(frame: "av.VideoFrame") -> np.ndarray:
     """Return (H, W, 3) uint8, upright: phones store the rotation next to the pixels."""
-    pixels = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
+    # the default starts a thread per core for each frame
+    pixels = np.rot90(frame.to_ndarray(format="rgb24", threads=1), frame.rotation // 90)
     return np.ascontiguousarray(pixels)

@@ -2,18 +2,35 @@
 
 import hashlib
 import json
+import pickle
 from collections import OrderedDict
 from collections.abc import Sequence
 
 import numpy as np
+import torch
+from torch.utils.data import get_worker_info
 
 from predcnn.data.clips.decoding import READER, read_frames
 from predcnn.data.clips.index import ClipIndex
+from predcnn.data.clips.sources import Clip
 from predcnn.data.clips.video_options import VideoFolderOptions
 from predcnn.data.dividing import Segment
 from predcnn.data.grey import with_grey
 from predcnn.data.shaping import in_range, shaped_frames
 from predcnn.data.windows import WindowDataset
+
+
+class PackedClips:
+    """Clips in two tensors, which loader workers share: they would copy objects by using them."""
+
+    def __init__(self, clips: Sequence[Clip]) -> None:
+        packed = [pickle.dumps(clip) for clip in clips]
+        self._ends = torch.tensor([0, *map(len, packed)]).cumsum(0)
+        self._bytes = torch.from_numpy(np.frombuffer(b"".join(packed), np.uint8).copy())
+
+    def __getitem__(self, number: int) -> Clip:
+        first, last = self._ends[number : number + 2].tolist()
+        return pickle.loads(self._bytes[first:last].numpy())
 
 
 class WindowSequences(WindowDataset):
@@ -38,13 +55,14 @@ class WindowSequences(WindowDataset):
         super().__init__(
             options, split, segments, size, source=source, protocol=protocol, breaks=breaks
         )
-        self._clips, self._folder = clips, index.folder
+        self._clips, self._folder = PackedClips(clips), index.folder
         self._in_bytes = all(clip.in_bytes for clip in clips)
         self._cache: OrderedDict[tuple[int, int], np.ndarray] = OrderedDict()
         self.fingerprint = self._fingerprint(segments, index)
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_cache": OrderedDict()}  # a worker decodes its own
+        # a worker decodes its own, and needs the packed clips only
+        return {**self.__dict__, "_cache": OrderedDict(), "_recordings": []}
 
     def _window(self, clip: int, start: int) -> np.ndarray:
         options = self._options
@@ -70,7 +88,9 @@ class WindowSequences(WindowDataset):
         for t in times:
             cache.move_to_end((clip, t))
         size = next(iter(cache.values())).nbytes
-        while cache and len(cache) * size > self._options.cache_mb << 20:
+        worker = get_worker_info()
+        limit = (self._options.cache_mb << 20) // (worker.num_workers if worker else 1)
+        while cache and len(cache) * size > limit:
             cache.popitem(last=False)
 
     def _fingerprint(self, segments: Sequence[Segment], index: ClipIndex) -> str:
