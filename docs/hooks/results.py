@@ -46,7 +46,7 @@ def published(name: str) -> list[str]:
     table = json.loads((ROOT / "predcnn/leaderboard/published.json").read_text())
     rows = []
     for row in table["rows"]:
-        if row["name"] == name and row["data"] in DATA:
+        if name in (row["name"], row.get("variant_of")) and row["data"] in DATA:
             cells = (row.get(key) for key in METRICS)
             size = (row.get(key) for key in ("params_millions", "flops_billions"))
             numbers = " | ".join("–" if cell is None else f"{cell:g}" for cell in (*cells, *size))

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import nbformat
@@ -86,13 +87,24 @@ def _documented(title: str, member: type) -> str:
 
 
 def notebook_page(path: Path) -> str:
-    """Return a notebook as Markdown, with a link to the notebook itself."""
+    """Return a notebook as Markdown, with its outputs and a link to the notebook itself."""
     cells = []
     for cell in nbformat.read(path, as_version=4).cells:
-        code = cell.cell_type == "code"
-        cells.append(f"```python\n{cell.source}\n```" if code else cell.source)
+        if cell.cell_type == "code":
+            cells += [f"```python\n{cell.source}\n```", *map(_output, cell.outputs)]
+        else:
+            cells.append(re.sub(r"\]\((\w+)\.ipynb\)", r"](\1.md)", cell.source))
     cells.insert(1, f"*Download: [{path.name}]({path.name})*")
     return "\n\n".join(cells) + "\n"
+
+
+def _output(output: Mapping) -> str:
+    """Return an output of a notebook's cell: an image, or text."""
+    data = output.get("data", {})
+    for kind in ("image/gif", "image/png"):
+        if kind in data:
+            return f"![output](data:{kind};base64,{data[kind].strip()})"
+    return f"```text\n{(output.get('text') or data['text/plain']).rstrip()}\n```"
 
 
 def _copied(source: str) -> str:

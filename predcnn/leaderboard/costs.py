@@ -10,7 +10,7 @@ from predcnn.files import only_writer, write_text
 from predcnn.leaderboard import entries, records
 from predcnn.leaderboard.code_version import code_version
 from predcnn.leaderboard.processes import MEASURE, EntryError, run_child, say
-from predcnn.leaderboard.published import published, source
+from predcnn.leaderboard.published import Published, published, source, variants_of
 from predcnn.leaderboard.runs import Bench, now
 from predcnn.leaderboard.table import Column, Row, Table, Value, escaped, scaled
 
@@ -26,13 +26,16 @@ NOTES = (
 )
 
 
-def costs_of(record: dict) -> Row:
-    """Return the row of a record, in millions and billions, and the published values."""
+def costs_of(record: dict, variant: Published | None = None) -> Row:
+    """Return the row of a record, in millions and billions, and the published values.
+
+    ``variant`` is the published row of a variant; None: that of the model itself.
+    """
     name, kind = record["name"], record["kind_of_entry"]
+    label = name if variant is None else variant.label
     if record["status"] == "failed":
-        return Row(name, kind=kind, failures=(record["reason"],))
-    comparable = record["scale"] == "published" and record["in_shape"][2:] == [64, 64]
-    known = published(kind, name, record["data"]) if comparable else None
+        return Row(label, kind=kind, failures=(record["reason"],))
+    known = (variant or published(kind, name, record["data"])) if _comparable(record) else None
     memory = record["inference_memory"]
     numbers = {
         "params": record["params_published"] / 1e6,
@@ -48,7 +51,11 @@ def costs_of(record: dict) -> Row:
     for speed in record["throughput"]:
         numbers[f"{SPEED}{speed['batch_size']}"] = speed["sequences_per_second"]
     values = {key: Value(number) for key, number in numbers.items() if number is not None}
-    return Row(name, kind=kind, values=values)
+    return Row(label, kind=kind, values=values)
+
+
+def _comparable(record: dict) -> bool:
+    return record["scale"] == "published" and record["in_shape"][2:] == [64, 64]
 
 
 def difference(gap: float) -> str:
@@ -90,14 +97,23 @@ def profile_all(bench: Bench, cfg: DictConfig) -> Table:
     known = records.newest(records.read(bench.records).rows, "costs", code_version())
     rows = []
     for choice in entries.choices(cfg, overrides, everything=True):
-        rows.append(costs_of(_record(bench, [*overrides, *choice], known)))
-        say(f"{rows[-1].name}: {'; '.join(rows[-1].failures) or 'done'}")
+        record = _record(bench, [*overrides, *choice], known)
+        rows.append(_reported(costs_of(record)))
+        variants = variants_of(record["name"], record["data"]) if _comparable(record) else []
+        for row in variants:
+            found = _record(bench, [*overrides, *choice, *row.overrides], known)
+            rows.append(_reported(costs_of(found, row)))
     scale = entries.compose_run(overrides).scale.name
     table = costs_table(rows, f"Costs, scale {scale}, {cfg.data.name}, on {describe_device()}")
     text = markdown_costs(table, [*NOTES, f"Published: {source()}"])
     write_text(bench.folder / "costs.md", text)
     say(f"written: {bench.folder}/costs.md")
     return table
+
+
+def _reported(row: Row) -> Row:
+    say(f"{row.name}: {'; '.join(row.failures) or 'done'}")
+    return row
 
 
 def _record(bench: Bench, overrides: list[str], known: dict[str, dict]) -> dict:

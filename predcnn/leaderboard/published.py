@@ -38,13 +38,17 @@ class Published:
     psnr: float | None
     table: str
     source: str | None = None
+    variant_of: str | None = None  # our model that gives this row with ``overrides``
+    overrides: tuple[str, ...] = ()
 
 
 @functools.cache
 def published_rows() -> tuple[Published, ...]:
     """Return every published row, in the order of the tables."""
     content = json.loads(FILE.read_text(encoding="utf-8"))
-    return tuple(Published(**row) for row in content["rows"])
+    return tuple(
+        Published(**row | {"overrides": tuple(row.get("overrides", ()))}) for row in content["rows"]
+    )
 
 
 def source() -> str:
@@ -63,6 +67,11 @@ def published(kind: str, name: str, data: str, epochs: int | None = None) -> Pub
     """Return the published row after ``epochs``; None: of the shortest published training."""
     rows = [row for row in published_of(kind, name, data) if epochs in (None, row.epochs)]
     return min(rows, key=lambda row: row.epochs, default=None)
+
+
+def variants_of(name: str, data: str) -> list[Published]:
+    """Return the published rows of other variants of one of our models than its default."""
+    return [row for row in published_rows() if (row.variant_of, row.data) == (name, data)]
 
 
 def published_numbers(row: Published) -> dict[str, float]:

@@ -2,8 +2,13 @@
 
 import json
 
+import torch
+from hydra.utils import instantiate
+
 import predcnn
-from predcnn.leaderboard.published import published, published_rows, source
+from predcnn.leaderboard.costs import ROUNDING
+from predcnn.leaderboard.entries import compose_run
+from predcnn.leaderboard.published import published, published_rows, source, variants_of
 
 
 def test_names_are_ours():
@@ -48,3 +53,15 @@ def test_all_numbers_are_those_of_the_reference_file(shared):
         costs = (r["params_M"], r["flops_G"], r["fps_v100"])
         key = (names[r["dataset"]], r["epochs"], r["mse"], r["mae"], r["ssim"], *costs)
         assert key in ours, r["label"]
+
+
+def test_variants_build_networks_of_the_published_size():
+    assert [row.label for row in variants_of("convlstm", "mmnist_cifar")] == ["ConvLSTM-L"]
+    rows = variants_of("predformer", "moving_mnist")
+    assert len(rows) == 14
+    for row in rows:
+        cfg = compose_run([f"model={row.variant_of}", "scale=published", *row.overrides])
+        with torch.device("meta"):
+            net = instantiate(cfg.model.net)
+        params = sum(p.numel() for p in net.parameters()) / 1e6
+        assert abs(params - row.params_millions) <= ROUNDING, row.label
