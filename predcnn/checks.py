@@ -26,11 +26,7 @@ def unknown(kind: str, name: object, options: Iterable[str]) -> str:
 
 
 def whole_number(name: str, value: object, least: int = 1) -> int:
-    """Return ``value`` if it is an int of at least ``least``; booleans are refused.
-
-    Raises:
-        ValueError: naming the setting, the bound and the value.
-    """
+    """Return ``value`` if it is an int of at least ``least``, else raise ValueError."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ValueError(f"{name} is a whole number, at least {least}, not {value!r}")
     return value

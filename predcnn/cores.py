@@ -16,8 +16,7 @@ from pathlib import Path
 
 from predcnn.checks import unknown
 
-BUSY_CORES = 0.3
-"""Cores used by other programs from which a machine counts as busy."""
+BUSY_CORES = 0.3  # cores used by other programs from which a machine counts as busy
 WATCH_S = 0.5
 EXPLICIT = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 STRICT = {
@@ -64,11 +63,9 @@ class Watch:
         return max(0.0, used / max(now - self._start, 1e-3))
 
 
-def thread_settings(
-    others: float | None, cores: int, environment: Mapping[str, str]
-) -> dict[str, str]:
-    """Return the variables for ``others`` busy cores: none if idle or if the user has set one."""
-    if others is None or others < BUSY_CORES or any(name in environment for name in EXPLICIT):
+def thread_settings(others: float | None, cores: int) -> dict[str, str]:
+    """Return the variables for ``others`` busy cores: none on an idle machine."""
+    if others is None or others < BUSY_CORES:
         return {}
     unused = max(1, cores - max(1, round(others)))
     return {"OMP_NUM_THREADS": str(unused), "OMP_WAIT_POLICY": "passive"}
@@ -77,13 +74,14 @@ def thread_settings(
 def adapt(watch: Watch, environment: MutableMapping[str, str] = os.environ) -> None:
     """Use fewer threads that wait passively on a busy machine, and print one line.
 
-    Call before torch is imported: its OpenMP library reads the environment once, when loaded.
+    Before torch is imported, whose OpenMP library reads the environment once. Variables of the user
+    stay.
     """
     if any(name in environment for name in EXPLICIT):
         return
     others = watch.others(WATCH_S)
     cores = os.cpu_count() or 1
-    chosen = thread_settings(others, cores, environment)
+    chosen = thread_settings(others, cores)
     if chosen:
         environment.update(chosen)
         print(
@@ -94,11 +92,7 @@ def adapt(watch: Watch, environment: MutableMapping[str, str] = os.environ) -> N
 
 
 def make_strict(chosen: str | None, environment: MutableMapping[str, str] = os.environ) -> None:
-    """Set the variables of ``deterministic=strict`` for this process and its children.
-
-    Raises:
-        ValueError: ``chosen`` is neither None nor "strict", or torch is loaded without them.
-    """
+    """Set the variables of ``deterministic=strict`` for this process and its children."""
     if chosen not in (None, "strict"):
         message = unknown("deterministic", chosen, ("strict", "null"))
         raise ValueError(f"{message}; algorithms on GPUs are trainer.deterministic=true")

@@ -113,11 +113,7 @@ DAMAGED = (
 
 
 def check_zip(path: Path) -> None:
-    """Verify the checksums within a zip file, such as torch.save writes.
-
-    Raises:
-        ValueError: the file is truncated or its content does not match the checksums.
-    """
+    """Raise ValueError for a zip file, such as torch.save writes, with wrong checksums."""
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()

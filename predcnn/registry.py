@@ -7,11 +7,7 @@ from predcnn.checks import unknown
 
 
 class Registry:
-    """Classes by name; a dotted path reaches a class outside the package.
-
-    Args:
-        kind: what the classes are, for error messages ("block", "predictor", ...).
-    """
+    """Classes of a ``kind`` by name; a dotted path reaches a class outside the package."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -51,21 +47,12 @@ class Registry:
         return name in self._classes
 
     def names(self) -> list[str]:
-        """Return all registered names, sorted."""
         return sorted(self._classes)
 
 
-BLOCKS = Registry("block")
-"""(B, C, H, W) -> (B, C, H, W): the parts of a stack, one per paper."""
-
-TRANSLATORS = Registry("translator")
-"""Complete translators that are not a stack of blocks."""
-
-PREDICTORS = Registry("predictor")
-"""Past frames (B, T, C, H, W) -> future frames."""
-
-BACKBONES = Registry("backbone")
-"""ImageNet networks, by preset name."""
-
+BLOCKS = Registry("block")  # (B, C, H, W) -> (B, C, H, W): the parts of a stack, one per paper
+TRANSLATORS = Registry("translator")  # complete translators that are not a stack of blocks
+PREDICTORS = Registry("predictor")  # past frames (B, T, C, H, W) -> future frames
+BACKBONES = Registry("backbone")  # ImageNet networks, by preset name
 PRETRAINING = Registry("pre-training method")
 """Masked image models: (backbone, image size) -> a network that learns from masked pixels."""

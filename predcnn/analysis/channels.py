@@ -7,6 +7,7 @@ public, and of the channel energy ranks in the MogaNet paper; equality with eith
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,24 +17,17 @@ from predcnn.analysis.subject import Subject, maps_and_gradients
 from predcnn.visual import plot_lines
 
 
-@dataclass(frozen=True)
-class ChannelProfile:
-    """Means over samples, calls and positions of a layer's maps A.
+class ChannelProfile(NamedTuple):
+    """Means over samples, calls and positions of a layer's maps A."""
 
-    Args:
-        energy: A², (C,).
-        saliency: |A ∂score/∂A| for every output, (L, C).
-    """
-
-    energy: Tensor
-    saliency: Tensor
+    energy: Tensor  # A², (C,)
+    saliency: Tensor  # |A ∂score/∂A| for every output, (L, C)
 
 
 def channel_profile(subject: Subject, x: Tensor, target: Tensor) -> ChannelProfile:
     """Return energy and saliency of every channel of ``subject.channel_layer``.
 
-    Args:
-        x: clips from ``subject.enter`` (B, T, C, H, W).
+    ``x`` are clips from ``subject.enter`` (B, T, C, H, W).
     """
     maps, gradients = maps_and_gradients(subject, subject.channel_layer, x, target)
     return ChannelProfile(
@@ -57,7 +51,6 @@ def effective_channels(values: Tensor) -> Tensor:
 class Channels(Kind):
     """Channels by rank: their energy, and their saliency for every output."""
 
-    name = "channels"
     definition = (
         "our own: energy mean A², saliency mean |A ∂score/∂A| of a layer's channels; effective "
         "number (Σv)²/Σv²; score as for gradcam"

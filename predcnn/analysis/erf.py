@@ -17,8 +17,7 @@ from predcnn.analysis.subject import Subject
 from predcnn.visual import Panel, plot_lines, plot_panels
 
 THRESHOLDS = (0.2, 0.3, 0.5, 0.99)
-DECADES = {0: "0.001", 1 / 3: "0.01", 2 / 3: "0.1", 1: "1"}
-"""Ticks of the colour bar of `decades`."""
+DECADES = {0: "0.001", 1 / 3: "0.01", 2 / 3: "0.1", 1: "1"}  # ticks of the colour bar of `decades`
 
 
 def effective_receptive_field(
@@ -105,19 +104,14 @@ def spread(field: Tensor) -> float:
 
 @dataclass(frozen=True)
 class ERF(Kind):
-    """Receptive fields: one map per output, its areas, its share per past frame.
+    """Receptive fields: one map per output, its areas, its share per past frame."""
 
-    Args:
-        pixel: (row, column), see `effective_receptive_field`.
-    """
-
-    name = "erf"
     definition = (
         "mean over inputs of |gradient| (image networks: its positive part) of one pixel of the "
         "output map, summed over channels; area: share of the image of the smallest centred "
         "square that exceeds a share of log10(1 + x) (area_plain: of x)"
     )
-    pixel: Sequence[int] | None = None
+    pixel: Sequence[int] | None = None  # (row, column), see `effective_receptive_field`
 
     def measure(self, subject: Subject, inputs: Inputs) -> Tensor:
         return effective_receptive_field(subject, subject.enter(inputs.clips), self.pixel).cpu()

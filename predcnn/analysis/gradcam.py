@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import torch
 from einops import rearrange
+from timm.data import ImageNetInfo
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from predcnn.analysis.classifier import ClassifierSubject
 from predcnn.analysis.kind import Figures, Inputs, Kind, frame_image
-from predcnn.analysis.subject import Subject, maps_and_gradients
+from predcnn.analysis.subject import ClassifierSubject, Subject, maps_and_gradients
 from predcnn.visual import Panel, plot_panels
 
 Found = tuple[Tensor, list[dict[str, object]]]
@@ -26,10 +26,8 @@ def grad_cam(subject: Subject, x: Tensor, target: Tensor) -> Tensor:
 
     A map's channels are weighted by the spatial mean of their gradients, summed, clipped at 0,
     enlarged bilinearly and scaled so that the n maps of one sample and output span 0 to 1. An image
-    has n = 1; for a predictor's encoder, n is the number of past frames.
-
-    Args:
-        x: clips from ``subject.enter`` (B, T, C, H, W).
+    has n = 1; for a predictor's encoder, n is the number of past frames. ``x`` are clips from
+    ``subject.enter`` (B, T, C, H, W).
     """
     maps, gradients = maps_and_gradients(subject, subject.seen_layer, x, target)
     weights = gradients.mean((-2, -1), keepdim=True)
@@ -46,7 +44,6 @@ def grad_cam(subject: Subject, x: Tensor, target: Tensor) -> Tensor:
 class GradCAM(Kind):
     """Maps over images for their class, over past frames for the brightness of a future one."""
 
-    name = "gradcam"
     definition = (
         "Grad-CAM of the network's own class, of predictors of the brightness of a predicted frame"
     )
@@ -58,7 +55,12 @@ class GradCAM(Kind):
             return cams, []
         with torch.no_grad():
             probabilities = subject.logits(x).softmax(1)
-        return cams, [_decision(int(i), row) for i, row in zip(target, probabilities, strict=True)]
+        decisions = []
+        for index, row in zip(target.tolist(), probabilities, strict=True):
+            known = ImageNetInfo().index_to_description(index) if len(row) == 1000 else None
+            name = known and known.split(",")[0]
+            decisions.append({"class": index, "name": name, "probability": float(row[index])})
+        return cams, decisions
 
     def numbers(self, subject: Subject, found: Found) -> dict[str, object]:
         cams, decisions = found
@@ -74,15 +76,6 @@ class GradCAM(Kind):
             lead, names = next(iter(results)).outputs[-1], [subject.name for subject in results]
             title = f"features that brighten the frame at {lead}: {inputs.names[0]}"
         plot_panels(figures.path(), rows, names, title, bar="relevance / largest")
-
-
-def _decision(index: int, probabilities: Tensor) -> dict[str, object]:
-    from timm.data import ImageNetInfo
-
-    name = None
-    if len(probabilities) == 1000:
-        name = ImageNetInfo().index_to_description(index).split(",")[0]
-    return {"class": index, "name": name, "probability": float(probabilities[index])}
 
 
 def _lead_row(subject: Subject, clip: Tensor, cams: Tensor) -> list[Panel]:

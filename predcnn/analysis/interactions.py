@@ -19,8 +19,7 @@ from predcnn.analysis.subject import Subject
 from predcnn.visual import plot_lines
 
 RATIOS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
-Found = tuple[Tensor, Tensor]
-"""I(m) and J(m), each (orders, L)."""
+Found = tuple[Tensor, Tensor]  # I(m) and J(m), each (orders, L)
 NEIGHBOURHOOD = 2  # largest distance of the two players of a pair, in rows and in columns
 
 
@@ -54,13 +53,6 @@ PRESETS = {
     "cpu": Settings(14, pairs=6, contexts=5, images=4, ratios=(0, 0.1, 0.3, 0.5, 0.7, 0.9, 1)),
 }
 """Published settings (52 and 65 million forward passes), and one of some thousand passes."""
-
-
-def log_odds(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return log p / (1 - p) of the labelled class: (..., classes) and (...) -> (...)."""
-    picked = logits.gather(-1, labels[..., None])[..., 0]
-    others = logits.scatter(-1, labels[..., None], float("-inf"))
-    return picked - others.logsumexp(-1)
 
 
 def interaction_strength(rewards: Tensor) -> tuple[Tensor, Tensor]:
@@ -157,8 +149,7 @@ def _rewards(
     for part in torch.from_numpy(masks).split(batch_size):
         seen = part.view(-1, 1, grid, grid).to(clip.device, clip.dtype)
         seen = interpolate(seen, clip.shape[-2:], mode="nearest")[:, None]  # (b, 1, 1, H, W)
-        targets = target.expand(len(part), *target.shape)
-        rewards.append(subject.reward(clip * seen, targets).cpu())
+        rewards.append(subject.reward(clip * seen, target.expand(len(part), *target.shape)).cpu())
     return torch.cat(rewards)
 
 
@@ -166,7 +157,6 @@ def _rewards(
 class Interactions(Kind):
     """J(m) against the order m, one diagram per output."""
 
-    name = "interactions"
     definition = (
         "I(m): mean over images and pairs of |mean over contexts of v(ij) - v(i) - v(j) + v()|, "
         "J(m) = I(m) / mean of I; v: log p / (1 - p) of the network's own class, of predictors "
@@ -195,6 +185,6 @@ class Interactions(Kind):
     def draw(self, figures: Figures, inputs: Inputs, results: Mapping[Subject, Found]) -> None:
         ratios = self.sampling.ratios
         diagrams = per_output(
-            inputs, results, self.name, lambda f, i: (ratios, f[1][:, i].tolist())
+            inputs, results, "interactions", lambda f, i: (ratios, f[1][:, i].tolist())
         )
         plot_lines(figures.path(), diagrams, "order m / n", y_label="strength J(m)")

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from predcnn.analysis.subject import Subject
-from predcnn.data import to_float
 from predcnn.data.images.image_files import find_images, photographs, read_images
 
 
@@ -37,15 +36,6 @@ class Inputs:
             images, names = read_images(paths, size), [path.name for path in paths]
         source = f"{folder or 'photographs of scikit-image'}, {size}x{size}"
         return cls(images[:, None].to(device), None, names, source)
-
-    @classmethod
-    def of_sequences(
-        cls, frames: Tensor, frames_in: int, frames_out: int, source: str, device: str
-    ) -> "Inputs":
-        """Split sequences (N, T_all, C, H, W) into past and future."""
-        frames = to_float(frames).to(device)
-        past, future, _ = frames.tensor_split((frames_in, frames_in + frames_out), dim=1)
-        return cls(past, future, [f"sequence {i}" for i in range(len(frames))], source)
 
     def for_subject(self, subject: Subject) -> tuple[Tensor, Tensor]:
         """Return the clips in the network's input format, and its targets."""
@@ -78,12 +68,10 @@ class Kind:
     - ``draw(figures, inputs, results)``: the figures of all networks' results.
     """
 
-    name: ClassVar[str]
     definition: ClassVar[str]  # of the numbers, one sentence
     needs_clips: ClassVar[bool] = True
 
     def settings(self) -> dict[str, object]:
-        """Return the settings that decide the numbers."""
         return asdict(self)
 
 

@@ -116,7 +116,6 @@ def shape_bias(stimuli: Sequence[Stimulus], decisions: Iterable[str]) -> Table:
 class ShapeBias(Kind):
     """Shape bias by category on the cue-conflict images of its authors."""
 
-    name = "shape_bias"
     definition = (
         "decisions for the shape / decisions for shape or texture; 16 categories, by the mean "
         "probability of their ImageNet classes"

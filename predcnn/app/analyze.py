@@ -26,16 +26,15 @@ from predcnn.app.saved_run import (
     task_name,
 )
 from predcnn.backbones.checkpoint import TASK, load_backbone, read_classifier
-from predcnn.backbones.create import create_backbone
-from predcnn.backbones.timm_models import PREFIX
+from predcnn.backbones.create import PREFIX, create_backbone
 from predcnn.checks import unknown
+from predcnn.data import to_float
 from predcnn.files import check_writable, write_json
 from predcnn.predictors.checkpoint import weights_file
 from predcnn.weights import pretrained
 
 CHECKPOINTS = (".ckpt", ".safetensors")
 FORMATS = ("png", "pdf", "svg")
-TASKS = ("prediction", TASK)
 
 
 def analyze(cfg: DictConfig) -> None:
@@ -107,39 +106,37 @@ def _open_subjects(cfg: DictConfig) -> tuple[list[Subject], dict[str, str], list
     torch.manual_seed(cfg.seed)
     files = files or [None] * len(given)
     opened = [_open(name, file, cfg) for name, file in zip(given, files, strict=True)]
-    runs = [run for *_, run in opened if run is not None]
-    if len(runs) not in (0, len(given)):
+    subjects, origins, runs = map(list, zip(*opened, strict=True))
+    if len({run is None for run in runs}) > 1:
         raise ValueError("one figure shows image networks or video predictors, not both")
-    names = distinct_names([label for _, label, _, _ in opened], given)
-    subjects = []
-    for name, (net, *_) in zip(names, opened, strict=True):
-        if runs:
-            leads = cfg.leads and list(cfg.leads)
-            subjects.append(PredictorSubject(net, name, leads=leads, layer=cfg.layer))
-        else:
-            normal = getattr(net, "pretrained_cfg", {})
-            known = {key: normal[key] for key in ("mean", "std") if key in normal}
-            subjects.append(ClassifierSubject(net, name, layer=cfg.layer, **known))
-    origins = [origin for _, _, origin, _ in opened]
-    return subjects, dict(zip(names, origins, strict=True)), runs
+    names = distinct_names([subject.name for subject in subjects], given)
+    for subject, name in zip(subjects, names, strict=True):
+        subject.name = name
+    return subjects, dict(zip(names, origins, strict=True)), [run for run in runs if run]
 
 
-def _open(
-    name: str, weights: str | None, cfg: DictConfig
-) -> tuple[torch.nn.Module, str, str, SavedRun | None]:
-    """A network, its label, the origin of its weights, and its run if it is a predictor."""
+def _open(name: str, weights: str | None, cfg: DictConfig) -> tuple[Subject, str, SavedRun | None]:
+    """A network, the origin of its weights, and its run if it is a predictor."""
     shipped = name.startswith(pretrained.PREFIX)
     if not shipped and Path(name).suffix not in CHECKPOINTS and not Path(name).is_dir():
         net = create_backbone(name, weights=weights).to(cfg.device)
-        return net, name.removeprefix(PREFIX), weights or "untrained", None
+        return _classifier(net, name.removeprefix(PREFIX), cfg), weights or "untrained", None
     if weights is not None:
         raise ValueError(f"{name} has its own weights; weights= is for names of backbones")
     name = str(weights_file(name))  # a run directory stands for its best checkpoint
-    if task_name(name, TASKS) == TASK:
+    if task_name(name, ("prediction", TASK)) == TASK:
         net = load_backbone(name, device=cfg.device, trusted=cfg.trusted)
-        return net, str(read_classifier(name)[0]["config"]["name"]), name, None
+        return _classifier(net, str(read_classifier(name)[0]["config"]["name"]), cfg), name, None
     run = load_run(name, cfg.trusted)
-    return run.predictor.to(cfg.device), str(run.settings["name"]), name, run
+    net, label, leads = run.predictor.to(cfg.device), run.settings["name"], cfg.leads
+    subject = PredictorSubject(net, str(label), leads=leads and list(leads), layer=cfg.layer)
+    return subject, name, run
+
+
+def _classifier(net: torch.nn.Module, name: str, cfg: DictConfig) -> ClassifierSubject:
+    normal = getattr(net, "pretrained_cfg", {})
+    known = {key: normal[key] for key in ("mean", "std") if key in normal}
+    return ClassifierSubject(net, name, layer=cfg.layer, **known)
 
 
 def _open_inputs(cfg: DictConfig, kind: Kind, runs: list[SavedRun]) -> Inputs:
@@ -163,5 +160,6 @@ def _open_inputs(cfg: DictConfig, kind: Kind, runs: list[SavedRun]) -> Inputs:
     if not 1 <= count <= len(dataset):
         raise ValueError(f"the {cfg.split} split has 1 to {len(dataset)} sequences, not {count}")
     source = f"{datamodule.family.name} {cfg.split} ({dataset.source})"
-    frames = dataset.batch(0, list(range(count)))
-    return Inputs.of_sequences(frames, in_shape[0], frames_out, source, cfg.device)
+    frames = to_float(dataset.batch(0, list(range(count)))).to(cfg.device)
+    past, future, _ = frames.tensor_split((in_shape[0], in_shape[0] + frames_out), dim=1)
+    return Inputs(past, future, [f"sequence {i}" for i in range(count)], source)

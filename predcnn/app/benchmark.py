@@ -8,7 +8,6 @@ from omegaconf import DictConfig
 from predcnn.app.console import quiet_libraries, say
 from predcnn.checks import unknown
 from predcnn.files import check_writable
-from predcnn.leaderboard import records
 from predcnn.leaderboard.costs import profile_all
 from predcnn.leaderboard.entries import entries_of
 from predcnn.leaderboard.render import record_references, render, show
@@ -18,12 +17,7 @@ from predcnn.leaderboard.submit import submit
 
 
 def benchmark(cfg: DictConfig) -> None:
-    """Run the ``mode`` of ``configs/benchmark.yaml``.
-
-    Raises:
-        KeyError: an unknown mode.
-        ValueError: a budget or batch sizes that are not valid.
-    """
+    """Run the ``mode`` of ``configs/benchmark.yaml``."""
     if cfg.mode not in MODES:
         raise KeyError(unknown("mode", cfg.mode, MODES))
     if cfg.budget_minutes is not None and not cfg.budget_minutes > 0:
@@ -46,8 +40,6 @@ def train_all(bench: Bench, cfg: DictConfig) -> None:
     A failed entry is recorded with its reason, and the others go on.
     """
     entries = entries_of(cfg)
-    for warning in records.read(bench.records).warnings(bench.records):
-        say(warning)
     waiting = [entry for entry in entries if finished(bench, entry) is None]
     say(f"{len(entries)} entries, {len(entries) - len(waiting)} of them finished: {bench.output}")
     failed = 0

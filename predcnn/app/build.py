@@ -81,10 +81,13 @@ def build_module(cfg: DictConfig, datamodule: SequenceDataModule) -> TrainingMod
     )
 
 
-def keep_found(cfg: DictConfig, datamodule: SplitDataModule) -> None:
-    """Write what the data files decide (shape, fitted scale) into ``cfg.data``."""
+def build_data(cfg: DictConfig) -> SplitDataModule:
+    """Build the data, and write what their files decide (shape, scale) into ``cfg.data``."""
+    datamodule = instantiate(cfg.data)
+    datamodule.setup("fit")
     for name, value in getattr(datamodule, "found", {}).items():
         cfg.data[name] = value
+    return datamodule
 
 
 def build_predictor(cfg: DictConfig) -> nn.Module:

@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,11 +29,8 @@ if TYPE_CHECKING:
     import gradio
 
 COPY_LAST = "copy last (the baseline)"
-EXAMPLE, DRAWING, CLIP = "a test sequence", "my drawing", "my clip"
-SOURCES = [EXAMPLE, DRAWING, CLIP]
+EXAMPLE, DRAWING, CLIP = SOURCES = "a test sequence", "my drawing", "my clip"
 IMAGE = '<img alt="{alt}" src="data:image/{kind};base64,{data}" style="width:100%">'
-
-
 MOST_WAITING = 100  # requests; further ones are refused
 MOST_INK = 4_000_000  # pixels of a drawing; Pillow refuses twice as many
 
@@ -60,11 +57,13 @@ def build_page(cfg: DictConfig) -> "gradio.Blocks":
         import gradio as gr
     except ImportError as error:
         raise ImportError(f"no Gradio: pip install 'predcnn[demo]' ({error})") from error
-    checkpoints = _checkpoints(cfg)
+    checkpoints = [*_checkpoints(cfg), COPY_LAST]
+    load = functools.lru_cache(maxsize=4)(load_run)
 
     def answer(name: str, *given: object) -> Sequence[str]:
         try:
-            return show(predicted(checkpoints[name], *given, device=cfg.device), name)
+            run = None if name == COPY_LAST else load(name, cfg.trusted)
+            return show(predicted(run, *given, device=cfg.device), name)
         except (ValueError, OSError, TypeError) as error:
             raise gr.Error(str(error)) from error
 
@@ -74,8 +73,8 @@ def build_page(cfg: DictConfig) -> "gradio.Blocks":
         with gr.Row():
             with gr.Column(scale=1):
                 given = [
-                    gr.Dropdown(list(checkpoints), label="checkpoint"),
-                    gr.Radio(SOURCES, value=EXAMPLE, label="predict", elem_id="source"),
+                    gr.Dropdown(checkpoints, label="checkpoint"),
+                    gr.Radio(list(SOURCES), value=EXAMPLE, label="predict", elem_id="source"),
                     gr.Number(0, precision=0, minimum=0, label="test sequence"),
                     gr.File(
                         label=f"a video, GIF or array: {LIMITS}",
@@ -94,8 +93,7 @@ def build_page(cfg: DictConfig) -> "gradio.Blocks":
     return page
 
 
-def _checkpoints(cfg: DictConfig) -> dict[str, "functools.partial[SavedRun] | None"]:
-    """Return a loader of each checkpoint, and of copy-last (None)."""
+def _checkpoints(cfg: DictConfig) -> list[str]:
     if cfg.ckpt_path is None:
         own = sorted(Path(cfg.runs).glob("**/checkpoints/best.ckpt"))
         paths = [*list_pretrained(), *map(str, own)]
@@ -103,13 +101,11 @@ def _checkpoints(cfg: DictConfig) -> dict[str, "functools.partial[SavedRun] | No
         paths = [cfg.ckpt_path] if isinstance(cfg.ckpt_path, str) else list(cfg.ckpt_path)
     for path in paths:
         weights_file(path)  # a missing one shows now
-    loaded = functools.lru_cache(maxsize=4)(load_run)
-    found = {path: functools.partial(loaded, path, cfg.trusted) for path in paths}
-    return {**found, COPY_LAST: None}
+    return paths
 
 
 def predicted(
-    load: Callable[[], SavedRun] | None,
+    run: SavedRun | None,
     source: str,
     number: int,
     clip: str | None,
@@ -118,16 +114,11 @@ def predicted(
     *,
     device: str = "cpu",
 ) -> Forecast:
-    """Predict a test sequence, an uploaded clip or a drawn digit.
+    """Predict a test sequence, an uploaded clip or a drawn digit, as ``source`` says.
 
-    Args:
-        load: loads the checkpoint; None: repeat the last frame.
-        source: `EXAMPLE`, `DRAWING` or `CLIP`.
-        number: index of the test sequence, or seed of a drawn digit's motion.
-        clip: path of the uploaded file.
-        drawing: see `predcnn.forecasting.drawn_digits.drawn_digit`.
+    Without a ``run`` the last frame is repeated. ``number`` is the index of the test sequence, or
+    the seed of a drawn digit's motion.
     """
-    run = None if load is None else load()
     net = run.predictor if run else create_predictor("copy_last", in_shape=(10, 1, 64, 64)).eval()
     net.to(device)
     if run and run.settings["data"].get("targets"):

@@ -7,10 +7,9 @@ import lightning.pytorch as pl
 import torch
 from omegaconf import DictConfig
 
-from predcnn.app.build import describe_device
 from predcnn.app.console import quiet_libraries, say
 from predcnn.app.provenance import command
-from predcnn.app.results import collect
+from predcnn.app.results import collect, print_results
 from predcnn.app.saved_run import (
     data_of,
     given_values,
@@ -19,7 +18,6 @@ from predcnn.app.saved_run import (
     run_folder,
     task_name,
 )
-from predcnn.app.summary import print_results
 from predcnn.backbones.checkpoint import load_backbone, read_classifier
 from predcnn.checks import unknown
 from predcnn.data.datamodule import SplitDataModule
@@ -58,15 +56,8 @@ def evaluate(cfg: DictConfig) -> float:
     module.prepare_test(datamodule)
     started = time.perf_counter()
     trainer.test(module, dataloaders=loaders[cfg.split](), verbose=False)
-    about = {
-        "name": settings["name"],
-        "seed": settings["seed"],
-        "command": command(),
-        "config_fingerprint": settings.get("config_fingerprint"),
-        "device": describe_device(trainer),
-        "timing": {"test_s": time.perf_counter() - started},
-    }
-    results = collect(module, datamodule, cfg.split, checkpoint, about)
+    timing = {"test_s": time.perf_counter() - started}
+    results = collect(trainer, module, datamodule, cfg.split, checkpoint, command(), timing)
     target = (Path(cfg.output) if cfg.output else run_folder(cfg.ckpt_path)) / _file_name(path, cfg)
     write_json(target, results)
     print_results(results)
@@ -96,8 +87,7 @@ def _open_predictor(path: str, cfg: DictConfig) -> Opened:
         units=datamodule.units,
         run=saved.settings,
     )
-    checkpoint = {"file": Path(path).name, "step": saved.step, "epoch": saved.epoch}
-    return module, datamodule, checkpoint
+    return module, datamodule, {"file": Path(path).name, "step": saved.step, "epoch": saved.epoch}
 
 
 def _open_classifier(path: str, cfg: DictConfig) -> Opened:

@@ -72,8 +72,7 @@ def reference(command: str, overrides: Sequence[str] = ()) -> list[Setting]:
         for other in _options(group) if group else ():
             shared |= explanations(f"{group}/{other}", part.package)
         own |= explanations(part.config_path, part.package)
-    settings = settings_of(cfg, shared | own)
-    return sorted(settings, key=lambda setting: "." in setting.override)
+    return sorted(settings_of(cfg, shared | own), key=lambda setting: "." in setting.override)
 
 
 def text(command: str, overrides: Sequence[str] = ()) -> str:

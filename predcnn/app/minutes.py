@@ -38,17 +38,10 @@ def fit_into_minutes(
     ckpt_path: Path | None,
     started: float,
 ) -> None:
-    """Set the length of the run by ``cfg.minutes``; a continued run keeps its length.
+    """Set the length of the run in ``cfg`` by its ``minutes``; a continued run keeps its length.
 
-    Args:
-        cfg: the configuration, changed in place; unchanged without ``minutes``.
-        build: (cfg, datamodule) -> the module.
-        datamodule: the data.
-        ckpt_path: the checkpoint to continue from.
-        started: when the command started, on the clock of ``time.perf_counter``.
-
-    Raises:
-        ValueError: too few minutes, or others than those of the continued run.
+    ``build(cfg, datamodule)`` makes the module; ``started`` is the command's start on the clock of
+    ``time.perf_counter``.
     """
     if cfg.minutes is None:
         return
@@ -57,7 +50,13 @@ def fit_into_minutes(
     if cfg.trainer.max_steps != -1:
         raise ValueError("minutes= and trainer.max_steps= both set the length: give one of them")
     if ckpt_path is not None:
-        steps = _saved(cfg, ckpt_path)
+        run = read_pickle(ckpt_path)["predcnn"]["run"]
+        if run.get("minutes") != cfg.minutes:
+            raise ValueError(
+                f"{ckpt_path} was trained with minutes={run.get('minutes')}, and a continued run "
+                "keeps its length: give the same minutes, or trainer.max_steps="
+            )
+        steps = run["trainer"]["max_steps"]
     else:
         with isolate_rng():  # the probe must not change the run's random numbers
             steps = _measured(cfg, build, datamodule, started)
@@ -67,16 +66,6 @@ def fit_into_minutes(
     own = max(1, cfg.trainer.max_epochs or 1) * batches / cfg.trainer.accumulate_grad_batches
     for key, value in settings_of_budget(cfg, steps, max(1, own)).items():
         OmegaConf.update(cfg, key, value)
-
-
-def _saved(cfg: DictConfig, ckpt_path: Path) -> int:
-    run = read_pickle(ckpt_path)["predcnn"]["run"]
-    if run.get("minutes") != cfg.minutes:
-        raise ValueError(
-            f"{ckpt_path} was trained with minutes={run.get('minutes')}, and a continued run keeps "
-            "its length: give the same minutes, or trainer.max_steps="
-        )
-    return run["trainer"]["max_steps"]
 
 
 def _measured(

@@ -2,7 +2,6 @@
 
 import os
 import re
-from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
@@ -25,24 +24,19 @@ SPELLINGS = {"analyze": {"model": "models"}}
 
 
 def readable(command: str, arguments: list[str]) -> list[str]:
-    """Return the arguments of a command, with paths quoted where Hydra's grammar needs it.
-
-    Raises:
-        ValueError: an option ``--name`` that does not exist; suggests the setting.
-    """
+    """Return the arguments of a command, with paths quoted where Hydra's grammar needs it."""
     sweeps = not {"-m", "--multirun"}.isdisjoint(arguments)
     for word, following in zip(arguments, [*arguments, ""][1:], strict=True):
         if word.startswith("--"):
             _check_option(command, word, following)
-    return [_readable(command, word, sweeps) for word in arguments]
-
-
-def _readable(command: str, word: str, sweeps: bool) -> str:
-    key, equals, value = word.partition("=")
-    key = SPELLINGS.get(command, {}).get(key, key)
-    if equals and key.lstrip("+") in PATHS:
-        value = quoted_path(value, sweeps)
-    return f"{key}{equals}{value}"
+    meant_keys, words = SPELLINGS.get(command, {}), []
+    for word in arguments:
+        key, equals, value = word.partition("=")
+        key = meant_keys.get(key, key)
+        if equals and key.lstrip("+") in PATHS:
+            value = quoted_path(value, sweeps)
+        words.append(f"{key}{equals}{value}")
+    return words
 
 
 def quoted_path(value: str, sweeps: bool = False) -> str:
@@ -60,17 +54,10 @@ def quoted_path(value: str, sweeps: bool = False) -> str:
     except HydraException:
         read = None
     several = isinstance(read, list) or (sweeps and not isinstance(read, str | int | float | None))
-    if read == value or (several and not _exists(value)):
+    if read == value or (several and not os.path.exists(value)):
         return value
     # a backslash before a quote would escape it
     return "'" + re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + m[2].replace("'", "\\'"), value) + "'"
-
-
-def _exists(value: str) -> bool:
-    try:
-        return Path(value).exists()
-    except OSError:  # too long for a file name
-        return False
 
 
 def _check_option(command: str, word: str, following: str) -> None:

@@ -9,22 +9,14 @@ from torch import nn
 from predcnn.app.console import Progress, say
 from predcnn.app.saved_run import data_of, distinct_names, load_run, run_folder
 from predcnn.checks import unknown
-from predcnn.forecasting.colours import targets_of
-from predcnn.forecasting.fields import units_of
+from predcnn.forecasting import forecast_clips
 from predcnn.forecasting.output import plan_files, write_forecasts
-from predcnn.forecasting.predicting import (
-    forecast_clips,
-    forecast_fields,
-    frame_step,
-    image_range,
-)
 from predcnn.forecasting.result import FPS, VIEWS, Forecast, describe_errors
 from predcnn.predictors.checkpoint import load_described
 from predcnn.training.run_pictures import draw_sequences
 from predcnn.visual import CODECS
 
-OWN_DATA = ("video_folder", "array")
-"""Data sets of the user's own files."""
+OWN_DATA = ("video_folder", "array")  # data sets of the user's own files
 
 
 def predict(cfg: DictConfig) -> None:
@@ -48,20 +40,11 @@ def predict_clips(cfg: DictConfig) -> list[Path]:
         raise ValueError(unknown("view", cfg.view, VIEWS))
     plan_files(cfg.output, folder, [""], list(cfg.formats))  # checks the endings early
     predictor, about = load_described(cfg.ckpt_path, device=cfg.device, trusted=cfg.trusted)
-    options = OmegaConf.to_container(cfg)
     inputs = [cfg.input] if isinstance(cfg.input, str) else list(cfg.input)
-    shared = {
-        "horizon": cfg.horizon,
-        "start": cfg.start,
-        "step": frame_step(about) if cfg.frame_step is None else cfg.frame_step,
-        "report": say,
-    }
-    if units_of(about) is not None:
-        found = forecast_fields(predictor, about, inputs, **shared)
-    else:
-        chosen = {key: options[key] for key in ("size", "fit", "raw_shape", "batch_size")}
-        chosen |= {"image_range": image_range(about), "targets": targets_of(about)}
-        found = forecast_clips(predictor, inputs, progress=Progress(), **chosen, **shared)
+    options, names = OmegaConf.to_container(cfg), ("horizon", "start", "size", "fit", "raw_shape")
+    chosen = {name: options[name] for name in (*names, "batch_size")}
+    chosen |= {"about": about, "step": cfg.frame_step, "report": say, "progress": Progress()}
+    found = forecast_clips(predictor, inputs, **chosen)
     files = plan_files(cfg.output, folder, [item.name for item in found], list(cfg.formats))
     for item in found:
         known = item if item.truth is not None else item.trial
@@ -70,7 +53,9 @@ def predict_clips(cfg: DictConfig) -> list[Path]:
             say(f"{item.name}: compared with the {len(known.truth)} true frames: {errors}")
             say(f"{item.name}: {known.verdict}{advice(known, predictor, about)}")
     written = write_forecasts(found, files, cfg.view, cfg.fps)
-    say("written: " + ", ".join(map(described, written)))
+    codecs = [CODECS.get(path.suffix.lower()) for path in written]
+    files = [f"{p} ({c})" if c else str(p) for p, c in zip(written, codecs, strict=True)]
+    say("written: " + ", ".join(files))
     return written
 
 
@@ -83,12 +68,6 @@ def advice(known: Forecast, predictor: nn.Module, about: Mapping) -> str:
         return f". It was trained on {data}: train on clips like this one, data=video_folder"
     residual = predictor.config.get("residual")
     return ": train longer" + (" or try model.net.residual=true" if residual is False else "")
-
-
-def described(path: Path) -> str:
-    """Return a path with the codec of a video."""
-    codec = CODECS.get(path.suffix.lower())
-    return f"{path} ({codec})" if codec else str(path)
 
 
 def draw_predictions(cfg: DictConfig) -> None:

@@ -16,11 +16,9 @@ from predcnn.data.datamodule import (
     create_datamodule,
 )
 from predcnn.data.options import ROOT
-from predcnn.predictors.checkpoint import KEY, load_predictor, read_description, weights_file
+from predcnn.predictors.checkpoint import KEY, load_described, weights_file
 from predcnn.weights.files import read_pickle
 from predcnn.weights.pretrained import FOLDER
-
-HYDRA_KEYS = ("_target_", "_convert_")
 
 
 @dataclass(frozen=True)
@@ -34,12 +32,8 @@ class SavedRun:
 
 
 def load_run(path: str, trusted: bool = False) -> SavedRun:
-    """Load predictor and settings from a run directory, its .ckpt, or an imported .safetensors.
-
-    ``trusted`` is explained at `predcnn.load_predictor`.
-    """
-    predictor = load_predictor(path, trusted=trusted)
-    about = read_description(path)
+    """Load predictor and settings from a run directory, its .ckpt, or an imported .safetensors."""
+    predictor, about = load_described(path, trusted=trusted)
     if "run" not in about:
         raise ValueError(
             f"{path} has weights but no settings of a run: give a .ckpt of a run or a file of "
@@ -54,10 +48,7 @@ def data_of(run: SavedRun, changes: DictConfig | None, trusted: bool = False) ->
     """Return the data of a run with the non-null ``changes`` of the command line.
 
     A checkpoint may come from anywhere, so it chooses among the data sets of this package and their
-    options only.
-
-    Raises:
-        ValueError: a foreign data set, or the data differ from the run's without such a change.
+    options only. Data that differ from the run's without such a change are a ValueError.
     """
     given = given_values(changes)
     options = _options(run.settings, given)
@@ -90,7 +81,7 @@ def given_values(changes: DictConfig | None) -> dict:
 
 
 def _options(settings: Mapping, given: Mapping) -> dict:
-    saved = {k: v for k, v in dict(settings["data"]).items() if k not in HYDRA_KEYS}
+    saved = {k: v for k, v in dict(settings["data"]).items() if k not in ("_target_", "_convert_")}
     root = Path(str(saved.get("root", ROOT)))
     if saved.get("source") == "auto" and root.name == ROOT and not root.is_dir():
         saved["root"] = ROOT  # older runs recorded the default as an absolute path, used or not
@@ -120,11 +111,7 @@ def reader_change(datamodule: SplitDataModule, settings: Mapping) -> str:
 
 
 def task_name(path: str, tasks: Sequence[str]) -> str:
-    """Return the task of a checkpoint, one of ``tasks``; the first one if it records none.
-
-    Raises:
-        FileNotFoundError, ValueError: no such file, damaged, or of another task.
-    """
+    """Return the task of a checkpoint, one of ``tasks``; the first one if it records none."""
     file = weights_file(path)
     content = read_pickle(file) if file.suffix != ".safetensors" else None
     about = content.get(KEY) if isinstance(content, Mapping) else None

@@ -6,25 +6,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 import lightning.pytorch as pl
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from predcnn.app.allocator import keep_memory
-from predcnn.app.build import (
-    build_module,
-    build_trainer,
-    check_choices,
-    check_strict,
-    describe_device,
-    keep_found,
-)
+from predcnn.app.build import build_data, build_module, build_trainer, check_choices, check_strict
 from predcnn.app.console import quiet_libraries, say
 from predcnn.app.minutes import fit_into_minutes
 from predcnn.app.provenance import fingerprint
-from predcnn.app.results import collect
-from predcnn.app.resume import check_state, check_unfinished
-from predcnn.app.run_directory import RunRecord, claim, first_command
-from predcnn.app.summary import print_results, print_start
+from predcnn.app.results import collect, print_results, print_start
+from predcnn.app.run_directory import (
+    RunRecord,
+    check_state,
+    check_unfinished,
+    claim,
+    first_command,
+)
 from predcnn.files import write_json
 from predcnn.training.callbacks import Checkpoint, Effort
 from predcnn.training.csv_logger import CSVLogger
@@ -48,9 +44,6 @@ def run(cfg: DictConfig, build: Callable) -> float:
 
     The run directory receives config.yaml, run.json, environment.json, metrics.csv, timing.csv,
     checkpoints/best.ckpt, last.ckpt and previous.ckpt, the module's images, and results.json.
-
-    Raises:
-        Interrupted: a signal stopped the training, after its state was saved.
     """
     quiet_libraries()
     check_strict(cfg)
@@ -60,24 +53,20 @@ def run(cfg: DictConfig, build: Callable) -> float:
         if cfg.keep_memory:
             keep_memory()
         pl.seed_everything(cfg.seed, workers=True, verbose=False)
-        datamodule = instantiate(cfg.data)
-        datamodule.setup("fit")
-        keep_found(cfg, datamodule)
+        datamodule = build_data(cfg)
         fit_into_minutes(cfg, build, datamodule, ckpt_path, started)
         module = build(cfg, datamodule)
         trainer = build_trainer(cfg, run_dir)
-        step = 0
-        if ckpt_path is not None:
-            step = check_state(ckpt_path, module, datamodule)
-            if not ckpt_path.resolve().is_relative_to(run_dir.resolve()):
-                check_unfinished(ckpt_path, trainer)
+        step = 0 if ckpt_path is None else check_state(ckpt_path, module, datamodule)
+        if ckpt_path is not None and not ckpt_path.resolve().is_relative_to(run_dir.resolve()):
+            check_unfinished(ckpt_path, trainer)
         record = RunRecord(cfg, run_dir, datamodule.fingerprint, command_fingerprint)
         trainer.callbacks.append(record)
         print_start(module, datamodule, trainer, run_dir)
 
         with loud_interrupts(trainer):
             timing = fit(trainer, module, datamodule, ckpt_path, step)
-            results = test(cfg, trainer, module, datamodule, timing)
+            results = test(run_dir, trainer, module, datamodule, timing)
         if trainer.is_global_zero:
             write_json(run_dir / "results.json", results)
             module.save_weights(run_dir, results)
@@ -119,7 +108,7 @@ def fit(
 
 
 def test(
-    cfg: DictConfig,
+    run_dir: Path,
     trainer: pl.Trainer,
     module: TrainingModule,
     datamodule: pl.LightningDataModule,
@@ -132,21 +121,13 @@ def test(
     module.prepare_test(datamodule)
     started = time.perf_counter()
     trainer.test(module, datamodule=datamodule, verbose=False)
-    inside = best.is_relative_to(cfg.run_dir)
     checkpoint = {
-        "file": str(best.relative_to(cfg.run_dir) if inside else best),
+        "file": str(best.relative_to(run_dir) if best.is_relative_to(run_dir) else best),
         "step": content["global_step"],
         "epoch": content["epoch"],
     }
-    about = {
-        "name": cfg.name,
-        "seed": cfg.seed,
-        "command": first_command(Path(cfg.run_dir)),
-        "config_fingerprint": fingerprint(cfg),
-        "device": describe_device(trainer),
-        "timing": timing | {"test_s": time.perf_counter() - started},
-    }
-    return collect(module, datamodule, "test", checkpoint, about)
+    timing = timing | {"test_s": time.perf_counter() - started}
+    return collect(trainer, module, datamodule, "test", checkpoint, first_command(run_dir), timing)
 
 
 def _callback(trainer: pl.Trainer, kind: type) -> pl.Callback:

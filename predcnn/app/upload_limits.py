@@ -11,12 +11,10 @@ from predcnn.data.clips.videos import open_video
 from predcnn.data.sources.known_files import load_arrays
 
 MIB = 1 << 20
-MOST_BYTES = 100 * MIB
-"""Of a file; of an .npz also unpacked."""
+MOST_BYTES = 100 * MIB  # of a file; of an .npz also unpacked
 WIDTH, HEIGHT = 1920, 1080
 MOST_FRAMES = 3000
-MOST_SECONDS = 60.0
-"""For reading and predicting."""
+MOST_SECONDS = 60.0  # for reading and predicting
 ENDINGS = sorted(VIDEOS | ARRAYS)
 LIMITS = (
     f"at most {MOST_BYTES // MIB} MiB, {WIDTH}x{HEIGHT} pixels, {MOST_FRAMES:,} frames and "
@@ -25,11 +23,7 @@ LIMITS = (
 
 
 def check_upload(path: Path) -> None:
-    """Refuse an uploaded file that is too large, by its header: nothing is decoded.
-
-    Raises:
-        ValueError: names what exceeds a limit, and the limits. ClipError: it is no clip.
-    """
+    """Refuse an uploaded file that is too large, by its header: nothing is decoded."""
     if path.suffix.lower() not in ENDINGS:
         raise ValueError(f"{path.name}: an upload ends in {', '.join(ENDINGS)}")
     size = path.stat().st_size
@@ -37,7 +31,15 @@ def check_upload(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             size = max(size, sum(part.file_size for part in archive.infolist()))
     _check(size <= MOST_BYTES, f"{size / MIB:,.0f} MiB")
-    for frames, height, width in _shapes(path):
+    if path.suffix.lower() in VIDEOS:
+        with open_video(path) as (_, stream):
+            shapes = [(stream.frames, stream.height, stream.width)]
+    else:
+        content = load_arrays(path)
+        arrays = content.values() if isinstance(content, dict) else [content]
+        found = [as_clips(array).shape for array in arrays]
+        shapes = [(clips * frames, height, width) for clips, frames, height, width, _ in found]
+    for frames, height, width in shapes:
         _check(0 < height * width <= HEIGHT * WIDTH, f"{width}x{height} pixels")
         _check(frames <= MOST_FRAMES, f"{frames:,} frames")
 
@@ -55,14 +57,3 @@ def time_limit() -> Callable[..., None]:
 def _check(fits: bool, what: str) -> None:
     if not fits:
         raise ValueError(f"{what}: an upload may have {LIMITS}")
-
-
-def _shapes(path: Path) -> list[tuple[int, int, int]]:
-    """Return frames, height and width of the clips in a file, from its headers."""
-    if path.suffix.lower() in VIDEOS:
-        with open_video(path) as (_, stream):
-            return [(stream.frames, stream.height, stream.width)]
-    content = load_arrays(path)
-    arrays = content.values() if isinstance(content, dict) else [content]
-    rows = [as_clips(array).shape for array in arrays]
-    return [(clips * frames, height, width) for clips, frames, height, width, _ in rows]

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from predcnn.backbones.create import create_backbone
+from predcnn.backbones.pretrained import KEY
 from predcnn.registry import BACKBONES
 from predcnn.weights.files import check_keys, existing_file, read_pickle, strip_prefixes
 
-KEY = "predcnn"
 TASK = "classification"
 NOT_AN_OPTION = (
     "features_only", "out_indices", "weights", "pretrained", "pretrained_cfg",

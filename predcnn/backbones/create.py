@@ -8,12 +8,13 @@ import timm
 from torch import nn
 
 from predcnn.backbones.features import FeatureMaps
-from predcnn.backbones.pretrained import read_pretrained, start_from_pretrained
-from predcnn.backbones.timm_models import PREFIX, create_timm
+from predcnn.backbones.pretrained import start_from_pretrained
 from predcnn.backbones.weights import load_official_weights
 from predcnn.blocks.protocol import check_options
+from predcnn.checks import hint
 from predcnn.registry import BACKBONES
 
+PREFIX = "timm/"
 SHARED_OPTIONS = ("num_classes", "in_chans", "drop_path_rate")
 
 
@@ -60,14 +61,26 @@ def create_backbone(
         raise ValueError("out_indices needs features_only=True")
     shared = dict(zip(SHARED_OPTIONS, (num_classes, in_chans, drop_path_rate), strict=True))
     if isinstance(name, str) and name.startswith(PREFIX):
-        backbone = create_timm(name.removeprefix(PREFIX), **shared, **options)
+        backbone = _create_timm(name.removeprefix(PREFIX), **shared, **options)
     else:
         cls = BACKBONES[name]
         check_options(name, cls, options, implied=SHARED_OPTIONS)
         preset = getattr(cls, "presets", {}).get(name, {})
         backbone = cls(**shared, **{**preset, **options})
-    if read_pretrained(weights) is not None:
-        backbone.taken_weights = start_from_pretrained(backbone, weights)
+    if (taken := start_from_pretrained(backbone, weights)) is not None:
+        backbone.taken_weights = taken
     elif weights is not None:
         load_official_weights(backbone, weights)
     return FeatureMaps(backbone, out_indices) if features_only else backbone
+
+
+def _create_timm(name: str, **options: object) -> nn.Module:
+    """Call ``timm.create_model``; ``drop_path_rate=0`` keeps the network's own default."""
+    if not timm.is_model(name.partition(".")[0]):
+        near = hint(name, timm.list_models(), PREFIX)
+        raise KeyError(
+            f"no backbone {PREFIX + name!r}; {near}timm {timm.__version__} does not have it"
+        )
+    if not options.get("drop_path_rate"):
+        options.pop("drop_path_rate", None)
+    return timm.create_model(name, **options)

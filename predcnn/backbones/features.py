@@ -24,9 +24,14 @@ class FeatureMaps(nn.Module):
 
     def __init__(self, backbone: nn.Module, out_indices: Sequence[int] | None = None) -> None:
         super().__init__()
-        name, strides = type(backbone).__name__, [i["reduction"] for i in backbone.feature_info]
+        strides = [stage["reduction"] for stage in backbone.feature_info]
+        if out_indices is None and len(strides) > 1 and len(set(strides)) == 1:
+            raise ValueError(
+                f"{type(backbone).__name__} is isotropic: its {len(strides)} maps all have stride "
+                f"{strides[0]}; choose some with out_indices=(…)"
+            )
         if out_indices is None:
-            out_indices = _pyramid(name, strides)
+            out_indices = [i for i, stride in enumerate(strides) if stride >= LEAST_STRIDE]
         self.out_indices = take_indices(len(strides), out_indices)
         self.feature_info = FeatureInfo(list(backbone.feature_info), tuple(self.out_indices))
         backbone.prune_intermediate_layers(self.out_indices, prune_norm=True)
@@ -59,13 +64,3 @@ def take_indices(count: int, indices: int | Sequence[int] | None) -> list[int]:
     if bad or not wanted:
         raise ValueError(f"there are {count} feature maps, 0 to {count - 1}, not {indices}")
     return [i % count for i in wanted]
-
-
-def _pyramid(name: str, strides: Sequence[int]) -> list[int]:
-    """Indices of the maps of stride 4 and more; ValueError if all strides are equal."""
-    if len(strides) > 1 and len(set(strides)) == 1:
-        raise ValueError(
-            f"{name} is isotropic: its {len(strides)} maps all have stride {strides[0]}; choose "
-            "some with out_indices=(…)"
-        )
-    return [i for i, stride in enumerate(strides) if stride >= LEAST_STRIDE]

@@ -25,11 +25,6 @@ def patches(dim: int, out: int, stride: int, eps: float = 1e-6) -> nn.Sequential
     return nn.Sequential(nn.Conv2d(dim, out, stride, stride=stride), LayerNorm2d(out, eps))
 
 
-def norm_patches(dim: int, out: int) -> nn.Sequential:
-    """ConvNeXt's downsampling: layer norm, then patches of 2 x 2."""
-    return nn.Sequential(LayerNorm2d(dim), nn.Conv2d(dim, out, 2, stride=2))
-
-
 def conv_norm(dim: int, out: int, *, bias: bool = True, eps: float = 1e-6) -> nn.Sequential:
     """3 x 3 convolution of stride 2 and layer norm."""
     return nn.Sequential(

@@ -18,12 +18,7 @@ TASK = "pretraining"
 
 @dataclass(frozen=True)
 class TakenBackbone:
-    """Report of loaded pre-trained weights; printable.
-
-    Args:
-        taken: names of the loaded tensors.
-        left: names of the others, which keep their initial values: the classifier.
-    """
+    """Printable names of the loaded tensors, and of those ``left`` at their initial values."""
 
     source: str
     method: str
@@ -36,12 +31,7 @@ class TakenBackbone:
 
 
 def save_pretrained(backbone: nn.Module, path: str | Path, about: Mapping[str, object]) -> Path:
-    """Write a backbone without classifier to a .safetensors file, atomically; return its path.
-
-    Args:
-        backbone: after ``prune_intermediate_layers(prune_head=True)``.
-        about: plain values stored with the weights: "method", "backbone", ...
-    """
+    """Write a backbone without classifier and plain values about it to a .safetensors file."""
     path = Path(path)
     state = {k: v.detach().cpu().clone().contiguous() for k, v in backbone.state_dict().items()}
     with replacing(path) as temporary:
@@ -49,24 +39,20 @@ def save_pretrained(backbone: nn.Module, path: str | Path, about: Mapping[str, o
     return path
 
 
-def read_pretrained(path: object) -> dict[str, object] | None:
-    """Return the description in a file of `save_pretrained`, None for any other file."""
+def start_from_pretrained(backbone: nn.Module, path: object) -> TakenBackbone | None:
+    """Load weights of `save_pretrained` into a backbone, all but the classifier.
+
+    Returns a report; None for anything but such a file.
+    """
     if not isinstance(path, str | Path) or Path(path).suffix != ".safetensors":
         return None
-    metadata, _ = read_safetensors(existing_file(path))
+    metadata, state = read_safetensors(existing_file(path))
     try:
         about = json.loads(metadata.get(KEY, "null"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} cannot be read: its description is damaged") from error
-    return about if isinstance(about, dict) and about.get("task") == TASK else None
-
-
-def start_from_pretrained(backbone: nn.Module, path: str | Path) -> TakenBackbone:
-    """Load pre-trained weights into a backbone, all but the classifier; return a report."""
-    about = read_pretrained(path)
-    if about is None:
-        raise ValueError(f"{path} is not a backbone of scripts/pretrain_backbone.py")
-    _, state = read_safetensors(existing_file(path))
+    if not isinstance(about, dict) or about.get("task") != TASK:
+        return None
     bare = copy.deepcopy(backbone)
     bare.prune_intermediate_layers([len(bare.feature_info) - 1], prune_norm=False, prune_head=True)
     expected = {key: value.shape for key, value in bare.state_dict().items()}

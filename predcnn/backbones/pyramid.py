@@ -49,5 +49,4 @@ class FeaturePyramid(nn.Module):
         )
 
     def forward(self, x: Tensor) -> "OrderedDict[str, Tensor]":
-        maps = self.features(x)
-        return self.pyramid(OrderedDict((str(i), part) for i, part in enumerate(maps)))
+        return self.pyramid(OrderedDict((str(i), m) for i, m in enumerate(self.features(x))))

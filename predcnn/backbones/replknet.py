@@ -20,8 +20,7 @@ XL = {"large_kernel_sizes": (27, 27, 27, 13), "small_kernel": None, "dw_ratio": 
 
 def _unit(dim: int, out: int, kernel_size: int = 1, *, stride: int = 1, groups: int = 1) -> list:
     """Convolution, batch norm, ReLU."""
-    padding = kernel_size // 2
-    conv = nn.Conv2d(dim, out, kernel_size, stride, padding, groups=groups, bias=False)
+    conv = nn.Conv2d(dim, out, kernel_size, stride, kernel_size // 2, groups=groups, bias=False)
     return [ConvBN(conv), nn.ReLU()]
 
 

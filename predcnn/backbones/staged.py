@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from predcnn.backbones.features import take_indices
-from predcnn.backbones.parts import ClassifierHead, Stage, norm_patches, patches
+from predcnn.backbones.parts import ClassifierHead, Stage, patches
 from predcnn.ops.fold import Mergeable
 from predcnn.ops.init import init_trunc_normal
+from predcnn.ops.norm import LayerNorm2d
 from predcnn.registry import BACKBONES
 
 
@@ -246,7 +247,7 @@ class ConvNeXtLike(StagedBackbone):
         return patches(self.in_chans, self.dims[0], 4)
 
     def make_down(self, dim: int, out: int) -> nn.Module:
-        return norm_patches(dim, out)
+        return nn.Sequential(LayerNorm2d(dim), nn.Conv2d(dim, out, 2, stride=2))
 
     def make_head(self) -> ClassifierHead:
         norm = nn.LayerNorm(self.dims[-1], eps=1e-6)

@@ -34,7 +34,6 @@ def _entry(name: str) -> Callable[..., nn.Module]:
         )
 
     create.__name__ = create.__qualname__ = PREFIX + name
-    create.__doc__ = f"predcnn's {name}."
     return create
 
 

@@ -36,8 +36,7 @@ class _VMamba(StagedBackbone):
 
     def no_weight_decay(self) -> set[str]:
         """Return the names of parameters that the published optimizers do not decay."""
-        undecayed = ("A_logs", "Ds")
-        return {name for name, _ in self.named_parameters() if name.endswith(undecayed)}
+        return {name for name, _ in self.named_parameters() if name.endswith(("A_logs", "Ds"))}
 
 
 @presets(

@@ -7,10 +7,35 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from predcnn.backbones.efficientnet_names import MARK, to_timm_names
 from predcnn.backbones.staged import StagedBackbone
 from predcnn.weights.files import check_keys
 from predcnn.weights.published import fit_published, read_state, refuse_merged
+
+# Names of EfficientNet-PyTorch (https://github.com/lukemelas/EfficientNet-PyTorch): it numbers all
+# blocks from 0 and prefixes names with an underscore; timm numbers blocks by stage.
+MARK = "_conv_stem.weight"
+OUTSIDE = {
+    "_conv_stem": "conv_stem",
+    "_bn0": "bn1",
+    "_conv_head": "conv_head",
+    "_bn1": "bn2",
+    "_fc": "classifier",
+}
+EXCITATION = {"_se_reduce": "se.conv_reduce", "_se_expand": "se.conv_expand"}
+PLAIN = EXCITATION | {
+    "_depthwise_conv": "conv_dw",
+    "_bn1": "bn1",
+    "_project_conv": "conv_pw",
+    "_bn2": "bn2",
+}
+EXPANDING = EXCITATION | {
+    "_expand_conv": "conv_pw",
+    "_bn0": "bn1",
+    "_depthwise_conv": "conv_dw",
+    "_bn1": "bn2",
+    "_project_conv": "conv_pwl",
+    "_bn2": "bn3",
+}
 
 
 def load_official_weights(
@@ -53,7 +78,7 @@ def _merged(backbone: StagedBackbone, part: type) -> StagedBackbone:
 def _load_timm(backbone: nn.Module, what: str, state: dict[str, Tensor]) -> nn.Module:
     """Load into a network of timm, with timm's conversion of the authors' names."""
     if MARK in state and hasattr(backbone, "blocks"):
-        state = to_timm_names(state, backbone)
+        state = _timm_names(state, backbone)
     convert = getattr(sys.modules[type(backbone).__module__], "checkpoint_filter_fn", None)
     if convert is not None:
         state = convert(state, backbone)
@@ -63,3 +88,20 @@ def _load_timm(backbone: nn.Module, what: str, state: dict[str, Tensor]) -> nn.M
     check_keys(f"{what} does not fit {type(backbone).__name__}", state, expected)
     backbone.load_state_dict(state)
     return backbone
+
+
+def _timm_names(state: Mapping[str, Tensor], backbone: nn.Module) -> dict[str, Tensor]:
+    """Rename tensors of EfficientNet-PyTorch for a network of timm; unknown names stay."""
+    places = [f"{i}.{j}" for i, stage in enumerate(backbone.blocks) for j in range(len(stage))]
+    named = {}
+    for key, tensor in state.items():
+        first, _, rest = key.partition(".")
+        if first == "_blocks":
+            number, part, rest = rest.split(".", 2)
+            parts = EXPANDING if f"_blocks.{number}._expand_conv.weight" in state else PLAIN
+            if int(number) < len(places) and part in parts:
+                key = f"blocks.{places[int(number)]}.{parts[part]}.{rest}"
+        elif first in OUTSIDE:
+            key = f"{OUTSIDE[first]}.{rest}"
+        named[key] = tensor
+    return named

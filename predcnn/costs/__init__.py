@@ -2,5 +2,3 @@
 
 from predcnn.costs.counting import Profile, profile
 from predcnn.costs.measuring import Throughput, describe_device, peak_memory, throughput
-
-__all__ = ["Profile", "Throughput", "describe_device", "peak_memory", "profile", "throughput"]

@@ -143,16 +143,14 @@ class _Watch(DispatchMode):
         out = func(*args, **(kwargs or {}))
         if known:
             operator, count = _MACS.get(name) or _PUBLISHED_ONLY[name]
-            if operator == "matmul" and self._inside(nn.Linear):
+            inside = self._entered[-1][0] if self._entered else None
+            if operator == "matmul" and isinstance(inside, nn.Linear):
                 operator = "linear"
             n = count(args, out[0] if isinstance(out, tuple) else out)
             self.published[operator] += n
             if name in _MACS:
                 self.macs[operator] += n
         return out
-
-    def _inside(self, kind: type) -> bool:
-        return bool(self._entered) and isinstance(self._entered[-1][0], kind)
 
     def enter(self, module: nn.Module, args: tuple) -> None:
         self._entered.append((module, self.macs.copy(), self.published.copy()))

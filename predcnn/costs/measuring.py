@@ -64,8 +64,6 @@ def throughput(
     Args:
         input_shape: of one sample without the batch axis.
         device: the module's own if None.
-        rounds: number of timed passes.
-        warm_up: number of passes before, not timed.
     """
     if rounds < 1 or batch_size < 1:
         raise ValueError(f"rounds and batch_size are at least 1, got {rounds} and {batch_size}")

@@ -2,5 +2,3 @@
 
 from predcnn.forecasting.predicting import forecast, forecast_clips
 from predcnn.forecasting.result import Forecast
-
-__all__ = ["Forecast", "forecast", "forecast_clips"]

@@ -18,9 +18,6 @@ def drawn_digit(drawing: Mapping | None) -> np.ndarray:
     """Return a drawing as (28, 28) uint8, white on black, centred like MNIST's digits.
 
     ``layers`` of the Gradio sketch are RGBA uint8 (H, W, 4); their alpha is the ink.
-
-    Raises:
-        ValueError: nothing was drawn.
     """
     layers = [np.asarray(layer) for layer in (drawing or {}).get("layers", [])]
     inks = [layer[..., 3] for layer in layers if layer.ndim == 3 and layer.shape[2] == 4]

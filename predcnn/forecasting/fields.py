@@ -1,6 +1,6 @@
 """Forecasts of numbers with units: scaled for the network, returned in units."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from predcnn.data.arrays.options import ArrayOptions
 from predcnn.data.arrays.recordings import find_recordings
 from predcnn.data.grey import with_grey
 from predcnn.data.scale import Scale, Units
+from predcnn.forecasting.recordings import Recording
 
 
 def units_of(about: Mapping[str, object]) -> Units | None:
@@ -32,6 +33,9 @@ class ScaledPredictor:
     def __init__(self, predictor: nn.Module, units: Units) -> None:
         self.predictor, self.units = predictor, units
         self.in_shape, self.frames_out = predictor.in_shape, predictor.frames_out
+
+    def shown(self, frames: Tensor) -> Tensor:
+        return frames
 
     def predict(self, frames: Tensor, horizon: int | None = None) -> Tensor:
         """Predict (B, T, C, H, W); channels that are no targets are NaN."""
@@ -61,14 +65,14 @@ def as_field_batch(frames: Tensor | np.ndarray, units: Units, grey: bool = False
 
 
 def open_fields(
-    inputs: Sequence[str | Path], about: Mapping, units: Units
-) -> list[tuple[str, int, Callable[[range], Tensor], Units]]:
-    """Return (name, frames, read, units) of every recording in array files.
+    inputs: Sequence[str | Path], data: Mapping[str, object], units: Units
+) -> list[Recording]:
+    """Return every recording in array files.
 
-    They are read with the ``variables``, ``layout`` and ``mask`` of the checkpoint's data; the
+    They are read with the ``variables``, ``layout`` and ``mask`` of the checkpoint's ``data``; the
     coordinates in ``units`` become those of the files.
     """
-    data, found = about["run"]["data"], []
+    found = []
     kept = {name: data.get(name) for name in ("variables", "targets", "layout", "mask")}
     for place in inputs:
         options = ArrayOptions(root=place, frames_in=data["frames_in"], frames_out=1, **kept)
@@ -81,11 +85,11 @@ def open_fields(
         located = replace(units, coords=catalogue.coords)
         for recording in catalogue.recordings:
 
-            def read(times: range, recording: object = recording, mask: object = kept["mask"]):
-                values = recording.values(mask, times[0], times[-1] + 1, times.step)
+            def frames(times: range, recording: object = recording) -> Tensor:
+                values = recording.values(data.get("mask"), times[0], times[-1] + 1, times.step)
                 return torch.from_numpy(np.asarray(values, np.float32))
 
-            found.append((_label(recording.name), recording.frames, read, located))
+            found.append(Recording(_label(recording.name), recording.frames, frames, units=located))
     return found
 
 

@@ -5,25 +5,16 @@ from pathlib import Path
 
 from predcnn.checks import unknown
 from predcnn.files import write_json
-from predcnn.forecasting.result import FORMATS, Forecast, write_arrays, write_netcdf
+from predcnn.forecasting.result import FORMATS, SHARED, Forecast
 from predcnn.visual import plot_curves
-
-SHARED = ("npz", "nc")
-"""Endings of files that hold several clips."""
 
 
 def plan_files(
     output: str | None, folder: Path, names: Sequence[str], formats: Sequence[str]
 ) -> dict[str, list[Path]]:
-    """Return the files of each clip.
+    """Return the files of each clip, all of different ``names``.
 
-    Args:
-        output: a file, a folder, or None: ``folder``.
-        names: of the clips, all different.
-        formats: endings of the files in a folder.
-
-    Raises:
-        ValueError: an unknown ending, or several clips for one video or strip.
+    ``output`` is a file, a folder, or None: ``folder``; ``formats`` are the endings in a folder.
     """
     path = folder if output is None else Path(output).expanduser()
     if not path.suffix or path.is_dir():
@@ -62,7 +53,7 @@ def write_forecasts(
         if known is not None:
             written += _write_trial(first.with_name(f"{stem}_trial"), item.name, known)
     for path, items in shared.items():
-        (write_netcdf if path.suffix.lower() == ".nc" else write_arrays)(path, items)
+        SHARED[path.suffix.removeprefix(".").lower()](path, items)
         written.append(path)
     return written
 

@@ -2,8 +2,9 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -11,17 +12,17 @@ from torch import Tensor, nn
 
 from predcnn.checks import whole_number
 from predcnn.data.frames import as_batch
-from predcnn.data.scale import Units
 from predcnn.forecasting.colours import ChosenChannels, sees_grey, targets_of
 from predcnn.forecasting.fields import ScaledPredictor, as_field_batch, open_fields, units_of
-from predcnn.forecasting.plans import Plan, plan_of
 from predcnn.forecasting.recordings import (
     FrameShape,
+    Plan,
     Progress,
     Recording,
-    Window,
+    kept_frames,
     no_progress,
     open_recordings,
+    plan_of,
 )
 from predcnn.forecasting.result import Forecast
 from predcnn.predictors.checkpoint import load_described
@@ -59,91 +60,51 @@ def forecast(
     about = {}
     if isinstance(predictor, str | Path):
         predictor, about = load_described(predictor)
-    units = units_of(about)
-    if isinstance(frames, str | Path):
-        return _forecast_file(predictor, about, frames, horizon, start)
-    if units is None:
-        batch, predictor = as_batch(frames), ChosenChannels(predictor, targets_of(about))
-        shown = predictor.shown(batch)
-    else:
-        batch = shown = as_field_batch(frames, units, sees_grey(about))
-        predictor = ScaledPredictor(predictor, units)
-    horizon = check_frames_out(horizon, predictor.frames_out)
-    plan = plan_of("the array", batch.shape[1], predictor.in_shape[0], horizon, start, 1)
-
-    def pick(times: range) -> Tensor:
-        chosen = shown[:, list(times)]
-        return chosen if frames.ndim == 5 else chosen[0]
-
-    def predicted(times: range, count: int) -> Tensor:
-        future = predictor.predict(batch[:, list(times)], horizon=horizon).cpu().float()[:, :count]
-        return future if frames.ndim == 5 else future[0]
-
-    return _assembled("forecast", plan, horizon, pick, predicted, units=units)
-
-
-def _forecast_file(
-    predictor: nn.Module, about: dict, path: str | Path, horizon: int | None, start: int | None
-) -> Forecast:
-    kept = {"horizon": horizon, "start": start, "step": frame_step(about)}
-    if units_of(about) is not None:
-        found = forecast_fields(predictor, about, [path], **kept)
-    else:
-        given = {"image_range": image_range(about), "targets": targets_of(about)}
-        found = forecast_clips(predictor, [path], **given, **kept)
+    if not isinstance(frames, str | Path):
+        return _forecast_array(predictor, frames, about, horizon, start)
+    found = forecast_clips(predictor, [frames], about=about, horizon=horizon, start=start)
     if len(found) > 1:
         raise ValueError(
-            f"{path} holds {len(found)} clips: give one of them, or use "
+            f"{frames} holds {len(found)} clips: give one of them, or use "
             "predcnn.forecasting.forecast_clips"
         )
     return found[0]
 
 
-def forecast_fields(
+def _forecast_array(
     predictor: nn.Module,
-    about: dict,
-    inputs: Sequence[str | Path],
-    *,
-    horizon: int | None = None,
-    start: int | None = None,
-    step: int = 1,
-    report: Callable[[str], object] = log.info,
-) -> list[Forecast]:
-    """Predict the frames that follow every recording in files of numbers with units.
-
-    Args:
-        about: description of the predictor's checkpoint, which contains their scale.
-        inputs: files and folders as ``data.root`` takes them.
-        report: called with one line per recording.
-
-    Other arguments: see `forecast_clips`.
-    """
+    frames: Tensor | np.ndarray,
+    about: Mapping[str, object],
+    horizon: int | None,
+    start: int | None,
+) -> Forecast:
     units = units_of(about)
+    if units is None:
+        batch, predictor = as_batch(frames), ChosenChannels(predictor, targets_of(about))
+    else:
+        batch = as_field_batch(frames, units, sees_grey(about))
+        predictor = ScaledPredictor(predictor, units)
     horizon = check_frames_out(horizon, predictor.frames_out)
-    scaled, found = ScaledPredictor(predictor, units), []
-    for name, count, read, located in open_fields(inputs, about, units):
-        plan = plan_of(name, count, predictor.in_shape[0], horizon, start, step)
-        report(f"{name}: frames {plan.past[0]}..{plan.past[-1]} of {count} -> {horizon} frames")
+    plan = plan_of("the array", batch.shape[1], predictor.in_shape[0], horizon, start, 1)
 
-        def predicted(times: range, count: int, read: Callable = read) -> Tensor:
-            return scaled.predict(read(times)[None], horizon=horizon)[0, :count].cpu()
+    def pick(times: range) -> Tensor:
+        return batch[:, list(times)] if frames.ndim == 5 else batch[0, list(times)]
 
-        found.append(_assembled(name, plan, horizon, read, predicted, units=located))
-    return found
+    array = Recording("forecast", batch.shape[1], pick, units=units)
+    return _continued(predictor, [array], [plan], horizon)[0]
 
 
 def forecast_clips(
     predictor: nn.Module,
     inputs: Sequence[str | Path],
     *,
+    about: Mapping[str, object] = MappingProxyType({}),
     horizon: int | None = None,
     start: int | None = None,
-    step: int = 1,
+    step: int | None = None,
     size: str | Sequence[int] = "native",
     fit: str = "crop",
     raw_shape: Sequence[int] | None = None,
-    image_range: Sequence[float] | None = None,
-    targets: Sequence[str] = (),
     batch_size: int = 8,
     report: Callable[[str], object] = log.info,
     progress: Progress = no_progress,
@@ -151,129 +112,93 @@ def forecast_clips(
     """Predict the frames that follow every clip in files and folders; each is decoded once.
 
     Args (others: see `forecast`):
-        step: use every ``step``-th frame.
+        about: description of the predictor's checkpoint. If it was trained on numbers with units,
+            inputs are array files as ``data.root`` takes them, and their size stays.
+        step: use every ``step``-th frame; None: as the checkpoint was trained.
         size: "native", "model" (the size it was trained on) or (height, width).
         fit: how frames are scaled, see `predcnn.data.shaping.FITS`.
         raw_shape: (height, width, channels) of raw frames on standard input, "-".
-        image_range: [0, white] of 16-bit images; None: [0, 65535].
-        targets: channels that the predictor was trained to predict, see `targets_of`; (): all.
         batch_size: clips of one size per pass.
         report: called with one line per clip before it is predicted.
         progress: called as ``progress(what, done, total)`` while clips are read and predicted.
     """
-    whole_number("frame_step", step)
+    data, units = about.get("run", {}).get("data", {}), units_of(about)
+    step = whole_number("frame_step", data.get("frame_step", 1) if step is None else step)
     whole_number("batch_size", batch_size)
-    horizon = check_frames_out(horizon, predictor.frames_out)
-    shape, frames_in = FrameShape.of(size, fit, predictor.in_shape), predictor.in_shape[0]
-    window = Window.of(frames_in, horizon, start, step)
-    planned = []
-    for recording in open_recordings(inputs, window, raw_shape, image_range, progress, report):
-        plan = plan_of(recording.name, recording.clip.frames, frames_in, horizon, start, step)
-        planned.append((recording, plan))
-        report(_announcement(recording, plan, shape, predictor, horizon, step))
-    chosen = ChosenChannels(predictor, targets)
-    return _predicted(chosen, planned, shape, horizon, batch_size, progress)
+    horizon, frames_in = check_frames_out(horizon, predictor.frames_out), predictor.in_shape[0]
+    if units is None:
+        shape = FrameShape.of(size, fit, predictor.in_shape, data.get("range"))
+        kept = kept_frames(frames_in, horizon, start, step)
+        known = open_recordings(inputs, kept, shape, raw_shape, progress, report)
+        predictor = ChosenChannels(predictor, targets_of(about))
+    else:
+        predictor = ScaledPredictor(predictor, units)
+        known = open_fields(inputs, data, units)
+    plans = [plan_of(one.name, one.count, frames_in, horizon, start, step) for one in known]
+    for one, plan in zip(known, plans, strict=True):
+        report(_announcement(one, plan, predictor.frames_out, horizon))
+    return _continued(predictor, known, plans, horizon, batch_size, progress)
 
 
-def _predicted(
-    predictor: ChosenChannels,
-    planned: Sequence[tuple[Recording, Plan]],
-    shape: FrameShape,
+def _announcement(one: Recording, plan: Plan, reach: int, horizon: int) -> str:
+    every = f", every {plan.past.step}th" if plan.past.step > 1 else ""
+    passes = f", predictions fed back after {reach}" if horizon > reach else ""
+    seen = f"frames {plan.past[0]}..{plan.past[-1]} of {one.count}{every}{one.shown}"
+    return f"{one.name}: {seen} -> {horizon} frames{passes}"
+
+
+def _continued(
+    predictor: ChosenChannels | ScaledPredictor,
+    recordings: Sequence[Recording],
+    plans: Sequence[Plan],
     horizon: int,
-    batch_size: int,
-    progress: Progress,
+    batch_size: int = 1,
+    progress: Progress = no_progress,
 ) -> list[Forecast]:
-    """Predict all pasts in batches, then assemble the forecasts."""
-    wanted = [
-        (i, times)
-        for i, (_, plan) in enumerate(planned)
-        for times in dict.fromkeys([plan.past, plan.trial_past or plan.past])
-    ]
-    pasts = [planned[i][0].frames(times, shape) for i, times in wanted]
-    predicted = _in_batches(predictor, pasts, horizon, batch_size, progress)
-    futures = dict(zip(wanted, predicted, strict=True))
-    return [
-        _assembled(
-            r.name,
-            plan,
-            horizon,
-            lambda times, r=r: predictor.shown(r.frames(times, shape)),
-            lambda times, count, i=i: futures[i, times][:count],
-            fps=r.clip.fps,
-            cuts=r.clip.cuts,
-        )
-        for i, (r, plan) in enumerate(planned)
-    ]
-
-
-def frame_step(about: dict) -> int:
-    """Return the frame step that a checkpoint was trained with, from its description."""
-    return about.get("run", {}).get("data", {}).get("frame_step", 1)
-
-
-def image_range(about: dict) -> list[float] | None:
-    """Return the range of 16-bit images that a checkpoint was trained with."""
-    return about.get("run", {}).get("data", {}).get("range")
-
-
-def _assembled(
-    name: str,
-    plan: Plan,
-    horizon: int,
-    pick: Callable[[range], Tensor],
-    predicted: Callable[[range, int], Tensor],
-    fps: float | None = None,
-    units: Units | None = None,
-    cuts: Sequence[int] = (),
-) -> Forecast:
-    """Make the forecast of a plan from functions that give frames and predictions at times."""
-    past, prediction = pick(plan.past), predicted(plan.past, horizon)
-    if plan.truth is None:
-        return Forecast(name, past, prediction, fps=fps, units=units)
-    truth, count = pick(plan.truth), len(plan.truth)
-    scenes = plan.lead_times(cuts)
-    if plan.trial_past == plan.past:
-        return Forecast(name, past, prediction, truth, fps, units=units, cuts=scenes)
-    caption = f"{name}: the last {count} known frames, predicted"
-    guess = predicted(plan.trial_past, count)
-    trial = Forecast(caption, pick(plan.trial_past), guess, truth, fps, units=units, cuts=scenes)
-    return Forecast(name, past, prediction, fps=fps, trial=trial, units=units)
-
-
-def _in_batches(
-    predictor: ChosenChannels,
-    pasts: Sequence[Tensor],
-    horizon: int,
-    batch_size: int,
-    progress: Progress,
-) -> list[Tensor]:
-    """Predict clips of any shapes, equal shapes together."""
+    """Predict all pasts, those of one shape in batches, and make the forecasts."""
     groups = defaultdict(list)
-    for i, past in enumerate(pasts):
-        groups[past.shape].append(i)
-    found: dict[int, Tensor] = {}
+    for i, (recording, plan) in enumerate(zip(recordings, plans, strict=True)):
+        for times in dict.fromkeys([plan.past, plan.trial_past or plan.past]):
+            past = recording.frames(times)
+            groups[past.shape].append((i, times, past))
+    futures: dict[tuple[int, range], Tensor] = {}
+    total = sum(map(len, groups.values()))
     for group in groups.values():
         for start in range(0, len(group), batch_size):
             part = group[start : start + batch_size]
-            frames = torch.stack([pasts[i] for i in part])
-            future = predictor.predict(frames, horizon=horizon).cpu().float()
-            found.update(zip(part, future, strict=True))
-            progress("frames predicted", len(found) * horizon, len(pasts) * horizon)
-    return [found[i] for i in range(len(pasts))]
+            pasts = torch.stack([past for *_, past in part])
+            # a recording may be a batch itself
+            found = predictor.predict(pasts.flatten(0, -5), horizon=horizon).cpu().float()
+            found = found.unflatten(0, pasts.shape[:-4])
+            futures |= {(i, times): one for (i, times, _), one in zip(part, found, strict=True)}
+            progress("frames predicted", len(futures) * horizon, total * horizon)
+    return [
+        _assembled(
+            recording,
+            plan,
+            lambda times, r=recording: predictor.shown(r.frames(times)),
+            lambda times, i=i: futures[i, times],
+        )
+        for i, (recording, plan) in enumerate(zip(recordings, plans, strict=True))
+    ]
 
 
-def _announcement(
+def _assembled(
     recording: Recording,
     plan: Plan,
-    shape: FrameShape,
-    predictor: nn.Module,
-    horizon: int,
-    step: int,
-) -> str:
-    clip, reach = recording.clip, predictor.frames_out
-    passes = f", predictions fed back after {reach}" if horizon > reach else ""
-    every = f", every {step}th" if step > 1 else ""
-    return (
-        f"{recording.name}: frames {plan.past[0]}..{plan.past[-1]} of {clip.frames}{every}, "
-        f"{shape.describe(clip, predictor.in_shape)} -> {horizon} frames{passes}"
-    )
+    frames: Callable[[range], Tensor],
+    predicted: Callable[[range], Tensor],
+) -> Forecast:
+    """Make the forecast of a plan from functions that give frames, and what follows them."""
+    name, past, prediction = recording.name, frames(plan.past), predicted(plan.past)
+    kept = {"fps": recording.fps, "units": recording.units}
+    if plan.truth is None:
+        return Forecast(name, past, prediction, **kept)
+    truth, scenes = frames(plan.truth), plan.lead_times(recording.cuts)
+    if plan.trial_past == plan.past:
+        return Forecast(name, past, prediction, truth, cuts=scenes, **kept)
+    count = len(plan.truth)
+    caption = f"{name}: the last {count} known frames, predicted"
+    guess = predicted(plan.trial_past)[..., :count, :, :, :]
+    trial = Forecast(caption, frames(plan.trial_past), guess, truth, cuts=scenes, **kept)
+    return Forecast(name, past, prediction, trial=trial, **kept)

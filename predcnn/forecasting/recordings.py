@@ -1,6 +1,7 @@
 """The known frames that a forecast continues: clips on disk, or raw frames on standard input."""
 
 import functools
+import math
 import re
 import sys
 from collections import Counter
@@ -16,6 +17,7 @@ from predcnn.checks import unknown
 from predcnn.data import to_float
 from predcnn.data.clips.decoding import read_end
 from predcnn.data.clips.sources import Clip, ClipError, find_sources
+from predcnn.data.scale import Units
 from predcnn.data.shaping import FITS, in_range, shaped_frames
 
 STDIN = "-"
@@ -29,70 +31,81 @@ def no_progress(what: str, done: int, total: int | None = None) -> None:
 
 
 @dataclass(frozen=True)
-class Window:
-    """The frames of a clip to keep: ``length`` before ``stop``; None: before its end."""
+class Recording:
+    """Known frames of one clip; fps, units and cuts as in `Forecast`."""
 
-    length: int
-    stop: int | None = None
-
-    @classmethod
-    def of(cls, frames_in: int, horizon: int, start: int | None, step: int) -> "Window":
-        """Return the frames that a forecast from ``start`` on and its trial need."""
-        if start is None:
-            return cls((horizon + frames_in - 1) * step + 1)
-        return cls((horizon + frames_in) * step, start + horizon * step)
+    name: str
+    count: int
+    frames: Callable[[range], Tensor]  # -> (T, C, H, W), or (B, T, C, H, W) of a batch
+    shown: str = ""  # what happens to the frames, for the printed line
+    fps: float | None = None
+    units: Units | None = None
+    cuts: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
-class Recording:
-    """Known frames of one clip: ``stored`` (n, H, W, C), from index ``first`` on."""
+class Plan:
+    """The frames to read: ``past`` leads to the forecast, ``trial_past`` to ``truth``."""
 
-    name: str
-    clip: Clip
-    first: int
-    stored: np.ndarray
+    past: range
+    trial_past: range | None
+    truth: range | None
 
-    def frames(self, times: Sequence[int], shape: "FrameShape") -> Tensor:
-        """Return the frames at ``times``, float32 (T, C, H, W) in [0, 1]."""
-        values = self.stored[[time - self.first for time in times]]
-        values = in_range(values, self.clip.white, self.clip.in_bytes)
-        return to_float(torch.from_numpy(shape.applied(values)))
+    def lead_times(self, cuts: Sequence[int]) -> tuple[int, ...]:
+        """Return the lead times at which new scenes begin in the truth: at frames ``cuts``."""
+        new = [cut for cut in cuts if self.trial_past[-1] < cut <= self.truth[-1]]
+        return tuple(sorted({1 + sum(time < cut for time in self.truth) for cut in new}))
 
 
 @dataclass(frozen=True)
 class FrameShape:
-    """The shape of a predictor's input; ``size`` None: that of the frames."""
+    """The shape of a predictor's input."""
 
     channels: int
-    size: tuple[int, int] | None
+    size: tuple[int, int] | None  # (height, width); None: that of the frames
     fit: str
+    trained: tuple[int, int]  # (height, width)
+    image_range: Sequence[float] | None = None  # [0, white] of 16-bit images; None: [0, 65535]
 
     @classmethod
-    def of(cls, size: object, fit: str, in_shape: Sequence[int]) -> "FrameShape":
+    def of(
+        cls, size: object, fit: str, in_shape: Sequence[int], image_range: Sequence[float] | None
+    ) -> "FrameShape":
         """Build from the options ``size`` (native, model or [height, width]) and ``fit``."""
         if fit not in FITS:
             raise ValueError(unknown("fit", fit, FITS))
+        channels, trained = in_shape[1], tuple(in_shape[2:])
         if isinstance(size, str):
             if size not in SIZES:
                 raise ValueError(unknown("size", size, (*SIZES, "[height,width]")))
-            return cls(in_shape[1], None if size == "native" else tuple(in_shape[2:]), fit)
-        numbers = list(size) if isinstance(size, Sequence) else [size]
-        if len(numbers) != 2 or not all(isinstance(n, int) and n > 0 for n in numbers):
-            raise ValueError(f"size is native, model or [height,width], not {size!r}")
-        return cls(in_shape[1], tuple(numbers), fit)
+            chosen = None if size == "native" else trained
+        else:
+            chosen = tuple(size) if isinstance(size, Sequence) else (size,)
+            if len(chosen) != 2 or not all(isinstance(n, int) and n > 0 for n in chosen):
+                raise ValueError(f"size is native, model or [height,width], not {size!r}")
+        return cls(channels, chosen, fit, trained, image_range)
 
-    def applied(self, frames: np.ndarray) -> np.ndarray:
-        """Scale and transpose frames, (T, H, W, C) -> (T, channels, *size)."""
-        return np.ascontiguousarray(shaped_frames(frames, self.channels, self.size, self.fit))
+    def recording(self, name: str, clip: Clip, first: int, stored: np.ndarray) -> Recording:
+        """Return a recording of stored frames (n, H, W, C), from index ``first`` on."""
+        clip = clip.with_range(self.image_range)
 
-    def describe(self, clip: Clip, in_shape: Sequence[int]) -> str:
+        def frames(times: range) -> Tensor:
+            values = in_range(stored[[t - first for t in times]], clip.white, clip.in_bytes)
+            shaped = shaped_frames(values, self.channels, self.size, self.fit)
+            return to_float(torch.from_numpy(np.ascontiguousarray(shaped)))
+
+        shown = f", {self.describe(clip)}"
+        return Recording(name, clip.frames, frames, shown, fps=clip.fps, cuts=clip.cuts)
+
+    def describe(self, clip: Clip) -> str:
         """Return what happens to the frames of a clip, for a printed line."""
         height, width = self.size or (clip.height, clip.width)
         parts = [f"{clip.width}x{clip.height}"]
         if self.size is None:
             parts.append("as they are")
-            if (height, width) != tuple(in_shape[2:]):
-                parts.append(f"(trained on {in_shape[3]}x{in_shape[2]}; size=model scales to that)")
+            if (height, width) != self.trained:
+                trained = f"{self.trained[1]}x{self.trained[0]}"
+                parts.append(f"(trained on {trained}; size=model scales to that)")
         elif (height, width) != (clip.height, clip.width):
             parts.append(f"-> {width}x{height} (fit={self.fit})")
         if clip.channels != self.channels:
@@ -102,24 +115,21 @@ class FrameShape:
 
 def open_recordings(
     given: Sequence[str | Path],
-    window: Window,
-    raw_shape: Sequence[int] | None = None,
-    image_range: Sequence[float] | None = None,
-    progress: Progress = no_progress,
-    report: Callable[[str], object] = print,
+    kept: tuple[int, int | None],
+    shape: FrameShape,
+    raw_shape: Sequence[int] | None,
+    progress: Progress,
+    report: Callable[[str], object],
 ) -> list[Recording]:
     """Decode the frames of every clip in files and folders, once; "-" is standard input.
 
-    Unusable clips of folders are reported and left out.
-
-    Raises:
-        FileNotFoundError, ValueError: no such path, nothing usable, or a given file is damaged.
+    Unusable clips of folders are reported and left out; for ``kept`` see `kept_frames`.
     """
     found: list[Recording] = []
     problems = []
     for place in given:
         if place == STDIN:
-            found.append(_standard_input(raw_shape, window))
+            found.append(_standard_input(raw_shape, kept, shape))
             continue
         root = Path(place).expanduser()
         folder = root if root.is_dir() else root.parent
@@ -128,16 +138,13 @@ def open_recordings(
             name = source.place.relative_to(folder).as_posix()
             try:
                 counted = functools.partial(progress, f"{name}: frames read")
-                clips = read_end(source, name, window.length, window.stop, counted)
+                clips = read_end(source, name, *kept, counted)
             except ClipError as error:
                 if len(sources) == 1:
                     raise ValueError(f"{source.path} {error}") from error
                 problems.append(f"{name} {error}")
                 continue
-            found += [
-                Recording(_label(clip, root), clip.with_range(image_range), *held)
-                for clip, *held in clips
-            ]
+            found += [shape.recording(_label(clip, root), clip, *held) for clip, *held in clips]
     if not found:
         raise ValueError(f"nothing to predict from: {'; '.join(problems)}")
     for problem in problems:
@@ -160,19 +167,55 @@ def _numbered(found: list[Recording]) -> list[Recording]:
     ]
 
 
-def _standard_input(raw_shape: Sequence[int] | None, window: Window) -> Recording:
+def _standard_input(
+    raw_shape: Sequence[int] | None, kept: tuple[int, int | None], shape: FrameShape
+) -> Recording:
     """Read frames of bytes, as `ffmpeg -f rawvideo -pix_fmt rgb24` writes them."""
-    shape = tuple(raw_shape or ())
-    if len(shape) != 3 or not all(isinstance(n, int) and n > 0 for n in shape):
+    sides = tuple(raw_shape or ())
+    if len(sides) != 3 or not all(isinstance(n, int) and n > 0 for n in sides):
         raise ValueError(f"input=- needs raw_shape=[height,width,channels], not {raw_shape}")
     data = np.frombuffer(sys.stdin.buffer.read(), np.uint8)
-    size = shape[0] * shape[1] * shape[2]
+    size = math.prod(sides)
     if not data.size or data.size % size:
         raise ValueError(
             f"{data.size:,} bytes on standard input are no multiple of the {size:,} bytes of a "
-            f"frame (raw_shape={list(shape)})"
+            f"frame (raw_shape={list(sides)})"
         )
-    frames = data.reshape(-1, *shape)
-    first = max(0, min(window.stop or len(frames), len(frames)) - window.length)
+    frames, (length, stop) = data.reshape(-1, *sides), kept
+    first = max(0, min(stop or len(frames), len(frames)) - length)
     clip = Clip("stdin", STDIN, "raw", *frames.shape, 255.0, "uint8")
-    return Recording("stdin", clip, first, frames[first:])
+    return shape.recording("stdin", clip, first, frames[first:])
+
+
+def kept_frames(
+    frames_in: int, horizon: int, start: int | None, step: int
+) -> tuple[int, int | None]:
+    """Return the number of frames to keep of a clip, and the frame they end before; None: all."""
+    if start is None:
+        return (horizon + frames_in - 1) * step + 1, None
+    return (horizon + frames_in) * step, start + horizon * step
+
+
+def plan_of(
+    name: str, count: int, frames_in: int, horizon: int, start: int | None, step: int
+) -> Plan:
+    """Choose the frames for a forecast from ``start`` on; None: after the last frame."""
+    reach = (frames_in - 1) * step + 1  # frames of the clip that the past covers
+    first = count - 1 + step if start is None else start
+    if start is not None and not 0 < start <= count:
+        raise ValueError(f"start={start}: {name} has the frames 0..{count - 1}")
+    if first - step - reach + 1 < 0:
+        raise ValueError(
+            f"{name} has {count} frames, the checkpoint needs {frames_in} known ones"
+            f"{f' (every {step}th, {reach} in all)' if step > 1 else ''} before frame "
+            f"{first if start is not None else count}: a longer clip, or a model trained with a "
+            "smaller data.frames_in"
+        )
+    past = range(first - frames_in * step, first, step)
+    if start is not None:
+        truth = range(first, min(count, first + horizon * step), step)
+        return Plan(past, past, truth) if len(truth) else Plan(past, None, None)
+    known = range(past[-1] - (horizon + frames_in - 1) * step, past[-1] + 1, step)
+    if known[0] < 0:
+        return Plan(past, None, None)
+    return Plan(past, known[:frames_in], known[frames_in:])

@@ -14,6 +14,7 @@ from predcnn.data.scale import Units
 from predcnn.data.views import views_of
 from predcnn.files import finite, replacing
 from predcnn.metrics import video_metrics
+from predcnn.metrics.collection import split_values
 from predcnn.metrics.fields import FieldScores
 from predcnn.metrics.ssim import WINDOW
 from predcnn.visual import WRITERS, comparison_frames, sequence_frames, write_strip
@@ -139,8 +140,8 @@ class Forecast:
             raise ValueError(unknown("ending of output", ending, FORMATS))
         if view not in VIEWS:
             raise ValueError(unknown("view", view, VIEWS))
-        if ending in ("npz", "nc"):
-            (write_arrays if ending == "npz" else write_netcdf)(path, [self])
+        if ending in SHARED:
+            SHARED[ending](path, [self])
         elif ending == "npy":
             with replacing(path) as temporary:
                 np.save(temporary, self.to_numpy())
@@ -204,12 +205,13 @@ def errors_of(prediction: Tensor, truth: Tensor, units: Units | None = None) -> 
         valid = (prediction.isfinite() & truth.isfinite())[:, :, targets]
         meters.update(prediction[:, :, targets], truth[:, :, targets], valid)
         names = list(meters.definitions)
-    # a curve of one frame comes back as a scalar
-    values = {name: finite(value.reshape(-1).tolist()) for name, value in meters.compute().items()}
-    totals = {name: values[name][0] for name in names}
+    values = {name: value.tolist() for name, value in meters.compute().items()}
+    found = finite(split_values(values, names))
     if units is None:
-        totals = {"mse": None, "mse_per_pixel": totals["mse"] / truth[0, 0].numel()} | totals
-    return {"metrics": totals, "per_frame": {name: values[f"{name}_per_frame"] for name in names}}
+        totals = found["metrics"]
+        per_pixel = totals["mse"] / truth[0, 0].numel()
+        found["metrics"] = {"mse": None, "mse_per_pixel": per_pixel} | totals
+    return found
 
 
 def describe_errors(metrics: Mapping[str, dict], digits: int = 4) -> str:
@@ -249,11 +251,7 @@ def write_arrays(path: Path, items: list[Forecast]) -> None:
 
 
 def write_netcdf(path: Path, items: list[Forecast]) -> None:
-    """Write predictions of one shape to a netCDF file: a variable (clip, lead, y, x) per target.
-
-    Raises:
-        ImportError: xarray or h5netcdf is missing; names the extra.
-    """
+    """Write predictions of one shape to a netCDF file: a variable (clip, lead, y, x) per target."""
     try:
         import xarray
     except ImportError as error:
@@ -279,3 +277,7 @@ def write_netcdf(path: Path, items: list[Forecast]) -> None:
                    if axis in units.coords}  # fmt: skip
     with replacing(path) as temporary:
         xarray.Dataset(variables, coords).to_netcdf(temporary, engine="h5netcdf")
+
+
+SHARED = {"npz": write_arrays, "nc": write_netcdf}
+"""Ending of files that hold several clips -> the function that writes them."""

@@ -1,72 +1,56 @@
-"""Boards: the recorded runs of one protocol as rows of a table."""
+"""Boards: the recorded runs of one protocol as rows of a table, with ranks, ties and tags."""
 
 import itertools
 import math
 import re
 import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from predcnn.leaderboard import records
 from predcnn.leaderboard.names import Name, name_of
 from predcnn.leaderboard.published import Published, published_rows
-from predcnn.leaderboard.standing import judged
 from predcnn.leaderboard.table import Row, Value
 
 REFERENCES = {"copy_last": "Copy of the last frame", "all_black": "All black"}
 """Name -> label of the baselines that are computed on the same test sequences."""
 FIXED = {"params", "macs", "macs_published", "steps", "sequences"}
 """Numbers that no seed changes, shown without a spread."""
+MARGIN = 1.25
+"""SSIM and MAE reward predicting black, so an entry is marked and on a Pareto front only if its MSE
+is at most this many times the best."""
+BLACK = 0.1  # a prediction whose mean is below this share of the truth's has collapsed to black
+CONSTANTS = ("mean_frame", "all_black")  # baselines that predict one frame for every input
 
 
 @dataclass(frozen=True)
 class EntryRow(Row):
-    """A row with its records.
+    """A row with its records."""
 
-    Attributes:
-        slug: unique in all boards, safe in file names, ids and links.
-        curves: metric -> one mean value per lead time.
-        runs: the records of the entry; none for computed baselines.
-        about: label, paper and code.
-    """
-
-    slug: str = ""
-    curves: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
-    runs: tuple[dict, ...] = ()
+    slug: str = ""  # unique in all boards, safe in file names, ids and links
+    curves: Mapping[str, Sequence[float | None]] = field(default_factory=dict)  # by lead time
+    runs: tuple[dict, ...] = ()  # records; none for computed baselines
     about: Name | None = None
 
     @property
     def finished(self) -> list[dict]:
-        """The records of finished runs."""
         return [run for run in self.runs if run["status"] == "finished"]
 
 
 @dataclass(frozen=True)
 class Board:
-    """The runs on one test set with one scale and budget.
+    """The runs on one test set with one scale and budget."""
 
-    Attributes:
-        key: a unique short name, safe in file names, ids and links.
-        data: name, source, protocol and sizes.
-        budget_minutes: of the runs; None: the length that the scale sets.
-        metrics: names, in the order of the columns.
-        definitions: metric -> one sentence.
-        rows: best mean of the first metric first, failures last.
-        published: the published rows of the data set, each of another protocol.
-    """
-
-    key: str
+    key: str  # a slug
     data: Mapping
     scale: str
-    budget_minutes: float | None
-    metrics: tuple[str, ...]
-    definitions: Mapping[str, str]
-    rows: tuple[EntryRow, ...]
-    published: tuple[Published, ...]
+    budget_minutes: float | None  # of the runs; None: the length that the scale sets
+    definitions: Mapping[str, str]  # metric -> one sentence
+    rows: tuple[EntryRow, ...]  # best mean of the first metric first, failures last
+    published: tuple[Published, ...]  # of the data set, each of another protocol
 
     @property
     def runs(self) -> list[dict]:
-        """The records of all finished runs."""
         return [run for row in self.rows for run in row.finished]
 
     @property
@@ -78,8 +62,8 @@ class Board:
 def unique_slug(text: str, taken: set[str]) -> str:
     """Return a name that is safe in file names, ids and links, and add it to ``taken``."""
     stem = re.sub(r"[^A-Za-z0-9_]+", "-", text)[:120]
-    numbers = itertools.chain([""], (f"-{i}" for i in itertools.count(2)))
-    found = next(name for number in numbers if (name := f"{stem}{number}") not in taken)
+    names = itertools.chain([stem], (f"{stem}-{i}" for i in itertools.count(2)))
+    found = next(name for name in names if name not in taken)
     taken.add(found)
     return found
 
@@ -87,9 +71,7 @@ def unique_slug(text: str, taken: set[str]) -> str:
 def boards(rows: Iterable[dict], black: Collection[str] = ()) -> list[Board]:
     """Group records into boards, in the order in which they were begun.
 
-    Args:
-        rows: of a file of records.
-        black: fingerprints of the runs whose prediction collapsed to black.
+    ``black`` holds the fingerprints of runs whose prediction collapsed to black.
     """
     rows = list(rows)
     references = records.newest(rows, "reference")
@@ -113,28 +95,31 @@ def _board(
     for run in runs:
         names.setdefault(run["name"], []).append(run)
     rows = [_row(unique_slug(f"{key}-{name}", taken), group) for name, group in names.items()]
-    metrics, definitions = (), {}
+    definitions = {}
     if done:
         results = done[0]["results"]
-        metrics = tuple(results["metrics"])
-        definitions = {m: results["definitions"].get(m, "") for m in metrics}
+        definitions = {m: results["definitions"].get(m, "") for m in results["metrics"]}
         if "copy_last" not in names:
             rows.append(_reference("copy_last", results["copy_last"]))
     if all_black is not None:
         rows.append(_reference("all_black", all_black["results"]))
-    first = "mse" if "mse" in metrics or not metrics else metrics[0]
+    first = "mse" if "mse" in definitions else next(iter(definitions), "mse")
     rows.sort(key=lambda row: row.values[first].mean if first in row.values else math.inf)
     dark = {row.name for row in rows if any(r["fingerprint"] in black for r in row.finished)}
     published = tuple(row for row in published_rows() if row.data == data["name"])
     ordered = tuple(judged(rows, dark))
-    return Board(key, data, about["scale"], budget, metrics, definitions, ordered, published)
+    return Board(key, data, about["scale"], budget, definitions, ordered, published)
 
 
 def _row(slug: str, runs: list[dict]) -> EntryRow:
     done = [run for run in runs if run["status"] == "finished"]
     singles = [numbers(run) for run in done]
     keys = dict.fromkeys(key for single in singles for key in single)
-    values = {key: _value(key, [s[key] for s in singles if key in s]) for key in keys}
+    values = {}
+    for key in keys:
+        found = [single[key] for single in singles if key in single]
+        spread = statistics.stdev(found) if len(found) > 1 and key not in FIXED else None
+        values[key] = Value(statistics.fmean(found), spread)
     if done:
         values["seeds"] = Value(len(done))
     curves = [run["results"]["per_frame"] for run in done]
@@ -150,7 +135,7 @@ def _row(slug: str, runs: list[dict]) -> EntryRow:
             f"seed {r['seed']}: {r['reason']}"[:300] for r in runs if r["status"] == "failed"
         ),
         slug=slug,
-        curves={metric: _mean_curve(c[metric] for c in curves) for metric in shared},
+        curves={metric: _mean_curve([c[metric] for c in curves]) for metric in shared},
         runs=tuple(runs),
         about=about,
     )
@@ -161,14 +146,8 @@ def _reference(key: str, results: dict) -> EntryRow:
     return EntryRow(key, REFERENCES[key], "baseline", values, curves=results["per_frame"])
 
 
-def _value(key: str, singles: list[float]) -> Value:
-    several = len(singles) > 1 and key not in FIXED
-    return Value(statistics.fmean(singles), statistics.stdev(singles) if several else None)
-
-
-def _mean_curve(curves: Iterable[list[float | None]]) -> list[float | None]:
-    columns = zip(*curves, strict=False)
-    return [None if None in column else statistics.fmean(column) for column in columns]
+def _mean_curve(curves: list[list[float | None]]) -> list[float | None]:
+    return [None if None in c else statistics.fmean(c) for c in zip(*curves, strict=False)]
 
 
 def numbers(run: dict) -> dict[str, float]:
@@ -187,3 +166,53 @@ def numbers(run: dict) -> dict[str, float]:
         found["wall_min"] = timing.get("steps_s", 0) / 60
         found["cpu_min"] = timing.get("steps_cpu_s", 0) / 60
     return found
+
+
+def judged(rows: Sequence[Row], black: Collection[str] = ()) -> list[Row]:
+    """Add rank, tags and eligibility by MSE to the rows of a board, which are sorted by it.
+
+    ``black`` holds the names of rows whose prediction collapsed to black.
+    """
+    tested = [row for row in rows if "mse" in row.values]
+    trained = [row for row in tested if row.kind != "baseline"]
+    best = min((row.values["mse"].mean for row in trained), default=math.inf)
+    baselines = [row for row in tested if row.kind == "baseline" and row.name in CONSTANTS]
+    constant = min((row.values["mse"].mean for row in baselines), default=math.inf)
+    ranks = _ranks(trained)
+    found = []
+    for row in rows:
+        if row.kind == "baseline" or row.name not in ranks:
+            found.append(row)
+            continue
+        mse, tags = row.values["mse"].mean, ()
+        if row.name in black:
+            tags = ("collapsed to black",)
+        elif mse > constant:
+            tags = ("no skill",)
+        eligible = mse <= MARGIN * best and not tags
+        found.append(replace(row, rank=ranks[row.name], tags=tags, eligible=eligible))
+    return found
+
+
+def _ranks(rows: Sequence[Row]) -> dict[str, str]:
+    """Return name -> rank; an entry ties with the best of a group whose interval meets its own.
+
+    An interval is mean ± standard deviation over seeds. An entry with one seed takes the pooled
+    standard deviation of the entries with several.
+    """
+    spreads = [row.values["mse"].sd for row in rows if row.values["mse"].sd is not None]
+    pooled = math.sqrt(statistics.fmean(sd**2 for sd in spreads)) if spreads else 0.0
+    groups: list[list[str]] = []
+    upper = -math.inf
+    for row in rows:
+        value = row.values["mse"]
+        spread = pooled if value.sd is None else value.sd
+        if value.mean - spread > upper:
+            groups.append([])
+            upper = value.mean + spread
+        groups[-1].append(row.name)
+    ranks, above = {}, 0
+    for group in groups:
+        ranks |= dict.fromkeys(group, f"{above + 1}{'=' if len(group) > 1 else ''}")
+        above += len(group)
+    return ranks

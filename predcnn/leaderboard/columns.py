@@ -18,11 +18,10 @@ FACTS = ("board", "data", "protocol", "scale", "budget_minutes", "kind", "rank",
 def columns_of(board: Board) -> list[Column]:
     """Return the columns of a board, metrics first."""
     found = []
-    for name in board.metrics:
+    for name, about in board.definitions.items():
         higher = METRICS[name].higher_is_better if name in METRICS else None
         show = scaled(1, DIGITS.get(name, 2))
         main = name != "ssim_openstl" or board.data["protocol"] == "openstl"
-        about = board.definitions[name]
         found.append(Column(name, TITLES.get(name, name), show, higher, about, main))
     macs = "Multiply–adds of one sequence: convolutions, linear maps, matrix products."
     found += [
@@ -78,7 +77,7 @@ def markdown(boards: Sequence[Board]) -> str:
         parts.append(table_of(board).markdown())
         parts.append("\nBold: best of its column; underlined: second best.\n")
         parts += [f"- {escaped(sentence)}" for sentence in protocol(board)]
-        parts += [f"- {escaped(m)}: {escaped(board.definitions[m])}" for m in board.metrics]
+        parts += [f"- {escaped(m)}: {escaped(text)}" for m, text in board.definitions.items()]
         parts += [
             f"- Failed: {escaped(row.label or row.name)}, {escaped(reason)}"
             for row in board.rows
@@ -110,10 +109,7 @@ def _csv_rows(board: Board) -> Iterator[Mapping[str, object]]:
             "protocol": board.data["protocol"],
             "scale": board.scale,
             "budget_minutes": board.budget_minutes,
-            "kind": row.kind,
-            "rank": row.rank,
-            "name": row.name,
-            "label": row.label,
+            **{key: getattr(row, key) for key in ("kind", "rank", "name", "label")},
             "tags": "; ".join(row.tags),
             "seeds": " ".join(map(str, sorted(run["seed"] for run in row.finished))),
             "failures": "; ".join(row.failures),

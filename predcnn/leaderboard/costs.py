@@ -8,7 +8,6 @@ from omegaconf import DictConfig
 from predcnn.costs import describe_device
 from predcnn.files import only_writer, write_text
 from predcnn.leaderboard import entries, records
-from predcnn.leaderboard.code_version import code_version
 from predcnn.leaderboard.processes import MEASURE, EntryError, run_child, say
 from predcnn.leaderboard.published import Published, published, source, variants_of
 from predcnn.leaderboard.runs import Bench, now
@@ -94,7 +93,7 @@ def profile_all(bench: Bench, cfg: DictConfig) -> Table:
     overrides = entries.train_overrides(cfg)
     if not any(override.startswith("scale=") for override in overrides):
         overrides.append("scale=published")
-    known = records.newest(records.read(bench.records).rows, "costs", code_version())
+    known = records.newest(records.read(bench.records).rows, "costs", entries.code_version())
     rows = []
     for choice in entries.choices(cfg, overrides, everything=True):
         record = _record(bench, [*overrides, *choice], known)
@@ -135,7 +134,7 @@ def _record(bench: Bench, overrides: list[str], known: dict[str, dict]) -> dict:
     record = {
         "kind": "costs",
         "fingerprint": identity,
-        "code": code_version(),
+        "code": entries.code_version(),
         "name": name,
         "kind_of_entry": kind,
         "data": run.data.name,

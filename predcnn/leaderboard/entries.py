@@ -1,10 +1,13 @@
 """Entries of a benchmark: the runs that a command line asks for, and what identifies each."""
 
+import ast
 import contextlib
+import functools
 import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
@@ -13,36 +16,30 @@ from omegaconf import DictConfig, OmegaConf
 
 import predcnn
 from predcnn.data import SequenceDataModule
-from predcnn.leaderboard.code_version import code_version
 
 SET_BY_BENCHMARK = ("ckpt_path", "name", "resume", "run_dir")
 NOT_THE_EXPERIMENT = ("ckpt_path", "resume", "run_dir", "logger")
+PACKAGE = Path(__file__).resolve().parent.parent
+HASHED = (
+    "registry.py", "native", "ops", "blocks", "translators", "predictors", "data", "metrics",
+    "training", "app/train.py", "app/build.py", "app/allocator.py",
+)  # fmt: skip
+"""The packages that data, networks and training come from, and the train command."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One training of a benchmark.
-
-    Attributes:
-        name: of the run, such as ``simvp_van``.
-        overrides: of the train command, without those of a budget.
-        cfg: the configuration that they compose.
-        fingerprint: hash of settings, budget and data; with ``code`` it identifies finished runs.
-        pace_key: hash of the settings without the seed; with ``code`` it identifies probes.
-        data: name, source, protocol and sizes.
-        data_fingerprint: of all sequences; ``test_fingerprint``: of the test sequences alone.
-        code: version of the code.
-    """
+    """One training of a benchmark; with ``code``, ``fingerprint`` identifies its finished runs."""
 
     name: str
     seed: int
-    overrides: tuple[str, ...]
+    overrides: tuple[str, ...]  # of the train command, without those of a budget
     cfg: DictConfig
-    fingerprint: str
-    pace_key: str
+    fingerprint: str  # of settings, budget and data
+    pace_key: str  # hash of the settings without the seed, identifies probes
     data: dict
-    data_fingerprint: str
-    test_fingerprint: str
+    data_fingerprint: str  # of all sequences
+    test_fingerprint: str  # of the test sequences alone
     code: str
 
 
@@ -176,3 +173,35 @@ def entry_of(
         test_fingerprint=data.split("test").fingerprint,
         code=code_version(),
     )
+
+
+@functools.cache
+def code_version(package: Path = PACKAGE) -> str:
+    """Return the SHA-256 of the code that decides results, of this or another copy.
+
+    It covers the syntax trees of `HASHED` without docstrings and comments: documentation, tests and
+    tables may change without invalidating a result.
+    """
+    joint = hashlib.sha256()
+    for place in HASHED:
+        path = package / place
+        for source in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if source.suffix in (".py", ".cpp", ".h"):
+                joint.update(source.relative_to(package).as_posix().encode())
+                joint.update(_meaning(source).encode())
+    return joint.hexdigest()
+
+
+def _meaning(source: Path) -> str:
+    """Return the syntax tree without docstrings; the text of a compiled kernel."""
+    text = source.read_text(encoding="utf-8")
+    if source.suffix != ".py":
+        return text
+    return ast.dump(_WithoutTexts().visit(ast.parse(text)))
+
+
+class _WithoutTexts(ast.NodeTransformer):
+    """Removes statements that are constants: docstrings and ``...``."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        return None if isinstance(node.value, ast.Constant) else node

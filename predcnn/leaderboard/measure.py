@@ -21,8 +21,7 @@ from predcnn.files import replacing, write_json
 from predcnn.leaderboard.entries import compose_run
 
 ENOUGH_S = 30.0
-SHOWN = 0
-"""Index of the test sequence that the gallery shows."""
+SHOWN = 0  # index of the test sequence that the gallery shows
 
 
 def inference_costs(predictor: nn.Module, batch_sizes: list[int], accelerator: str) -> dict:

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Name:
-    """How an entry is shown; ``paper`` is a URL, ``code`` a source file of this checkout."""
+    """How an entry is shown; ``paper`` is a URL, ``code`` a source file of a checkout."""
 
     label: str
     paper: str | None = None
@@ -34,15 +34,11 @@ def name_of(entry: str, kind: str) -> Name:
     if known is None or (translator and not entry.startswith(PREFIX)):
         return Name(entry)
     label, paper = known
-    return Name(f"SimVP + {label}" if translator else label, paper, _source(key))
+    registry = next(r for r in (BLOCKS, TRANSLATORS, PREDICTORS) if key in r)
+    code = Path(inspect.getfile(registry[key])) if (ROOT / "setup.cfg").exists() else None
+    return Name(f"SimVP + {label}" if translator else label, paper, code)
 
 
 @functools.cache
 def _names() -> dict[str, dict[str, list[str]]]:
     return json.loads(FILE.read_text(encoding="utf-8"))
-
-
-def _source(key: str) -> Path | None:
-    """Return the source file of a part; None outside a checkout."""
-    registry = next(r for r in (BLOCKS, TRANSLATORS, PREDICTORS) if key in r)
-    return Path(inspect.getfile(registry[key])) if (ROOT / "setup.cfg").exists() else None

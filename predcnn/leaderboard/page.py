@@ -38,14 +38,7 @@ class Gallery:
 def page(
     boards: Sequence[Board], galleries: Mapping[str, Gallery], footer: str, folder: Path
 ) -> str:
-    """Render the page.
-
-    Args:
-        boards: one tab each.
-        galleries: of boards, by their key.
-        footer: one sentence.
-        folder: of the page; links to source files are relative to it.
-    """
+    """Render the page of ``folder``: a tab per board, with its gallery by the board's key."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATE), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
@@ -53,42 +46,27 @@ def page(
         name: Markup((TEMPLATE / name).read_text(encoding="utf-8"))
         for name in ("style.css", "charts.js", "page.js")
     }
-    views = [_view(board, galleries.get(board.key), folder) for board in boards]
-    names = [view["name"] for view in views]
-    for view in views:  # two boards of one data set show their full titles
-        view["tab"] = view["name"] if names.count(view["name"]) == 1 else view["title"]
+    names = [data_name(board) for board in boards]
     return environment.get_template("page.html").render(
-        boards=views,
-        data=[view.pop("plotted") for view in views],
+        boards=boards,
+        # two boards of one data set show their full titles
+        tabs=[n if names.count(n) == 1 else title(b) for n, b in zip(names, boards, strict=True)],
+        data=[_plotted(board) for board in boards],
+        galleries=galleries,
         files=files,
         kinds=KINDS,
         footer=footer,
-        published=PUBLISHED,
+        about_published=PUBLISHED,
         source=source(),
+        title=title,
+        summary=summary,
+        protocol=protocol,
+        table_of=table_of,
+        published_table=published_table,
+        comparable=_comparable,
+        code=lambda row: _code(row, folder),
+        dump=lambda config: yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
     )
-
-
-def _view(board: Board, gallery: Gallery | None, folder: Path) -> dict:
-    """Return what the template shows of a board."""
-    return {
-        "key": board.key,
-        "name": data_name(board),
-        "title": title(board),
-        "summary": summary(board),
-        "protocol": protocol(board),
-        "definitions": board.definitions,
-        "table": table_of(board),
-        "published": published_table(board.published),
-        "gallery": gallery,
-        "comparable": _comparable(board),
-        "code": {row.slug: _code(row, folder) for row in board.rows if row.about},
-        "configs": {
-            row.slug: yaml.safe_dump(row.finished[0]["config"], sort_keys=False, allow_unicode=True)
-            for row in board.rows
-            if row.finished
-        },
-        "plotted": _plotted(board),
-    }
 
 
 def _code(row: EntryRow, folder: Path) -> str | None:
@@ -115,7 +93,7 @@ def _plotted(board: Board) -> dict:
         for row in board.rows
     ]
     return {
-        "metrics": [axis for axis in axes if axis["key"] in board.metrics],
+        "metrics": [axis for axis in axes if axis["key"] in board.definitions],
         "axes": axes,
         "rows": rows,
         "published": [_published(row) for row in board.published if _comparable(board)],

@@ -66,9 +66,8 @@ def reproduce(bench: Bench, cfg: DictConfig) -> None:
     if more:
         raise ValueError(f"mode=reproduce runs one seed, not seeds={list(cfg.seeds)}")
     row = _published(entry)
-    say(
-        f"published: {row.label}, {row.epochs} epochs: MSE {row.mse}, SSIM {row.ssim} ({row.table})"
-    )
+    found = f"MSE {row.mse}, SSIM {row.ssim} ({row.table})"
+    say(f"published: {row.label}, {row.epochs} epochs: {found}")
     if _affordable(bench, entry, cfg.max_hours):
         record = run_entry(bench, entry)
         if record["status"] == "failed":

@@ -11,51 +11,53 @@ from pathlib import Path
 
 import torch
 import yaml
+from omegaconf import DictConfig
 
 from predcnn.files import finite, only_writer
-from predcnn.leaderboard import probe, records
-from predcnn.leaderboard.budget import BUSY, overrides_of_budget
-from predcnn.leaderboard.entries import Entry, kind_of
-from predcnn.leaderboard.processes import MEASURE, TRAIN, EntryError, run_child, say
-from predcnn.training.budget import steps_within
+from predcnn.leaderboard import records
+from predcnn.leaderboard.entries import Entry, key_of, kind_of
+from predcnn.leaderboard.processes import (
+    MEASURE,
+    PACE,
+    PROBE,
+    TRAIN,
+    EntryError,
+    run_child,
+    say,
+)
+from predcnn.training.budget import own_steps, settings_of_budget, steps_within
 from predcnn.training.callbacks.checkpoint import LAST, PREVIOUS
 from predcnn.training.csv_logger import read_history
 
 FILES = {"config": "config.yaml", "results": "results.json", "curves": "curves.png",
          "sequence": "sequence.npz"}  # fmt: skip
+SHARED = ("fingerprint", "code", "name", "seed", "data", "test_fingerprint")
+"""Attributes of an entry that its record repeats."""
+BUSY = 0.1
+"""Cores: where other programs take more from a probe, its entry gets too few steps and a note."""
+GUARD = 4  # a run with a budget is stopped after this many times its minutes
 
 
 @dataclass(frozen=True)
 class Bench:
-    """Settings of all entries.
+    """Settings of all entries."""
 
-    Attributes:
-        output: folder of the records and the runs.
-        budget_minutes: of training steps; None: the length that the scale sets.
-        batch_sizes: of the measured throughput.
-        any_code: accept finished entries of every version of the code.
-        render_to: folder of the tables and the page; None: ``output``.
-    """
-
-    output: Path
-    budget_minutes: float | None
+    output: Path  # folder of the records and the runs
+    budget_minutes: float | None  # of training steps; None: the length that the scale sets
     batch_sizes: tuple[int, ...]
-    any_code: bool = False
-    render_to: Path | None = None
+    any_code: bool = False  # accept finished entries of every version of the code
+    render_to: Path | None = None  # folder of the tables and the page; None: ``output``
 
     @property
     def folder(self) -> Path:
-        """The folder of the tables and the page."""
         return self.render_to or self.output
 
     @property
     def records(self) -> Path:
-        """The file of the records."""
         return self.output / "records.jsonl"
 
     @property
     def sizes(self) -> str:
-        """The batch sizes as an argument of a child process."""
         return ",".join(map(str, self.batch_sizes))
 
 
@@ -161,6 +163,24 @@ def _plan(bench: Bench, entry: Entry, log: Path, device: str | None) -> dict | N
     return {"steps": steps_within(60 * bench.budget_minutes, seconds, setting), "pace": pace}
 
 
+def overrides_of_budget(
+    cfg: DictConfig, steps: int, budget_minutes: float, given: Sequence[str]
+) -> list[str]:
+    """Return overrides for a run of ``steps`` steps; a scale's schedule may be ``given``."""
+    hours, minutes = divmod(int(GUARD * budget_minutes) + 5, 60)
+    keys = {key_of(override) for override in given}
+    settings = settings_of_budget(cfg, steps, own_steps(cfg))
+    return [
+        *(
+            f"{key}={'null' if value is None else value}"
+            for key, value in settings.items()
+            if not (key.startswith("scale.") and key in keys)
+        ),
+        f"trainer.max_time='{hours // 24:02d}:{hours % 24:02d}:{minutes:02d}:00'",
+        "callbacks.drawing=null",
+    ]
+
+
 def _note(plan: dict | None) -> dict:
     """Return a note if the budget was probed on a busy machine."""
     taken = plan["pace"].get("taken") if plan else None  # older probes have no count
@@ -177,9 +197,9 @@ def pace_of(bench: Bench, entry: Entry, log: Path, device: str | None) -> dict:
         return known["pace"]
     log.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="probe_", dir=log.parent) as folder:
-        place = [f"hydra.run.dir={Path(folder).as_posix()}", *probe.OVERRIDES]
+        place = [f"hydra.run.dir={Path(folder).as_posix()}", *PROBE]
         run_child(TRAIN, [*entry.overrides, *place], log, device)
-        pace = json.loads((Path(folder) / probe.FILE).read_text())
+        pace = json.loads((Path(folder) / PACE).read_text())
     about = {"fingerprint": entry.pace_key, "code": entry.code, "name": entry.name}
     records.append(bench.records, {"kind": "probe", **about, "pace": pace, "recorded": now()})
     return pace
@@ -189,13 +209,8 @@ def about_run(entry: Entry, budget_minutes: float | None) -> dict:
     """Return the part of a record that is known before the run."""
     return {
         "kind": "run",
-        "fingerprint": entry.fingerprint,
-        "code": entry.code,
-        "name": entry.name,
-        "seed": entry.seed,
+        **{key: getattr(entry, key) for key in SHARED},
         "kind_of_entry": kind_of(entry.cfg)[0],
-        "data": entry.data,
-        "test_fingerprint": entry.test_fingerprint,
         "scale": entry.cfg.scale.name,
         "budget_minutes": budget_minutes,
         "recorded": now(),

@@ -9,11 +9,9 @@ from omegaconf import OmegaConf
 from predcnn.files import write_text
 from predcnn.leaderboard import records
 from predcnn.leaderboard.boards import boards
-from predcnn.leaderboard.code_version import HASHED, PACKAGE
-from predcnn.leaderboard.entries import Entry, entry_of
+from predcnn.leaderboard.entries import HASHED, PACKAGE, Entry, entry_of
 from predcnn.leaderboard.processes import MEASURE, run_child, say
 from predcnn.leaderboard.protocol import title
-from predcnn.leaderboard.record_schema import problem
 from predcnn.leaderboard.runs import Bench, about_run, read_run
 
 FILE = "record.jsonl"
@@ -30,10 +28,6 @@ def submit(bench: Bench, run: str | None) -> None:
     """Print the record of the run directory ``run`` and how to add it to a leaderboard.
 
     A run of a benchmark keeps its budget; any other run is recorded without one.
-
-    Raises:
-        ValueError: the run is not a finished test, its data are not those of its config, or the
-            code that decides results has changed since.
     """
     run_dir = Path(run or "")
     if run is None or not (run_dir / "results.json").is_file():
@@ -45,7 +39,7 @@ def submit(bench: Bench, run: str | None) -> None:
     record = _of_benchmark(run_dir) or _of_run(bench, run_dir, entry, results)
     place = f"entries/{record['name']}_seed{record['seed']}_{record['fingerprint'][:12]}"
     record["files"] = {"sequence": f"{place}/sequence.npz"}
-    if wrong := problem(record):
+    if wrong := records.problem(record):
         raise ValueError(f"run={run}: no valid record, {wrong}")
     line = records.as_line(record)
     write_text(run_dir / FILE, f"{line}\n")

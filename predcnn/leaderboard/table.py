@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -23,24 +24,17 @@ class Value:
 
 @dataclass(frozen=True)
 class Column:
-    """One column: a key of ``Row.values``, its title, and a sentence about it.
-
-    Attributes:
-        show: formats a mean or a standard deviation in the unit of the column.
-        higher: whether more is better; None: nothing is marked.
-        main: whether the page shows it at first.
-    """
+    """One column: a key of ``Row.values``, its title, and a sentence about it."""
 
     key: str
     title: str
-    show: Callable[[float], str]
-    higher: bool | None = None
+    show: Callable[[float], str]  # formats a mean or a deviation in the unit of the column
+    higher: bool | None = None  # whether more is better; None: nothing is marked
     about: str = ""
-    main: bool = True
+    main: bool = True  # whether the page shows it at first
 
     @property
     def heading(self) -> str:
-        """The title with an arrow towards better values."""
         return self.title + {True: " ↑", False: " ↓", None: ""}[self.higher]
 
     def text(self, value: Value | None) -> str:
@@ -58,36 +52,24 @@ def scaled(unit: float, digits: int) -> Callable[[float], str]:
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a table.
+    """One row of a table."""
 
-    Attributes:
-        name: unique in its table.
-        label: the name to show; "": ``name``.
-        kind: "translator", "model" or "baseline" (without training).
-        failures: reasons of failed runs.
-        rank: of a trained entry, "2=" where it is shared.
-        tags: short remarks on the result.
-        eligible: whether it may be marked as best.
-    """
-
-    name: str
-    label: str = ""
-    kind: str = ""
+    name: str  # unique in its table
+    label: str = ""  # the name to show; "": ``name``
+    kind: str = ""  # "translator", "model" or "baseline" (without training)
     values: Mapping[str, Value] = field(default_factory=dict)
     failures: tuple[str, ...] = ()
-    rank: str = ""
+    rank: str = ""  # of a trained entry, "2=" where it is shared
     tags: tuple[str, ...] = ()
-    eligible: bool = False
+    eligible: bool = False  # whether it may be marked as best
 
     @property
     def tagged(self) -> str:
-        """The shown name with its tags."""
         tags = [*self.tags, *(["failed"] if self.failures else [])]
         return (self.label or self.name) + (f" ({', '.join(tags)})" if tags else "")
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(NamedTuple):
     """Text, number, and place: 1 or 2 for the best and second best of a column."""
 
     text: str
@@ -106,11 +88,9 @@ class Table:
 
     @property
     def ranked(self) -> bool:
-        """Whether a row has a rank."""
         return any(row.rank for row in self.rows)
 
     def cells(self) -> Iterator[tuple[Row, list[Cell]]]:
-        """Yield every row with its cells."""
         places = {c.key: best_two(self.rows, c.key, c.higher) for c in self.columns}
         for row in self.rows:
             cells = []

@@ -6,11 +6,9 @@ from torchmetrics import MetricCollection
 
 from predcnn.metrics.streaming import METRICS, FrameMetric
 
-PER_FRAME = "_per_frame"
-"""Suffix of the names that give a curve over lead times."""
+PER_FRAME = "_per_frame"  # suffix of the names that give a curve over lead times
 
-FRAMES = "frames in [0, 1]"
-"""End of definitions that depend on the values of frames."""
+FRAMES = "frames in [0, 1]"  # end of definitions that depend on the values of frames
 
 
 def metric_class(name: str) -> type[FrameMetric]:
@@ -19,11 +17,7 @@ def metric_class(name: str) -> type[FrameMetric]:
 
 
 def definitions(names: Iterable[str], values: str = "") -> dict[str, str]:
-    """Return the definition of each metric, one sentence.
-
-    Args:
-        values: what the numbers are, in place of "frames in [0, 1]".
-    """
+    """Return the definition of each metric; ``values`` replaces "frames in [0, 1]"."""
     texts = {name: metric_class(name).definition for name in names}
     if values:
         texts = {name: f"{t.removesuffix('; ' + FRAMES)}; {values}" for name, t in texts.items()}
@@ -62,12 +56,6 @@ def video_metrics(
             (ssim, ssim_openstl, psnr); mse, mae and rmse keep the units of the frames.
 
     pred and target are (B, T, C, H, W), frames in [0, 1], pred unclipped.
-
-    Raises:
-        KeyError: an unknown name; suggests the closest.
-        TypeError: one string instead of a list.
-        ValueError: no names, or options for a metric that is not among them.
-        FileNotFoundError: lpips without its backbone file.
     """
     if isinstance(names, str):
         raise TypeError(f"names must be a list of names, such as [{names!r}], not one string")

@@ -9,7 +9,6 @@ sciences", 2011 (CSI, POD, FAR, HSS).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -21,16 +20,34 @@ from predcnn.metrics.streaming import MAX_FRAMES, FrameMetric, _sum_of_ranks, wi
 from predcnn.registry import Registry
 
 FIELD_METRICS = Registry("metric of fields")
+WINDOW = 9  # side of the neighbourhoods of FSS in pixels, odd
 
 
-@dataclass(frozen=True)
-class Grid:
-    """What scores need to know about one channel."""
+class FieldMetric(FrameMetric):
+    """A ratio of sums over the pixels of one channel, (B, T, H, W) in units.
 
-    latitudes: np.ndarray | None = None  # of the rows in degrees, (H,); None: equal weights
-    climatology: np.ndarray | None = None  # mean of the training part, (H, W); None: 0
-    threshold: float = 0.0  # of the events "value >= threshold"
-    window: int = 9  # side of FSS's neighbourhood in pixels, odd
+    Subclasses define ``sums``, ``terms`` tensors (T,), and where needed their ``ratio``.
+
+    Args:
+        threshold: of the events "value >= threshold".
+        latitudes: of the rows in degrees, (H,); None: equal weights.
+        climatology: mean of the training part, (H, W); None: 0.
+    """
+
+    terms: ClassVar[int]
+    thresholded: ClassVar[bool] = False  # one score per threshold
+
+    def __init__(
+        self,
+        threshold: float = 0.0,
+        latitudes: np.ndarray | None = None,
+        climatology: np.ndarray | None = None,
+    ) -> None:
+        super().__init__()
+        self.threshold, self.latitudes, self.climatology = threshold, latitudes, climatology
+        for name in ("total", "rest"):
+            state = torch.zeros(self.terms, MAX_FRAMES, dtype=torch.float64)
+            self.add_state(name, state, _sum_of_ranks)
 
     def weights(self, like: Tensor) -> Tensor:
         """Return cos(latitude) divided by its mean, (H, 1); ones without latitudes."""
@@ -38,23 +55,6 @@ class Grid:
             return like.new_ones(like.shape[-2], 1)
         cosine = np.cos(np.deg2rad(self.latitudes))
         return like.new_tensor(cosine / cosine.mean())[:, None]
-
-
-class FieldMetric(FrameMetric):
-    """A ratio of sums over the pixels of one channel, (B, T, H, W) in units.
-
-    Subclasses define ``sums``, ``terms`` tensors (T,), and where needed their ``ratio``.
-    """
-
-    terms: ClassVar[int]
-    thresholded: ClassVar[bool] = False  # one score per threshold
-
-    def __init__(self, grid: Grid) -> None:
-        super().__init__()
-        self.grid = grid
-        for name in ("total", "rest"):
-            state = torch.zeros(self.terms, MAX_FRAMES, dtype=torch.float64)
-            self.add_state(name, state, _sum_of_ranks)
 
     def sums(self, pred: Tensor, target: Tensor, valid: Tensor) -> Sequence[Tensor]:
         """Return the sums of a batch by lead time; missing pixels are 0 in both fields."""
@@ -110,7 +110,7 @@ class LatitudeRMSE(FieldMetric):
     terms = 2
 
     def sums(self, pred: Tensor, target: Tensor, valid: Tensor) -> Sequence[Tensor]:
-        weights = self.grid.weights(pred) * valid
+        weights = self.weights(pred) * valid
         share = weights.sum((2, 3))
         error = torch.sqrt(((pred - target).square() * weights).sum((2, 3)) / share)
         return error.nan_to_num(nan=0).sum(0), (share > 0).to(pred.dtype).sum(0)
@@ -124,8 +124,8 @@ class AnomalyCorrelation(FieldMetric):
     higher_is_better = True
 
     def sums(self, pred: Tensor, target: Tensor, valid: Tensor) -> Sequence[Tensor]:
-        mean = 0 if self.grid.climatology is None else pred.new_tensor(self.grid.climatology)
-        weights = self.grid.weights(pred) * valid
+        mean = 0 if self.climatology is None else pred.new_tensor(self.climatology)
+        weights = self.weights(pred) * valid
         pred, target = pred - mean, target - mean
         products = (pred * target, pred.square(), target.square())
         return [(weights * product).sum((0, 2, 3)) for product in products]
@@ -141,7 +141,7 @@ class Contingency(FieldMetric):
     thresholded = True
 
     def sums(self, pred: Tensor, target: Tensor, valid: Tensor) -> Sequence[Tensor]:
-        forecast, event = (part >= self.grid.threshold for part in (pred, target))
+        forecast, event = (part >= self.threshold for part in (pred, target))
         cases = (forecast & event, ~forecast & event, forecast & ~event, ~forecast & ~event)
         return [(case * valid).sum((0, 2, 3)) for case in cases]
 
@@ -199,11 +199,9 @@ class FSS(FieldMetric):
     higher_is_better = True
 
     def sums(self, pred: Tensor, target: Tensor, valid: Tensor) -> Sequence[Tensor]:
-        side = self.grid.window
-
         def fractions(field: Tensor) -> Tensor:
-            events = (field >= self.grid.threshold) * valid
-            return nn.functional.avg_pool2d(events, side, stride=1, padding=side // 2)
+            events = (field >= self.threshold) * valid
+            return nn.functional.avg_pool2d(events, WINDOW, stride=1, padding=WINDOW // 2)
 
         forecast, truth = fractions(pred), fractions(target)
         squares = forecast.square() + truth.square()
@@ -220,13 +218,9 @@ class FieldScores:
         names: among `FIELD_METRICS`.
         channels: names of the channels; a score is called "rmse(u10)" or "csi(rain>=20)".
         thresholds: of the scores of events, in units.
-        latitudes: see `Grid`.
+        latitudes: see `FieldMetric`.
         climatology: mean of the training part, (C, H, W).
         prefix: begins every name.
-
-    Raises:
-        KeyError: an unknown name; suggests the closest one.
-        ValueError: a score of events without thresholds.
     """
 
     def __init__(
@@ -248,8 +242,8 @@ class FieldScores:
                     raise ValueError(f"{name} needs data.thresholds=[…], in the units of the data")
                 for threshold in thresholds if kind.thresholded else (None,):
                     above = "" if threshold is None else f">={threshold:g}"
-                    grid = Grid(latitudes, mean, 0.0 if threshold is None else threshold)
-                    self._scores[f"{name}({channel}{above})"] = (i, kind(grid))
+                    score = kind(threshold or 0.0, latitudes, mean)
+                    self._scores[f"{name}({channel}{above})"] = (i, score)
 
     @property
     def definitions(self) -> dict[str, str]:
@@ -272,12 +266,10 @@ class FieldScores:
         return found
 
     def to(self, device: torch.device | str) -> "FieldScores":
-        """Move the sums to a device."""
         for _, score in self._scores.values():
             score.to(device)
         return self
 
     def reset(self) -> None:
-        """Start again."""
         for _, score in self._scores.values():
             score.reset()

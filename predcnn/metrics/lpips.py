@@ -62,15 +62,15 @@ def build_network(path: Path) -> nn.Module:
         warnings.filterwarnings("ignore", message=".*'(pretrained|weights)'.*")
         network = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False)
     weights = read_backbone(path)
-    layers = {
-        name: layer for part in network.net.children() for name, layer in part.named_children()
+    state = {  # lpips divides AlexNet into one slice per convolution and keeps its numbers
+        f"slice{i}.{n}.{part}": weights[f"features.{n}.{part}"]
+        for i, n in enumerate(_LAYERS, start=1)
+        for part in ("weight", "bias")
     }
-    for n in _LAYERS:
-        state = {part: weights[f"features.{n}.{part}"] for part in ("weight", "bias")}
-        try:
-            layers[str(n)].load_state_dict(state)
-        except RuntimeError as error:
-            raise ValueError(f"{path} is not torchvision's AlexNet: {error}") from error
+    try:
+        network.net.load_state_dict(state)
+    except RuntimeError as error:
+        raise ValueError(f"{path} is not torchvision's AlexNet: {error}") from error
     return network.eval().requires_grad_(False)
 
 
@@ -104,13 +104,8 @@ class LPIPS(FrameMetric):
         per_frame: return the curve over lead times instead of its mean.
         backbone_weights: AlexNet features, .safetensors or torchvision .pth; None takes the file
             torchvision has cached. It is read at the first update.
-
-    Raises:
-        FileNotFoundError: no backbone file.
-        ModuleNotFoundError: the ``lpips`` package is not installed.
     """
 
-    unit = "0 = identical"
     definition = (
         "mean over sequences and lead times of the LPIPS distance of a frame (AlexNet, v0.1), "
         "prediction clipped to [0, 1], grey frames repeated to three channels"

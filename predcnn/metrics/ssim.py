@@ -80,9 +80,6 @@ def structural_similarity(pred: Tensor, target: Tensor, *, data_range: float = 1
     Channels are scored one by one and averaged. On CPUs values agree with scikit-image in float64
     to 1e-12; on accelerators, which compute in float32, to 5e-5 for a bright, nearly constant frame
     and to 1e-6 for others. ``data_range`` is the R of the constants (0.01 R)^2 and (0.03 R)^2.
-
-    Raises:
-        ValueError: different shapes, or frames smaller than 7x7.
     """
     if pred.shape != target.shape or pred.ndim < 3:
         raise ValueError(
@@ -108,7 +105,6 @@ class SSIM(FrameMetric):
     """SSIM per frame of predictions clipped to [0, 1], data range 1 (the frames' true range)."""
 
     higher_is_better = True
-    unit = "1 = identical"
     definition = (
         "mean over sequences and lead times of the SSIM of a frame (7x7 uniform window, sample "
         "covariance, channels averaged), prediction clipped to [0, 1], data range 1"

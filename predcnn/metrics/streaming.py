@@ -73,17 +73,9 @@ class FrameMetric(Metric):
     full_state_update = False
     is_differentiable = False  # the sums keep no graph; the functions they are made of do
     higher_is_better = False
-    unit: ClassVar[str]  # for table heads
     definition: ClassVar[str]  # one sentence, printed below tables
     state_key: ClassVar[str | None] = None  # metrics of one key share their sums in a collection
     ranged: ClassVar[bool] = False  # defined for targets in [0, 1] only
-
-    total: Tensor
-    rest: Tensor
-    count: Tensor
-    longest: Tensor
-    masked: Tensor
-    bad: Tensor
 
     def __init__(
         self, *, per_frame: bool = False, data_range: Sequence[float] | None = None
@@ -119,10 +111,6 @@ class FrameMetric(Metric):
         """Add a batch: pred and target (B, T, C, H, W), pred unclipped, target in [0, 1].
 
         ``valid`` (B, T, C, H, W) is False where a pixel is missing; None: none is.
-
-        Raises:
-            TypeError, ValueError: see `check_videos`; another T than before, or, on a CPU, frames
-                that are not finite.
         """
         check_videos(pred, target)
         frames = pred.shape[1]
@@ -179,12 +167,7 @@ class FrameMetric(Metric):
         self.total = total
 
     def compute(self) -> Tensor:
-        """Return the mean so far, the same on every rank; NaN where no pixel was valid.
-
-        Raises:
-            ValueError: no frames yet, frames that were not finite, or ranks that scored different
-                numbers of frames.
-        """
+        """Return the mean so far, the same on every rank; NaN where no pixel was valid."""
         total, rest, count = (state.cpu() for state in (self.total, self.rest, self.count))
         for name, bad in zip(("pred", "target"), self.bad.tolist(), strict=True):
             if bad:

@@ -5,5 +5,3 @@ Importing this package registers its methods: (backbone, image size) -> a `Maske
 
 from predcnn.pretraining import a2mim, fcmae, simmim, spark
 from predcnn.pretraining.method import create_method
-
-__all__ = ["a2mim", "create_method", "fcmae", "simmim", "spark"]

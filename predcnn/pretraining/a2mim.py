@@ -13,8 +13,7 @@ from predcnn.pretraining.masks import at_size
 from predcnn.pretraining.method import MaskedImageModel, Reconstruction
 from predcnn.registry import PRETRAINING
 
-KEPT = 1e-6
-"""Initial share of a hidden feature that is added to the token."""
+KEPT = 1e-6  # initial share of a hidden feature that is added to the token
 
 
 @PRETRAINING.register("a2mim")

@@ -86,21 +86,21 @@ class Encoder(nn.Module):
             return down
         return self.backbone.get_submodule(info[stage - 1]["module"])
 
-    def shape_at(self, stage: int) -> tuple[int, int]:
-        """Return channels and side of the map that enters a stage."""
-        shapes: list[tuple[int, ...]] = []
-        with self.entering(stage, lambda x: shapes.append(x.shape) or x):
-            self.probe()
-        return shapes[0][1], shapes[0][2]
-
     @contextmanager
     def entering(self, stage: int, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
         """Replace the map (B, C, H, W) that enters a stage by ``change(map)`` in this context."""
         channels_last = getattr(self.backbone, "output_fmt", "NCHW") == "NHWC"
 
         def replaced(module: nn.Module, inputs: tuple, x: Tensor) -> Tensor:
-            if x.ndim == 3:
-                return _change_tokens(x, change)
+            if x.ndim == 3:  # tokens (B, N, C) that are the pixels of a square map
+                side = round(x.shape[1] ** 0.5)
+                if side**2 != x.shape[1]:
+                    raise ValueError(
+                        f"{x.shape[1]} tokens are no square map (a class token among them?): give "
+                        "layer=0"
+                    )
+                changed = change(rearrange(x, "b (h w) c -> b c h w", h=side))
+                return rearrange(changed, "b c h w -> b (h w) c")
             if channels_last:
                 changed = change(rearrange(x, "b h w c -> b c h w"))
                 return rearrange(changed, "b c h w -> b h w c")
@@ -115,14 +115,3 @@ class Encoder(nn.Module):
 
 def _first(module: nn.Module, names: Sequence[str]) -> nn.Module | None:
     return next((getattr(module, name) for name in names if hasattr(module, name)), None)
-
-
-def _change_tokens(x: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
-    """Apply ``change`` to tokens (B, N, C) that are the pixels of a square map."""
-    side = round(x.shape[1] ** 0.5)
-    if side**2 != x.shape[1]:
-        raise ValueError(
-            f"{x.shape[1]} tokens are no square map (a class token among them?): give layer=0"
-        )
-    changed = change(rearrange(x, "b (h w) c -> b c h w", h=side))
-    return rearrange(changed, "b c h w -> b (h w) c")

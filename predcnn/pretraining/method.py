@@ -32,10 +32,6 @@ class MaskedImageModel(nn.Module):
     A subclass is registered in PRETRAINING, takes ``(backbone, image_size, *, cell, ratio, <own
     options>)`` and defines ``forward(images, mask)``.
 
-    Attributes:
-        encoder: holds the backbone that is pre-trained.
-        masks: makes masks of a batch.
-
     Args:
         backbone: see `Encoder`; its classifier is removed.
         image_size: S.
@@ -43,8 +39,7 @@ class MaskedImageModel(nn.Module):
         ratio: share of hidden cells.
     """
 
-    rounding: ClassVar[str] = "up"
-    """Rounding of the number of hidden cells, see `MaskGenerator`."""
+    rounding: ClassVar[str] = "up"  # rounding of the number of hidden cells, see `MaskGenerator`
 
     def __init__(
         self, backbone: nn.Module, image_size: int, *, cell: int = 32, ratio: float = 0.6
@@ -61,7 +56,6 @@ class MaskedImageModel(nn.Module):
         return self.encoder.backbone
 
     def tokens(self) -> list[nn.Parameter]:
-        """Return the parameters of the mask tokens."""
         parts = [part for part in self.modules() if isinstance(part, MaskToken)]
         return [parameter for part in parts for parameter in part.parameters()]
 
@@ -79,9 +73,11 @@ class MaskedImageModel(nn.Module):
 
     def token_dim(self, stage: int) -> int:
         """Return the channels of a stage's input, whose pixels must lie within single cells."""
-        dim, side = self.encoder.shape_at(stage)
-        self.check_token_map(side, f"the input of stage {stage}")
-        return dim
+        shapes: list[tuple[int, ...]] = []
+        with self.encoder.entering(stage, lambda x: shapes.append(x.shape) or x):
+            self.encoder.probe()
+        self.check_token_map(shapes[0][2], f"the input of stage {stage}")
+        return shapes[0][1]
 
     def check_token_map(self, side: int, where: str) -> None:
         """Raise ValueError unless the pixels of a map of this side lie within single cells."""
@@ -143,8 +139,6 @@ def create_method(
 
     Args:
         name: "simmim", "a2mim", "spark", "fcmae", or the dotted path of your own class.
-        backbone: one of `predcnn.create_backbone`.
-        image_size: side of the images in pixels.
         options: cell, ratio and the method's own options; see its class.
 
     Raises:

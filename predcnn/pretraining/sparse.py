@@ -38,10 +38,8 @@ class SparseContext(TorchFunctionMode):
     Batch norm and group norm use the statistics of visible pixels, as do means and L2 norms over
     an entire map (squeeze-and-excitation, global context, response normalisation, per image). Layer
     norm works pixel by pixel. With nothing hidden, results are those of the dense network. Windows
-    of poolings count hidden pixels as zeros, as in SparK's code.
-
-    Args:
-        mask: (B, h, w) bool, True where a cell is hidden.
+    of poolings count hidden pixels as zeros, as in SparK's code. ``mask`` is (B, h, w) bool, True
+    where a cell is hidden.
     """
 
     def __init__(self, mask: Tensor) -> None:
@@ -83,7 +81,6 @@ class SparseContext(TorchFunctionMode):
         return x if tuple(size) == (1, 1) else x * self.shown(x, channels_last)
 
     def mean(self, x: Tensor, dim: object, keepdim: bool, channels_last: bool = False) -> Tensor:
-        """Return the mean over the visible pixels."""
         shown = self.shown(x, channels_last)
         return (x * shown).sum(dim, keepdim) / shown.sum(dim, keepdim)
 

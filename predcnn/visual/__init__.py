@@ -2,22 +2,6 @@
 
 from predcnn.visual.comparison import comparison_frames, sequence_frames
 from predcnn.visual.curves import plot_curves, plot_lines
-from predcnn.visual.grid import write_grid
 from predcnn.visual.panels import Panel, plot_panels
-from predcnn.visual.strip import write_strip
+from predcnn.visual.strip import write_grid, write_strip
 from predcnn.visual.video import CODECS, WRITERS, write_gif, write_video
-
-__all__ = [
-    "CODECS",
-    "WRITERS",
-    "Panel",
-    "comparison_frames",
-    "plot_curves",
-    "plot_lines",
-    "plot_panels",
-    "sequence_frames",
-    "write_gif",
-    "write_grid",
-    "write_strip",
-    "write_video",
-]

@@ -12,20 +12,20 @@ from predcnn.visual.drawing import (
     BLUE,
     BORDER,
     EMPTY,
-    INK,
     LINE,
     MARGIN,
     VERMILLION,
     captioned_page,
+    check_clip,
     colour_bar,
     error_panel,
     fit,
-    font,
     panel_size,
     place,
     shorten,
+    to_rgb,
+    write,
 )
-from predcnn.visual.frames import check_clip, to_rgb
 
 GAP, LABEL = 12, 22
 BAR = 48  # width of the colour bar
@@ -33,15 +33,21 @@ FRAME = 4  # thickness of the border around a frame
 VISIBLE = 200  # least width of a page and of the longer side of an enlarged frame
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Panel:
-    """A place on the page and the frames it shows, of the input or of the future."""
+    """A labelled place on the page, and the frames of input or future that it shows."""
 
     label: str
-    x: int
-    y: int
     frames: np.ndarray
     in_input: bool = False
+
+    def at(self, t: int, frames_in: int, size: tuple[int, int]) -> Image.Image | None:
+        """Return what the page at time ``t`` shows here; None: nothing yet."""
+        if self.in_input:
+            shown = fit(self.frames[min(t, frames_in - 1)], size)
+            pale = Image.new("RGB", shown.size, EMPTY)
+            return shown if t < frames_in else Image.blend(shown, pale, 0.6)
+        return fit(self.frames[t - frames_in], size) if t >= frames_in else None
 
 
 def sequence_frames(past: Tensor, prediction: Tensor) -> list[np.ndarray]:
@@ -91,80 +97,67 @@ def comparison_frames(
         past: (T_in, C, H, W), uint8 or float in [0, 1], C 1 or 3.
         truth: (T_out, C, H, W); None: unknown, no error is drawn.
         predictions: name -> (T_out, C, H, W).
-        caption: shown above.
 
     Returns:
         T_in + T_out arrays (height, width, 3) uint8, of even height and width.
     """
     inputs, future, preds = check_clip(past, truth, predictions)
-    frames_in, frames_out = len(inputs), len(next(iter(preds.values())))
     size = panel_size(*inputs.shape[2:], target=192 if len(preds) <= 3 else 128)
-    panels, width, height = _layout(inputs, future, preds, size)
-    page, top = captioned_page(caption, width, LINE + height, even=True)
-    top += LINE  # of the lead time
-    draw = ImageDraw.Draw(page)
-    for panel in panels:
-        label = shorten(panel.label, size[1], 13)
-        draw.text((panel.x, top + panel.y - 6), label, fill=INK, font=font(13), anchor="ld")
-        place(page, Image.new("RGB", size[::-1], EMPTY), panel.x, top + panel.y)
-    if future is not None:
-        last = panels[-1]
-        colour_bar(page, last.x + size[1] + 8, top + last.y, size[0])
+    page, top, places = _layout(_rows(inputs, future, preds), size, caption, future is not None)
+    frames_in, frames_out = len(inputs), len(next(iter(preds.values())))
     pages = []
     for t in range(frames_in + frames_out):
         current = page.copy()
-        for panel in panels:
-            shown = _shown(panel, t, frames_in, size)
+        for panel, corner in places.items():
+            shown = panel.at(t, frames_in, size)
             if shown is not None:
-                current.paste(shown, (panel.x, top + panel.y))
-        _draw_time(current, t, frames_in, frames_out, top - LINE)
+                current.paste(shown, corner)
+        _draw_time(current, t, frames_in, frames_out, top)
         pages.append(np.asarray(current))
     return pages
 
 
 def _layout(
-    inputs: np.ndarray,
-    future: np.ndarray | None,
-    preds: Mapping[str, np.ndarray],
-    size: tuple[int, int],
-) -> tuple[list[Panel], int, int]:
-    """Return the panels, the page's width, and its height below the caption."""
+    rows: list[list[Panel | None]], size: tuple[int, int], caption: str, with_error: bool
+) -> tuple[Image.Image, int, dict[Panel, tuple[int, int]]]:
+    """Draw a page of empty panels; return it, the top of its time, and the panels' corners."""
     height, width = size
-    across, first = width + GAP, LABEL
-    panels = [Panel("input", MARGIN, first, to_rgb(inputs), in_input=True)]
-    if future is not None:
-        panels.append(Panel("truth", MARGIN + across, first, to_rgb(future)))
-    start = len(panels)
-    for i, (name, pred) in enumerate(preds.items()):
-        panels.append(Panel(name, MARGIN + (start + i) * across, first, to_rgb(pred)))
-    columns, rows = len(panels), 1
-    if future is not None:
-        beside = len(preds) == 1
-        rows, columns = (1, columns + 1) if beside else (2, columns)
-        y = first if beside else first + height + LABEL + GAP // 2
-        for i, pred in enumerate(preds.values()):
-            x = MARGIN + (start + beside + i) * across
-            panels.append(Panel("|prediction − truth|", x, y, error_panel(pred, future)))
-    room = BAR if future is not None else 0
-    total_width = 2 * MARGIN + columns * across - GAP + room
-    total_height = rows * (height + LABEL) + (rows - 1) * (GAP // 2) + MARGIN
-    return panels, total_width, total_height
+    across, down = width + GAP, height + LABEL + GAP // 2
+    page_width = 2 * MARGIN + max(map(len, rows)) * across - GAP + with_error * BAR
+    body = LINE + len(rows) * down - GAP // 2 + MARGIN
+    page, top = captioned_page(caption, page_width, body, even=True)
+    places = {
+        panel: (MARGIN + column * across, top + LINE + LABEL + row * down)
+        for row, panels in enumerate(rows)
+        for column, panel in enumerate(panels)
+        if panel is not None
+    }
+    for panel, (x, y) in places.items():
+        write(page, (x, y - 6), shorten(panel.label, width, 13), 13, anchor="ld")
+        place(page, Image.new("RGB", size[::-1], EMPTY), x, y)
+    if with_error:
+        colour_bar(page, x + width + 8, y, height)
+    return page, top, places
 
 
-def _shown(panel: Panel, t: int, frames_in: int, size: tuple[int, int]) -> Image.Image | None:
-    if panel.in_input:
-        shown = fit(panel.frames[min(t, frames_in - 1)], size)
-        pale = Image.new("RGB", shown.size, EMPTY)
-        return shown if t < frames_in else Image.blend(shown, pale, 0.6)
-    return fit(panel.frames[t - frames_in], size) if t >= frames_in else None
+def _rows(
+    inputs: np.ndarray, future: np.ndarray | None, preds: Mapping[str, np.ndarray]
+) -> list[list[Panel | None]]:
+    """Return the panels in their rows: errors are next to the only prediction or below several."""
+    row = [Panel("input", to_rgb(inputs), in_input=True)]
+    shown = [Panel(name, to_rgb(pred)) for name, pred in preds.items()]
+    if future is None:
+        return [row + shown]
+    row.append(Panel("truth", to_rgb(future)))
+    errors = [Panel("|prediction − truth|", error_panel(pred, future)) for pred in preds.values()]
+    return [row + shown + errors] if len(preds) == 1 else [row + shown, [None, None, *errors]]
 
 
 def _draw_time(page: Image.Image, t: int, frames_in: int, frames_out: int, y: int) -> None:
     """Draw the time as text and as a row of marks: input blue, future orange."""
-    draw = ImageDraw.Draw(page)
     lead = t - frames_in + 1
     now = f"lead time {lead} of {frames_out}" if lead > 0 else f"input {t + 1} of {frames_in}"
-    draw.text((MARGIN, y), now, fill=BLUE if t < frames_in else VERMILLION, font=font(13))
+    write(page, (MARGIN, y), now, 13, BLUE if t < frames_in else VERMILLION)
     start = MARGIN + 150
     step = min(10, (page.width - MARGIN - start) / (frames_in + frames_out))
     if step < 3:  # a long sequence: the text alone
@@ -172,4 +165,5 @@ def _draw_time(page: Image.Image, t: int, frames_in: int, frames_out: int, y: in
     for i in range(frames_in + frames_out):
         colour = BLUE if i < frames_in else VERMILLION
         box = (start + i * step, y + 4, start + (i + 1) * step - 2, y + 12)
-        draw.rectangle(box, fill=colour if i <= t else BORDER if i < frames_in else EMPTY)
+        shade = colour if i <= t else BORDER if i < frames_in else EMPTY
+        ImageDraw.Draw(page).rectangle(box, fill=shade)

@@ -108,17 +108,12 @@ def _draw_losses(ax: "Axes", losses: Mapping[str, tuple[Sequence[int], Sequence[
 def _draw_lead_times(ax: "Axes", metric: str, curves: Mapping[str, Sequence[float | None]]) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    rank = 0
+    lines = {}
     for name, values in curves.items():
         heights = np.array([np.nan if v is None else v for v in values], float)
         heights[~np.isfinite(heights)] = np.nan
-        times = np.arange(1, len(heights) + 1)
-        if name in REFERENCES:
-            ax.plot(times, heights, color="#777777", linestyle="--", linewidth=1.6, label=name)
-            continue
-        colour, mark = COLOURS[rank % len(COLOURS)], MARKS[rank % len(MARKS)]
-        ax.plot(times, heights, color=colour, marker=mark, markersize=4.5, label=name)
-        rank += 1
+        lines[name] = (np.arange(1, len(heights) + 1), heights)
+    _draw_lines(ax, lines, list(lines))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     plain_axes(ax, TITLES.get(metric, metric), "lead time in frames")
 
@@ -149,9 +144,13 @@ def plot_lines(
 
 
 def _draw_lines(ax: "Axes", lines: Lines, names: Sequence[str]) -> None:
+    names = [name for name in names if name not in REFERENCES]
     for name, (x, y) in lines.items():
-        rank = names.index(name)
-        style = {"color": COLOURS[rank % len(COLOURS)], "label": name}
-        if len(x) <= MANY:
-            style |= {"marker": MARKS[rank % len(MARKS)], "markersize": 4}
-        ax.plot(x, y, linestyle="-" if rank < len(COLOURS) else "--", **style)
+        style = {"color": "#777777", "linestyle": "--", "linewidth": 1.6}
+        if name in names:
+            rank = names.index(name)
+            style = {"color": COLOURS[rank % len(COLOURS)]}
+            style["linestyle"] = "-" if rank < len(COLOURS) else "--"
+            if len(x) <= MANY:
+                style |= {"marker": MARKS[rank % len(MARKS)], "markersize": 4}
+        ax.plot(x, y, label=name, **style)

@@ -42,7 +42,6 @@ def plot_panels(
     Args:
         path: a .png, .svg or .pdf file, written atomically.
         labels: one per row, on its left; or none.
-        title: above all.
         bar: label of the colour bar.
         ticks: value in [0, 1] -> text on the colour bar; None: plain numbers.
     """

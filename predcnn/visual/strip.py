@@ -1,17 +1,17 @@
-"""One sequence as an image: rows input, truth, prediction, error; columns are frames."""
+"""Images of frames: a sequence as rows input, truth, prediction, error; images in several forms."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 from torch import Tensor
 
 from predcnn.visual.drawing import (
     FAINT,
-    INK,
     MARGIN,
     captioned_page,
+    check_clip,
     colour_bar,
     error_panel,
     fit,
@@ -20,11 +20,16 @@ from predcnn.visual.drawing import (
     place,
     save_png,
     shorten,
+    to_rgb,
+    to_unit,
+    write,
 )
-from predcnn.visual.frames import check_clip, to_rgb
 
 GAP, TIMES, BAR = 4, 18, 44
+LABEL, GROUP = 20, 22  # of a grid: height of its labels, distance of its images
+WIDE = 3  # images in a row of a grid, each with all its forms
 NAMES = 180  # widest column of row names
+COLUMNS = 10  # most frames of a row, evenly spaced with the first and the last
 
 
 def write_strip(
@@ -33,24 +38,16 @@ def write_strip(
     truth: Tensor | None,
     predictions: Mapping[str, Tensor],
     caption: str = "",
-    *,
-    max_columns: int = 10,
 ) -> None:
     """Draw a sequence as a PNG: frames side by side, t <= 0 is input, t = 1 the first lead time.
 
     Args:
-        path: the file.
         past: (T_in, C, H, W), uint8 or float in [0, 1], C 1 or 3.
         truth: (T_out, C, H, W); None: unknown, no error is drawn.
         predictions: name -> (T_out, C, H, W).
-        caption: shown above.
-        max_columns: most frames of a row, evenly spaced with the first and the last.
     """
     inputs, future, preds = check_clip(past, truth, predictions)
-    if max_columns < 2:
-        raise ValueError(f"max_columns is at least 2, got {max_columns}")
-    seen = _spread(len(inputs), max_columns)
-    lead = _spread(len(next(iter(preds.values()))), max_columns)
+    seen, lead = _spread(len(inputs)), _spread(len(next(iter(preds.values()))))
     input_times = [i - len(inputs) + 1 for i in seen]
     lead_times = [i + 1 for i in lead]
     rows = [("input", to_rgb(inputs)[seen], input_times)]
@@ -64,8 +61,8 @@ def write_strip(
     save_png(path, _draw(rows, size, caption, future is not None))
 
 
-def _spread(count: int, at_most: int) -> list[int]:
-    return sorted(set(np.linspace(0, count - 1, min(count, at_most)).round().astype(int).tolist()))
+def _spread(count: int) -> list[int]:
+    return np.linspace(0, count - 1, min(count, COLUMNS)).round().astype(int).tolist()
 
 
 def _draw(
@@ -83,18 +80,47 @@ def _draw(
     timed = [i == 0 or rows[i][2] is not rows[i - 1][2] for i in range(len(rows))]
     body = len(rows) * (height + GAP) + sum(timed) * TIMES + MARGIN
     page, y = captioned_page(caption, page_width, body)
-    draw = ImageDraw.Draw(page)
     for name, (_, frames, times), has_times in zip(names, rows, timed, strict=True):
         if has_times:
             for i, t in enumerate(times):
                 at = (left + i * (width + GAP) + width // 2, y + TIMES - 4)
-                text = f"t = {t}".replace("-", "−")
-                draw.text(at, text, fill=FAINT, font=font(11), anchor="md")
+                write(page, at, f"t = {t}".replace("-", "−"), 11, FAINT, "md")
             y += TIMES
-        draw.text((MARGIN, y + height // 2), name, fill=INK, font=font(13), anchor="lm")
+        write(page, (MARGIN, y + height // 2), name, 13, anchor="lm")
         for i, frame in enumerate(frames):
             place(page, fit(frame, size), left + i * (width + GAP), y)
         y += height + GAP
     if with_error:
         colour_bar(page, left + columns * (width + GAP) + 6, y - height - GAP, height)
     return page
+
+
+def write_grid(path: str | Path, columns: Mapping[str, Tensor], caption: str = "") -> None:
+    """Draw a PNG of images in several forms, for instance original | masked | reconstruction.
+
+    Args:
+        columns: name -> images (N, C, H, W), uint8 or float in [0, 1], C 1 or 3; one shape.
+    """
+    if not columns:
+        raise ValueError("columns is empty; give at least one, {name: (N, C, H, W)}")
+    pixels = {name: to_rgb(to_unit(images, name)) for name, images in columns.items()}
+    shapes = {name: array.shape for name, array in pixels.items()}
+    if len(set(shapes.values())) > 1:
+        raise ValueError(f"the columns have different shapes: {shapes}")
+    count, *size = next(iter(shapes.values()))[:3]
+    height, width = panel_size(*size, target=96)
+    wide, forms = min(WIDE, count), len(pixels)
+    group = forms * (width + GAP) - GAP
+    page_width = 2 * MARGIN + wide * (group + GROUP) - GROUP
+    rows = -(-count // wide)
+    body = LABEL + rows * (height + GAP) - GAP + MARGIN
+    page, top = captioned_page(caption, page_width, body)
+    top += LABEL
+    for n in range(count):
+        row, column = divmod(n, wide)
+        for i, (name, images) in enumerate(pixels.items()):
+            x = MARGIN + column * (group + GROUP) + i * (width + GAP)
+            if row == 0:
+                write(page, (x + width // 2, top - 6), shorten(name, width, 11), 11, FAINT, "md")
+            place(page, fit(images[n], (height, width)), x, top + row * (height + GAP))
+    save_png(path, page)

@@ -9,17 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from predcnn.files import replacing
-from predcnn.visual.drawing import (
-    BLUE,
-    BORDER,
-    EMPTY,
-    FAINT,
-    INK,
-    PAPER,
-    VERMILLION,
-    colour_error,
-)
-from predcnn.visual.frames import to_rgb, to_unit
+from predcnn.visual.drawing import PALETTE, colour_error, to_rgb, to_unit
 
 CODECS = {".mp4": "h264", ".webm": "vp9"}
 CRF = {"h264": "16", "vp9": "24"}  # quality, lower is better
@@ -43,27 +33,19 @@ def _pages(frames: Tensor | Sequence[np.ndarray], fps: float) -> np.ndarray:
     return pages
 
 
-def write_gif(
-    path: str | Path,
-    frames: Tensor | Sequence[np.ndarray],
-    fps: float = 5.0,
-    *,
-    hold_last: float = 1.0,
-) -> None:
-    """Write a GIF that loops forever: one palette for all frames, no dithering.
+def write_gif(path: str | Path, frames: Tensor | Sequence[np.ndarray], fps: float = 5.0) -> None:
+    """Write a GIF that loops forever: one palette, no dithering; the last frame stays a second.
 
     Args:
-        path: the file.
         frames: pages (height, width, 3) uint8, or a tensor (T, C, H, W), uint8 or float in [0, 1].
         fps: frames per second, at most 100; players round to hundredths of a second.
-        hold_last: seconds that the last frame stays.
     """
     indices, palette = _index(_pages(frames, fps))
     images = [Image.fromarray(index) for index in indices]
     for image in images:
         image.putpalette(palette)
     durations = [round(1000 / fps)] * len(images)
-    durations[-1] = round(max(1000 / fps, 1000 * hold_last))
+    durations[-1] = round(max(1000 / fps, 1000))
     options = {"save_all": True, "append_images": images[1:], "duration": durations, "loop": 0}
     with replacing(path) as temporary:
         images[0].save(temporary, format="GIF", **options)
@@ -100,7 +82,7 @@ def _kept(present: np.ndarray) -> np.ndarray:
     """Return the colours to keep exactly."""
     error = colour_error(np.linspace(0, 1, 256)[None])[0]
     shown = present[error.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1])].mean()
-    own = np.array([PAPER, INK, FAINT, BORDER, EMPTY, BLUE, VERMILLION], np.uint8)
+    own = np.array(PALETTE, np.uint8)
     return np.concatenate([own, error[::6]]) if shown > 0.5 else own
 
 
@@ -108,13 +90,9 @@ def write_video(path: str | Path, frames: Tensor | Sequence[np.ndarray], fps: fl
     """Write a video that browsers play: H.264 to .mp4, VP9 to .webm.
 
     Args:
-        path: the file.
         frames: pages (height, width, 3) uint8, or a tensor (T, C, H, W), uint8 or float in [0, 1].
             Odd sizes get a repeated row or column, as yuv420p needs even ones.
         fps: frames per second, at most 100.
-
-    Raises:
-        RuntimeError: this build of PyAV has no encoder for it.
     """
     path = Path(path)
     if path.suffix.lower() not in CODECS:
@@ -142,8 +120,7 @@ def _encode(path: Path, pages: np.ndarray, fps: Fraction) -> None:
         stream.codec_context.colorspace = Colorspace.SMPTE170M  # else players guess by the size
         stream.codec_context.color_range = ColorRange.MPEG
         for page in pages:
-            frame = av.VideoFrame.from_ndarray(page, format="rgb24")
-            container.mux(stream.encode(frame))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(page, format="rgb24")))
         container.mux(stream.encode())
 
 

@@ -18,10 +18,7 @@ SHOWN = 20
 class KeyMismatchError(ValueError):
     """All differences between a state dict and the module it should fit.
 
-    Attributes:
-        missing: keys the module has and the state dict has not.
-        unexpected: keys the state dict has and the module has not.
-        misshaped: (key, given shape, expected shape).
+    ``misshaped`` are (key, given shape, expected shape).
     """
 
     def __init__(
@@ -113,11 +110,7 @@ PUBLISHED_GLOBALS = [
 
 
 def read_pickle(path: str | Path) -> object:
-    """Return the tensors (on the CPU) and plain data of a torch file.
-
-    Raises:
-        ValueError: damaged, no torch file, or with other content than tensors and plain data.
-    """
+    """Return the tensors (on the CPU) and plain data of a torch file; ValueError for others."""
     with open(path, "rb") as file:
         is_zip = file.read(2) == b"PK"
     if is_zip:

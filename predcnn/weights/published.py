@@ -25,27 +25,18 @@ from predcnn.weights.files import (
     strip_prefixes,
 )
 
-WRAPPERS = ("state_dict", "model", "module")
-"""Names of the state dict in checkpoints of trainers."""
+WRAPPERS = ("state_dict", "model", "module")  # names of the state dict in checkpoints of trainers
 
 
 @dataclass
 class KeyMap:
-    """Published names of a module's state dict.
+    """Published names of a module's state dict."""
 
-    Attributes:
-        names: our key -> published key.
-        shapes: our key -> published shape.
-        repeats: published key -> our key, for tensors published twice.
-        aliases: other published name or prefix -> published one.
-        unused: published names or prefixes to skip.
-    """
-
-    names: dict[str, str] = field(default_factory=dict)
-    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    repeats: dict[str, str] = field(default_factory=dict)
-    aliases: dict[str, str] = field(default_factory=dict)
-    unused: list[str] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=dict)  # our key -> published key
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)  # our key -> published shape
+    repeats: dict[str, str] = field(default_factory=dict)  # published key, given twice -> our key
+    aliases: dict[str, str] = field(default_factory=dict)  # other published name or prefix -> one
+    unused: list[str] = field(default_factory=list)  # published names or prefixes to skip
 
 
 def key_map(module: nn.Module) -> KeyMap:
@@ -79,8 +70,7 @@ def read_state(path_or_state_dict: str | Path | Mapping[str, object]) -> tuple[s
     if not isinstance(content, Mapping):
         path = existing_file(content)
         what = str(path)
-        is_safe = path.suffix == ".safetensors"
-        content = read_safetensors(path)[1] if is_safe else read_pickle(path)
+        content = read_safetensors(path)[1] if path.suffix == ".safetensors" else read_pickle(path)
     while isinstance(content, Mapping):
         inner = [content[name] for name in WRAPPERS if isinstance(content.get(name), Mapping)]
         if not inner:
@@ -117,17 +107,9 @@ def load_openstl_weights(
 
 
 def fit_published(module: nn.Module, what: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return published tensors under our names and in our shapes, for ``load_state_dict``.
+    """Return published tensors of `read_state` under our names and in our shapes.
 
-    Batch counters may be absent: the module's own are kept.
-
-    Args:
-        module: for which the tensors are; not changed.
-        what: name of the state dict in messages.
-        state: from `read_state`.
-
-    Raises:
-        KeyMismatchError: keys and shapes that do not fit, all of them.
+    ``what`` names them in messages. Batch counters may be absent: the module's own are kept.
     """
     keys = key_map(module)
     given = dict(_known(state, keys))

@@ -25,7 +25,7 @@ import predcnn.app.pretrain_backbone
 import predcnn.app.train
 import predcnn.app.train_backbone  # noqa: F401  all imported once, before the forks
 from predcnn.app import cli
-from predcnn.app.resume import states
+from predcnn.app.run_directory import states
 
 SHORT = (
     "trainer.max_epochs=3", "trainer.accelerator=cpu", "trainer.devices=1",

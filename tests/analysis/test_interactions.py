@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from predcnn.analysis import interaction_strength, measure_interactions
-from predcnn.analysis.interactions import PRESETS, Settings, log_odds, sample_pairs
+from predcnn.analysis.interactions import PRESETS, Settings, sample_pairs
+from predcnn.analysis.subject import log_odds
 from tests.analysis.subjects import classifier, clips, simvp
 
 REFERENCE = Path(__file__).parent / "data" / "interaction_strength.npz"

@@ -13,7 +13,7 @@ from predcnn.app.demo import COPY_LAST, EXAMPLE, _checkpoints, predicted
 from predcnn.app.evaluate import evaluate
 from predcnn.app.export import export
 from predcnn.app.predict import predict
-from predcnn.app.resume import run_to_resume
+from predcnn.app.run_directory import run_to_resume
 from predcnn.app.saved_run import data_of, load_run
 from predcnn.app.train import train
 from predcnn.data import create_datamodule

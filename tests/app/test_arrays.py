@@ -10,7 +10,7 @@ import predcnn
 from predcnn.app.evaluate import evaluate
 from predcnn.app.predict import predict
 from predcnn.app.prepare_data import prepare_data
-from predcnn.app.summary import _number
+from predcnn.app.results import _number
 from predcnn.app.train import train
 from tests.data.test_arrays import blobs
 

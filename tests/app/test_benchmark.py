@@ -17,8 +17,8 @@ from omegaconf import OmegaConf
 import predcnn
 from predcnn.app.benchmark import benchmark
 from predcnn.leaderboard import records
-from predcnn.leaderboard.budget import BUSY, overrides_of_budget
 from predcnn.leaderboard.entries import choices, compose_run, entries_of, entry_of
+from predcnn.leaderboard.runs import BUSY, overrides_of_budget
 from predcnn.training.budget import own_steps
 
 TINY = (

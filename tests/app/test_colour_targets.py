@@ -72,7 +72,7 @@ def test_a_forecast_of_colours_is_grey(tmp_path, colours):
     with pytest.raises(ValueError, match="only grey of red, grey, blue is predicted"):
         predcnn.forecast(tmp_path / "run", values, horizon=3)
     with pytest.raises(ValueError, match="use predcnn predict"):
-        predicted(lambda: load_run(str(tmp_path / "run")), EXAMPLE, 0, None, None, 2)
+        predicted(load_run(str(tmp_path / "run")), EXAMPLE, 0, None, None, 2)
 
 
 def test_an_array_of_colours_gives_the_grey_of_the_same_video(tmp_path, colours):

@@ -53,7 +53,7 @@ def test_every_source_gives_an_animation_and_a_curve(tiny_cfg, tmp_path):
         (CLIP, str(tmp_path / "short.npy"), None, False),
     ]
     for source, clip, drawn, known in cases:
-        found = predicted(lambda: run, source, 1, clip, drawn, 12)
+        found = predicted(run, source, 1, clip, drawn, 12)
         assert found.past.shape == (10, 1, 32, 32)
         assert found.prediction.shape == (12, 1, 32, 32)
         assert (found.truth is not None) == known
@@ -64,7 +64,7 @@ def test_every_source_gives_an_animation_and_a_curve(tiny_cfg, tmp_path):
     for given, message in (((EXAMPLE, 99, None, None), "no test sequence 99"),
                            ((CLIP, 0, None, None), "upload a clip first")):  # fmt: skip
         with pytest.raises(ValueError, match=message):
-            predicted(lambda: run, *given, 12)
+            predicted(run, *given, 12)
 
 
 def test_a_page_of_no_checkpoint_is_refused(tmp_path):

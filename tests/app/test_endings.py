@@ -5,8 +5,8 @@ import csv
 import pytest
 import torch
 
-from predcnn.app.resume import check_unfinished
-from predcnn.app.summary import verdict
+from predcnn.app.results import verdict
+from predcnn.app.run_directory import check_unfinished
 from predcnn.app.train import train
 from predcnn.training import prediction
 from tests.app.test_train import results

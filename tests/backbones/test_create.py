@@ -88,7 +88,7 @@ def test_classifier():
         ("moganet_tinny", {}, KeyError, "did you mean moganet_tiny"),
         ("timm/convnext_tinny", {}, KeyError, "did you mean timm/convnext_tiny"),
         ("van_b0", {"depth": (1, 1, 1, 1)}, TypeError, "did you mean depths"),
-        ("timm/convnextv2_atto", {"depht": 1}, TypeError, "did you mean depths"),
+        ("timm/convnextv2_atto", {"depht": 1}, TypeError, "unexpected keyword argument 'depht'"),
         ("van_b0", {"dims": (8, 16)}, ValueError, "one value per stage"),
         ("van_b0", {"mlp_ratios": (8, 4)}, ValueError, "mlp_ratios is one value per stage"),
         ("internimage_t", {"groups": (4, 8)}, ValueError, "groups is one value per stage"),

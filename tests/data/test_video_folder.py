@@ -336,7 +336,7 @@ def test_a_file_that_vanishes_is_named(clips, tmp_path):
 
 def test_a_run_of_the_opencv_reader_is_told_apart(clips, tmp_path):
     from predcnn.app.build import description
-    from predcnn.app.resume import check_state
+    from predcnn.app.run_directory import check_state
     from tests.app.test_train import command_cfg
 
     module = folder_of(clips)

@@ -2,7 +2,7 @@
 
 import shutil
 
-from predcnn.leaderboard.code_version import HASHED, PACKAGE, code_version
+from predcnn.leaderboard.entries import HASHED, PACKAGE, code_version
 
 
 def copied(folder):

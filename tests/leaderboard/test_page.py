@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from predcnn.leaderboard import gallery
 from predcnn.leaderboard.boards import boards
 from predcnn.leaderboard.page import Gallery, page
+from predcnn.leaderboard.render import write_strip
 from tests.leaderboard.made_records import a_board, run
 
 FLAGS = (
@@ -34,7 +34,7 @@ def write(folder: Path, made: list) -> Path:
     shown = [(first.key, "Truth"), *((r.slug, r.label) for r in first.rows if r.finished)]
     for i, (slug, _) in enumerate(shown):
         path = folder / "clips" / f"{slug}.png"
-        gallery.write_strip(path, clip(255), clip(90 + 3 * i))
+        write_strip(path, clip(255), clip(90 + 3 * i))
     galleries = {first.key: Gallery(4, 4, (16, 16), tuple(shown))}
     path = folder / "leaderboard.html"
     path.write_text(page(made, galleries, "Rendered for a test.", folder), encoding="utf-8")

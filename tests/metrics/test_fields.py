@@ -5,8 +5,7 @@ import pytest
 import torch
 
 from predcnn.metrics.fields import FieldScores
-from predcnn.metrics.frame_error import MSE
-from predcnn.metrics.psnr import PSNR
+from predcnn.metrics.frame_error import MSE, PSNR
 
 LATITUDES = np.linspace(-80, 80, 16)
 

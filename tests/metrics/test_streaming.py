@@ -238,7 +238,6 @@ def test_facts_for_tables(name):
     cls = metric_class(f"{name}_per_frame")
     assert issubclass(cls, FrameMetric)
     assert isinstance(cls.higher_is_better, bool)
-    assert cls.unit
     assert definitions([name]) == {name: cls.definition}
     assert len(cls.definition) > 20
 
