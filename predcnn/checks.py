@@ -1,7 +1,9 @@
 """Argument checks and closest-name suggestions, shared by all error messages."""
 
 import difflib
+import importlib
 from collections.abc import Iterable
+from types import ModuleType
 
 
 def closest(name: object, options: Iterable[str], most: int = 3) -> list[str]:
@@ -25,8 +27,25 @@ def unknown(kind: str, name: object, options: Iterable[str]) -> str:
     return f"no {kind} {name!r}; {hint(name, options)}accepted: {', '.join(options)}"
 
 
-def whole_number(name: str, value: object, least: int = 1) -> int:
-    """Return ``value`` if it is an int of at least ``least``, else raise ValueError."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{name} is a whole number, at least {least}, not {value!r}")
+def one_of(kind: str, name: object, options: Iterable[object]) -> None:
+    """Raise ValueError, with the closest names, unless ``name`` is among ``options``."""
+    options = list(options)
+    if name not in options:
+        raise ValueError(unknown(kind, name, options))
+
+
+def whole_number(name: str, value: object, least: int | None = 1) -> int:
+    """Return ``value`` if it is an int of at least ``least`` (None: any), else raise ValueError."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or (least is not None and value < least):
+        bound = "" if least is None else f", at least {least}"
+        raise ValueError(f"{name} is a whole number{bound}, not {value!r}")
     return value
+
+
+def needed(package: str, extra: str) -> ModuleType:
+    """Import a package that comes with an extra of predcnn; ImportError names the extra."""
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise ImportError(f"{error}: pip install 'predcnn[{extra}]'") from error

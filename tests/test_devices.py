@@ -130,9 +130,9 @@ def test_dmvfn_predicts_the_same_with_every_block_computed(compat):
     for bias in (-5.0, 0.0, 5.0):  # few, some and all blocks are used
         net.l1.bias.fill_(bias)
         torch.manual_seed(0)
-        sparse = net._predict_sparse(first, second)
+        sparse = net.evaluated(first, second, sparse=True)
         torch.manual_seed(0)
-        torch.testing.assert_close(net._predict_dense(first, second), sparse)
+        torch.testing.assert_close(net.evaluated(first, second, sparse=False), sparse)
 
 
 METRICS = ["mse", "mae", "rmse", "ssim", "psnr", "ssim_per_frame"]

@@ -27,7 +27,7 @@ from predcnn.app.saved_run import (
 )
 from predcnn.backbones.checkpoint import TASK, load_backbone, read_classifier
 from predcnn.backbones.create import PREFIX, create_backbone
-from predcnn.checks import unknown
+from predcnn.checks import one_of
 from predcnn.data import to_float
 from predcnn.files import check_writable, write_json
 from predcnn.predictors.checkpoint import weights_file
@@ -40,10 +40,8 @@ FORMATS = ("png", "pdf", "svg")
 def analyze(cfg: DictConfig) -> None:
     """Measure ``kind`` of every network, draw all in one image, write <kind>.json."""
     quiet_libraries()
-    if cfg.kind not in KINDS:
-        raise ValueError(unknown("kind", cfg.kind, KINDS))
-    if cfg.format not in FORMATS:
-        raise ValueError(unknown("format", cfg.format, FORMATS))
+    one_of("kind", cfg.kind, KINDS)
+    one_of("format", cfg.format, FORMATS)
     kind = KINDS[cfg.kind](cfg)
     subjects, weights, runs = _open_subjects(cfg)
     inputs = _open_inputs(cfg, kind, runs)
@@ -77,8 +75,7 @@ def analyze(cfg: DictConfig) -> None:
 def _interactions(cfg: DictConfig) -> Interactions:
     chosen = given_values(cfg.interactions)
     preset = chosen.pop("preset")
-    if preset not in PRESETS:
-        raise ValueError(unknown("interactions.preset", preset, PRESETS))
+    one_of("interactions.preset", preset, PRESETS)
     return Interactions(replace(PRESETS[preset], **chosen), cfg.seed, cfg.batch_size)
 
 

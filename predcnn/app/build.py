@@ -85,7 +85,7 @@ def build_data(cfg: DictConfig) -> SplitDataModule:
     """Build the data, and write what their files decide (shape, scale) into ``cfg.data``."""
     datamodule = instantiate(cfg.data)
     datamodule.setup("fit")
-    for name, value in getattr(datamodule, "found", {}).items():
+    for name, value in datamodule.family.found.items():
         cfg.data[name] = value
     return datamodule
 
@@ -122,7 +122,7 @@ def set_layout(cfg: DictConfig, network: nn.Module) -> None:
 def description(cfg: DictConfig, datamodule: SplitDataModule) -> dict:
     """Return the settings of the run and fingerprints of them and of the data, for checkpoints."""
     settings = plain(cfg)
-    if datamodule.embedded:  # found from any directory
+    if datamodule.family.embedded:  # found from any directory
         settings["data"]["source"] = "embedded"
     else:
         settings["data"]["root"] = str(Path(settings["data"]["root"]).expanduser().resolve())
@@ -130,7 +130,7 @@ def description(cfg: DictConfig, datamodule: SplitDataModule) -> dict:
         **settings,
         "config_fingerprint": fingerprint(cfg),
         "data_fingerprint": datamodule.fingerprint,
-        **({"data_reader": datamodule.reader} if datamodule.reader else {}),
+        **({"data_reader": datamodule.family.reader} if datamodule.family.reader else {}),
     }
 
 

@@ -19,7 +19,7 @@ from predcnn.app.saved_run import (
     task_name,
 )
 from predcnn.backbones.checkpoint import load_backbone, read_classifier
-from predcnn.checks import unknown
+from predcnn.checks import one_of
 from predcnn.data.datamodule import SplitDataModule
 from predcnn.files import write_json
 from predcnn.metrics import METRICS
@@ -42,8 +42,7 @@ def evaluate(cfg: DictConfig) -> float:
     module, datamodule, checkpoint = OPEN[task_name(path, OPEN)](path, cfg)
     settings = module.run_description
     loaders = {"test": datamodule.test_dataloader, "val": datamodule.val_dataloader}
-    if cfg.split not in loaders:
-        raise ValueError(unknown("split", cfg.split, loaders))
+    one_of("split", cfg.split, loaders)
     trainer = pl.Trainer(
         accelerator=cfg.accelerator,
         devices=1,

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from predcnn.app.console import quiet_libraries, say
 from predcnn.app.saved_run import data_of, load_run, run_folder
-from predcnn.checks import unknown
+from predcnn.checks import one_of
 from predcnn.data import to_float
 from predcnn.metrics import video_metrics
 from predcnn.predictors.exporting import (
@@ -49,8 +49,7 @@ def export(cfg: DictConfig) -> list[Row]:
     quiet_libraries()
     formats = list(cfg.format) if isinstance(cfg.format, ListConfig) else [cfg.format]
     for name in formats:
-        if name not in FORMATS:
-            raise ValueError(unknown("format", name, FORMATS))
+        one_of("format", name, FORMATS)
     if cfg.int8 and "onnx" not in formats:
         raise ValueError("int8=true quantizes the ONNX file: give format=onnx")
     paths = [cfg.ckpt_path] if isinstance(cfg.ckpt_path, str) else list(cfg.ckpt_path)

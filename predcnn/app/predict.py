@@ -8,7 +8,7 @@ from torch import nn
 
 from predcnn.app.console import Progress, say
 from predcnn.app.saved_run import data_of, distinct_names, load_run, run_folder
-from predcnn.checks import unknown
+from predcnn.checks import one_of
 from predcnn.forecasting import forecast_clips
 from predcnn.forecasting.output import plan_files, write_forecasts
 from predcnn.forecasting.result import FPS, VIEWS, Forecast, describe_errors
@@ -36,8 +36,7 @@ def predict_clips(cfg: DictConfig) -> list[Path]:
     if isinstance(cfg.ckpt_path, ListConfig):
         raise ValueError("input= is predicted by one checkpoint, not by a list of them")
     folder = run_folder(cfg.ckpt_path) / "predictions"
-    if cfg.view not in VIEWS:
-        raise ValueError(unknown("view", cfg.view, VIEWS))
+    one_of("view", cfg.view, VIEWS)
     plan_files(cfg.output, folder, [""], list(cfg.formats))  # checks the endings early
     predictor, about = load_described(cfg.ckpt_path, device=cfg.device, trusted=cfg.trusted)
     inputs = [cfg.input] if isinstance(cfg.input, str) else list(cfg.input)

@@ -101,12 +101,12 @@ def _same_data(datamodule: SplitDataModule, settings: Mapping, given: Mapping) -
 
 def reader_change(datamodule: SplitDataModule, settings: Mapping) -> str:
     """Return a hint for errors about changed data, if the run read its clips with OpenCV."""
-    if datamodule.reader is None or "data_reader" in settings:
+    if datamodule.family.reader is None or "data_reader" in settings:
         return ""
     return (
         "; the run read its clips with OpenCV, this version reads them with "
-        f"{datamodule.reader.split()[0]}: continue it with the version that began it, or start a "
-        "new run"
+        f"{datamodule.family.reader.split()[0]}: continue it with the version that began it, or "
+        "start a new run"
     )
 
 

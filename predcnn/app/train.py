@@ -104,7 +104,7 @@ def fit(
         trainer.save_checkpoint(best, weights_only=True)
     timing = {"train_s": time.perf_counter() - started}
     efforts = [part for part in trainer.callbacks if isinstance(part, Effort)]
-    return timing | (efforts[0].record() if efforts else {})
+    return timing | (efforts[0].state_dict() if efforts else {})
 
 
 def test(

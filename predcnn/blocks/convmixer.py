@@ -8,10 +8,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from predcnn.ops.depthwise import DepthwiseConv2d
-from predcnn.ops.drop_path import DropPath
-from predcnn.ops.init import init_fan_out
-from predcnn.ops.pointwise import PointwiseConv2d
+from predcnn.ops import DepthwiseConv2d, DropPath, PointwiseConv2d, init_fan_out
 from predcnn.registry import BLOCKS
 
 

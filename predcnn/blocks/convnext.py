@@ -8,11 +8,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from predcnn.ops.depthwise import DepthwiseConv2d
-from predcnn.ops.drop_path import DropPath
-from predcnn.ops.init import init_fan_out
-from predcnn.ops.mlp import ConvMlp
-from predcnn.ops.norm import LayerNorm2d, LayerScale
+from predcnn.ops import ConvMlp, DepthwiseConv2d, DropPath, LayerNorm2d, LayerScale, init_fan_out
 from predcnn.registry import BLOCKS
 
 

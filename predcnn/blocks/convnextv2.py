@@ -6,10 +6,7 @@ figure 5.
 
 from torch import Tensor, nn
 
-from predcnn.ops.depthwise import DepthwiseConv2d
-from predcnn.ops.drop_path import DropPath
-from predcnn.ops.init import init_trunc_normal
-from predcnn.ops.norm import GRN
+from predcnn.ops import GRN, DepthwiseConv2d, DropPath, init_trunc_normal
 from predcnn.registry import BLOCKS
 
 

@@ -15,32 +15,22 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from predcnn.blocks.protocol import check_dim
+from predcnn.ops import DepthwiseConv2d, DropPath, TokenMlp, init_trunc_normal
 from predcnn.ops.deform import deformable_sampling
-from predcnn.ops.depthwise import DepthwiseConv2d
-from predcnn.ops.drop_path import DropPath
-from predcnn.ops.init import init_trunc_normal
-from predcnn.ops.mlp import TokenMlp
 from predcnn.registry import BLOCKS
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """Options of deformable convolutions v3 and v4.
+    """Options of deformable convolutions v3 and v4."""
 
-    Args:
-        groups: channel groups with separate offsets and weights; None for groups of 16 channels.
-        kernel_size: of the sampling, odd.
-        dw_kernel_size: of the depthwise convolution before offsets and weights; None (v4 only) for
-            none.
-        offset_scale: factor on taps and offsets.
-        remove_center: leave out the middle tap.
-    """
-
+    # channel groups with separate offsets and weights; None for groups of 16 channels
     groups: int | None = None
-    kernel_size: int = 3
+    kernel_size: int = 3  # of the sampling, odd
+    # of the depthwise convolution before offsets and weights; None (v4 only) for none
     dw_kernel_size: int | None = None
-    offset_scale: float = 1.0
-    remove_center: bool = False
+    offset_scale: float = 1.0  # factor on taps and offsets
+    remove_center: bool = False  # leave out the middle tap
 
     @property
     def points(self) -> int:

@@ -8,9 +8,7 @@ of a loop, not by running its kernel.
 from torch import Tensor, nn
 
 from predcnn.blocks.dcnv3 import DeformableBlock, Sampling, init_projections
-from predcnn.ops.depthwise import DepthwiseConv2d
-from predcnn.ops.init import init_trunc_normal
-from predcnn.ops.mlp import TokenMlp
+from predcnn.ops import DepthwiseConv2d, TokenMlp, init_trunc_normal
 from predcnn.registry import BLOCKS
 
 

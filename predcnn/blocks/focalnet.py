@@ -5,12 +5,8 @@ Yang et al., "Focal Modulation Networks", NeurIPS 2022, section 3 and figure 2.
 
 from torch import Tensor, nn
 
-from predcnn.ops.depthwise import DepthwiseConv2d
-from predcnn.ops.drop_path import DropPath
+from predcnn.ops import DepthwiseConv2d, DropPath, LayerScale, PointwiseConv2d, TokenMlp
 from predcnn.ops.init import init_trunc_normal
-from predcnn.ops.mlp import TokenMlp
-from predcnn.ops.norm import LayerScale
-from predcnn.ops.pointwise import PointwiseConv2d
 from predcnn.registry import BLOCKS
 
 

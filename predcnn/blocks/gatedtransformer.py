@@ -11,9 +11,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from predcnn.blocks.protocol import check_dim
-from predcnn.ops.attention import MultiHeadAttention
-from predcnn.ops.drop_path import DropPath
-from predcnn.ops.init import init_trunc_normal
+from predcnn.ops import DropPath, MultiHeadAttention, init_trunc_normal
 from predcnn.ops.mlp import SwiGLU
 from predcnn.registry import BLOCKS
 
@@ -71,7 +69,6 @@ class GatedTransformerBlock(GatedTransformerLayer):
     """One gated transformer layer over the H * W pixels, (B, C, H, W) -> (B, C, H, W).
 
     Args (others: see `predcnn.blocks.protocol`):
-        dim: channels C, divisible by 8, the default number of heads.
         head_dim: channels of a head; None for ``dim // heads``.
         dropout, attn_dropout: see `GatedTransformerLayer`.
     """

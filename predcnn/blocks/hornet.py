@@ -13,12 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from predcnn.blocks.protocol import check_dim
-from predcnn.ops.depthwise import DepthwiseConv2d
-from predcnn.ops.drop_path import DropPath
+from predcnn.ops import ConvMlp, DepthwiseConv2d, DropPath, LayerNorm2d, LayerScale, PointwiseConv2d
 from predcnn.ops.init import init_fan_out, init_trunc_normal
-from predcnn.ops.mlp import ConvMlp
-from predcnn.ops.norm import LayerNorm2d, LayerScale
-from predcnn.ops.pointwise import PointwiseConv2d
 from predcnn.ops.precision import widened, without_autocast
 from predcnn.registry import BLOCKS
 
@@ -108,7 +104,6 @@ class HorBlock(nn.Module):
     """One HorNet block, (B, C, H, W) -> (B, C, H, W).
 
     Args (others: see `predcnn.blocks.protocol`):
-        dim: channels C, divisible by 2 ** (order - 1).
         order: of the interactions; 4 everywhere in video prediction, 2 to 5 by stage on ImageNet.
         scale: of the depthwise convolution; 1 in video prediction, 1/3 on ImageNet.
         global_filter: see `RecursiveGatedConv`; used in the last two stages of HorNet-GF.

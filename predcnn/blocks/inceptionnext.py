@@ -6,11 +6,7 @@ Yu et al., "InceptionNeXt: When Inception Meets ConvNeXt", CVPR 2024, section 3.
 import torch
 from torch import Tensor, nn
 
-from predcnn.ops.depthwise import DepthwiseConv2d
-from predcnn.ops.drop_path import DropPath
-from predcnn.ops.fold import fold_norm_into_next
-from predcnn.ops.init import init_trunc_normal
-from predcnn.ops.mlp import ConvMlp
+from predcnn.ops import ConvMlp, DepthwiseConv2d, DropPath, fold_norm_into_next, init_trunc_normal
 from predcnn.registry import BLOCKS
 
 

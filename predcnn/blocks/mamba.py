@@ -1,12 +1,10 @@
 """Mamba block on maps: a gated selective state space model over the pixels, in several directions.
 
 Gu and Dao, "Mamba: Linear-Time Sequence Modeling with Selective State Spaces", 2023, section 3.4
-and figure 3. A sequence model sees only the past, but every pixel of a map should see the entire
-map. So, as in Zhu et al., "Vision Mamba: Efficient Visual Representation Learning with
-Bidirectional State Space Model", ICML 2024, pixels are read in raster order and in its reverse.
-Each direction has its own convolution and state space parameters; input projection, gate and output
-projection are shared. The directions are averaged, so that their number does not change the scale.
-A single direction is exactly the published Mamba.
+and figure 3. So that every pixel sees the entire map, pixels are read in raster order and in its
+reverse, as in Zhu et al., "Vision Mamba", ICML 2024. Each direction has its own convolution and
+state space parameters; the projections and the gate are shared, and the directions are averaged. A
+single direction is exactly the published Mamba.
 """
 
 import math
@@ -14,8 +12,7 @@ import math
 from torch import Tensor, nn
 from torch.nn import functional
 
-from predcnn.ops.drop_path import DropPath
-from predcnn.ops.mlp import TokenMlp
+from predcnn.ops import DropPath, TokenMlp
 from predcnn.ops.scan import DIRECTIONS, cross_merge, cross_scan
 from predcnn.ops.selective_ssm import SelectiveSSM
 from predcnn.registry import BLOCKS

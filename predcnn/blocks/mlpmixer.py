@@ -10,9 +10,7 @@ from typing import ClassVar
 from einops import rearrange
 from torch import Tensor, nn
 
-from predcnn.ops.drop_path import DropPath
-from predcnn.ops.init import init_trunc_normal
-from predcnn.ops.mlp import TokenMlp
+from predcnn.ops import DropPath, TokenMlp, init_trunc_normal
 from predcnn.registry import BLOCKS
 
 

@@ -10,11 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from predcnn.blocks.protocol import check_dim
-from predcnn.ops.depthwise import DepthwiseConv2d
-from predcnn.ops.init import init_fan_out
-from predcnn.ops.mlp import ConvMlp
-from predcnn.ops.norm import LayerScale
-from predcnn.ops.pointwise import PointwiseConv2d
+from predcnn.ops import ConvMlp, DepthwiseConv2d, LayerScale, PointwiseConv2d, init_fan_out
 from predcnn.ops.spatial_attention import SpatialAttentionBlock
 from predcnn.registry import BLOCKS
 
@@ -87,7 +83,6 @@ class MogaBlock(SpatialAttentionBlock):
     """One MogaNet block, (B, C, H, W) -> (B, C, H, W).
 
     Args (others: see `predcnn.blocks.protocol`):
-        dim: channels C, divisible by 8.
         layer_scale: initial factor of both residual branches and of both decompositions.
         inner_shortcut: shortcut around the aggregation, inside its branch, as in the reference.
     """

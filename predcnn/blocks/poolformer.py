@@ -8,10 +8,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from predcnn.ops.drop_path import DropPath
-from predcnn.ops.init import init_trunc_normal
-from predcnn.ops.mlp import ConvMlp
-from predcnn.ops.norm import LayerScale
+from predcnn.ops import ConvMlp, DropPath, LayerScale, init_trunc_normal
 from predcnn.registry import BLOCKS
 
 

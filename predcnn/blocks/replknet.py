@@ -6,20 +6,13 @@ figure 4 (c, d).
 
 from torch import Tensor, nn
 
-from predcnn.ops.depthwise import DepthwiseConv2d
-from predcnn.ops.drop_path import DropPath
-from predcnn.ops.fold import fold_norm_into_next
-from predcnn.ops.pointwise import PointwiseConv2d
-from predcnn.ops.reparam import ConvBN, absorb_
+from predcnn.ops import DepthwiseConv2d, DropPath, PointwiseConv2d, fold_norm_into_next
+from predcnn.ops.reparam import ConvBN, absorb_, depthwise_bn
 from predcnn.registry import BLOCKS
 
 
 def _pointwise(dim: int, out: int) -> ConvBN:
     return ConvBN(PointwiseConv2d(dim, out, bias=False))
-
-
-def _depthwise(channels: int, kernel_size: int | tuple[int, int]) -> ConvBN:
-    return ConvBN(DepthwiseConv2d(channels, kernel_size, bias=False))
 
 
 class ReparamLargeKernelConv(nn.Module):
@@ -34,8 +27,8 @@ class ReparamLargeKernelConv(nn.Module):
         super().__init__()
         if small_kernel is not None and small_kernel > kernel_size:
             raise ValueError(f"the small kernel ({small_kernel}) must fit into {kernel_size}")
-        self.lkb_origin = _depthwise(channels, kernel_size)
-        self.small_conv = None if small_kernel is None else _depthwise(channels, small_kernel)
+        self.lkb_origin = depthwise_bn(channels, kernel_size)
+        self.small_conv = None if small_kernel is None else depthwise_bn(channels, small_kernel)
         self.lkb_reparam: DepthwiseConv2d | None = None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -133,8 +126,3 @@ class RepLKNetBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.ffn(self.mixer(x))
-
-    def merge_(self) -> None:
-        """Merge into five convolutions, in place."""
-        self.mixer.merge_()
-        self.ffn.merge_()

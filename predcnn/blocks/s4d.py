@@ -12,8 +12,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
-from predcnn.ops.drop_path import DropPath
-from predcnn.ops.mlp import TokenMlp
+from predcnn.ops import DropPath, TokenMlp
 from predcnn.ops.precision import widened, without_autocast
 from predcnn.registry import BLOCKS
 

@@ -7,15 +7,8 @@ section 3. The block is dense; ``predcnn.training.callbacks.sparse_mask`` trains
 import torch
 from torch import Tensor, nn
 
-from predcnn.ops.depthwise import DepthwiseConv2d
-from predcnn.ops.drop_path import DropPath
-from predcnn.ops.init import init_trunc_normal
-from predcnn.ops.reparam import ConvBN, absorb_
+from predcnn.ops import DropPath, absorb_, depthwise_bn, init_trunc_normal
 from predcnn.registry import BLOCKS
-
-
-def _depthwise(channels: int, kernel_size: int | tuple[int, int]) -> ConvBN:
-    return ConvBN(DepthwiseConv2d(channels, kernel_size, bias=False))
 
 
 class DecomposedLargeKernelConv(nn.Module):
@@ -36,9 +29,9 @@ class DecomposedLargeKernelConv(nn.Module):
         super().__init__()
         if small_kernel is not None and small_kernel > min(band, kernel_size):
             raise ValueError(f"the square ({small_kernel}) must fit into the strip ({band})")
-        self.LoRA1 = _depthwise(channels, (kernel_size, band))
-        self.LoRA2 = _depthwise(channels, (band, kernel_size))
-        self.small_conv = None if small_kernel is None else _depthwise(channels, small_kernel)
+        self.LoRA1 = depthwise_bn(channels, (kernel_size, band))
+        self.LoRA2 = depthwise_bn(channels, (band, kernel_size))
+        self.small_conv = None if small_kernel is None else depthwise_bn(channels, small_kernel)
 
     def forward(self, x: Tensor) -> Tensor:
         out = self.LoRA1(x) + self.LoRA2(x)
@@ -87,7 +80,3 @@ class SLaKBlock(nn.Module):
         y = self.large_kernel(x).permute(0, 2, 3, 1)  # (B, H, W, C)
         y = self.gamma * self.pwconv2(self.act(self.pwconv1(self.norm(y))))
         return x + self.drop_path(y.permute(0, 3, 1, 2))
-
-    def merge_(self) -> None:
-        """Merge the large kernel's branches into two strips, in place."""
-        self.large_kernel.merge_()

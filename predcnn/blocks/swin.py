@@ -12,10 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from predcnn.blocks.protocol import check_dim
-from predcnn.ops.attention import MultiHeadAttention
-from predcnn.ops.drop_path import DropPath
-from predcnn.ops.init import init_trunc_normal
-from predcnn.ops.mlp import TokenMlp
+from predcnn.ops import DropPath, MultiHeadAttention, TokenMlp, init_trunc_normal
 from predcnn.ops.windows import join, partition, relative_position_index, separated
 from predcnn.registry import BLOCKS
 
@@ -59,7 +56,6 @@ class SwinBlock(nn.Module):
     In a stack every second block shifts its windows.
 
     Args (others: see `predcnn.blocks.protocol`):
-        dim: channels C, divisible by 8 and by ``heads``.
         resolution: (H, W) of the input; only sets the default of ``window_size``.
         window_size: side of a window; None for `published_window`.
         shift: shift the windows by half of their side.

@@ -8,8 +8,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from predcnn.ops.init import init_fan_out
-from predcnn.ops.mlp import ConvMlp
+from predcnn.ops import ConvMlp, init_fan_out
 from predcnn.ops.spatial_attention import (
     GatedSpatialAttention,
     LargeKernelAttention,

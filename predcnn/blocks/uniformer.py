@@ -9,18 +9,11 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from predcnn.blocks.protocol import check_dim
+from predcnn.ops import ConvMlp, DepthwiseConv2d, DropPath, LayerNorm2d, LayerScale, PointwiseConv2d
 from predcnn.ops.attention import MapAttention
-from predcnn.ops.depthwise import DepthwiseConv2d
-from predcnn.ops.drop_path import DropPath
 from predcnn.ops.fold import fold_norm_into_next
 from predcnn.ops.init import init_fan_out, init_trunc_normal
-from predcnn.ops.mlp import ConvMlp
-from predcnn.ops.norm import LayerNorm2d, LayerScale
-from predcnn.ops.pointwise import PointwiseConv2d
 from predcnn.registry import BLOCKS
-
-SHARED_KEYS = {"position": "pos_embed", "scale1.gamma": "gamma_1", "scale2.gamma": "gamma_2"}
-LOCAL_KEYS = {"attn.0": "conv1", "attn.1": "attn", "attn.2": "conv2"}
 
 
 def local_attention(dim: int) -> nn.Sequential:
@@ -37,7 +30,6 @@ class UniFormerBlock(nn.Module):
     In a stack the first block and those that change the number of channels are local.
 
     Args (others: see `predcnn.blocks.protocol`):
-        dim: channels C, divisible by 8 and by ``heads``.
         local: True for convolutions with batch norm, False for self-attention with layer norm.
         layer_scale: initial factor of both branches of a global block, None for no factor.
         norm_eps: of the layer norms of a global block.
@@ -69,9 +61,14 @@ class UniFormerBlock(nn.Module):
         self.mlp = ConvMlp(dim, int(dim * mlp_ratio))
         self.scale2 = LayerScale(dim, layer_scale) if scaled else nn.Identity()
         self.drop_path = DropPath(drop_path)
+        self.openstl_keys = {"position": "pos_embed"}
         if local:
+            self.openstl_keys |= {"attn.0": "conv1", "attn.1": "attn", "attn.2": "conv2"}
             init_fan_out(self)
-        else:  # the position's convolution keeps torch's default, as in the reference code
+        else:
+            self.openstl_keys |= {"scale1.gamma": "gamma_1", "scale2.gamma": "gamma_2"}
+            self.openstl_ndim = {"mlp.fc1.weight": 2, "mlp.fc2.weight": 2}
+            # the position's convolution keeps torch's default, as in the reference code
             init_trunc_normal(self.attn)
             init_trunc_normal(self.mlp)
 
@@ -79,16 +76,6 @@ class UniFormerBlock(nn.Module):
     def depth_options(index: int, changes_width: bool) -> dict[str, bool]:
         """Return the own options of the ``index``-th UniFormer block of a stack."""
         return {"local": index == 0 or changes_width}
-
-    @property
-    def openstl_keys(self) -> dict[str, str]:
-        """Our keys -> those of OpenSTL."""
-        return SHARED_KEYS | LOCAL_KEYS if self.local else SHARED_KEYS
-
-    @property
-    def openstl_ndim(self) -> dict[str, int]:
-        """Number of axes of OpenSTL's weights that differ from ours only in that."""
-        return {} if self.local else {"mlp.fc1.weight": 2, "mlp.fc2.weight": 2}
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.position(x)

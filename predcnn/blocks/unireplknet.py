@@ -8,13 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from predcnn.ops.depthwise import DepthwiseConv2d
-from predcnn.ops.drop_path import DropPath
+from predcnn.ops import GRN, DepthwiseConv2d, DropPath, PointwiseConv2d, absorb_, init_trunc_normal
 from predcnn.ops.fold import affine_of, fold_norm_into_previous
-from predcnn.ops.init import init_trunc_normal
-from predcnn.ops.norm import GRN
-from predcnn.ops.pointwise import PointwiseConv2d
-from predcnn.ops.reparam import absorb_
 from predcnn.registry import BLOCKS
 
 # kernel -> (kernel, dilation) of the parallel branches, as in the reference code

@@ -10,10 +10,8 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from predcnn.blocks.protocol import check_dim
+from predcnn.ops import DropPath, TokenMlp, init_trunc_normal
 from predcnn.ops.attention import MultiHeadAttention, sincos_position_2d
-from predcnn.ops.drop_path import DropPath
-from predcnn.ops.init import init_trunc_normal
-from predcnn.ops.mlp import TokenMlp
 from predcnn.registry import BLOCKS
 
 
@@ -22,7 +20,6 @@ class ViTBlock(nn.Module):
     """One pre-norm transformer block over the H * W pixels, (B, C, H, W) -> (B, C, H, W).
 
     Args (others: see `predcnn.blocks.protocol`):
-        dim: channels C, divisible by 8 and by ``heads``.
         position: True adds fixed 2-D sines to the input of the attention; False, as in OpenSTL,
             gives no position, so that the block commutes with permutations of the pixels.
     """

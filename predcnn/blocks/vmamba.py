@@ -10,10 +10,7 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn import functional
 
-from predcnn.ops.depthwise import DepthwiseConv2d
-from predcnn.ops.drop_path import DropPath
-from predcnn.ops.init import init_trunc_normal
-from predcnn.ops.mlp import TokenMlp
+from predcnn.ops import DepthwiseConv2d, DropPath, TokenMlp, init_trunc_normal
 from predcnn.ops.scan import DIRECTIONS, cross_merge, cross_scan
 from predcnn.ops.selective_ssm import SelectiveSSM
 from predcnn.registry import BLOCKS

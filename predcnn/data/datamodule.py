@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, default_convert
 import predcnn.data.arrays.array_data
 import predcnn.data.clips.video_folder
 import predcnn.data.generated.moving_mnist  # noqa: F401  these modules register their sets
-from predcnn.checks import whole_number
+from predcnn.checks import one_of, whole_number
 from predcnn.data.frames import check_floats
 from predcnn.data.options import options_from
 from predcnn.data.sampler import SequenceSampler
@@ -19,6 +19,8 @@ from predcnn.data.sequences import SETS
 from predcnn.data.splits import SPLITS, SequenceFamily, SplitDataset, SplitFamily
 from predcnn.data.workers import start_worker
 
+LOADING = ("batch_size", "eval_batch_size", "num_workers", "pin_memory")
+"""Options of `SplitDataModule`; the others are the data set's."""
 GPU_WORKERS = 2  # a step on a GPU is short enough to notice a millisecond of drawing
 
 
@@ -83,6 +85,7 @@ class SplitDataModule(lightning.LightningDataModule):
 
     def split(self, name: str) -> SplitDataset:
         """Return the split "train", "val" or "test"; ``.batch(0, [0, 1])`` gives a batch."""
+        one_of("split", name, SPLITS)
         if name not in self._splits:
             self._splits[name] = self.family.split(name)
         return self._splits[name]
@@ -136,16 +139,6 @@ class SplitDataModule(lightning.LightningDataModule):
         """SHA-256 over the fingerprints of the three splits."""
         prints = (self.split(name).fingerprint for name in SPLITS)
         return hashlib.sha256("".join(prints).encode()).hexdigest()
-
-    @property
-    def reader(self) -> str | None:
-        """Decoder of the frames, part of the fingerprint; None if the data have none."""
-        return getattr(self.family, "reader", None)
-
-    @property
-    def embedded(self) -> bool:
-        """Whether all data come with the package, so that no file of the user is read."""
-        return getattr(self.family, "embedded", False)
 
     @property
     def lengths(self) -> str:
@@ -234,13 +227,7 @@ class SequenceDataModule(SplitDataModule):
 
     @property
     def units(self) -> Units | None:
-        """Scale and scores of numbers with units; None for frames in [0, 1]."""
-        return getattr(self.family, "units", None)
-
-    @property
-    def found(self) -> dict[str, object]:
-        """Option values that the files determine, such as a fitted scale."""
-        return getattr(self.family, "found", {})
+        return self.family.units
 
     @property
     def description(self) -> dict[str, str]:
@@ -266,29 +253,22 @@ def list_datasets() -> list[str]:
 def create_datamodule(
     name: str,
     *,
-    batch_size: int = 16,
-    eval_batch_size: int | None = None,
-    num_workers: int | None = None,
-    pin_memory: bool | None = None,
     in_shape: Sequence[int] | None = None,
     **options: object,
 ) -> SequenceDataModule:
     """Create the data module of a data set by name; ``configs/data/*.yaml`` call this.
 
+    ``options`` are those of the data set and those of `SplitDataModule`.
+
     Raises:
         KeyError: unknown data set. TypeError: unknown option. ValueError: value not accepted.
     """
     kind = SETS[name]
+    loading = {key: options.pop(key) for key in LOADING if key in options}
     family = kind(options_from(kind.Options, options))
     if in_shape is not None and tuple(in_shape) != tuple(family.in_shape):
         raise ValueError(
             f"data.in_shape={list(in_shape)} but {name} gives {list(family.in_shape)}: set "
             "data.frames_in, data.height and data.width, which determine it"
         )
-    return SequenceDataModule(
-        family,
-        batch_size=batch_size,
-        eval_batch_size=eval_batch_size,
-        num_workers=num_workers,
-        pin_memory=pin_memory,
-    )
+    return SequenceDataModule(family, **loading)

@@ -9,8 +9,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar, Protocol
 
+from predcnn.checks import one_of, whole_number
 from predcnn.data.draws import permutation, stream_key
-from predcnn.data.options import check_options, integer, nearest
+from predcnn.data.options import SHARE, check_options, number
 from predcnn.data.splits import SPLITS
 
 _RANGE = re.compile(r"(\d+)-(\d+)")
@@ -48,19 +49,17 @@ class WindowOptions:
     def __post_init__(self) -> None:
         check_options(self, self.COUNTS, self.FLAGS)
         for name in ("val_share", "test_share"):
-            share = getattr(self, name)
-            if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < 1:
-                raise ValueError(f"data.{name} lies between 0 and 1, not {share!r}")
+            number(name, getattr(self, name), *SHARE)
         if self.val_share + self.test_share >= 1:
             raise ValueError("data.val_share and data.test_share leave nothing to train on")
         for name in self.split or {}:
-            nearest("split in data.split", name, SPLITS)
+            one_of("split in data.split", name, SPLITS)
         if self.split is not None and not {"train", "test"} <= set(self.split):
             raise ValueError("data.split needs train and test; val is taken from train if missing")
         strides = self.stride.values() if isinstance(self.stride, Mapping) else [self.stride]
         for stride in strides:
             if stride is not None:
-                integer("stride", stride, 1)
+                whole_number("data.stride", stride)
 
     @property
     def span(self) -> int:
@@ -95,13 +94,15 @@ def complete(recordings: Iterable[Recording]) -> list[Segment]:
     return [Segment(recording, 0, recording.frames) for recording in recordings]
 
 
-def by_names(recordings: Sequence[Recording], options: WindowOptions) -> Splits:
-    """Divide as ``data.split`` says: patterns, ranges of numbers, arrays, or lists in .txt files.
+def by_folders(recordings: Sequence[Recording]) -> Splits:
+    """Return the recordings in the folders train, val and test, by the beginning of their names."""
+    places = [recording.name.partition("/")[0] for recording in recordings]
+    pairs = list(zip(places, recordings, strict=True))
+    return {name: complete(r for place, r in pairs if place == name) for name in SPLITS}
 
-    Raises:
-        ValueError: a recording in two splits, or none in train or test.
-        FileNotFoundError: no such list.
-    """
+
+def by_names(recordings: Sequence[Recording], options: WindowOptions) -> Splits:
+    """Divide as ``data.split`` says: patterns, ranges of numbers, arrays, lists in .txt files."""
     entries = {name: as_list(options.split.get(name)) for name in SPLITS}
     parts: Splits = {name: [] for name in SPLITS}
     for name, patterns in entries.items():

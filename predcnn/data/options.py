@@ -1,12 +1,14 @@
 """Checks that the options of all data sets share."""
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
 from predcnn import checks
 
 ROOT = "datasets"
+SHARE = ("a number above 0 and below 1", lambda value: 0 < value < 1)
+"""Last arguments of `number` for a share of the data."""
 
 
 def options_from(kind: type, given: dict[str, object]) -> object:
@@ -19,19 +21,10 @@ def options_from(kind: type, given: dict[str, object]) -> object:
     return kind(**given)
 
 
-def nearest(what: str, given: object, accepted: Iterable[str]) -> None:
-    """Raise ValueError, with the closest accepted name, unless ``given`` is accepted."""
-    accepted = list(accepted)
-    if given not in accepted:
-        raise ValueError(checks.unknown(what, given, accepted))
-
-
-def integer(name: str, value: object, least: int | None = None) -> None:
-    """Raise ValueError unless the option ``data.name`` is an integer, and ``least`` or more."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"data.{name} is a whole number, not {value!r}")
-    if least is not None and value < least:
-        raise ValueError(f"data.{name} is at least {least}, not {value}")
+def number(name: str, value: object, accepted: str, fits: Callable[[float], bool]) -> None:
+    """Raise ValueError unless the option ``data.name`` is a number that ``fits``."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not fits(value):
+        raise ValueError(f"data.{name} is {accepted}, not {value!r}")
 
 
 def check_options(options: object, counts: str = "", flags: str = "") -> None:
@@ -46,17 +39,12 @@ def check_options(options: object, counts: str = "", flags: str = "") -> None:
     for name in counts.split():
         value = getattr(options, name)
         if value is not None or name not in optional:
-            integer(name, value, 1)
+            checks.whole_number(f"data.{name}", value)
     for name in ("seed", "eval_seed"):
-        integer(name, getattr(options, name))
+        checks.whole_number(f"data.{name}", getattr(options, name), None)
     for name in flags.split():
-        boolean(name, getattr(options, name))
+        if not isinstance(getattr(options, name), bool):
+            raise ValueError(f"data.{name} is true or false, not {getattr(options, name)!r}")
     if not isinstance(options.root, str | Path) or not str(options.root):
         raise TypeError(f"data.root is the path of a file or folder, not {options.root!r}")
     object.__setattr__(options, "root", Path(options.root).expanduser())
-
-
-def boolean(name: str, value: object) -> None:
-    """Raise ValueError unless ``value`` is true or false."""
-    if not isinstance(value, bool):
-        raise ValueError(f"data.{name} is true or false, not {value!r}")

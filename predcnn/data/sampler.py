@@ -73,14 +73,10 @@ class SequenceSampler(Sampler[list[Key]]):
         return -(-mine // self.batch_size)
 
     def __iter__(self) -> Iterator[list[Key]]:
-        # not a generator: the position is read now, not at the first batch
-        return self._batches(self.epoch, self.start_batch)
-
-    def _batches(self, epoch: int, start: int) -> Iterator[list[Key]]:
-        order = np.arange(self.length)
+        # not a generator function: the position is read now, not at the first batch
+        epoch, size, order = self.epoch, self.batch_size, np.arange(self.length)
         if self.shuffle:
             order = permutation(stream_key(self.seed, "order", epoch), self.length)
         mine = order[self.rank :: self.world_size].tolist()
-        for batch in range(start, len(self)):
-            first = batch * self.batch_size
-            yield [(epoch, index) for index in mine[first : first + self.batch_size]]
+        starts = range(self.start_batch * size, len(self) * size, size)
+        return ([(epoch, index) for index in mine[at : at + size]] for at in starts)

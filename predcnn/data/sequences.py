@@ -19,19 +19,12 @@ Key = tuple[int, int]
 
 
 class SequenceDataset(Dataset, ABC):
-    """One split: sequences (T_in+T_out, C, H, W) that depend only on (epoch, index).
+    """One split: sequences (T_in+T_out, C, H, W), see `predcnn.data.splits.SplitDataset`."""
 
-    Attributes:
-        in_shape: (T_in, C, H, W).
-        frames_out: T_out.
-        protocol: how the splits were made, e.g. "isolated".
-        source, fingerprint, finite: see `predcnn.data.splits.SplitDataset`.
-    """
-
-    in_shape: tuple[int, int, int, int]
+    in_shape: tuple[int, int, int, int]  # (T_in, C, H, W)
     frames_out: int
     source: str
-    protocol: str
+    protocol: str  # how the splits were made, e.g. "isolated"
     fingerprint: str
     finite: bool = True
 
@@ -49,7 +42,6 @@ class SequenceDataset(Dataset, ABC):
         return self.batch(epoch, [index])[0]
 
     def __getitems__(self, keys: Sequence[Key]) -> Tensor:
-        """Return a batch; torch's loader calls this method."""
         epochs = {epoch for epoch, _ in keys}
         if len(epochs) == 1:
             return self.batch(epochs.pop(), [index for _, index in keys])

@@ -4,61 +4,56 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import ClassVar, Protocol
 
+from predcnn.data.scale import Units
 from predcnn.data.sources.known_files import FileReport
 
 SPLITS = ("train", "val", "test")
 
 
 class SplitDataset(Protocol):
-    """One split; a sample depends only on (epoch, index).
+    """One split; a sample depends only on (epoch, index)."""
 
-    Attributes:
-        source: origin of the samples, for tables.
-        fingerprint: SHA-256 over everything that determines the samples.
-        finite: every epoch has the same samples, so training shuffles them.
-    """
-
-    source: str
-    fingerprint: str
-    finite: bool
+    source: str  # origin of the samples, for tables
+    fingerprint: str  # SHA-256 over everything that determines the samples
+    finite: bool  # every epoch has the same samples, so training shuffles them
 
     def __len__(self) -> int: ...
     def batch(self, epoch: int, indices: Sequence[int]) -> object: ...
 
 
-class SplitFamily(Protocol):
-    """A data set of three splits, such as `predcnn.data.generated.moving_mnist.MovingMNIST`.
+class SplitFamily:
+    """A data set of three splits; a subclass has ``Options``, with a ``seed``, and `split`."""
 
-    Attributes:
-        Options: dataclass of the options, with a ``seed``.
-        protocol: how the splits were made.
-        download: whether ``prepare`` may download files.
-    """
+    Options: ClassVar[type]
+    name: ClassVar[str]
+    protocol: str  # how the splits were made
+    download = False  # whether ``prepare`` may download files
+    embedded = False  # whether all data come with the package, so that no file of the user is read
+    reader: ClassVar[str | None] = None  # decoder of the frames, part of the fingerprint
+    found: ClassVar[dict[str, object]] = {}  # options that the files determine, as a fitted scale
 
-    Options: type
-    options: object
-    name: str
-    protocol: str
-    download: bool
+    def __init__(self, options: object) -> None:
+        self.options = options
 
-    def prepare(self) -> list[FileReport]: ...
-    def split(self, name: str) -> SplitDataset: ...
+    def prepare(self) -> list[FileReport]:
+        """Download and verify the files of a published set; report on all files."""
+        return []
 
 
-class SequenceFamily:
-    """Base of data sets of sequences, see `SplitFamily`; nothing is read before ``split``.
+class SequenceFamily(SplitFamily):
+    """Base of data sets of sequences; nothing is read before ``split``.
 
     ``facts`` are additional rows of the table at the start of a run, label -> text. The options
     ``label`` and ``origin`` of a preset give its name and say where its files come from.
     """
 
-    Options: ClassVar[type]
-    name: ClassVar[str]
     facts: dict[str, str]
+    units: Units | None = None  # scale and scores of numbers with units
 
     def __init__(self, options: object) -> None:
-        self.options = options
+        super().__init__(options)
         self.name = getattr(options, "label", None) or self.name
+        self.frames_out = options.frames_out
 
     @contextmanager
     def naming_origin(self) -> Iterator[None]:
@@ -78,10 +73,6 @@ class SequenceFamily:
     def in_shape(self) -> tuple[int, int, int, int]:
         """(T_in, C, H, W)."""
         return (self.options.frames_in, self.channels, self.options.height, self.options.width)
-
-    @property
-    def frames_out(self) -> int:
-        return self.options.frames_out
 
     @property
     def protocol(self) -> str:

@@ -41,7 +41,12 @@ def views_of(
         suffix = f"_{re.sub(r'[^A-Za-z0-9-]+', '_', name)}" if len(names) > 1 else ""
         shown = {label: _shown(pred, i, low, high) for label, pred in predictions.items()}
         future = None if truth is None else _shown(truth, i, low, high)
-        caption = f", {name} {_range_text(low, high, i, units)}"
+        caption = f", {name} 0..1"
+        if units is not None:
+            scale = units.scale
+            ends = torch.tensor([low, high]).view(2, 1, 1, 1).expand(-1, channels, -1, -1)
+            first, last = scale.undo(ends)[:, i].flatten().tolist()
+            caption = f", {name} {first:.4g}..{last:.4g} {scale.units[i]}".rstrip()
         found.append(View(_shown(past, i, low, high), future, shown, suffix, caption))
     return found
 
@@ -59,12 +64,3 @@ def _bounds(past: Tensor, truth: Tensor | None, units: Units | None) -> tuple[fl
 def _shown(frames: Tensor, channel: int, low: float, high: float) -> Tensor:
     values = (frames[:, channel : channel + 1].float() - low) / (high - low)
     return values.nan_to_num(nan=0).clamp(0, 1)
-
-
-def _range_text(low: float, high: float, channel: int, units: Units | None) -> str:
-    if units is None:
-        return "0..1"
-    scale = units.scale
-    ends = torch.tensor([low, high]).view(2, 1, 1, 1).expand(-1, len(scale.channels), -1, -1)
-    first, last = scale.undo(ends)[:, channel].flatten().tolist()
-    return f"{first:.4g}..{last:.4g} {scale.units[channel]}".rstrip()

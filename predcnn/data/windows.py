@@ -18,16 +18,9 @@ class WindowDataset(SequenceDataset):
     validation and test always have the same windows, evenly spread over all of them.
 
     Args:
-        options: of the data set.
-        split: "train", "val" or "test".
         segments: where windows may lie.
         size: (C, H, W).
-        source: where the frames come from, for tables.
-        protocol: how the splits were made.
         breaks: for each segment the frames that no window reaches over.
-
-    Raises:
-        ValueError: no window in this split.
     """
 
     def __init__(
@@ -70,7 +63,6 @@ class WindowDataset(SequenceDataset):
         return self._length
 
     def batch(self, epoch: int, indices: Sequence[int]) -> Tensor:
-        """See `SequenceDataset.batch`."""
         indices = self._checked(indices)
         if not self.finite:
             seed, count = self._options.seed, len(self._windows)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from predcnn.checks import unknown
+from predcnn.checks import one_of
 from predcnn.files import write_json
 from predcnn.forecasting.result import FORMATS, SHARED, Forecast
 from predcnn.visual import plot_curves
@@ -19,12 +19,10 @@ def plan_files(
     path = folder if output is None else Path(output).expanduser()
     if not path.suffix or path.is_dir():
         for ending in formats:
-            if ending not in FORMATS:
-                raise ValueError(unknown("format", ending, FORMATS))
+            one_of("format", ending, FORMATS)
         return {name: [path / f"{name}.{ending}" for ending in formats] for name in names}
     ending = path.suffix.removeprefix(".").lower()
-    if ending not in FORMATS:
-        raise ValueError(unknown("ending of output", ending, FORMATS))
+    one_of("ending of output", ending, FORMATS)
     if len(names) > 1 and ending not in SHARED:
         raise ValueError(
             f"{len(names)} clips do not fit into one file {path.name}: give a folder, "

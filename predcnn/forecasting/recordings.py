@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from predcnn.checks import unknown
+from predcnn.checks import one_of, unknown
 from predcnn.data import to_float
 from predcnn.data.clips.decoding import read_end
 from predcnn.data.clips.sources import Clip, ClipError, find_sources
@@ -72,8 +72,7 @@ class FrameShape:
         cls, size: object, fit: str, in_shape: Sequence[int], image_range: Sequence[float] | None
     ) -> "FrameShape":
         """Build from the options ``size`` (native, model or [height, width]) and ``fit``."""
-        if fit not in FITS:
-            raise ValueError(unknown("fit", fit, FITS))
+        one_of("fit", fit, FITS)
         channels, trained = in_shape[1], tuple(in_shape[2:])
         if isinstance(size, str):
             if size not in SIZES:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from predcnn.checks import unknown
+from predcnn.checks import one_of
 from predcnn.data.scale import Units
 from predcnn.data.views import views_of
 from predcnn.files import finite, replacing
@@ -136,10 +136,8 @@ class Forecast:
         """Write as `save` does; return all files."""
         path = Path(path).expanduser()
         ending = path.suffix.removeprefix(".").lower()
-        if ending not in FORMATS:
-            raise ValueError(unknown("ending of output", ending, FORMATS))
-        if view not in VIEWS:
-            raise ValueError(unknown("view", view, VIEWS))
+        one_of("ending of output", ending, FORMATS)
+        one_of("view", view, VIEWS)
         if ending in SHARED:
             SHARED[ending](path, [self])
         elif ending == "npy":

@@ -20,22 +20,10 @@ FLAGS += ("-Wno-psabi", "-Wno-ignored-attributes")
 SWITCH = "PREDCNN_KERNELS"  # environment variable; 0 disables the kernels
 
 
-class Unavailable(Exception):  # noqa: N818 -- a state, not an error
-    """Reason why there are no kernels."""
-
-
 def cache_folder() -> Path:
     """Return the folder of the compiled library."""
     root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(root) / "predcnn"
-
-
-def _compiler() -> str:
-    names = (os.environ.get("CXX"), "c++", "g++", "clang++")
-    found = next((path for name in names if name and (path := shutil.which(name))), None)
-    if found is None:
-        raise Unavailable("no C++ compiler (c++, g++, clang++ or $CXX)")
-    return found
 
 
 def _processor() -> str:
@@ -59,11 +47,8 @@ def _identity(compiler: str) -> str:
 def _compile(compiler: str, target: Path) -> None:
     sources = [str(HERE / source) for source in SOURCES]
     with replacing(target) as temporary:  # safe if several processes compile
-        done = subprocess.run(
-            [compiler, *FLAGS, "-o", str(temporary), *sources], capture_output=True, text=True
-        )
-        if done.returncode:
-            raise Unavailable(f"{compiler} failed: {done.stderr.strip()[-500:]}")
+        command = [compiler, *FLAGS, "-o", str(temporary), *sources]
+        subprocess.run(command, capture_output=True, text=True, check=True)
 
 
 @functools.cache
@@ -71,13 +56,18 @@ def load() -> ctypes.CDLL | str:
     """Load the compiled kernels once per process, or return why there are none."""
     if os.environ.get(SWITCH) == "0":
         return f"switched off by {SWITCH}=0"
+    names = (os.environ.get("CXX"), "c++", "g++", "clang++")
+    compiler = next((path for name in names if name and (path := shutil.which(name))), None)
+    if compiler is None:
+        return "no C++ compiler (c++, g++, clang++ or $CXX)"
     try:
-        compiler = _compiler()
         target = cache_folder() / f"kernels-{_identity(compiler)}.so"
         if not target.exists():
             _compile(compiler, target)
         return ctypes.CDLL(str(target))
-    except (Unavailable, OSError) as reason:
-        if isinstance(reason, OSError) or "failed" in str(reason):
-            warnings.warn(f"predcnn runs without compiled kernels: {reason}", stacklevel=2)
-        return f"not loadable: {reason}" if isinstance(reason, OSError) else str(reason)
+    except subprocess.CalledProcessError as error:
+        reason = f"{compiler} failed: {error.stderr.strip()[-500:]}"
+    except OSError as error:
+        reason = f"not loadable: {error}"
+    warnings.warn(f"predcnn runs without compiled kernels: {reason}", stacklevel=2)
+    return reason

@@ -3,7 +3,7 @@
 import contextlib
 import ctypes
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -45,15 +45,11 @@ class Kernels:
 
     def __call__(self, name: str, *arguments: Tensor | np.ndarray | int | float | None) -> None:
         """Call a kernel with addresses of tensors and arrays; appends torch's number of threads."""
-        function = self._found.get(name) or self._find(name, arguments)
-        function(*map(_as_c, arguments), torch.get_num_threads())
-
-    def _find(self, name: str, arguments: Sequence[object]) -> Callable[..., None]:
-        """Look up a kernel; the argument types of the first call hold for all."""
-        kind = ctypes.CFUNCTYPE(None, *map(_c_type, arguments), ctypes.c_int64)
-        address = ctypes.c_void_p.in_dll(self._library, f"{name}_{self._suffix}").value
-        self._found[name] = kind(address)
-        return self._found[name]
+        if name not in self._found:  # the argument types of the first call hold for all
+            kind = ctypes.CFUNCTYPE(None, *map(_c_type, arguments), ctypes.c_int64)
+            address = ctypes.c_void_p.in_dll(self._library, f"{name}_{self._suffix}").value
+            self._found[name] = kind(address)
+        self._found[name](*map(_as_c, arguments), torch.get_num_threads())
 
 
 def _as_c(value: object) -> object:

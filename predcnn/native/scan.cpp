@@ -34,8 +34,8 @@ void advance(const T* delta, const T* x, const T* A, const T* B, const Shape& s,
 }
 
 template <class T>
-void scan(const T* delta, const T* x, const T* A, const T* B, const T* C, T* y, T* last, T* kept, int64_t length,
-          int64_t batch, int64_t groups, int64_t states, int64_t channels, int64_t threads) {
+void scan(const T* delta, const T* x, const T* A, const T* B, const T* C, T* y, T* kept, int64_t length, int64_t batch,
+          int64_t groups, int64_t states, int64_t channels, int64_t threads) {
     const Shape s{length, batch, groups, states, channels, 1};
     constexpr int V = Lanes<T>::count;
     const int64_t blocks = (s.channels + V - 1) / V, state = s.rows() * s.states * s.channels;
@@ -60,14 +60,12 @@ void scan(const T* delta, const T* x, const T* A, const T* B, const T* C, T* y, 
                             store(y + (l * s.rows() + row) * s.channels + d, sum, lanes);
                         });
             }
-            for (int64_t n = 0; n < s.states; n++)
-                store(last + place + n * s.channels, load(h.data() + n * V), lanes);
         }
     }
 }
 
 template <class T> struct Given {
-    const T *grad_y, *grad_last, *delta, *x, *A, *B, *C, *kept;
+    const T *grad_y, *delta, *x, *A, *B, *C, *kept;
 };
 template <class T> struct Gradients {
     T *delta, *x, *A, *B, *C;  // A (B, G, N, D), B and C (slabs, L, B, G, N)
@@ -81,8 +79,7 @@ void backward_block(const Given<T>& in, const Gradients<T>& out, const Shape& s,
     const int64_t place = row * N * s.channels + d;
     const T* a = in.A + (row % s.groups) * N * s.channels + d;
     T *h = work.data(), *carry = h + size, *grad_A = carry + size, *states = grad_A + size;
-    std::fill(grad_A, grad_A + size, T(0));
-    for (int64_t n = 0; n < N; n++) store(carry + n * V, load(in.grad_last + place + n * s.channels, lanes));
+    std::fill(carry, grad_A + size, T(0));
     for (int64_t first = (s.length - 1) / CHUNK * CHUNK; first >= 0; first -= CHUNK) {
         for (int64_t n = 0; n < N; n++)
             store(h + n * V, load(in.kept + first / CHUNK * state + place + n * s.channels, lanes));
@@ -121,11 +118,11 @@ void backward_block(const Given<T>& in, const Gradients<T>& out, const Shape& s,
 }
 
 template <class T>
-void scan_backward(const T* grad_y, const T* grad_last, const T* delta, const T* x, const T* A, const T* B,
+void scan_backward(const T* grad_y, const T* delta, const T* x, const T* A, const T* B,
                    const T* C, const T* kept, T* grad_delta, T* grad_x, T* grad_A, T* grad_B, T* grad_C,
                    int64_t length, int64_t batch, int64_t groups, int64_t states, int64_t channels, int64_t slabs,
                    int64_t threads) {
-    const Given<T> in{grad_y, grad_last, delta, x, A, B, C, kept};
+    const Given<T> in{grad_y, delta, x, A, B, C, kept};
     const Gradients<T> out{grad_delta, grad_x, grad_A, grad_B, grad_C};
     const Shape s{length, batch, groups, states, channels, slabs};
     constexpr int V = Lanes<T>::count;

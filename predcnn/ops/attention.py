@@ -32,20 +32,17 @@ class MultiHeadAttention(nn.Module):
         query, key, value = rearrange(
             self.qkv(x), "b n (qkv heads c) -> qkv b heads n c", qkv=3, heads=self.heads
         )
-        if bias is not None:
-            bias = bias.to(query.dtype)
-        x = rearrange(_attend(query, key, value, bias), "b heads n c -> b n heads c")
+        bias = None if bias is None else bias.to(query.dtype)
+        if bias is not None and bias.requires_grad and query.device.type == "cpu":
+            # torch has no fused kernel for a learned bias, and its fallback searches for empty rows
+            scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-2, -1) + bias
+            x = scores.softmax(dim=-1) @ value
+        else:
+            x = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+        x = rearrange(x, "b heads n c -> b n heads c")
         if torch.compiler.is_exporting():  # other runtimes do not keep the kernel's memory layout
             x = x.clone(memory_format=torch.contiguous_format)
         return self.proj(rearrange(x, "b n heads c -> b n (heads c)"))
-
-
-def _attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
-    if bias is not None and bias.requires_grad and query.device.type == "cpu":
-        # torch has no fused kernel for a learned bias, and its fallback searches for empty rows
-        scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-2, -1) + bias
-        return scores.softmax(dim=-1) @ value
-    return functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
 
 
 class MapAttention(MultiHeadAttention):

@@ -40,7 +40,8 @@ def depthwise_conv2d(
         return functional.conv2d(
             x, weight, bias, 1, _padding(weight, dilation), dilation, weight.shape[0]
         )
-    if x.device.type == "cpu" and weight.shape[3] > WIDEST_HALF and _in_half(x):
+    wide = x.device.type == "cpu" and weight.shape[3] > WIDEST_HALF
+    if wide and (x.dtype in (torch.bfloat16, torch.float16) or torch.is_autocast_enabled("cpu")):
         with without_autocast(x):
             wide_bias = None if bias is None else bias.float()
             return depthwise_conv2d(x.float(), weight.float(), wide_bias, dilation)
@@ -196,10 +197,6 @@ def phased(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Ten
     out = _convolve(phases, weight, bias)
     out = rearrange(out, "(i j b) c h w -> b c (h i) (w j)", i=dilation, j=dilation)
     return out[..., :H, :W].contiguous(memory_format=torch.channels_last)
-
-
-def _in_half(x: Tensor) -> bool:
-    return x.dtype in (torch.bfloat16, torch.float16) or torch.is_autocast_enabled(x.device.type)
 
 
 def _padding(weight: Tensor, dilation: int) -> tuple[int, int]:

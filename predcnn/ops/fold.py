@@ -1,6 +1,6 @@
 """Exact folding of batch normalisation into a neighbouring convolution, for inference."""
 
-from typing import NamedTuple, Self
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -55,25 +55,10 @@ def _set(conv: nn.Conv2d, weight: Tensor, bias: Tensor) -> None:
         conv.bias.copy_(bias.to(dtype))
 
 
-class Savings(NamedTuple):
-    """Counts of what merging removes."""
-
-    parameters: int
-    convolutions: int
-    norms: int
-
-    def __str__(self) -> str:
-        return (
-            f"{self.parameters:,} parameters, {self.convolutions} convolutions and "
-            f"{self.norms} norms fewer"
-        )
-
-
 class Mergeable:
-    """Network that can be merged for inference; ``savings`` is None before."""
+    """Network that can be merged for inference."""
 
     merged: bool = False
-    savings: Savings | None = None
 
     def merge(self) -> Self:
         """Fold normalisation and parallel branches, in place, and switch to eval mode.
@@ -82,19 +67,8 @@ class Mergeable:
         up to rounding; the network can no longer be trained.
         """
         self.eval()
-        before = _inventory(self)
         for part in reversed(list(self.modules())):
             if part is not self and hasattr(part, "merge_"):
                 part.merge_()
-        self.savings = Savings(*(b - a for b, a in zip(before, _inventory(self), strict=True)))
         self.merged = True
         return self
-
-
-def _inventory(module: nn.Module) -> Savings:
-    parts = list(module.modules())
-    return Savings(
-        sum(p.numel() for p in module.parameters()),
-        sum(isinstance(part, nn.Conv2d) for part in parts),
-        sum(isinstance(part, nn.BatchNorm2d) for part in parts),
-    )

@@ -6,6 +6,7 @@ Ding et al., "RepVGG: Making VGG-style ConvNets Great Again", CVPR 2021, section
 import torch
 from torch import Tensor, nn
 
+from predcnn.ops.depthwise import DepthwiseConv2d
 from predcnn.ops.fold import fold_norm_into_previous
 
 
@@ -38,3 +39,8 @@ class ConvBN(nn.Module):
     def merge_(self) -> None:
         """Fold the norm into the convolution, in place; a second call changes nothing."""
         self.bn = fold_norm_into_previous(self.conv, self.bn)
+
+
+def depthwise_bn(channels: int, kernel_size: int | tuple[int, int]) -> ConvBN:
+    """Build a depthwise convolution without bias, and BatchNorm."""
+    return ConvBN(DepthwiseConv2d(channels, kernel_size, bias=False))

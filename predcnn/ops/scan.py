@@ -13,25 +13,21 @@ from torch import Tensor
 from torch.nn import functional
 
 from predcnn.native import plain_wanted
-from predcnn.ops.precision import without_autocast
+from predcnn.ops.precision import widened, without_autocast
 from predcnn.ops.scan_compiled import compiled_scan
-from predcnn.ops.scan_parallel import Scanned, doubling_scan, parallel_scan, textbook_scan
+from predcnn.ops.scan_parallel import doubling_scan, parallel_scan, textbook_scan
 
 _ORDERS = {"row": "(h w)", "column": "(w h)", "row_reversed": "(h w)", "column_reversed": "(w h)"}
 DIRECTIONS = tuple(_ORDERS)
 """Orders in which a map is read; VMamba's cross-scan uses all, in this order."""
 
-_CORES: dict[str, Callable[..., Scanned]] = {
+_CORES: dict[str, Callable[..., Tensor]] = {
     "compiled": compiled_scan,  # CPUs
     "parallel": parallel_scan,  # GPUs and graphs of torch.compile
     "doubling": doubling_scan,  # exported graphs
     "textbook": textbook_scan,  # the reference implementation
 }
 BACKENDS = (*_CORES, "mamba_ssm")
-
-
-def _has_mamba_ssm() -> bool:
-    return importlib.util.find_spec("mamba_ssm") is not None
 
 
 def choose_backend(device: torch.device) -> str:
@@ -43,8 +39,8 @@ def choose_backend(device: torch.device) -> str:
     if device.type == "cpu":
         return "compiled"
     # mamba-ssm would break a compiled graph
-    if device.type == "cuda" and not torch.compiler.is_compiling() and _has_mamba_ssm():
-        return "mamba_ssm"
+    if device.type == "cuda" and not torch.compiler.is_compiling():
+        return "mamba_ssm" if importlib.util.find_spec("mamba_ssm") else "parallel"
     return "parallel"
 
 
@@ -55,13 +51,12 @@ def selective_scan(
     B: Tensor,
     C: Tensor,
     D: Tensor | None = None,
-    z: Tensor | None = None,
+    *,
     delta_bias: Tensor | None = None,
     delta_softplus: bool = False,
-    return_last_state: bool = False,
     backend: str | None = None,
-) -> Tensor | tuple[Tensor, Tensor]:
-    """Compute y_l = (C_l h_l + D u_l) SiLU(z_l), h_l = exp(delta_l A) h_{l-1} + delta_l B_l u_l.
+) -> Tensor:
+    """Compute y_l = C_l h_l + D u_l, h_l = exp(delta_l A) h_{l-1} + delta_l B_l u_l.
 
     Runs in float32 (float64 for float64) also under autocast.
 
@@ -72,14 +67,12 @@ def selective_scan(
         B: (batch, N, L), or (batch, groups, N, L) with each group for its share of the channels.
         C: as B.
         D: (channels,), or None for no skip connection.
-        z: (batch, channels, L), or None for no gate.
         delta_bias: (channels,) added to delta.
         delta_softplus: pass delta (with its bias) through softplus.
-        return_last_state: also return h_L, (batch, channels, N).
         backend: one of `BACKENDS`; None for the fastest, see `choose_backend`.
 
     Returns:
-        (batch, channels, L) in the dtype of u; with ``return_last_state`` also h_L.
+        (batch, channels, L) in the dtype of u.
     """
     backend = choose_backend(u.device) if backend is None else backend
     if backend not in BACKENDS:
@@ -90,17 +83,12 @@ def selective_scan(
         from mamba_ssm.ops.selective_scan_interface import selective_scan_fn
 
         delta, B, C = (t.to(u.dtype) for t in (delta, B, C))
-        return selective_scan_fn(
-            u, delta, A, B, C, D, z, delta_bias, delta_softplus, return_last_state
-        )
+        return selective_scan_fn(u, delta, A, B, C, D, None, delta_bias, delta_softplus)
     with without_autocast(u):
-        y, last = _scan_with(_CORES[backend], u, delta, A, B, C, delta_bias, delta_softplus)
-        if D is not None:
-            y = y + u * D[:, None]
-        if z is not None:
-            y = y * functional.silu(z.to(y.dtype))
-    y = y.to(u.dtype)
-    return (y, last) if return_last_state else y
+        delta = widened(delta) if delta_bias is None else widened(delta) + delta_bias[:, None]
+        delta = functional.softplus(delta) if delta_softplus else delta
+        y = _time_major(_CORES[backend], u, delta, A, B, C)
+        return (y if D is None else y + u * D[:, None]).to(u.dtype)
 
 
 def _check(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> None:
@@ -114,32 +102,17 @@ def _check(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> None:
         )
 
 
-def _scan_with(
-    core: Callable[..., Scanned],
-    u: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    delta_bias: Tensor | None,
-    delta_softplus: bool,
-) -> Scanned:
-    """Call ``core`` in its time-major layout and convert the results back."""
-    wide = torch.promote_types(u.dtype, torch.float32)
-    (batch, channels, length), groups = u.shape, B.shape[1]
-    delta = delta.to(wide)
-    if delta_bias is not None:
-        delta = delta + delta_bias.to(wide)[:, None]
-    if delta_softplus:
-        delta = functional.softplus(delta)
-    grouped = (length, batch, groups, channels // groups)
+def _time_major(
+    core: Callable[..., Tensor], u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor
+) -> Tensor:
+    """Call ``core`` in its layout, without D, and convert the result back."""
+    grouped = (u.shape[2], u.shape[0], B.shape[1], -1)
     x = (delta * u).permute(2, 0, 1).reshape(grouped)
     delta = delta.permute(2, 0, 1).reshape(grouped)
-    A = A.to(wide).view(groups, channels // groups, -1).transpose(1, 2)  # (G, N, D)
-    B, C = (t.to(wide).permute(3, 0, 1, 2).contiguous() for t in (B, C))
-    y, last = core(delta.contiguous(), x.contiguous(), A.contiguous(), B, C)
-    y = y.flatten(2).permute(1, 2, 0)
-    return y, last.transpose(-1, -2).reshape(batch, channels, -1)
+    A = widened(A).view(B.shape[1], -1, A.shape[1]).transpose(1, 2)  # (G, N, D)
+    B, C = (widened(t).permute(3, 0, 1, 2).contiguous() for t in (B, C))
+    y = core(delta.contiguous(), x.contiguous(), A.contiguous(), B, C)
+    return y.flatten(2).permute(1, 2, 0)
 
 
 def cross_scan(x: Tensor, directions: Sequence[str] = DIRECTIONS) -> Tensor:

@@ -8,9 +8,6 @@ of cumulative sums, which overflow for strong decay.
 import torch
 from torch import Tensor
 
-Scanned = tuple[Tensor, Tensor]
-"""(y (L, B, G, D), last state (B, G, N, D))."""
-
 
 def _scan_(factors: Tensor, x: Tensor) -> None:
     """x[l] += factors[l] x[l - 1] along the first axis, in place; factors become products."""
@@ -46,14 +43,14 @@ class LinearScan(torch.autograd.Function):
         return flowing * before, flowing
 
 
-def parallel_scan(delta: Tensor, x: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Scanned:
+def parallel_scan(delta: Tensor, x: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Tensor:
     """Scan in 2 log2(L) steps; stores the factors and states of all time steps."""
     a = torch.exp(delta.unsqueeze(-2) * A)  # (L, B, G, N, D)
     states = LinearScan.apply(a, x.unsqueeze(-2) * B.unsqueeze(-1))
-    return torch.matmul(C.unsqueeze(-2), states).squeeze(-2), states[-1]
+    return torch.matmul(C.unsqueeze(-2), states).squeeze(-2)
 
 
-def doubling_scan(delta: Tensor, x: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Scanned:
+def doubling_scan(delta: Tensor, x: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Tensor:
     """Scan out of place in log2(L) rounds: more additions, but few operators, for exported graphs.
 
     Hillis and Steele, "Data Parallel Algorithms", CACM 1986.
@@ -66,10 +63,10 @@ def doubling_scan(delta: Tensor, x: Tensor, A: Tensor, B: Tensor, C: Tensor) -> 
         states = torch.cat([states[:reach], added])
         factors = torch.cat([factors[:reach], late * factors[:-reach]])
         reach *= 2
-    return torch.matmul(C.unsqueeze(-2), states).squeeze(-2), states[-1]
+    return torch.matmul(C.unsqueeze(-2), states).squeeze(-2)
 
 
-def textbook_scan(delta: Tensor, x: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Scanned:
+def textbook_scan(delta: Tensor, x: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Tensor:
     """Scan step by step, as the published reference code does.
 
     The reference implementation of tests and `predcnn.ops.plain`, also for higher derivatives.
@@ -81,4 +78,4 @@ def textbook_scan(delta: Tensor, x: Tensor, A: Tensor, B: Tensor, C: Tensor) -> 
     for step in range(x.shape[0]):
         h = factors[:, :, :, step] * h + inputs[:, :, :, step]
         outputs.append(torch.einsum("bgdn,bgn->bgd", h, C[step]))
-    return torch.stack(outputs), h.transpose(-1, -2)
+    return torch.stack(outputs)

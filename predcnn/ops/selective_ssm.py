@@ -13,9 +13,9 @@ from predcnn.ops.precision import widened
 from predcnn.ops.scan import selective_scan
 
 
-def step_bias(shape: tuple[int, ...], low: float = 1e-3, high: float = 0.1) -> Tensor:
-    """Draw biases whose softplus is log-uniform in [low, high], Mamba's initial step sizes."""
-    step = torch.exp(torch.rand(shape) * math.log(high / low) + math.log(low)).clamp(min=1e-4)
+def step_bias(shape: tuple[int, ...]) -> Tensor:
+    """Draw biases whose softplus is log-uniform in [1e-3, 0.1], Mamba's initial step sizes."""
+    step = torch.exp(torch.rand(shape) * math.log(100) + math.log(1e-3))
     return step + torch.log(-torch.expm1(-step))
 
 
@@ -60,13 +60,6 @@ class SelectiveSSM(nn.Module):
         parts = torch.matmul(self.x_proj_weight, x)  # (B, K, R + 2N, L)
         step, B, C = parts.split(self.sizes, dim=2)
         step = torch.matmul(self.dt_projs_weight, step)  # (B, K, D, L)
-        y = self.scan(
-            x.flatten(1, 2),
-            step.flatten(1, 2),
-            -torch.exp(widened(self.A_logs)),
-            B,
-            C,
-            widened(self.Ds),
-            widened(self.dt_projs_bias).flatten(),
-        )
+        A, D, bias = -torch.exp(widened(self.A_logs)), widened(self.Ds), widened(self.dt_projs_bias)
+        y = self.scan(x.flatten(1, 2), step.flatten(1, 2), A, B, C, D, bias.flatten())
         return y.unflatten(1, x.shape[1:3])

@@ -42,17 +42,14 @@ class WinogradConv2d(nn.Conv2d):
 
     def _pays(self, x: Tensor) -> bool:
         how = (self.kernel_size, self.stride, self.padding, self.dilation, self.groups)
-        if how != ((3, 3), (1, 1), (1, 1), (1, 1), 1) or self.padding_mode != "zeros":
+        fits = how == ((3, 3), (1, 1), (1, 1), (1, 1), 1) and self.padding_mode == "zeros"
+        wide = min(self.in_channels, self.out_channels) >= FEWEST_CHANNELS
+        if not (fits and wide and self.in_channels * self.out_channels <= MOST_WEIGHTS):
             return False
-        narrow = min(self.in_channels, self.out_channels) < FEWEST_CHANNELS
-        if narrow or self.in_channels * self.out_channels > MOST_WEIGHTS:
+        if x.device.type != "cpu" or x.dtype != torch.float32 or x.ndim != 4:
             return False
-        if x.device.type != "cpu" or x.dtype != torch.float32:
-            return False
-        if x.ndim != 4 or x.shape[1] != self.in_channels:
-            return False
-        B, _, H, W = x.shape
-        return -(-H // 4) * -(-W // 4) * B >= FEWEST_TILES
+        B, C, H, W = x.shape
+        return self.in_channels == C and -(-H // 4) * -(-W // 4) * B >= FEWEST_TILES
 
 
 @torch.library.custom_op("predcnn::winograd_conv2d", mutates_args=())

@@ -44,7 +44,6 @@ class ConvLSTMCell(nn.Module):
         )
 
     def joined_weights(self) -> Tensor | None:
-        """Return the weight of both gate convolutions as one, see `joined_gates`."""
         return joined_gates(self.conv_x, self.conv_h)
 
     def forward(

@@ -10,7 +10,7 @@ import yaml
 from torch import nn
 
 from predcnn.blocks.protocol import check_options
-from predcnn.checks import unknown
+from predcnn.checks import one_of
 from predcnn.registry import PREDICTORS
 from predcnn.translators.weights import start_from_backbone
 
@@ -74,8 +74,7 @@ def _sizes_of(
     text = file.read_text(encoding="utf-8")
     text = re.sub(r'"\$\{data\.in_shape\.(\d)\}"', lambda axis: str(in_shape[int(axis[1])]), text)
     sizes = yaml.safe_load(text).get("sizes", {key: {} for key in SCALES})
-    if scale not in sizes:
-        raise ValueError(unknown(f"scale of {name}", scale, sizes))
+    one_of(f"scale of {name}", scale, sizes)
     has_translator = "translator" in inspect.signature(PREDICTORS[name]).parameters
     return {**sizes[scale], **(_translator_defaults(translator) if has_translator else {})}
 

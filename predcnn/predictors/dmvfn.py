@@ -195,16 +195,26 @@ class DMVFN(RecurrentPredictor):
             firsts, seconds = firsts[-1:], seconds[-1:]
         steps, first, second = len(seconds), firsts.flatten(0, 1), seconds.flatten(0, 1)
         if not (self.training or state.collect):
-            # reading the routes would synchronise with an accelerator
-            predict = self._predict_sparse if first.is_cpu else self._predict_dense
-            return predict(first, second).unflatten(0, (steps, -1))
-        stages = self._predict_stages(first, second).unflatten(0, (steps, -1))
+            return self.evaluated(first, second, sparse=first.is_cpu).unflatten(0, (steps, -1))
+        merged: list[Tensor] = []
+        motion = self._routed(first, second, self.routes(first, second), merged)
+        stages = torch.stack([*merged, motion.merged()], dim=1).unflatten(0, (steps, -1))
         if state.collect:
             state.stages.append(stages)
         return stages[:, :, -1]
 
+    def evaluated(self, first: Tensor, second: Tensor, *, sparse: bool) -> Tensor:
+        """Predict (N, C, H, W) in eval mode; ``sparse`` computes only the blocks in use.
+
+        That reads the routes, which would synchronise with an accelerator.
+        """
+        routes = self.routes(first, second) > 0.5
+        if self.compat == "openstl":
+            routes = routes[:1].expand_as(routes)
+        merged = (self._chosen if sparse else self._routed)(first, second, routes).merged()
+        return torch.where(routes.any(), merged, first) if self.compat == "openstl" else merged
+
     def extras(self, state: DMVFNState, frames: Tensor, predictions: Tensor) -> dict[str, Tensor]:
-        """Return {"stages": (B, T_all - 1, blocks, C, H, W)}."""
         return {"stages": torch.cat(state.stages).transpose(0, 1)}
 
     def routes(self, first: Tensor, second: Tensor) -> Tensor:
@@ -218,12 +228,6 @@ class DMVFN(RecurrentPredictor):
         else:
             drawn = (chance.detach() >= 0.5).to(chance.dtype)
         return drawn + (chance - chance.detach())
-
-    def _predict_stages(self, first: Tensor, second: Tensor) -> Tensor:
-        """Return predictions after every block, (N, blocks, C, H, W)."""
-        merged: list[Tensor] = []
-        motion = self._routed(first, second, self.routes(first, second), merged)
-        return torch.stack([*merged, motion.merged()], dim=1)
 
     def _routed(
         self, first: Tensor, second: Tensor, routes: Tensor, unrouted: list[Tensor] | None = None
@@ -242,13 +246,8 @@ class DMVFN(RecurrentPredictor):
             motion = _moved(first, second, motion.flow + d_flow * use, motion.mask + d_mask * use)
         return motion
 
-    def _predict_sparse(self, first: Tensor, second: Tensor) -> Tensor:
-        """Predict (N, C, H, W), computing only the blocks that a sample uses."""
-        routes = self.routes(first, second) > 0.5
-        if self.compat == "openstl":
-            routes = routes[:1].expand_as(routes)
-            if not routes[0].any():
-                return first
+    def _chosen(self, first: Tensor, second: Tensor, routes: Tensor) -> Motion:
+        """Return the motion after all blocks, each computed for the samples that use it."""
         motion = _no_motion(first, second)
         for i, block in enumerate(self.stu):
             chosen = routes[:, i].nonzero().squeeze(1)
@@ -259,15 +258,7 @@ class DMVFN(RecurrentPredictor):
             flow = motion.flow.index_add(0, chosen, d_flow.to(motion.flow.dtype))
             mask = motion.mask.index_add(0, chosen, d_mask.to(motion.mask.dtype))
             motion = _moved(first, second, flow, mask)
-        return motion.merged()
-
-    def _predict_dense(self, first: Tensor, second: Tensor) -> Tensor:
-        """Predict the same by computing and masking every block, without reading the routes."""
-        routes = self.routes(first, second) > 0.5
-        if self.compat == "openstl":
-            routes = routes[:1].expand_as(routes)
-        merged = self._routed(first, second, routes).merged()
-        return torch.where(routes.any(), merged, first) if self.compat == "openstl" else merged
+        return motion
 
 
 def _no_motion(first: Tensor, second: Tensor) -> Motion:

@@ -3,7 +3,7 @@
 The batch size stays free, frame size and horizon are fixed.
 """
 
-import importlib
+import functools
 import re
 import statistics
 import tempfile
@@ -11,18 +11,19 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from predcnn import checks
 from predcnn.files import replacing
 from predcnn.predictors.protocol import Predictor, check_frames_out
 
 Runner = Callable[[Tensor], Tensor]
 """Past frames (B, T, C, H, W) -> future frames, both float32 on the CPU."""
 
+needed = functools.partial(checks.needed, extra="export")
 WARM_UP = 2
 EXAMPLES = 2  # sequences at capture: a batch of 1 would become a constant
 
@@ -132,8 +133,7 @@ def quantized(source: Path, target: Path, frames: Iterable[Tensor]) -> Path:
 
     Ranges are measured on ``frames``, batches of real past frames (B, T, C, H, W).
     """
-    needed("onnxruntime")
-    quantization = importlib.import_module("onnxruntime.quantization")
+    quantization = needed("onnxruntime.quantization")
     batches = iter([{"past": past.numpy()} for past in frames])
 
     class Reader(quantization.CalibrationDataReader):
@@ -193,14 +193,6 @@ def latencies(runners: Mapping[str, Runner], past: Tensor, repeats: int) -> dict
             if i >= WARM_UP:
                 times[name].append(1000 * (time.perf_counter() - started))
     return {name: statistics.median(values) for name, values in times.items()}
-
-
-def needed(package: str) -> ModuleType:
-    """Import a package of the extra ``export``; ImportError names the extra."""
-    try:
-        return importlib.import_module(package)
-    except ImportError as error:
-        raise ImportError(f"{error}: pip install 'predcnn[export]'") from error
 
 
 def _unsupported(runtime: str, error: Exception) -> ValueError:

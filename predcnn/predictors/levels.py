@@ -1,6 +1,6 @@
 """What SwinLSTM and VMRNN share: cells at several resolutions, over maps (B, H, W, C)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import torch
@@ -69,12 +69,14 @@ class LevelsPredictor(RecurrentPredictor):
         "unused_embed": "Upsample.patch_embed",
     }
 
-    def build_levels(self, dim: int, down: Iterable[nn.Module], up: Iterable[nn.Module]) -> None:
-        """Build a U of cells: ``down`` from fine to coarse, ``up`` from coarse to fine."""
-        self.down = nn.ModuleList(down)
-        levels = range(len(self.down))
+    def build_levels(
+        self, dim: int, cell: Callable[..., nn.Module], down: list[list[float]], up: list
+    ) -> None:
+        """Build a U of ``cell(layer, level, rates)``; rates are given from fine to coarse."""
+        levels = range(len(down))
+        self.down = nn.ModuleList(cell(i, i, down[i]) for i in levels)
         self.shrink = nn.ModuleList(PatchMerging(dim * 2**i) for i in levels)
-        self.up = nn.ModuleList(up)
+        self.up = nn.ModuleList(cell(i, i + 1, up[i]) for i in levels[::-1])
         self.grow = nn.ModuleList(PatchExpanding(dim * 2 ** (i + 1)) for i in levels[::-1])
 
     def layers(self) -> list[tuple[nn.Module, nn.Module]]:
@@ -83,7 +85,7 @@ class LevelsPredictor(RecurrentPredictor):
 
     def begin(self, first: Tensor, *, collect: bool) -> State:
         B, _, H, W = first.shape
-        states, scale = [], self.patch_size
+        states, scale = [], self.embed.proj.stride[0]
         for cell, resize in self.layers():
             zero = first.new_zeros(B, H // scale, W // scale, cell.dim)
             states.append((zero, zero, *cell.constants(zero)))

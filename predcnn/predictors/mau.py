@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from predcnn.predictors.patches import PatchedPredictor
 from predcnn.predictors.unrolling import (
+    RecurrentPredictor,
     check_equal_widths,
     check_gates,
     mixed,
@@ -26,10 +26,7 @@ from predcnn.registry import PREDICTORS
 class MAUCell(nn.Module):
     """Fuse motion (T, from the last ``tau`` steps) with appearance (S, from the layer below).
 
-    Args:
-        dim: channels of T and S.
-        size: (H, W) of T and S, fixed by the LayerNorms.
-        residual: whether the new S is added to the old.
+    Both have ``dim`` channels and the ``size`` (H, W) that the LayerNorms fix.
     """
 
     def __init__(self, dim: int, kernel: int, size: tuple[int, int], residual: bool) -> None:
@@ -93,7 +90,7 @@ class MAUState:
 
 
 @PREDICTORS.register("mau")
-class MAU(PatchedPredictor):
+class MAU(RecurrentPredictor):
     """Motion-aware units between an encoder and a decoder, (B, T, C, H, W) -> (B, frames_out, ...).
 
     LayerNorms over (C, H, W) fix H and W. All layers have the same width. compat "openstl" adds two

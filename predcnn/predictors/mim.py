@@ -36,7 +36,6 @@ class PeepholeLSTM(nn.Module):
         self.conv_x_concat = shape.gates(dim, 4 * dim)
 
     def joined_weights(self) -> Tensor | None:
-        """Return the weight over x and h as one, see `joined_gates`."""
         return joined_gates(self.conv_x_concat, self.conv_h_concat)
 
     def forward(
@@ -111,17 +110,13 @@ class MIMBlock(PeepholeLSTM):
 
 @dataclass(kw_only=True)
 class MIMState(StackState):
-    """A `StackState` with the MIM-S cells ``s`` and what belongs to the MIM-N stack.
-
-    Attributes:
-        diff_h, diff_c, diff_weights: states and joined weights of the MIM-N stack.
-        started: whether a step was taken, so that there is a difference of hidden states.
-    """
+    """A `StackState` with the MIM-S cells ``s`` and what belongs to the MIM-N stack."""
 
     s: list[Tensor]
-    diff_h: list[Tensor]
+    diff_h: list[Tensor]  # states and joined weights of the MIM-N stack
     diff_c: list[Tensor]
     diff_weights: list[Tensor | None]
+    # whether a step was taken, so that there is a difference of hidden states
     started: bool = False
 
 
@@ -146,7 +141,6 @@ class MIM(StackedPredictor):
         self.conv_last = nn.Conv2d(dim, shape.channels, 1, bias=False)
 
     def begin(self, first: Tensor, *, collect: bool) -> MIMState:
-        """Return zero states; with compat "openstl" MIM-S continues from the last call."""
         state = self.zero_state(first, self.stlstm_layer, collect)
         zeros = state.h[1:]
         s = list(zeros)

@@ -169,32 +169,21 @@ class PhyDNet(RecurrentPredictor):
 
     def advance(self, fed: Tensor, state: PhyDNetState, *, last_only: bool) -> Tensor:
         encoded = over_time(self.encode, fed)
-        physical = self._advance_physical(over_time(self.encode_physical, encoded), state)
-        residual = self._advance_residual(over_time(self.encode_residual, encoded), state)
-        if last_only:
-            physical, residual = physical[-1:], residual[-1:]
-        physical = over_time(self.decode_physical, physical)
-        residual = over_time(self.decode_residual, residual)
+        physical = []
+        for step in over_time(self.encode_physical, encoded):
+            state.physical = self.phycell(step, state.physical)
+            physical.append(state.physical)
+        residual = over_time(self.encode_residual, encoded).unbind(0)
+        for layer, cell in enumerate(self.convcell):
+            (h, c), residual, steps = state.residual[layer], [], residual
+            for step in steps:
+                h, c = cell(step, h, c)
+                residual.append(h)
+            state.residual[layer] = (h, c)
+        wanted = slice(-1, None) if last_only else slice(None)
+        physical = over_time(self.decode_physical, torch.stack(physical[wanted]))
+        residual = over_time(self.decode_residual, torch.stack(residual[wanted]))
         return torch.sigmoid(over_time(self.decode, physical + residual))
 
     def extras(self, state: PhyDNetState, frames: Tensor, predictions: Tensor) -> dict[str, Tensor]:
-        """Return {"moments": scalar}, which depends on no frame."""
         return {"moments": moment_loss(self.phycell.F.conv1.weight)}
-
-    def _advance_physical(self, x: Tensor, state: PhyDNetState) -> Tensor:
-        states = []
-        for step in x:
-            state.physical = self.phycell(step, state.physical)
-            states.append(state.physical)
-        return torch.stack(states)
-
-    def _advance_residual(self, x: Tensor, state: PhyDNetState) -> Tensor:
-        for layer, cell in enumerate(self.convcell):
-            h, c = state.residual[layer]
-            hidden = []
-            for step in x:
-                h, c = cell(step, h, c)
-                hidden.append(h)
-            state.residual[layer] = (h, c)
-            x = torch.stack(hidden)
-        return x

@@ -6,7 +6,7 @@ code.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from math import ceil
 
@@ -14,51 +14,43 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from predcnn.blocks.gatedtransformer import GatedTransformerLayer
-from predcnn.checks import unknown
+from predcnn.checks import one_of
 from predcnn.ops.attention import sinusoid_position
 from predcnn.predictors.one_pass import OnePassPredictor, is_direct
 from predcnn.registry import PREDICTORS
 
 AXES = {
+    "space_temporal": "b t n d -> b (t n) d",
+    "temporal": "b t n d -> (b n) t d",
     "space": "b t n d -> (b t) n d",
-    "time": "b t n d -> (b n) t d",
-    "both": "b t n d -> b (t n) d",
 }
-"""Which tokens attend to each other: those of one frame, of one place, or all."""
+"""Which tokens attend to each other: all, those of one place, or those of one frame."""
 
-ST = {"st_space_transformer": "space", "st_temporal_transformer": "time"}
-TS = {"ts_temporal_transformer": "time", "ts_space_transformer": "space"}
-VARIANTS: dict[str, dict[str, str]] = {
-    "full": {"space_temporal_transformer": "both"},
-    "facst": {"space_transformer": "space", "temporal_transformer": "time"},
-    "facts": {"temporal_transformer": "time", "space_transformer": "space"},
+ST = "st_space_transformer st_temporal_transformer"
+TS = "ts_temporal_transformer ts_space_transformer"
+VARIANTS = {
+    "full": "space_temporal_transformer",
+    "facst": "space_transformer temporal_transformer",
+    "facts": "temporal_transformer space_transformer",
     "binaryst": ST,
     "binaryts": TS,
-    "sts": {
-        "space_transformer_first": "space",
-        "temporal_transformer": "time",
-        "space_transformer_second": "space",
-    },
-    "tst": {
-        "temporal_transformer_first": "time",
-        "space_transformer": "space",
-        "temporal_transformer_second": "time",
-    },
-    "stts": {**ST, **TS},
-    "tsst": {**TS, **ST},
+    "sts": "space_transformer_first temporal_transformer space_transformer_second",
+    "tst": "temporal_transformer_first space_transformer temporal_transformer_second",
+    "stts": f"{ST} {TS}",
+    "tsst": f"{TS} {ST}",
 }
-"""Variant -> the stacks of one block in their order: published name -> key of `AXES`."""
+"""Variant -> published names of the stacks of one block in their order, each with one of `AXES`."""
 
 FACTORISED = ("full", "facst", "facts")
 """Variants with one block of stacks ``depth`` layers deep; the others repeat the block."""
 
 
 class GatedTransformer(nn.Module):
-    """Layers along one of `AXES`, then LayerNorm, (B, T, N, d) -> (B, T, N, d)."""
+    """Layers along the first of `AXES` in ``name``, then LayerNorm, (B, T, N, d) is kept."""
 
-    def __init__(self, axis: str, layers: Sequence[nn.Module], dim: int) -> None:
+    def __init__(self, name: str, layers: Sequence[nn.Module], dim: int) -> None:
         super().__init__()
-        self.pattern = AXES[axis]
+        self.pattern = next(pattern for axis, pattern in AXES.items() if axis in name)
         self.layers = nn.Sequential(*layers)
         self.norm = nn.LayerNorm(dim)
 
@@ -116,8 +108,7 @@ class PredFormer(OnePassPredictor):
         horizon_head: str = "rollout",
     ) -> None:
         super().__init__(in_shape, frames_out, compat=compat)
-        if variant not in VARIANTS:
-            raise ValueError(unknown("variant of PredFormer", variant, VARIANTS))
+        one_of("variant of PredFormer", variant, VARIANTS)
         T, C, H, W = self.in_shape
         self.size_multiple = patch_size
         self.scrambled = variant == "facst" and compat == "openstl"
@@ -142,7 +133,11 @@ class PredFormer(OnePassPredictor):
         # the pixels of a patch are read with the channels last and written with them first
         patches = rearrange(frames, "b t c (h p) (w q) -> b t (h w) (p q c)", p=p, q=p)
         x = self.embed(patches)  # (B, T, N, d)
-        x = self.blocks(x + self._positions(x))
+        frames_in, places, dim = x.shape[1:]
+        count, table = frames_in * places, self.position
+        if count > len(table):
+            table = sinusoid_position(count, dim, device=x.device).to(table.dtype)
+        x = self.blocks(x + table[:count].view(frames_in, places, dim))
         if self.scrambled:
             x = x.transpose(1, 2).reshape(x.shape)
         if self.horizon is not None:
@@ -150,25 +145,18 @@ class PredFormer(OnePassPredictor):
         pixels = "b t (h w) (c p q) -> b t c (h p) (w q)"
         return rearrange(self.head(x), pixels, h=rows, p=p, q=p)
 
-    def _positions(self, x: Tensor) -> Tensor:
-        """Return the positions (T, N, d) of tokens ``x``."""
-        frames, places, dim = x.shape[1:]
-        table = self.position
-        if frames * places > len(table):
-            table = sinusoid_position(frames * places, dim, device=x.device).to(table.dtype)
-        return table[: frames * places].view(frames, places, dim)
-
 
 def _blocks(
-    stacks: Mapping[str, str], depth: int, layers: int, layer: Callable[[], nn.Module], dim: int
+    stacks: str, depth: int, layers: int, layer: Callable[[], nn.Module], dim: int
 ) -> nn.Sequential:
     """Build ``depth`` blocks of the named stacks, each of as many ``layers``."""
 
     def block() -> nn.Sequential:
-        parts = {
-            name: GatedTransformer(axis, [layer() for _ in range(layers)], dim)
-            for name, axis in stacks.items()
-        }
-        return nn.Sequential(OrderedDict(parts))
+        return nn.Sequential(
+            OrderedDict(
+                (name, GatedTransformer(name, [layer() for _ in range(layers)], dim))
+                for name in stacks.split()
+            )
+        )
 
     return nn.Sequential(*(block() for _ in range(depth)))

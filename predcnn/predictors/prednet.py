@@ -18,37 +18,17 @@ from predcnn.registry import PREDICTORS
 GATES = ("i", "f", "o", "c")
 
 
-def layer_error_loss(layer_errors: Tensor, weight_mode: str = "L_0") -> Tensor:
-    """Return the published loss, the mean over samples and frames of the weighted layer errors.
-
-    Args:
-        layer_errors: (B, T_all - 1, layers), from ``extras["layer_errors"]``.
-        weight_mode: "L_0" counts only the pixels, "L_all" adds a tenth of every higher layer.
-    """
-    if weight_mode not in ("L_0", "L_all"):
-        raise ValueError(f"weight_mode is 'L_0' or 'L_all', not {weight_mode!r}")
-    weights = torch.full_like(layer_errors[0, 0], 0.0 if weight_mode == "L_0" else 0.1)
-    weights[0] = 1.0
-    return (layer_errors * weights).sum(dim=-1).mean()
-
-
 @dataclass
 class PredNetState:
-    """State from step to step, one value per layer unless noted.
+    """State from step to step, one value per layer unless noted."""
 
-    Attributes:
-        r, c: hidden and cell states of R.
-        ahat: predictions of the layer's input; the lowest is the predicted frame.
-        earlier: the predicted frame before that.
-        gates: weights and biases of the four gates, joined.
-        errors: mean errors (B, layers) of the frames fed so far.
-    """
-
-    r: list[Tensor]
+    r: list[Tensor]  # hidden and cell states of R
     c: list[Tensor]
-    gates: list[tuple[Tensor, Tensor]]
+    gates: list[tuple[Tensor, Tensor]]  # weights and biases of the four gates, joined
+    # predictions of the layer's input; the lowest is the predicted frame
     ahat: list[Tensor] = field(default_factory=list)
-    earlier: Tensor | None = None
+    earlier: Tensor | None = None  # the predicted frame before that
+    # mean errors (B, layers) of the frames fed so far
     errors: list[Tensor] = field(default_factory=list)
 
 
@@ -114,7 +94,6 @@ class PredNet(RecurrentPredictor):
         }
 
     def begin(self, first: Tensor, *, collect: bool) -> PredNetState:
-        """Return zero states and their prediction of the first frame."""
         B, _, H, W = first.shape
         zeros = [first.new_zeros(B, n, H >> k, W >> k) for k, n in enumerate(self.r_stack)]
         parts = [[getattr(self, gate)[k] for gate in GATES] for k in range(len(self.stack))]
@@ -128,7 +107,6 @@ class PredNet(RecurrentPredictor):
         return state
 
     def advance(self, fed: Tensor, state: PredNetState, *, last_only: bool) -> Tensor:
-        """Take S steps, one after the other."""
         predictions = []
         for frame in fed:
             errors = self._compare_up(frame, state)
@@ -139,17 +117,14 @@ class PredNet(RecurrentPredictor):
         return torch.stack(predictions[-1:] if last_only else predictions)
 
     def feed_back(self, prediction: Tensor, state: PredNetState) -> Tensor:
-        """Return the prediction of the frame; with compat "openstl" that of the frame before."""
         return state.earlier if self.compat == "openstl" else prediction
 
     def unroll(self, frames: Tensor, use_truth: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """See `RecurrentPredictor.unroll`; compat "openstl" feeds the truth at every step."""
         if self.compat == "openstl":
             use_truth = torch.ones_like(use_truth)
         return super().unroll(frames, use_truth)
 
     def extras(self, state: PredNetState, frames: Tensor, predictions: Tensor) -> dict[str, Tensor]:
-        """Return {"layer_errors": (B, T_all - 1, layers)}."""
         last = _means(self._compare_up(frames[:, -1], state))
         errors = torch.stack([*state.errors[1:], last], dim=1)
         pixels = (predictions - frames[:, 1:]).abs().mean(dim=(2, 3, 4)) / 2

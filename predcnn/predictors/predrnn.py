@@ -13,7 +13,7 @@ from predcnn.predictors.stacked import (
     StackState,
     convolve,
     gated_update,
-    joinable,
+    joined_gates,
 )
 from predcnn.registry import PREDICTORS
 
@@ -35,9 +35,9 @@ class STLSTMCell(nn.Module):
 
     def joined_weights(self) -> tuple[Tensor, Tensor] | None:
         """Return joined weights over (x, h) and over (x, m); None if norms follow."""
-        if not joinable(self.conv_x):
+        n, w = 3 * self.dim, joined_gates(self.conv_x)
+        if w is None:
             return None
-        n, w = 3 * self.dim, self.conv_x[0].weight
         of_h = torch.cat([torch.cat([w[:n], w[2 * n :]]), self.conv_h[0].weight], dim=1)
         return of_h, torch.cat([w[n : 2 * n], self.conv_m[0].weight], dim=1)
 

@@ -4,7 +4,6 @@ Wang et al., "PredRNN++: Towards A Resolution of the Deep-in-Time Dilemma in Spa
 Predictive Learning", 2018, https://arxiv.org/abs/1804.06300 (eq. 1-3, fig. 2 and 3)
 """
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -16,7 +15,6 @@ from predcnn.predictors.stacked import (
     StackState,
     convolve,
     gated_update,
-    joinable,
     joined_gates,
     summed_gates,
 )
@@ -49,9 +47,9 @@ class CausalLSTMCell(nn.Module):
 
         They give i, f, g; i', g', f', o; and the rest of o.
         """
-        if not joinable(self.conv_x):
+        x, h, c = (joined_gates(part) for part in (self.conv_x, self.conv_h, self.conv_c))
+        if x is None:
             return None
-        x, h, c = (part[0].weight for part in (self.conv_x, self.conv_h, self.conv_c))
         n = len(c)
         return (
             torch.cat([x[:n], h[:n], c], dim=1),
@@ -105,7 +103,6 @@ class GradientHighway(nn.Module):
             nn.init.uniform_(conv.weight, -1e-3, 1e-3)
 
     def joined_weights(self) -> Tensor | None:
-        """Return the weight of both convolutions as one, see `joined_gates`."""
         return joined_gates(self.x_concat, self.z_concat)
 
     def forward(self, x: Tensor, z: Tensor, weight: Tensor | None) -> Tensor:
@@ -113,14 +110,6 @@ class GradientHighway(nn.Module):
         gates = summed_gates(weight, (self.x_concat, self.z_concat), x, z)
         p, u = gates.chunk(2, dim=1)
         return mixed(torch.sigmoid(u), torch.tanh(p), z)
-
-
-@dataclass(kw_only=True)
-class PredRNNppState(StackState):
-    """A `StackState` with the state z of the gradient highway and its joined weight."""
-
-    z: Tensor
-    highway: Tensor | None
 
 
 @PREDICTORS.register("predrnnpp")
@@ -142,15 +131,15 @@ class PredRNNpp(StackedPredictor):
         self.gradient_highway = GradientHighway(dim, shape)
         self.conv_last = nn.Conv2d(dim, shape.channels, 1, bias=False)
 
-    def begin(self, first: Tensor, *, collect: bool) -> PredRNNppState:
-        state = super().begin(first, collect=collect)
-        highway = self.gradient_highway.joined_weights()
-        return PredRNNppState(**vars(state), z=state.m, highway=highway)
+    def begin(self, first: Tensor, *, collect: bool) -> StackState:
+        state = self.zero_state(first, [*self.cell_list, self.gradient_highway], collect)
+        state.h.append(state.m)  # z of the highway, last like its weight
+        return state
 
-    def step(self, x: Tensor, state: PredRNNppState) -> Tensor:
+    def step(self, x: Tensor, state: StackState) -> Tensor:
         for k, cell in enumerate(self.cell_list):
             if k == 1:
-                x = state.z = self.gradient_highway(x, state.z, state.highway)
+                x = state.h[-1] = self.gradient_highway(x, state.h[-1], state.weights[-1])
             x, state.c[k], state.m = cell(x, state.h[k], state.c[k], state.m, state.weights[k])
             state.h[k] = x
         return x

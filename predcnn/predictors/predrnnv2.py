@@ -32,6 +32,5 @@ class PredRNNv2(PredRNN):
         self.adapter = nn.Conv2d(shape.hidden[0], shape.hidden[0], 1, bias=False)
 
     def extras(self, state: StackState, frames: Tensor, predictions: Tensor) -> dict[str, Tensor]:
-        """Return {"decoupling": scalar}."""
         delta_c, delta_m = (torch.cat(maps) for maps in zip(*state.increments, strict=True))
         return {"decoupling": decoupling(self.adapter(delta_c), self.adapter(delta_m))}

@@ -13,27 +13,23 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from predcnn.native import plain_wanted
-from predcnn.predictors.patches import PatchedPredictor
-from predcnn.predictors.unrolling import check_equal_widths, check_gates, over_time
+from predcnn.predictors.unrolling import (
+    RecurrentPredictor,
+    check_equal_widths,
+    check_gates,
+    over_time,
+)
 
 
 @dataclass(frozen=True)
 class StackShape:
-    """The sizes of a stack of cells.
+    """The sizes of a stack of cells."""
 
-    Attributes:
-        channels: of a frame after space-to-depth.
-        hidden: channels of each layer's state.
-        kernel: of the gates.
-        size: (H, W) of the states.
-        layer_norm: whether every gate convolution is followed by LayerNorm over (C, H, W).
-    """
-
-    channels: int
-    hidden: tuple[int, ...]
-    kernel: int
-    size: tuple[int, int]
-    layer_norm: bool
+    channels: int  # of a frame after space-to-depth
+    hidden: tuple[int, ...]  # channels of each layer's state
+    kernel: int  # of the gates
+    size: tuple[int, int]  # (H, W) of the states
+    layer_norm: bool  # whether every gate convolution is followed by LayerNorm over (C, H, W)
     compat: str | None
 
     def layers(self) -> list[tuple[int, int]]:
@@ -53,14 +49,11 @@ class GateConv(nn.Sequential):
         super().__init__(conv, *([] if norm_shape is None else [nn.LayerNorm(norm_shape)]))
 
 
-def joinable(conv: GateConv) -> bool:
-    """Return whether weights may be joined: without norms after them, and not under `plain`."""
-    return len(conv) == 1 and not plain_wanted()
-
-
 def joined_gates(*convs: GateConv) -> Tensor | None:
-    """Return the joined weight of gate convolutions; None if they are not `joinable`."""
-    return torch.cat([conv[0].weight for conv in convs], dim=1) if joinable(convs[0]) else None
+    """Return the joined weight of gate convolutions; None if norms follow, or under `plain`."""
+    if len(convs[0]) > 1 or plain_wanted():
+        return None
+    return torch.cat([conv[0].weight for conv in convs], dim=1)
 
 
 def convolve(weight: Tensor, *maps: Tensor) -> Tensor:
@@ -89,24 +82,17 @@ def gated_update(gates: Tensor, state: Tensor, forget_bias: float = 0.0) -> tupl
 
 @dataclass(kw_only=True)
 class StackState:
-    """What passes from step to step.
+    """What passes from step to step."""
 
-    Attributes:
-        h, c: hidden and cell states of all layers.
-        m: the memory through the layers, where there is one.
-        weights: joined weights of the cells.
-        collect: whether ``increments`` gathers (Δc, Δm) of every step and layer.
-    """
-
-    h: list[Tensor]
+    h: list[Tensor]  # hidden and cell states of all layers
     c: list[Tensor]
-    m: Tensor
-    weights: list[object]
-    collect: bool
+    m: Tensor  # the memory through the layers, where there is one
+    weights: list[object]  # joined weights of the cells
+    collect: bool  # whether ``increments`` gathers (Δc, Δm) of every step and layer
     increments: list[tuple[Tensor, Tensor]] = field(default_factory=list)
 
 
-class StackedPredictor(PatchedPredictor):
+class StackedPredictor(RecurrentPredictor):
     """Cells stacked on space-to-depth patches; a subclass has its ``cell`` and defines `step`.
 
     (B, T, C, H, W) -> (B, frames_out, C, H, W), H and W multiples of ``patch_size``.

@@ -22,10 +22,8 @@ class FusingSwinBlock(SwinBlock):
 
     Shifted windows are masked, unlike those of the published translator. Linear layers have
     PyTorch's initial weights. Every second block never gets a second map; the reference code has
-    the linear layer for it all the same, and so has compat "openstl".
-
-    Args:
-        index: of the block in its cell; odd ones shift their windows.
+    the linear layer for it all the same, and so has compat "openstl". Those of odd ``index`` in
+    their cell shift their windows.
     """
 
     unused_openstl_keys: ClassVar[tuple[str, ...]] = (*SwinBlock.unused_openstl_keys, "red")
@@ -145,20 +143,16 @@ class SwinLSTM(LevelsPredictor):
             raise ValueError("depths_downsample, depths_upsample and num_heads differ in length")
         if patch_size != 2:
             raise ValueError(f"the decoder doubles the size once: patch_size 2, not {patch_size}")
-        self.patch_size, self.size_multiple = patch_size, patch_size * 2**layers
+        self.size_multiple = patch_size * 2**layers
         self.check_size(self.in_shape[2:])
         C, dim = self.in_shape[1], embed_dim
         down, up = rising(drop_path, depths_downsample), rising(drop_path, depths_upsample)
 
-        def cell(level: int, heads: int, rates: Sequence[float]) -> SwinLSTMCell:
+        def cell(layer: int, level: int, rates: Sequence[float]) -> SwinLSTMCell:
             window = min(window_size, min(self.in_shape[2:]) // patch_size // 2**level)
-            return SwinLSTMCell(dim * 2**level, heads, window, rates, compat)
+            return SwinLSTMCell(dim * 2**level, num_heads[layer], window, rates, compat)
 
         self.embed = PatchEmbedding(C, dim, patch_size)
-        self.build_levels(
-            dim,
-            (cell(i, num_heads[i], down[i]) for i in range(layers)),
-            (cell(i + 1, num_heads[i], up[i][::-1]) for i in reversed(range(layers))),
-        )
+        self.build_levels(dim, cell, down, [rates[::-1] for rates in up])
         self.inflate, self.readout = nn.Identity(), doubling(dim, C)
         note_unused(self, compat, lambda: {"unused_embed": PatchEmbedding(C, dim, patch_size)})

@@ -20,6 +20,8 @@ class RecurrentPredictor(Predictor):
     `advance`, which gets as many steps at once as have known inputs.
     """
 
+    patch_size: int = 1  # side of the squares of pixels that enter as channels
+
     def begin(self, first: Tensor, *, collect: bool) -> object:
         """Return the state before the first step.
 
@@ -38,12 +40,12 @@ class RecurrentPredictor(Predictor):
         raise NotImplementedError
 
     def enter(self, frames: Tensor) -> Tensor:
-        """Convert frames (B, S, C, H, W) to inputs of the steps, time first (S, B, ...)."""
-        return frames.transpose(0, 1)
+        """Convert frames (B, S, C, H, W) to inputs of the steps (S, B, p*p*C, H/p, W/p)."""
+        return to_patches(frames.transpose(0, 1), self.patch_size)
 
     def leave(self, predictions: Tensor) -> Tensor:
         """Invert `enter`."""
-        return predictions.transpose(0, 1)
+        return from_patches(predictions, self.patch_size).transpose(0, 1)
 
     def feed_back(self, prediction: Tensor, state: object) -> Tensor:
         """Return the input of a step without a true frame, (B, C, H, W)."""
@@ -126,6 +128,21 @@ class RecurrentPredictor(Predictor):
             fed = self.feed_back(predictions[-1][0], state)[None]
             predictions.append(self.advance(fed, state, last_only=True))
         return self.leave(torch.cat(predictions))
+
+
+def to_patches(frames: Tensor, patch: int) -> Tensor:
+    """Move squares of side p into the channels, (..., C, H, W) -> (..., p*p*C, H/p, W/p).
+
+    The channels are ordered as in the reference code, unlike those of ``pixel_unshuffle``.
+    """
+    squares = "... c (h p1) (w p2) -> ... (p1 p2 c) h w"
+    return frames if patch == 1 else rearrange(frames, squares, p1=patch, p2=patch)
+
+
+def from_patches(patches: Tensor, patch: int) -> Tensor:
+    """Invert `to_patches`: (..., patch*patch*C, H, W) -> (..., C, patch*H, patch*W)."""
+    pixels = "... (p1 p2 c) h w -> ... c (h p1) (w p2)"
+    return patches if patch == 1 else rearrange(patches, pixels, p1=patch, p2=patch)
 
 
 def over_time(module: Callable[[Tensor], Tensor], sequence: Tensor) -> Tensor:

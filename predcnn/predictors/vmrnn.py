@@ -135,14 +135,14 @@ class VMRNN(LevelsPredictor):
             raise ValueError(f"the decoder enlarges by 2, 4 or 8: patch_size={patch_size}")
         if patch_size > 2 and embed_dim % 16:
             raise ValueError(f"patch_size {patch_size} needs embed_dim % 16 == 0, not {embed_dim}")
-        self.patch_size = patch_size
         levels = len(blocks) if depths is None else 0
         self.size_multiple = patch_size * 2**levels
         self.check_size(self.in_shape[2:])
         C, dim = self.in_shape[1], embed_dim
         self.embed = PatchEmbedding(C, dim, patch_size)
         if depths is None:
-            self._build_levels(dim, rising(drop_path, blocks), rising(drop_path, depths_upsample))
+            rates = (rising(drop_path, blocks), rising(drop_path, depths_upsample))
+            self.build_levels(dim, lambda _, i, p: VMRNNCell(dim * 2**i, p, compat), *rates)
             note_unused(self, compat, lambda: {"unused_embed": PatchEmbedding(C, dim, patch_size)})
         else:
             self.down = nn.ModuleList(VMRNNCell(dim, [drop_path] * n, compat) for n in blocks)
@@ -151,14 +151,6 @@ class VMRNN(LevelsPredictor):
         self.inflate = inflation(dim, patch_size)
         self.readout = doubling(dim, C)
         self._name_keys(levels, single)
-
-    def _build_levels(self, dim: int, down: list[list[float]], up: list[list[float]]) -> None:
-        def cell(level: int, rates: list[float]) -> VMRNNCell:
-            return VMRNNCell(dim * 2**level, rates, self.compat)
-
-        levels = range(len(down))
-        coarse_to_fine = (cell(i + 1, up[i]) for i in reversed(levels))
-        self.build_levels(dim, (cell(i, down[i]) for i in levels), coarse_to_fine)
 
     def _name_keys(self, levels: int, single: bool) -> None:
         """Declare the published names, which differ between B and D and between repositories."""

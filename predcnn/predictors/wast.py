@@ -11,11 +11,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from predcnn.ops.depthwise import DepthwiseConv2d
-from predcnn.ops.drop_path import DropPath
-from predcnn.ops.norm import LayerScale
-from predcnn.ops.pointwise import PointwiseConv2d
-from predcnn.ops.reparam import ConvBN
+from predcnn.ops import ConvBN, DepthwiseConv2d, DropPath, LayerScale, PointwiseConv2d
 from predcnn.predictors.levels import rising
 from predcnn.predictors.one_pass import OnePassPredictor
 from predcnn.predictors.unrolling import note_unused
@@ -120,14 +116,8 @@ class DepthwiseBN(ConvBN):
 class TimeFrequencyBlock(nn.Module):
     """Low and high frequencies by large and small kernels, then the mixer, (B, D, H, W) kept.
 
-    Both branches share one layer scale, as in the reference code, whose second scale is unused.
-
-    Args:
-        dim: D, frames times channels.
-        large: length of the two kernels (large, 5) and (5, large) for low frequencies.
-        ratio: hidden channels of the mixer, in units of ``dim``.
-        drop_path: probability of skipping a residual branch of a sample.
-        compat: None, or "openstl" for the unused second scale.
+    D is frames times channels. Kernels (large, 5) and (5, large) are for the low frequencies. Both
+    branches share one layer scale, as in the reference code, whose second scale is unused.
     """
 
     openstl_keys: ClassVar[dict[str, str]] = {

@@ -14,22 +14,14 @@ EVALUATION = 1 / 3
 
 @dataclass(frozen=True)
 class Pace:
-    """Duration of a training step.
+    """Duration of a training step."""
 
-    Attributes:
-        seconds_per_step: wall time of a step on an idle machine; what the leaderboard counts.
-        wall_per_step: median wall time as measured.
-        cpu_per_step: median processor seconds, all threads.
-        steps: number of timed steps; 0 for a model without training.
-        device: "cpu", "cuda", …
-        taken: cores that other programs used meanwhile; None where that is not measured.
-    """
-
-    seconds_per_step: float
-    wall_per_step: float
-    cpu_per_step: float
-    steps: int
-    device: str
+    seconds_per_step: float  # wall time of a step on an idle machine; what the leaderboard counts
+    wall_per_step: float  # median wall time as measured
+    cpu_per_step: float  # median processor seconds, all threads
+    steps: int  # number of timed steps; 0 for a model without training
+    device: str  # "cpu", "cuda", …
+    # cores that other programs used meanwhile; None where that is not measured
     taken: float | None = None
 
 

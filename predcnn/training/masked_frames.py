@@ -31,7 +31,6 @@ class MaskedVideo(MaskedImages):
         return self.method.predictor
 
     def inputs(self, batch: Tensor) -> Tensor:
-        """Return the past of a batch, in [0, 1]."""
         return transferred_to_float(batch)[:, : self.method.frames]
 
     def build_optimizer(self) -> Optimizer:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from predcnn.checks import unknown
+from predcnn.checks import one_of
 from predcnn.metrics.ssim import structural_similarity
 from predcnn.ops.precision import widened
 from predcnn.training.sampling import Progress
@@ -91,8 +91,7 @@ class FrameLoss(nn.Module):
     def __init__(self, terms: Mapping[str, float]) -> None:
         super().__init__()
         for name in terms:
-            if name not in FRAME_TERMS:
-                raise ValueError(unknown("loss term", name, sorted(FRAME_TERMS)))
+            one_of("loss term", name, sorted(FRAME_TERMS))
         self.terms = {name: float(weight) for name, weight in terms.items() if weight}
         if not self.terms:
             raise ValueError("an objective needs at least one term with a weight that is not 0")

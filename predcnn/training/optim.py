@@ -28,11 +28,7 @@ def cosine_schedule(
 ) -> LambdaLR:
     """Rise linearly to the optimizer's learning rates, then fall along half a cosine.
 
-    Args:
-        warmup: share of the steps that rise, in [0, 1); "5/300" is five epochs of three hundred.
-        cooldown: share of the steps at the end that keep the last learning rate.
-        start_factor: first learning rate, as a factor of the peak.
-        min_factor: last learning rate, as a factor of the peak.
+    ``configs/scheduler/cosine.yaml`` explains the options.
     """
     warm, cool = _share("warmup", warmup), _share("cooldown", cooldown)
     if warm + cool >= 1:

@@ -50,16 +50,12 @@ class PerceptualDistance:
                 f"the perceptual term takes grey or RGB frames of {SMALLEST} pixels or more, "
                 f"not (C, H, W) = {(C, H, W)}"
             )
-        x, y = _normalised(pred), _normalised(target.detach())
+        # ImageNet's statistics; grey frames become three channels
+        mean, std = (pred.new_tensor(v).view(3, 1, 1) for v in (MEAN, STD))
+        x, y = ((frames - mean) / std for frames in (pred, target.detach()))
         distance = pred.new_zeros(())
         for i, layer in enumerate(self.network.to(pred.device)):
             x, y = layer(x), layer(y)
             if i in LAYERS:
                 distance = distance + LAYERS[i] * (x - y).abs().mean()
         return 0.1 * distance
-
-
-def _normalised(frames: Tensor) -> Tensor:
-    """Normalise with ImageNet's statistics; grey frames become three channels."""
-    mean, std = (frames.new_tensor(v).view(3, 1, 1) for v in (MEAN, STD))
-    return (frames - mean) / std

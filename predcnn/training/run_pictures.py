@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import nn
 from torch.utils.data import Dataset
 
-from predcnn.checks import unknown
+from predcnn.checks import one_of
 from predcnn.data import to_float
 from predcnn.data.scale import Units
 from predcnn.data.views import View, views_of
@@ -49,8 +49,7 @@ def draw_sequences(
         pattern: of the file names; ``suffix`` names the channel.
     """
     for ending in formats:
-        if ending not in (*WRITERS, "png"):
-            raise ValueError(unknown("image format", ending, (*WRITERS, "png")))
+        one_of("image format", ending, (*WRITERS, "png"))
     folder.mkdir(parents=True, exist_ok=True)
     frames_in = next(iter(predictors.values())).in_shape[0]
     written = []

@@ -5,9 +5,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from predcnn.checks import unknown
+from predcnn.checks import one_of
 from predcnn.predictors.dmvfn import pyramid_loss
-from predcnn.predictors.prednet import layer_error_loss
 from predcnn.training.objectives import FrameLoss
 from predcnn.training.sampling import Progress
 
@@ -23,7 +22,7 @@ def _stages(stages: Tensor, frames: Tensor) -> Tensor:
 EXTRA_TERMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "decoupling": lambda value, frames: value,
     "moments": lambda value, frames: value,
-    "layer_errors": lambda value, frames: layer_error_loss(value),
+    "layer_errors": lambda value, frames: value[..., 0].mean(),  # PredNet's L_0: of the pixels
     "stages": _stages,
 }
 """Terms from the extras of `unroll`: (extra, frames (B, T, C, H, W)) to a scalar."""
@@ -50,8 +49,7 @@ class UnrolledLoss(FrameLoss):
     ) -> None:
         self.extras = {name: float(weight) for name, weight in (extras or {}).items()}
         for name in self.extras:
-            if name not in EXTRA_TERMS:
-                raise ValueError(unknown("extra term", name, sorted(EXTRA_TERMS)))
+            one_of("extra term", name, sorted(EXTRA_TERMS))
         if not (terms or self.extras):
             raise ValueError("an objective needs at least one term or extra term")
         # Validation compares frames, whatever the training minimises.
@@ -108,12 +106,7 @@ class DMVFNLoss(UnrolledLoss):
     A batch is one optimizer step on the mean over its one-step predictions of frames 2..T-1. The
     reference code, and ``compat="openstl"`` (`stepwise`), take an optimizer step after each
     prediction but clear the gradients once per batch: every step repeats the earlier gradients.
-
-    Args:
-        sampling: when the truth is fed; published: always.
-        perceptual_weights: file with torchvision's VGG19 features (.safetensors or .pth); None
-            leaves the perceptual term out. Nothing is downloaded.
-        perceptual: weight of that term; published 0.5.
+    ``configs/objective/dmvfn.yaml`` explains the options.
     """
 
     def __init__(

@@ -17,12 +17,8 @@ class WaSTLoss(FrameLoss):
     """Frame terms; sets the predictor's rates of stochastic depth before each step.
 
     With ``compat="openstl"`` the rates are set after each step, so that the first one runs with the
-    rates of the constructor, as in the reference code.
-
-    Args:
-        terms: weight per frame term; WaST's own is ``high_frequency``.
-        drop_path: rate of the last block, rising linearly from 0 in the first, once it is on.
-        start: share of the run before which all rates are 0.
+    rates of the constructor, as in the reference code. The rates rise linearly from 0 in the first
+    block to ``drop_path`` in the last; before the share ``start`` of the run all are 0.
     """
 
     def __init__(

@@ -19,21 +19,14 @@ from predcnn.weights.published import key_map, read_state, same_but_ones
 
 @dataclass(frozen=True)
 class BlockWeights:
-    """What one block of the translator received.
+    """What one block of the translator received."""
 
-    Args:
-        depth: number of the block from 0.
-        source: name of the block in the checkpoint, or None.
-        taken: names of the copied tensors.
-        left: names of the tensors that stay as initialised.
-    """
-
-    depth: int
+    depth: int  # number of the block from 0
     block: str
     width: int
-    source: str | None
-    taken: tuple[str, ...]
-    left: tuple[str, ...]
+    source: str | None  # name of the block in the checkpoint, or None
+    taken: tuple[str, ...]  # names of the copied tensors
+    left: tuple[str, ...]  # names of the tensors that stay as initialised
 
     def __str__(self) -> str:
         head = f"block {self.depth} ({self.block}, width {self.width})"

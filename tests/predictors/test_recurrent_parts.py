@@ -9,10 +9,9 @@ from torch.nn import functional
 
 from predcnn.predictors.e3dlstm import WindowConv
 from predcnn.predictors.levels import PatchExpanding, PatchMerging
-from predcnn.predictors.patches import from_patches, to_patches
 from predcnn.predictors.phydnet import moment_loss, moments
-from predcnn.predictors.prednet import layer_error_loss
 from predcnn.predictors.predrnnv2 import decoupling
+from predcnn.predictors.unrolling import from_patches, to_patches
 from tests.predictors.recurrent_cases import clip, tiny, truth_up_to
 
 
@@ -164,12 +163,3 @@ def test_prednet_equals_its_algorithm() -> None:
     torch.testing.assert_close(predictions, torch.stack(expected[1:], 1))
     assert predictions.std() > 0.01
     torch.testing.assert_close(extras["layer_errors"], torch.stack(expected_errors[1:], 1))
-
-
-def test_prednet_loss_weighs_layers() -> None:
-    errors = torch.rand(3, 4, 5)
-    assert layer_error_loss(errors).item() == pytest.approx(errors[..., 0].mean().item())
-    both = errors[..., 0].mean() + 0.1 * errors[..., 1:].sum(-1).mean()
-    assert layer_error_loss(errors, "L_all").item() == pytest.approx(both.item())
-    with pytest.raises(ValueError, match="'L_0' or 'L_all'"):
-        layer_error_loss(errors, "L_1")

@@ -195,17 +195,6 @@ def test_merging_folds_norms():
     assert (norms, left) == (4, 2)  # the first norm of a block also feeds the inner shortcut
     assert predictor.merged
     assert not predictor.training
-    assert predictor.savings.norms == 2
-    assert str(predictor.savings).endswith("2 norms fewer")
-
-
-def test_merging_reports_savings():
-    predictor = make(translator="replknet", hid_T=32)
-    before = sum(p.numel() for p in predictor.parameters())
-    assert predictor.savings is None
-    savings = predictor.merge().savings
-    assert savings.parameters == before - sum(p.numel() for p in predictor.parameters()) > 0
-    assert savings.convolutions == len(predictor.translator.stages)  # the parallel 5x5 kernels
 
 
 @torch.no_grad()

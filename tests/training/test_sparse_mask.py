@@ -46,7 +46,8 @@ class Watch(pl.Callback):
 
     def on_train_batch_end(self, trainer, pl_module, *_):
         self.masks.append({k: m.clone() for k, m in self.sparse.masks.items()})
-        self.densities.append(self.sparse.density)
+        masks = list(self.sparse.masks.values())
+        self.densities.append(sum(int(m.sum()) for m in masks) / sum(m.numel() for m in masks))
         for name, weight in self.sparse.weights(pl_module).items():
             self.leaks += int((weight[~self.sparse.masks[name]] != 0).sum())
 

@@ -9,12 +9,19 @@ from typing import ClassVar
 
 import numpy as np
 
+from predcnn.checks import one_of
 from predcnn.data.arrays.options import ArrayOptions
 from predcnn.data.arrays.recordings import Catalogue, find_recordings
 from predcnn.data.arrays.sequences import ArraySequences
-from predcnn.data.dividing import Segment, by_names, by_time, complete, with_validation
+from predcnn.data.dividing import (
+    Segment,
+    by_folders,
+    by_names,
+    by_time,
+    complete,
+    with_validation,
+)
 from predcnn.data.draws import permutation, stream_key
-from predcnn.data.options import nearest
 from predcnn.data.scale import Scale, Units, fit_scale
 from predcnn.data.sequences import SETS
 from predcnn.data.sources.known_files import FileReport
@@ -32,7 +39,6 @@ class ArrayData(SequenceFamily):
 
     Options: ClassVar[type] = ArrayOptions
     name: ClassVar[str] = "array"
-    download: ClassVar[bool] = False
     _rounded = 0  # values of the training part that lie outside [0, 1], but are taken as 0..1
 
     @cached_property
@@ -44,14 +50,10 @@ class ArrayData(SequenceFamily):
     @cached_property
     def _divided(self) -> tuple[str, dict[str, list[Segment]]]:
         options, recordings = self.options, self.catalogue.recordings
-        folders = {recording.name.split("/")[0] for recording in recordings}
         if options.split is not None:
             return "data.split", by_names(recordings, options)
-        if {"train", "test"} <= folders:
-            parts = {
-                name: complete(r for r in recordings if r.name.startswith(f"{name}/"))
-                for name in SPLITS
-            }
+        parts = by_folders(recordings)
+        if parts["train"] and parts["test"]:
             return "folders train, val, test", with_validation(parts, options)
         enough = len(recordings) >= len(SPLITS)
         if options.protocol == "by_sequence" and not enough:
@@ -63,13 +65,13 @@ class ArrayData(SequenceFamily):
             return "by_time", by_time(recordings, options)
         order = permutation(stream_key(options.eval_seed, "arrays"), len(recordings)).tolist()
         count = max(1, int(options.test_share * len(recordings)))
-        parts = {"test": sorted(order[:count]), "train": sorted(order[count:])}
-        chosen = {name: complete(recordings[i] for i in part) for name, part in parts.items()}
-        return "by_sequence", with_validation(chosen, options)
+        test, train = (
+            complete(recordings[i] for i in sorted(part)) for part in (order[:count], order[count:])
+        )
+        return "by_sequence", with_validation({"train": train, "test": test}, options)
 
     @property
     def in_shape(self) -> tuple[int, int, int, int]:
-        """(T_in, C, H, W)."""
         return (self.options.frames_in, len(self.catalogue.channels), *self.catalogue.size)
 
     @property
@@ -81,7 +83,7 @@ class ArrayData(SequenceFamily):
         """Indices of the channels that are predicted and measured."""
         names = list(self.catalogue.channels)
         for target in self.options.targets or ():
-            nearest("channel in data.targets", target, names)
+            one_of("channel in data.targets", target, names)
         return [names.index(name) for name in self.options.targets or names]
 
     @cached_property
@@ -123,7 +125,6 @@ class ArrayData(SequenceFamily):
 
     @property
     def facts(self) -> dict[str, str]:
-        """Rows for the table at the start of a run."""
         catalogue = self.catalogue
         lengths = [recording.frames for recording in catalogue.recordings]
         spread = " to ".join(f"{n:,}" for n in sorted({min(lengths), max(lengths)}))
@@ -176,7 +177,6 @@ class ArrayData(SequenceFamily):
         return reports
 
     def split(self, name: str) -> ArraySequences:
-        nearest("split", name, SPLITS)
         segments = self._divided[1][name]
         names = {segment.recording.name for segment in segments}
         identity = [(path.name, _identity(path)) for path in self._files()]

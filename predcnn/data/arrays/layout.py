@@ -33,9 +33,6 @@ def layout_of(stored: Stored, given: str | None, span: int) -> str:
     """Return the layout of an array: as given, by the names of its axes, or by its shape.
 
     An axis shorter than ``span``, the frames of a window, cannot be time.
-
-    Raises:
-        ValueError: it does not fit, or several layouts are possible.
     """
     what = f"{stored.name or 'the array'} of shape {stored.shape}"
     if given is not None:

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from predcnn.checks import one_of
 from predcnn.data.arrays.layout import check_layout
 from predcnn.data.dividing import WindowOptions
-from predcnn.data.options import nearest
 from predcnn.data.scale import KINDS
 
 
@@ -26,9 +26,9 @@ class ArrayOptions(WindowOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        nearest("data.protocol", self.protocol, ("auto", "by_sequence", "by_time"))
+        one_of("data.protocol", self.protocol, ("auto", "by_sequence", "by_time"))
         if self.normalize is not None:
-            nearest("data.normalize", self.normalize, KINDS)
+            one_of("data.normalize", self.normalize, KINDS)
         if self.normalize not in (None, "range") and self.range is not None:
             raise ValueError("data.range and data.normalize exclude each other: give one of them")
         if self.normalize == "range" and self.range is None:

@@ -1,16 +1,17 @@
 """Arrays in .npy, .npz, HDF5, netCDF, Zarr and TIFF files, read part by part."""
 
 import functools
-import importlib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 
+from predcnn import checks
 from predcnn.data.sources.known_files import load_arrays
+
+_module = functools.partial(checks.needed, extra="arrays")
 
 
 @dataclass(frozen=True)
@@ -172,13 +173,6 @@ def _tiff(path: Path) -> list[Stored]:
         return [Stored("", _Pages(tiff, tuple(series.shape), series.dtype), axes=axes)]
     known = "?" not in axes and len(set(axes)) == len(axes)
     return [Stored("", series.asarray(), axes=axes if known else "")]
-
-
-def _module(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise ImportError(f"this file needs {name}: pip install 'predcnn[arrays]'") from error
 
 
 def _text(value: object) -> str:

@@ -9,12 +9,12 @@ from typing import ClassVar
 import numpy as np
 
 from predcnn import checks
+from predcnn.checks import one_of
 from predcnn.data.arrays.layout import layout_of, read_frames, sizes
 from predcnn.data.arrays.options import ArrayOptions
 from predcnn.data.arrays.readers import Stored, find_files, open_arrays
 from predcnn.data.dividing import SEPARATORS, as_list, number_in, stem_and_number
 from predcnn.data.grey import names_with_grey, with_grey
-from predcnn.data.options import nearest
 
 
 @dataclass(frozen=True)
@@ -81,12 +81,7 @@ class Catalogue:
 
 
 def find_recordings(options: ArrayOptions) -> Catalogue:
-    """List the contents of every file of ``options.root``; no frame is read.
-
-    Raises:
-        FileNotFoundError: no files.
-        ValueError: arrays that do not fit together, or several candidates.
-    """
+    """List the contents of every file of ``options.root``; no frame is read."""
     stacks: list[_Stack] = []
     passed: set[str] = set()
     seen: set[str] = set()
@@ -110,7 +105,7 @@ def find_recordings(options: ArrayOptions) -> Catalogue:
         else:
             stacks.append(_Stack(path, [(path, array) for array in chosen]))
     for name in options.variables or ():
-        nearest("variable in data.variables", name, sorted(seen))
+        one_of("variable in data.variables", name, sorted(seen))
     stacks += _joined(partial, options.variables)
     return _catalogue(stacks, base, options, tuple(sorted(passed - {""})))
 

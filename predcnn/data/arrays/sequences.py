@@ -15,10 +15,7 @@ from predcnn.data.windows import WindowDataset
 class ArraySequences(WindowDataset):
     """One split of arrays, float32 (B, T, C, H, W), scaled; missing values are NaN.
 
-    Args:
-        scale: of the values.
-        identity: what identifies the files, for the fingerprint.
-        options, split, segments, size, source, protocol: see `WindowDataset`; size is (H, W).
+    ``identity`` identifies the files, for the fingerprint; ``size`` is (H, W).
     """
 
     def __init__(

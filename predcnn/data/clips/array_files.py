@@ -12,7 +12,6 @@ from predcnn.data.frames import ROUNDING
 from predcnn.data.opencv import opencv
 from predcnn.data.sources.known_files import load_arrays
 
-CHUNK = 64 << 16  # numbers of an array looked at together
 NEEDS_SCALE = (
     "clips are uint8, bool or floats in 0..1; others need data=array with data.range=[low,high] or "
     "data.normalize=minmax"
@@ -88,7 +87,7 @@ def value_range(array: np.ndarray, *, deep: bool = False) -> float:
         return DEEP
     if array.dtype.kind == "b":
         return 1.0
-    low, high = (float(f([f(part) for part in _parts(array)])) for f in (np.min, np.max))
+    low, high = float(array.min()), float(array.max())
     if not np.isfinite([low, high]).all():
         raise ClipError("holds NaN or Inf: data=array takes missing values")
     if array.dtype.kind == "f" and low >= -ROUNDING and high <= 1 + ROUNDING:
@@ -100,12 +99,7 @@ def rounded_values(array: np.ndarray) -> int:
     """Return how many floats lie outside [0, 1]."""
     if array.dtype.kind != "f":
         return 0
-    return sum(int(np.count_nonzero((part < 0) | (part > 1))) for part in _parts(array))
-
-
-def _parts(array: np.ndarray) -> list[np.ndarray]:
-    flat = array.reshape(-1) if array.flags.c_contiguous else np.ascontiguousarray(array).ravel()
-    return [flat[i : i + CHUNK] for i in range(0, flat.size, CHUNK)]
+    return sum(int(np.count_nonzero((part < 0) | (part > 1))) for part in array)
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:

@@ -110,7 +110,9 @@ def find_sources(root: Path) -> list[Source]:
         seen.add(real)
         kinds = {name: _kind(here / name) for name in sorted(files) if not name.startswith(".")}
         if "images" in kinds.values():
-            found += [Source(here, "images", stem) for stem in _stems(here)]
+            groups = _images(here, here.stat().st_mtime_ns)
+            several = len(groups) > 1 and any(len(names) > 1 for names in groups.values())
+            found += [Source(here, "images", stem) for stem in (groups if several else [None])]
         found += [Source(here / n, kind) for n, kind in kinds.items() if kind in ("video", "array")]
     if not found:
         raise ValueError(f"no clip under {root}; {accepted_endings()}")
@@ -124,13 +126,6 @@ def image_files(folder: Path, stem: str | None = None) -> list[Path]:
     if stem is None:
         names = sorted(itertools.chain.from_iterable(groups.values()), key=_natural)
     return [folder / name for name in names]
-
-
-def _stems(folder: Path) -> list[str | None]:
-    """Return the name stems of the sequences in a folder of images; [None] if it holds one."""
-    groups = _images(folder, folder.stat().st_mtime_ns)
-    several = len(groups) > 1 and any(len(names) > 1 for names in groups.values())
-    return list(groups) if several else [None]
 
 
 @functools.lru_cache(maxsize=32)  # a flat folder may hold hundreds of thousands

@@ -4,7 +4,6 @@ import logging
 from collections import defaultdict
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import ClassVar
 
 from predcnn.data.clips.array_files import NEEDS_SCALE
@@ -13,9 +12,8 @@ from predcnn.data.clips.index import ClipIndex, index_clips
 from predcnn.data.clips.sources import DEEP, Clip, ClipError
 from predcnn.data.clips.video_options import VideoFolderOptions
 from predcnn.data.clips.windows import WindowSequences
-from predcnn.data.dividing import Splits, by_names, by_time, complete
+from predcnn.data.dividing import Splits, by_folders, by_names, by_time, complete
 from predcnn.data.draws import permutation, stream_key
-from predcnn.data.options import nearest
 from predcnn.data.scale import Units
 from predcnn.data.sequences import SETS
 from predcnn.data.shaping import check_channels, check_cut
@@ -31,7 +29,6 @@ class VideoFolder(SequenceFamily):
 
     Options: ClassVar[type] = VideoFolderOptions
     name: ClassVar[str] = "video_folder"
-    download: ClassVar[bool] = False
     reader: ClassVar[str] = READER
 
     @cached_property
@@ -107,7 +104,6 @@ class VideoFolder(SequenceFamily):
         return reports
 
     def split(self, name: str) -> WindowSequences:
-        nearest("split", name, SPLITS)
         segments = self._segments()[name]
         index, _ = self._found
         names = {s.recording.name for s in segments}
@@ -135,14 +131,8 @@ class VideoFolder(SequenceFamily):
             return by_names(self.clips, self.options)
         if self.options.protocol == "by_time":
             return by_time(self.clips, self.options)
-        folders = [Path(clip.source).parts[0] for clip in self.clips]
-        if set(SPLITS) <= set(folders):
-            pairs = list(zip(folders, self.clips, strict=True))
-            return {
-                split: complete(clip for folder, clip in pairs if folder == split)
-                for split in SPLITS
-            }
-        return self._by_clip()
+        parts = by_folders(self.clips)
+        return parts if all(parts.values()) else self._by_clip()
 
     def _by_clip(self) -> Splits:
         options, clips = self.options, self.clips

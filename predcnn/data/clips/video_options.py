@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from predcnn.checks import one_of, whole_number
 from predcnn.data.dividing import WindowOptions
 from predcnn.data.grey import COLOURS, GREY, names_with_grey
-from predcnn.data.options import integer, nearest
 from predcnn.data.scale import Scale, Units
 from predcnn.data.shaping import FITS
 
@@ -31,15 +31,15 @@ class VideoFolderOptions(WindowOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        integer("cache_mb", self.cache_mb, 0)
-        nearest("data.protocol", self.protocol, ("by_clip", "by_time"))
-        nearest("data.fit", self.fit, FITS)
-        nearest("data.cuts", self.cuts, ("keep", "skip"))
+        whole_number("data.cache_mb", self.cache_mb, 0)
+        one_of("data.protocol", self.protocol, ("by_clip", "by_time"))
+        one_of("data.fit", self.fit, FITS)
+        one_of("data.cuts", self.cuts, ("keep", "skip"))
         if isinstance(self.targets, str):
             object.__setattr__(self, "targets", (self.targets,))
         for target in self.targets or ():
             accepted = (*COLOURS, GREY) if self.channels == len(COLOURS) else self.names
-            nearest("channel in data.targets", target, accepted)
+            one_of("channel in data.targets", target, accepted)
             if target not in self.names:
                 raise ValueError("data.targets has grey or green, not both: grey replaces green")
         bounds = self.range

@@ -29,7 +29,7 @@ class PackedClips:
         self._bytes = torch.from_numpy(np.frombuffer(b"".join(packed), np.uint8).copy())
 
     def __getitem__(self, number: int) -> Clip:
-        first, last = self._ends[number : number + 2].tolist()
+        first, last = int(self._ends[number]), int(self._ends[number + 1])
         return pickle.loads(self._bytes[first:last].numpy())
 
 

@@ -8,16 +8,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
+from predcnn.checks import one_of
 from predcnn.data.generated.options import MovingMNISTOptions
 from predcnn.data.generated.pools import PoolSource, embedded_digits, embedded_photographs
 from predcnn.data.generated.sequences import GeneratedSequences
-from predcnn.data.options import ROOT, nearest
+from predcnn.data.options import ROOT
 from predcnn.data.sequences import SETS, SequenceDataset
 from predcnn.data.sources.cifar import CIFAR10
 from predcnn.data.sources.idx import FASHION_MNIST, MNIST
 from predcnn.data.sources.known_files import FileReport, ImageArchive
 from predcnn.data.sources.published_test import PublishedSequences, PublishedTest
-from predcnn.data.splits import SPLITS, SequenceFamily
+from predcnn.data.splits import SequenceFamily
 
 GENERATED_TEST = 1_000  # default test sequences: drawn in seconds on two CPU cores
 
@@ -41,22 +42,13 @@ class MovingMNIST(SequenceFamily):
 
     def __init__(self, options: MovingMNISTOptions) -> None:
         super().__init__(options)
+        self.download = options.download
+        self.facts = {"noise": options.noise or "none"}
         self._pools = [pool for pool in (self.sprites, self.backgrounds) if pool is not None]
         self._sources = self._checked_sources(options.source)
 
     @property
-    def download(self) -> bool:
-        """Whether `prepare` may download files."""
-        return self.options.download
-
-    @property
-    def facts(self) -> dict[str, str]:
-        """Additional rows for the table at the start of a run."""
-        return {"noise": self.options.noise or "none"}
-
-    @property
     def embedded(self) -> bool:
-        """Whether all images come with the package, so that no file under ``root`` is used."""
         if self._sources != ("auto",):
             return self._sources == ("embedded",)
         root, protocol = self.options.root, self.options.protocol
@@ -64,7 +56,6 @@ class MovingMNIST(SequenceFamily):
         return not any(places) and (protocol != "openstl" or not self._published_path())
 
     def prepare(self) -> list[FileReport]:
-        """Download missing files if ``download`` is set, verify the others, report on all."""
         options = self.options
         if self._sources == ("embedded",):
             return []
@@ -78,8 +69,6 @@ class MovingMNIST(SequenceFamily):
         return reports
 
     def split(self, name: str) -> SequenceDataset:
-        """Return the split "train", "val" or "test"."""
-        nearest("split", name, SPLITS)
         options, note = self.options, ""
         if name == "test" and options.protocol == "openstl":
             path = self._published_path()
@@ -115,7 +104,7 @@ class MovingMNIST(SequenceFamily):
             accepted.insert(1, "embedded")
         sources = tuple(str(given).split("+"))
         for source in sources:
-            nearest(f"data.source of {self.name}", source, accepted)
+            one_of(f"data.source of {self.name}", source, accepted)
         if len(sources) > 1 and {"auto", "embedded"} & set(sources):
             raise ValueError(f"data.source={given}: only names of sets can be joined by '+'")
         return sources

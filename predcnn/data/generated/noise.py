@@ -33,13 +33,7 @@ def velocity_jitter(
 
 
 def disturb(noise: str | None, frames: np.ndarray, key: int, indices: np.ndarray) -> None:
-    """Apply ``perceptual`` or ``missing`` noise in place; other values change nothing.
-
-    Args:
-        frames: the input frames only, (B, T_in, C, H, W).
-        key: stream of the split and epoch.
-        indices: the sequences, int (B,).
-    """
+    """Apply ``perceptual`` or ``missing`` noise to input frames (B, T_in, C, H, W), in place."""
     change = _ON_FRAMES.get(noise)
     if change is not None:
         change(frames, stream_key(key, noise), indices)

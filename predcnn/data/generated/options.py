@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from predcnn.checks import one_of, whole_number
 from predcnn.data.generated.noise import NOISES
-from predcnn.data.options import ROOT, check_options, integer, nearest
+from predcnn.data.options import ROOT, check_options, number
 
 PROTOCOLS = ("isolated", "openstl")
 SPRITE = 28  # pixels, height and width of a digit
@@ -39,13 +40,12 @@ class MovingMNISTOptions:
         counts = "frames_in frames_out train_sequences val_sequences test_sequences"
         check_options(self, counts, flags="download verify")
         for name in ("height", "width"):
-            integer(name, getattr(self, name), SPRITE)
+            whole_number(f"data.{name}", getattr(self, name), SPRITE)
         object.__setattr__(self, "digits", _digit_counts(self.digits))
-        if not isinstance(self.speed, (int, float)) or not 0 < self.speed < math.inf:
-            raise ValueError(f"data.speed is a positive number, not {self.speed!r}")
+        number("speed", self.speed, "a positive number", lambda value: 0 < value < math.inf)
         if self.noise is not None:
-            nearest("data.noise", self.noise, NOISES)
-        nearest("data.protocol", self.protocol, PROTOCOLS)
+            one_of("data.noise", self.noise, NOISES)
+        one_of("data.protocol", self.protocol, PROTOCOLS)
 
     @property
     def frames(self) -> int:
@@ -66,7 +66,7 @@ def _digit_counts(digits: int | Iterable[int]) -> tuple[int, ...]:
     if not counts:
         raise ValueError("data.digits is empty; give one or several numbers, e.g. [1,2,3]")
     for count in counts:
-        integer("digits", count, 1)
+        whole_number("data.digits", count)
     if max(counts) > MOST_DIGITS:
         raise ValueError(f"data.digits is at most {MOST_DIGITS}, not {max(counts)}")
     return counts

@@ -32,16 +32,12 @@ class Pool:
 
 @dataclass(frozen=True)
 class PoolSource:
-    """Source of one kind of image: sprites or backgrounds.
+    """Source of one kind of image: sprites or backgrounds."""
 
-    Args:
-        files: the published set.
-        embedded: loads images that come with the package; None: there are none.
-        pools_test: the published protocol draws from the test images too (CIFAR backgrounds).
-    """
-
-    files: PublishedImages
+    files: PublishedImages  # the published set
+    # loads images that come with the package; None: there are none
     embedded: Callable[[], ImageArchive] | None
+    # the published protocol draws from the test images too (CIFAR backgrounds)
     pools_test: bool = False
 
     def with_test(self, protocol: str) -> bool:

@@ -19,19 +19,13 @@ from predcnn.native import BYTES, kernels_for
 
 @dataclass(frozen=True)
 class SpriteDraws:
-    """Random choices for B sequences of at most D sprites each.
+    """Random choices for B sequences of at most D sprites each."""
 
-    Args:
-        x, y: start positions in [0, 1] of the free width and height, float64 (B, D).
-        theta: directions in radians, float64 (B, D); the velocity is (cos, sin) in (x, y).
-        sprite: indices of the images in the pool, int (B, D).
-        count: number of sprites that each sequence shows, int (B,); None: all.
-    """
-
-    x: np.ndarray
+    x: np.ndarray  # start positions in [0, 1] of the free width and height, float64 (B, D)
     y: np.ndarray
-    theta: np.ndarray
-    sprite: np.ndarray
+    theta: np.ndarray  # directions in radians, float64 (B, D); the velocity is (cos, sin) in (x, y)
+    sprite: np.ndarray  # indices of the images in the pool, int (B, D)
+    # number of sprites that each sequence shows, int (B,); None: all
     count: np.ndarray | None = None
 
 

@@ -1,9 +1,10 @@
 """Lightning data module of a folder of labelled images."""
 
-from predcnn.data.datamodule import SplitDataModule
+from predcnn.checks import one_of
+from predcnn.data.datamodule import LOADING, SplitDataModule
 from predcnn.data.images.folder import ImageFolder
 from predcnn.data.images.options import ImageFolderOptions
-from predcnn.data.options import nearest, options_from
+from predcnn.data.options import options_from
 
 
 class ImageDataModule(SplitDataModule):
@@ -25,7 +26,6 @@ class ImageDataModule(SplitDataModule):
 
     @property
     def description(self) -> dict[str, str]:
-        """Rows of the table at the start of a run, label -> text."""
         options = self.family.options
         return {
             "data": self.family.name,
@@ -41,26 +41,17 @@ class ImageDataModule(SplitDataModule):
 
 
 def create_image_datamodule(
-    name: str = ImageFolder.name,
-    *,
-    batch_size: int = 128,
-    eval_batch_size: int | None = None,
-    num_workers: int | None = None,
-    pin_memory: bool | None = None,
-    **options: object,
+    name: str = ImageFolder.name, *, batch_size: int = 128, **options: object
 ) -> ImageDataModule:
     """Create the data module of a folder of images; ``configs/data/image_folder.yaml`` calls this.
+
+    ``options`` are those of the folder and those of `SplitDataModule`.
 
     Raises:
         FileNotFoundError, ValueError: the folder does not hold labelled images.
         TypeError: unknown option, with the closest names.
     """
-    nearest("data.name", name, (ImageFolder.name,))
+    one_of("data.name", name, (ImageFolder.name,))
+    loading = {key: options.pop(key) for key in LOADING if key in options}
     family = ImageFolder(options_from(ImageFolderOptions, options))
-    return ImageDataModule(
-        family,
-        batch_size=batch_size,
-        eval_batch_size=eval_batch_size,
-        num_workers=num_workers,
-        pin_memory=pin_memory,
-    )
+    return ImageDataModule(family, batch_size=batch_size, **loading)

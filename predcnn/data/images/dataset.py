@@ -50,7 +50,17 @@ class ImageSplit(Dataset):
         self.train, self.seed = train, options.seed
         self.source = str(options.root)
         self.fingerprint = _fingerprint(samples, options)
-        self.transform = _augmentation(options) if train else _evaluation(options)
+        self.transform = (
+            _augmentation(options)
+            if train
+            else create_transform(
+                options.eval_size,
+                interpolation=options.eval_interpolation,
+                crop_pct=options.crop,  # the shorter side becomes eval_size / crop before
+                mean=options.mean,
+                std=options.std,
+            )
+        )
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -85,17 +95,6 @@ def _augmentation(options: ImageFolderOptions) -> Callable[[Image.Image], Tensor
             f"data.auto_augment={options.auto_augment!r} is no augmentation of timm ({error}); "
             "accepted e.g. rand-m9-mstd0.5-inc1, 3a, augmix-m5, original"
         ) from error
-
-
-def _evaluation(options: ImageFolderOptions) -> Callable[[Image.Image], Tensor]:
-    """Resize the shorter side to eval_size / crop, then crop the centre."""
-    return create_transform(
-        options.eval_size,
-        interpolation=options.eval_interpolation,
-        crop_pct=options.crop,
-        mean=options.mean,
-        std=options.std,
-    )
 
 
 def _fingerprint(samples: Sequence[Sample], options: ImageFolderOptions) -> str:

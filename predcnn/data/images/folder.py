@@ -9,12 +9,12 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
+from torchvision.datasets.folder import IMG_EXTENSIONS, is_image_file, make_dataset
 
 from predcnn.data.draws import permutation, stream_key
 from predcnn.data.images.dataset import ImageSplit, Sample
 from predcnn.data.images.options import ImageFolderOptions
-from predcnn.data.sources.known_files import FileReport
+from predcnn.data.splits import SplitFamily
 
 PLACES = (".", "ILSVRC/Data/CLS-LOC", "Data/CLS-LOC")
 """Where train/ and val/ lie under the root; the last two are Kaggle's ImageNet."""
@@ -22,7 +22,7 @@ VALIDATION = ("val", "validation", "valid")
 KAGGLE_LABELS = "LOC_val_solution.csv"
 
 
-class ImageFolder:
+class ImageFolder(SplitFamily):
     """Three splits of a folder of images; see `ImageFolderOptions`.
 
     Attributes:
@@ -32,18 +32,16 @@ class ImageFolder:
 
     Options = ImageFolderOptions
     name = "image_folder"
-    download = False
 
     def __init__(self, options: ImageFolderOptions) -> None:
-        self.options = options
+        super().__init__(options)
         self._place = _place(options.root)
-        self.classes = _classes(self._place / "train")
+        train = self._place / "train"
+        self.classes = sorted(p.name for p in train.iterdir() if p.is_dir())
+        if len(self.classes) < 2:
+            raise ValueError(f"{train} needs two or more folders of images, not {self.classes}")
         self._label_of = {name: label for label, name in enumerate(self.classes)}
         self._samples, self.protocol = self._make_splits()
-
-    def prepare(self) -> list[FileReport]:
-        """Return no reports: there are no files to download or verify."""
-        return []
 
     def split(self, name: str) -> ImageSplit:
         """Return the split "train" (augmented), "val" or "test"."""
@@ -92,15 +90,10 @@ class ImageFolder:
                 f"{folder} has no folder per class, and {self.options.root} has no "
                 f"{KAGGLE_LABELS}: sort the images into folders named like those of train/"
             )
-        return self._from_table(folder, table)
-
-    def _from_table(self, folder: Path, table: Path) -> list[Sample]:
+        class_of, found = {}, []
         with table.open(newline="") as file:
-            rows = [
-                (row.get("ImageId"), row.get("PredictionString")) for row in csv.DictReader(file)
-            ]
-        class_of = {image: (boxes or "").split(" ", 1)[0] for image, boxes in rows}
-        found = []
+            for row in csv.DictReader(file):
+                class_of[row.get("ImageId")] = (row.get("PredictionString") or "").split(" ")[0]
         for path in sorted(filter(_is_image, map(str, folder.iterdir()))):
             name = class_of.get(Path(path).stem)
             if name not in self._label_of:
@@ -144,16 +137,8 @@ def _place(root: Path) -> Path:
     )
 
 
-def _classes(train: Path) -> list[str]:
-    names = sorted(p.name for p in train.iterdir() if p.is_dir())
-    if len(names) < 2:
-        raise ValueError(f"{train} needs two or more folders of images, one per class: {names}")
-    return names
-
-
 def _is_image(path: str) -> bool:
-    stem, suffix = os.path.splitext(os.path.basename(path))
-    return suffix.lower() in IMG_EXTENSIONS and not stem.startswith(".")
+    return is_image_file(path) and not os.path.basename(path).startswith(".")
 
 
 def _not_empty(folder: Path, samples: list[Sample]) -> list[Sample]:

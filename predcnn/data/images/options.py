@@ -1,11 +1,12 @@
 """Options of a folder of labelled images, and their checks."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from predcnn.data.options import ROOT, check_options, nearest
+from predcnn.checks import one_of
+from predcnn.data.options import ROOT, SHARE, check_options, number
 
 INTERPOLATIONS = ("random", "bilinear", "bicubic")
 CROP_MODES = ("rrc", "rkrc", "rkrr")
@@ -44,25 +45,17 @@ class ImageFolderOptions:
         object.__setattr__(self, "eval_size", eval_size)
         check_options(self, "image_size eval_size re_count")
         for name in ("hflip", "re_prob"):
-            _check(self, name, "a number from 0 to 1", lambda value: 0 <= value <= 1)
-        _check(self, "crop", "a number above 0, at most 1", lambda value: 0 < value <= 1)
-        _check(self, "val_share", "a number above 0 and below 1", lambda value: 0 < value < 1)
+            number(name, getattr(self, name), "a number from 0 to 1", lambda value: 0 <= value <= 1)
+        number("crop", self.crop, "a number above 0, at most 1", lambda value: 0 < value <= 1)
+        number("val_share", self.val_share, *SHARE)
         if self.color_jitter is not None:
-            _check(self, "color_jitter", "a number, 0 or more", lambda value: value >= 0)
+            number("color_jitter", self.color_jitter, "a number, 0 or more", lambda v: v >= 0)
         for name, length in (("scale", 2), ("ratio", 2), ("mean", 3), ("std", 3)):
             _numbers(self, name, length)
-        nearest("data.crop_mode", self.crop_mode, CROP_MODES)
-        nearest("data.re_mode", self.re_mode, ERASING)
-        nearest("data.interpolation", self.interpolation, INTERPOLATIONS)
-        nearest("data.eval_interpolation", self.eval_interpolation, INTERPOLATIONS[1:])
-
-
-def _check(
-    options: ImageFolderOptions, name: str, accepted: str, fits: Callable[[float], bool]
-) -> None:
-    value = getattr(options, name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not fits(value):
-        raise ValueError(f"data.{name} is {accepted}, not {value!r}")
+        one_of("data.crop_mode", self.crop_mode, CROP_MODES)
+        one_of("data.re_mode", self.re_mode, ERASING)
+        one_of("data.interpolation", self.interpolation, INTERPOLATIONS)
+        one_of("data.eval_interpolation", self.eval_interpolation, INTERPOLATIONS[1:])
 
 
 def _numbers(options: ImageFolderOptions, name: str, length: int) -> None:

@@ -82,16 +82,13 @@ class CifarSet(PublishedImages):
     """CIFAR-10: 50,000 + 10,000 colour images of 32x32.
 
     The training and test batches come in one archive, so the methods ignore ``with_test``.
-
-    Args:
-        arrays: .npz files under the data root that are accepted instead, see `read_npz`.
-        packed: the archive to download.
     """
 
+    # .npz files under the data root that are accepted instead, see `read_npz`
     arrays: tuple[str, ...]
     train: tuple[KnownFile, ...]
     test: KnownFile
-    packed: KnownFile
+    packed: KnownFile  # the archive to download
 
     def wanted(self, with_test: bool = True) -> tuple[KnownFile, ...]:
         return (*self.train, self.test)
@@ -109,11 +106,21 @@ class CifarSet(PublishedImages):
         """Read and verify the images at ``place``, the result of `locate`."""
         if place.suffix == ".npz":
             train, test = read_npz(place)
-            return ImageArchive(f"{self.name} ({place}, {len(train):,}+{len(test):,})", train, test)
-        *train, test = map(read_batch, self.paths(place, with_test, verify))
+            origin = f"{self.name} ({place}, {len(train):,}+{len(test):,})"
+            return ImageArchive(origin, train, test, paths=[place])
+        wanted = self.wanted()
+        if not verify:  # some training batches may be missing
+            there = [known for known in self.train if (place / known.name).is_file()]
+            wanted = (*(there or self.train[:1]), self.test)
+        paths = []
+        for known in wanted:
+            paths.append(self.needed(place, known))
+            if verify and (found := digest(paths[-1], "md5")) != known.md5:
+                raise known_files.altered(paths[-1], found, known.md5)
+        *train, test = map(read_batch, paths)
         checked = "" if verify else ", unverified"
         origin = f"{self.name} ({place}, Python batches{checked})"
-        return ImageArchive(origin, np.concatenate(train), test)
+        return ImageArchive(origin, np.concatenate(train), test, paths=paths)
 
     def fetch(self, root: Path, with_test: bool = True) -> set[Path]:
         """Download the archive and unpack missing batches; return their paths."""
@@ -126,25 +133,6 @@ class CifarSet(PublishedImages):
             known_files.fetch(archive, list(self.mirrors), self.packed.md5)
         _unpack(archive, folder, missing)
         return {folder / known.name for known in missing}
-
-    def paths(self, place: Path, with_test: bool, verify: bool) -> list[Path]:
-        """Return the batches, verified; without ``verify`` some training batches may be missing."""
-        if place.suffix == ".npz":
-            return [place]
-        wanted = self.wanted()
-        if not verify:
-            there = [known for known in self.train if (place / known.name).is_file()]
-            wanted = (*(there or self.train[:1]), self.test)
-        for known in wanted:
-            path = place / known.name
-            if not path.is_file():
-                raise FileNotFoundError(
-                    f"{place} has some files of {self.name} but not {known.name}; put it there, "
-                    "set data.download=true, or data.verify=false to use the batches that are there"
-                )
-            if verify and (found := digest(path, "md5")) != known.md5:
-                raise known_files.altered(path, found, known.md5)
-        return [place / known.name for known in wanted]
 
 
 def _unpack(archive: Path, folder: Path, files: list[KnownFile]) -> None:

@@ -47,11 +47,11 @@ class IdxSet(PublishedImages):
 
     def load(self, folder: Path, *, with_test: bool = True, verify: bool = True) -> ImageArchive:
         """Read and verify the images in ``folder``."""
-        paths = self.paths(folder, with_test, verify)
-        known = self.wanted(with_test)
-        images = [_read(*pair, verify) for pair in zip(paths, known, strict=True)]
+        wanted = self.wanted(with_test)
+        paths = [self.needed(folder, known) for known in wanted]
+        images = [_read(*pair, verify) for pair in zip(paths, wanted, strict=True)]
         checked = "" if verify else ", unverified"
-        return ImageArchive(f"{self.name} ({folder}, IDX{checked})", *images)
+        return ImageArchive(f"{self.name} ({folder}, IDX{checked})", *images, paths=paths)
 
     def fetch(self, root: Path, with_test: bool) -> set[Path]:
         """Download missing files, next to those that are there; return their paths."""
@@ -62,17 +62,6 @@ class IdxSet(PublishedImages):
             urls = [mirror + known.packed for mirror in self.mirrors]
             fetch(folder / known.packed, urls, known.packed_md5)
         return {folder / known.packed for known in missing}
-
-    def paths(self, folder: Path, with_test: bool, verify: bool) -> list[Path]:
-        """Return the files in ``folder``; raise FileNotFoundError if one is missing."""
-        found = {known: find(folder, known) for known in self.wanted(with_test)}
-        for known, path in found.items():
-            if path is None:
-                raise FileNotFoundError(
-                    f"{folder} has some files of {self.name} but neither {known.name} nor "
-                    f"{known.packed}; put the file there, or set data.download=true"
-                )
-        return list(found.values())
 
 
 def unpack(path: Path) -> bytes:

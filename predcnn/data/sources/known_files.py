@@ -5,6 +5,7 @@ the MD5s of unpacked IDX files were computed from copies whose images were compa
 """
 
 import http.client
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,18 +18,12 @@ VERIFIED = "MD5 of the published file"
 
 @dataclass(frozen=True)
 class KnownFile:
-    """A published file.
-
-    Args:
-        md5: of the file as it is used (unpacked).
-        packed: name of the download; None: the download is the file.
-        packed_md5: MD5 of the download.
-    """
+    """A published file."""
 
     name: str
-    md5: str
-    packed: str | None = None
-    packed_md5: str | None = None
+    md5: str  # of the file as it is used (unpacked)
+    packed: str | None = None  # name of the download; None: the download is the file
+    packed_md5: str | None = None  # MD5 of the download
 
 
 @dataclass(frozen=True)
@@ -52,36 +47,26 @@ class FileReport:
 
 @dataclass(frozen=True)
 class ImageArchive:
-    """Images to build sequences from, uint8 (N, h, w) or (N, h, w, 3).
+    """Images to build sequences from, uint8 (N, h, w) or (N, h, w, 3)."""
 
-    Args:
-        origin: source of the images for tables and captions, "mnist (datasets/mnist, IDX)".
-        test: None: not loaded.
-        val: None: taken from ``train`` when needed.
-    """
-
-    origin: str
+    origin: str  # source of the images for tables and captions, "mnist (datasets/mnist, IDX)"
     train: np.ndarray
-    test: np.ndarray | None = None
-    val: np.ndarray | None = None
+    test: np.ndarray | None = None  # None: not loaded
+    paths: Sequence[Path] = ()
+    val: np.ndarray | None = None  # None: taken from ``train`` when needed
 
 
 @dataclass(frozen=True)
 class PublishedImages:
     """A published set of images: known files in one of several folders under the data root.
 
-    A subclass defines which files are ``wanted``, how to ``fetch`` and ``load`` them, their
-    ``paths``, and what was ``expected`` as a clause of an error message.
-
-    Args:
-        name: accepted by ``data.source``.
-        folders: folders under the data root to search; downloads go to the first.
-        mirrors: addresses to download from.
+    A subclass defines which files are ``wanted``, how to ``fetch`` and ``load`` them, and what was
+    ``expected`` as a clause of an error message.
     """
 
-    name: str
-    folders: tuple[str, ...]
-    mirrors: tuple[str, ...]
+    name: str  # accepted by ``data.source``
+    folders: tuple[str, ...]  # folders under the data root to search; downloads go to the first
+    mirrors: tuple[str, ...]  # addresses to download from
 
     def locate(self, root: Path, with_test: bool = True) -> Path | None:
         """Return the first folder that holds any of the files; None if there is none."""
@@ -97,10 +82,19 @@ class PublishedImages:
         if place is None:
             folder = root / self.folders[0]
             return [FileReport(folder / known.name, "missing") for known in self.wanted(with_test)]
-        self.load(place, with_test=with_test, verify=verify)
+        paths = self.load(place, with_test=with_test, verify=verify).paths
         verified = VERIFIED if verify and place.is_dir() else ""
-        paths = self.paths(place, with_test, verify)
         return [report(p, "downloaded" if p in fetched else "present", verified) for p in paths]
+
+    def needed(self, folder: Path, known: KnownFile) -> Path:
+        """Return the path of a file in ``folder``; FileNotFoundError if it is missing."""
+        path = find(folder, known)
+        if path is None:
+            raise FileNotFoundError(
+                f"{folder} has some files of {self.name} but not {known.name}; put it there or set "
+                "data.download=true (data.verify=false uses the training batches that are there)"
+            )
+        return path
 
 
 def find(folder: Path, known: KnownFile) -> Path | None:

@@ -28,20 +28,13 @@ from predcnn.files import digest
 
 @dataclass(frozen=True)
 class PublishedTest:
-    """A fixed test file.
-
-    Args:
-        folders: folders under the data root to search; a download goes to the first.
-        shape: of the array; -1 for the number of sequences.
-        md5: None: no checksum is published.
-        url: address, only together with ``md5``; None: fetch the file by hand.
-    """
+    """A fixed test file."""
 
     name: str
-    folders: tuple[str, ...]
-    shape: tuple[int, ...]
-    md5: str | None = None
-    url: str | None = None
+    folders: tuple[str, ...]  # folders under the data root to search; a download goes to the first
+    shape: tuple[int, ...]  # of the array; -1 for the number of sequences
+    md5: str | None = None  # None: no checksum is published
+    url: str | None = None  # address, only together with ``md5``; None: fetch the file by hand
 
     def locate(self, root: Path) -> Path | None:
         """Return the path of the file; None if it is missing."""
@@ -92,9 +85,6 @@ class PublishedSequences(SequenceDataset):
     """The first ``test_sequences`` of a published test file, (B, T, C, 64, 64) uint8.
 
     The file is memory-mapped: a batch reads only its own bytes.
-
-    Args:
-        options: ``frames_in + frames_out`` is at most 20.
     """
 
     protocol = "openstl"

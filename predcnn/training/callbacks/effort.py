@@ -17,28 +17,22 @@ class Effort(pl.Callback):
         self._sums = {"steps": 0, "sequences": 0, "steps_s": 0.0, "steps_cpu_s": 0.0}
         self._mark = (0.0, 0.0)
 
-    def record(self) -> dict[str, float | int]:
-        """Return the sums as entries of results.json's ``timing``."""
-        return dict(self._sums)
-
     def on_train_start(self, *_: object) -> None:
         self._mark = _now()
 
-    def on_validation_end(self, *_: object) -> None:
-        self._mark = _now()
+    on_validation_end = on_train_start
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, module: pl.LightningModule, out: object, batch: object, i: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, *rest: object) -> None:
         wall, cpu = _now()
         self._sums["steps_s"] += wall - self._mark[0]
         self._sums["steps_cpu_s"] += cpu - self._mark[1]
         self._mark = (wall, cpu)
         self._sums["steps"] = trainer.global_step
-        self._sums["sequences"] += extract_batch_size(batch) * trainer.world_size
+        self._sums["sequences"] += extract_batch_size(rest[2]) * trainer.world_size
 
     def state_dict(self) -> dict[str, float | int]:
-        return self.record()
+        """Return the sums, also for results.json's ``timing``."""
+        return dict(self._sums)
 
     def load_state_dict(self, state_dict: dict[str, float | int]) -> None:
         self._sums = dict(state_dict)

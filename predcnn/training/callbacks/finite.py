@@ -25,9 +25,7 @@ class StopOnNonFinite(pl.Callback):
         self._bad: Tensor | None = None
         self._first = 0
 
-    def on_before_backward(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: Tensor
-    ) -> None:
+    def on_before_backward(self, trainer: pl.Trainer, _: object, loss: Tensor) -> None:
         bad = ~torch.isfinite(loss.detach())
         if self._bad is None:
             self._bad, self._first = bad, trainer.global_step
@@ -36,19 +34,15 @@ class StopOnNonFinite(pl.Callback):
         if loss.device.type == "cpu" or trainer.global_step - self._first >= self.check_every:
             self.check(trainer)
 
-    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_validation_start(self, trainer: pl.Trainer, _: object) -> None:
         self.check(trainer)
 
-    def on_save_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict
-    ) -> None:
+    def on_save_checkpoint(self, trainer: pl.Trainer, _: object, checkpoint: dict) -> None:
         self.check(trainer)
         for name, value in checkpoint["state_dict"].items():
             if not torch.isfinite(value).all():
-                raise NonFiniteError(
-                    f"{name} was NaN or infinite at step {trainer.global_step} and is not saved; "
-                    f"{ADVICE}"
-                )
+                at = f"at step {trainer.global_step}"
+                raise NonFiniteError(f"{name} was NaN or infinite {at} and is not saved; {ADVICE}")
 
     def check(self, trainer: pl.Trainer) -> None:
         """Read the collected results; raise if a loss was not finite."""

@@ -32,12 +32,10 @@ class ProgressBar(TQDMProgressBar):
         self.line_every_s = line_every_s
         self._printed_at = time.monotonic()
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *rest: object
-    ) -> None:
-        super().on_train_batch_end(trainer, pl_module, *rest)
+    def on_train_batch_end(self, trainer: pl.Trainer, module: object, *rest: object) -> None:
+        super().on_train_batch_end(trainer, module, *rest)
         if self.lines and time.monotonic() - self._printed_at >= self.line_every_s:
-            self._print_line(trainer, pl_module)
+            self._print_line(trainer, module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         super().on_train_epoch_end(trainer, pl_module)

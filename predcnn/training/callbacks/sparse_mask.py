@@ -54,15 +54,8 @@ class SparseMask(pl.Callback):
     weights and draws a mask of that density. Every ``update_every`` steps a share of the kept
     weights (``prune_rate``, falling to 0.005 along a cosine) is replaced: those of least magnitude
     become zero, as many others are trained from zero. Masks are applied after every optimizer step
-    and saved in the checkpoints.
-
-    Args:
-        density: share of weights kept, in (0, 1); SLaK trains at 0.6.
-        update_every: optimizer steps between two updates (2000 for SLaK-T, 100 for larger ones).
-        prune_rate: share replaced at first, in (0, 1) (0.5 for SLaK-T, else 0.3).
-        scope: "all" masks every weight matrix and kernel; "strips" only the two long kernels of
-            decomposed large-kernel convolutions.
-        seed: of the random masks.
+    and saved in the checkpoints. ``configs/callbacks/sparse_mask.yaml`` explains the options; its
+    values are those of SLaK-T, larger networks have ``update_every`` 100 and ``prune_rate`` 0.3.
     """
 
     def __init__(
@@ -80,19 +73,13 @@ class SparseMask(pl.Callback):
             raise ValueError(f"update_every counts steps: at least 1, not {update_every}")
         if scope not in ("all", "strips"):
             raise ValueError(f"scope is 'all' or 'strips', not {scope!r}")
-        self.target = density
+        self.density = density
         self.update_every = update_every
         self.prune_rate = prune_rate
         self.scope = scope
         self.masks: dict[str, Tensor] = {}
         self._generator = torch.Generator().manual_seed(seed)
         self._moved_at = 0
-
-    @property
-    def density(self) -> float:
-        """Share of the masked layers' weights that is currently kept."""
-        masks = self.masks.values()
-        return sum(int(m.sum()) for m in masks) / sum(m.numel() for m in masks) if masks else 1.0
 
     def weights(self, module: nn.Module) -> dict[str, nn.Parameter]:
         """Return the masked parameters by name; raise ValueError if there are none."""
@@ -114,28 +101,24 @@ class SparseMask(pl.Callback):
         self.weights(pl_module)  # reports a model without them before the first step
 
     @torch.no_grad()
-    def on_before_optimizer_step(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object
-    ) -> None:
+    def on_before_optimizer_step(self, _: object, module: nn.Module, *__: object) -> None:
         if self.masks:
             return
-        weights = self.weights(pl_module)
+        weights = self.weights(module)
         scores = {
             name: torch.zeros_like(w) if w.grad is None else (w * w.grad).abs().float()
             for name, w in weights.items()
         }
-        for name, count in sensitive_counts(scores, self.target).items():
+        for name, count in sensitive_counts(scores, self.density).items():
             self.masks[name] = random_mask(weights[name], count, self._generator)
         self._apply(weights)
 
     @torch.no_grad()
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object
-    ) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, module: nn.Module, *_: object) -> None:
         step = trainer.global_step
         if not self.masks:
             return
-        weights = self.weights(pl_module)
+        weights = self.weights(module)
         if step % self.update_every == 0 and step != self._moved_at:
             self._moved_at = step
             progress = min(1.0, step / trainer.estimated_stepping_batches)
