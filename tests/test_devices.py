@@ -15,7 +15,7 @@ from predcnn.app.build import build_module, build_trainer, describe_device
 from predcnn.data import MovingMNISTOptions, SequenceDataModule
 from predcnn.data.frames import transferred_to_float
 from predcnn.data.sequences import SETS
-from predcnn.metrics import frame_error, psnr, ssim, video_metrics
+from predcnn.metrics import frame_error, ssim, video_metrics
 from predcnn.metrics.streaming import MAX_FRAMES
 from predcnn.native import choice
 from predcnn.training.callbacks import StopOnNonFinite
@@ -152,7 +152,7 @@ def test_metrics_stay_on_the_gpu_in_float32():
 @pytest.fixture
 def float32_metrics(monkeypatch):
     """Metrics as they compute on an accelerator, on the CPU."""
-    for module in (frame_error, psnr, ssim):
+    for module in (frame_error, ssim):
         monkeypatch.setattr(module, "widened", lambda frames: frames.float())
     monkeypatch.setattr(ssim, "kernels_for", lambda *tensors: None)
 
