@@ -1,152 +1,68 @@
 """Throw damaged files at every reader: each is read or refused by an error that a user is told of.
 
-``python scripts/dev/fuzz_readers.py --minutes 5`` mutates small valid files and keeps what reaches
-lines that nothing reached before. It exits with 1 and leaves the file when a reader raises anything
-else than it promises, takes seconds, or executes what the file says.
+``python scripts/dev/fuzz_readers.py --minutes 5`` mutates small valid files (bytes, and values of
+JSON) and keeps what reaches lines that nothing reached before. It exits with 1 and leaves the file
+when a reader raises anything else than it promises, takes seconds or a GiB, or executes what the
+file says, and goes on with the next reader; a crash of the process leaves the file too.
 """
 
 import argparse
-import gzip
-import io
+import copy
+import faulthandler
+import json
 import os
-import pickle
 import random
 import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 
-import cv2
-import numpy as np
 import torch
-from PIL import Image
+from fuzz_targets import Reader, prepare, targets
 
 import predcnn
-from predcnn.data.clips.decoding import scan
-from predcnn.data.clips.sources import find_sources
-from predcnn.data.generated.moving_mnist import MovingMNIST
-from predcnn.data.images.image_files import read_image
-from predcnn.data.sources.cifar import read_batch, read_npz
-from predcnn.data.sources.idx import parse_idx, unpack
-from predcnn.leaderboard.records import read
-from predcnn.weights.files import read_pickle, read_safetensors
 
 HOME = str(Path(predcnn.__file__).parent)
-SLOW = 5.0  # seconds
+SLOW = 5.0  # seconds of computing
+MEMORY = 1 << 20  # KiB that one input may take
+TRACED = 0.1  # of the inputs, as tracing makes Python slow
+ODD = (
+    None, True, -1, 0, 1e999, float("nan"), 2**64, "", "x" * 10**5, "<script>", "../../x", [], {},
+    [[]], {"a": {}},
+)  # fmt: skip
 TRIED: list[int] = []
-Reader = Callable[[Path], object]
 
 
-def idx(path: Path) -> np.ndarray:
-    """An IDX file as the data set reads it."""
-    return parse_idx(unpack(path), path)
-
-
-def clip(path: Path) -> object:
-    """Every frame of a recording."""
-    return [scan(source, path.name) for source in find_sources(path)]
-
-
-def _saved(save: Callable, *what: object, **named: object) -> bytes:
-    file = io.BytesIO()
-    save(file, *what, **named)
-    return file.getvalue()
-
-
-def _weights(folder: Path, suffix: str) -> bytes:
-    net = predcnn.create_predictor(
-        "simvp", in_shape=(2, 1, 8, 8), translator="convnext", hid_S=2, hid_T=4, N_S=2, N_T=2
-    )
-    path = folder / f"weights{suffix}"
-    if suffix == ".safetensors":
-        predcnn.save_predictor(net, path)
+def other_value(content: bytes) -> bytes:
+    """JSON with an odd value at one place; lines of JSON, one of them."""
+    lines = content.split(b"\n")
+    number = random.randrange(len(lines))
+    try:
+        place = root = [json.loads(lines[number])]
+    except ValueError:
+        return content
+    key: int | str = 0
+    while isinstance(place[key], dict | list) and place[key] and random.random() < 0.8:
+        place = place[key]
+        key = (
+            random.choice(list(place)) if isinstance(place, dict) else random.randrange(len(place))
+        )
+    kind = random.randrange(4)
+    if kind == 0 and isinstance(place, dict):
+        del place[key]
+    elif kind == 1 and isinstance(place, dict):
+        place[str(random.choice(ODD))[:50]] = place.pop(key)
     else:
-        state = {f"predictor.{key}": value for key, value in net.state_dict().items()}
-        torch.save({"state_dict": state, "predcnn": {"config": net.config}}, path)
-    return path.read_bytes()
-
-
-def targets(folder: Path) -> dict[str, tuple[Reader, str, list[bytes]]]:
-    """Name -> (reader, file name, valid files)."""
-    images = np.zeros((3, 32, 32, 3), np.uint8)
-    split = np.array([0, 0, 1])
-    plain = np.array([2051, 2, 4, 4], dtype=">i4").tobytes() + bytes(32)
-    batch = {"data": np.zeros((2, 3072), np.uint8), "labels": [1, 2]}
-    frames = np.zeros((20, 1, 64, 64), np.uint8)
-    ckpt, tensors = (_weights(folder, suffix) for suffix in (".ckpt", ".safetensors"))
-    payload = pickle.dumps({"data": os.mkdir, "labels": 1})
-    return {
-        "IDX": (idx, "images", [plain]),
-        "IDX, packed": (idx, "images.gz", [gzip.compress(plain)]),
-        "CIFAR batch": (
-            read_batch,
-            "batch",
-            [*(pickle.dumps(batch, protocol) for protocol in (0, 2, 5)), payload],
-        ),
-        "CIFAR .npz": (
-            read_npz,
-            "cifar.npz",
-            [_saved(np.savez, images=images, split=split)],
-        ),
-        "published .npy": (
-            MovingMNIST.published.open,
-            "frames.npy",
-            [_saved(np.save, frames)],
-        ),
-        "torch file": (read_pickle, "state.ckpt", [ckpt, _saved_torch()]),
-        "checkpoint": (predcnn.load_predictor, "weights.ckpt", [ckpt]),
-        "safetensors": (read_safetensors, "state.safetensors", [tensors]),
-        "predictor": (predcnn.load_predictor, "weights.safetensors", [tensors]),
-        "classifier": (predcnn.load_backbone, "classifier.ckpt", [_classifier()]),
-        "array": (
-            clip,
-            "clip.npz",
-            [_saved(np.savez, a=images, b=split), _saved(np.savez_compressed, a=images)],
-        ),
-        "image": (
-            read_image,
-            "image",
-            [_image(kind) for kind in ("png", "jpeg", "gif", "tiff", "bmp", "webp")],
-        ),
-        "video": (clip, "clip.avi", [_video(folder, "MJPG", "avi"), _video(folder, "mp4v", "mp4")]),
-        "records": (read, "records.jsonl", [b'{"schema": 2, "kind": "run", "seed": 1}\n' * 3]),
-    }  # fmt: skip
-
-
-def _saved_torch() -> bytes:
-    state = {"weight": torch.zeros(3), "numbers": [1, 2.0, "x", None]}
-    file = io.BytesIO()
-    torch.save(state, file, _use_new_zipfile_serialization=False)
-    return file.getvalue()
-
-
-def _classifier() -> bytes:
-    config = {"name": "van_b0", "num_classes": 2, "dims": [8] * 4, "depths": [1] * 4}
-    name = config["name"]
-    net = predcnn.create_backbone(name, **{k: v for k, v in config.items() if k != "name"})
-    about = {"task": "classification", "config": config, "run": {}}
-    state = {f"model.{key}": value for key, value in net.state_dict().items()}
-    return _saved(lambda file: torch.save({"state_dict": state, "predcnn": about}, file))
-
-
-def _image(kind: str) -> bytes:
-    pixels = np.random.default_rng(0).integers(0, 256, (9, 9, 3), np.uint8)
-    return _saved(lambda file: Image.fromarray(pixels).save(file, kind))
-
-
-def _video(folder: Path, codec: str, ending: str) -> bytes:
-    path = folder / f"clip.{ending}"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), 10, (32, 32))
-    for shade in range(0, 200, 25):
-        writer.write(np.full((32, 32, 3), shade, np.uint8))
-    writer.release()
-    return path.read_bytes()
+        place[key] = copy.deepcopy(random.choice(ODD))
+    lines[number] = json.dumps(root[0] if root else None).encode()
+    return b"\n".join(lines)
 
 
 def mutate(content: bytes, others: list[bytes]) -> bytes:
     """A few small damages: flipped, cut, doubled, overwritten, exchanged."""
+    if content.lstrip()[:1] == b"{" and random.random() < 0.7:
+        return other_value(content)
     data = bytearray(content)
     for _ in range(random.choice((1, 1, 2, 4, 8))):
         place = random.randrange(len(data) + 1)
@@ -173,7 +89,14 @@ def mutate(content: bytes, others: list[bytes]) -> bytes:
     return bytes(data)
 
 
-def traced(reader: Reader, path: Path) -> tuple[set, BaseException | None]:
+def peak() -> int:
+    """Largest resident memory in KiB since it was reset here."""
+    text = Path("/proc/self/status").read_text()
+    Path("/proc/self/clear_refs").write_text("5")
+    return int(text.partition("VmHWM:")[2].split()[0])
+
+
+def traced(reader: Reader, path: Path, trace_lines: bool) -> tuple[set, BaseException | None]:
     """The lines of this package that a reader runs, and what it raises."""
     lines: set[tuple[str, int]] = set()
 
@@ -183,7 +106,7 @@ def traced(reader: Reader, path: Path) -> tuple[set, BaseException | None]:
         lines.add((frame.f_code.co_filename, frame.f_lineno))
         return trace
 
-    sys.settrace(trace)
+    sys.settrace(trace if trace_lines else None)
     try:
         reader(path)
     except Exception as error:
@@ -193,29 +116,40 @@ def traced(reader: Reader, path: Path) -> tuple[set, BaseException | None]:
     return lines, None
 
 
-def fuzz(name: str, reader: Reader, path: Path, corpus: list[bytes], seconds: float) -> str | None:
-    """Try inputs for some time; returns what was found to be wrong."""
+def wrong(error: BaseException | None, seconds: float, grown: int, left: set) -> str | None:
+    """What is not as promised, if anything."""
+    if error is not None and not isinstance(error, (ValueError, KeyError, TypeError, OSError)):
+        return "".join(traceback.format_exception(error))
+    if seconds > SLOW or grown > MEMORY or left:
+        return f"took {seconds:.1f} s and {grown >> 10} MiB, left {sorted(left)}; raised {error!r}"
+    return None
+
+
+def fuzz(name: str, reader: Reader, path: Path, corpus: list[bytes], limits: tuple) -> str | None:
+    """Try inputs for some time or so many; returns what was found to be wrong."""
     seen: set = set()
     counts = {"read": 0, "refused": 0}
+    seconds, most = limits
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        content = mutate(random.choice(corpus), corpus) if any(counts.values()) else corpus[0]
+    while time.monotonic() < end and sum(counts.values()) < most:
+        first = not any(counts.values())
+        content = corpus[0] if first else mutate(random.choice(corpus), corpus)
+        path.unlink(missing_ok=True)  # a file that is still open must not change
         path.write_bytes(content)
-        before, inside = time.process_time(), set(os.listdir(path.parent))
-        lines, error = traced(reader, path)
-        took = time.process_time() - before
+        usual, inside, before = peak(), set(os.listdir(path.parent)), time.process_time()
+        lines, error = traced(reader, path, first or random.random() < TRACED)
+        left = set() if first else set(os.listdir(path.parent)) - inside
+        found = wrong(error, time.process_time() - before, peak() - usual, left)
+        if found is not None or (first and error is not None):
+            return found or f"the valid file is refused: {error!r}"
         counts["refused" if error else "read"] += 1
-        if error is not None and not isinstance(error, (ValueError, KeyError, TypeError, OSError)):
-            return "".join(traceback.format_exception(error))
-        if took > SLOW or set(os.listdir(path.parent)) != inside:
-            return f"took {took:.1f} s, or left files behind"
         if lines - seen:
             seen |= lines
             corpus.append(content)
     total = sum(counts.values())
     TRIED.append(total)
     print(
-        f"{name:16} {total:>8,} inputs: {counts['read']:,} read, {counts['refused']:,} refused, "
+        f"{name:18} {total:>8,} inputs: {counts['read']:,} read, {counts['refused']:,} refused, "
         f"{len(seen)} lines reached, {len(corpus)} kept",
         flush=True,
     )
@@ -226,20 +160,27 @@ def main() -> None:
     """Fuzz every reader for its share of the time."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--inputs", type=int, default=10**9, help="at most so many of each reader")
+    parser.add_argument("--only", default="", help="readers whose names contain this")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     random.seed(given.seed)
     torch.set_num_threads(1)
+    faulthandler.enable()
     folder = Path(tempfile.mkdtemp(prefix="fuzz_"))
-    found = targets(folder)
+    every = targets(folder)
+    found = {name: target for name, target in every.items() if given.only in name}
+    limits = (60 * given.minutes / len(found), given.inputs)
+    problems = []
     for name, (reader, file, corpus) in found.items():
-        inside = folder / name.replace(" ", "_")
-        inside.mkdir()
-        share = 60 * given.minutes / len(found)
-        wrong = fuzz(name, reader, inside / file, list(corpus), share)
-        if wrong is not None:
-            sys.exit(f"{name}: {wrong}\nthe input is {inside / file}")
-    print(f"{sum(TRIED):,} inputs in all")
+        path = folder / name / file
+        prepare(name, path, folder)
+        problem = fuzz(name, reader, path, list(corpus), limits)
+        if problem is not None:
+            problems.append(name)
+            print(f"{name}: {problem}\nthe input is {path}", flush=True)
+    print(f"{sum(TRIED):,} inputs in all; wrong: {', '.join(problems) or 'nothing'}")
+    sys.exit(bool(problems))
 
 
 if __name__ == "__main__":

@@ -34,8 +34,18 @@ class Stored:
         return np.dtype(self.data.dtype)
 
     def read(self, index: tuple) -> np.ndarray:
-        """Return the part at ``index``, a tuple of integers and slices."""
-        return np.asarray(self.data[index])
+        """Return the part at ``index``, a tuple of integers and slices.
+
+        Raises:
+            ValueError: the part is damaged or missing.
+        """
+        try:
+            return np.asarray(self.data[index])
+        except OSError:
+            raise
+        except Exception as error:  # a damaged file raises almost anything
+            what = f"array {self.name}" if self.name else "the array"
+            raise ValueError(f"{what} is damaged or truncated: {error}") from error
 
 
 def open_arrays(path: Path) -> dict[str, Stored]:

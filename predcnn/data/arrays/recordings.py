@@ -28,7 +28,11 @@ class Place:
 
     def read(self, times: slice) -> np.ndarray:
         """Read frames (T, C, H, W)."""
-        return read_frames(open_arrays(self.path)[self.array], self.layout, self.row, times)
+        stored = open_arrays(self.path)[self.array]
+        try:
+            return read_frames(stored, self.layout, self.row, times)
+        except ValueError as error:
+            raise ValueError(f"{self.path}: {error}") from error
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,11 @@ def _latin1(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
-class NumpyUnpickler(pickle.Unpickler):
-    """Unpickles plain containers and numpy arrays; any other class or function is refused."""
+class NumpyUnpickler(pickle._Unpickler):
+    """Unpickles plain containers and numpy arrays; any other class or function is refused.
+
+    The implementation in Python: that in C allocates what a damaged memo index asks for.
+    """
 
     # names of the functions that rebuild arrays, in pickles of all numpy versions
     _admitted: ClassVar[dict[tuple[str, str], object]] = {
