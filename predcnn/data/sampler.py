@@ -21,9 +21,6 @@ class SequenceSampler(Sampler[list[Key]]):
         train: drop the last incomplete global batch and follow `set_epoch`; otherwise every
             sequence comes exactly once, with epoch 0.
         shuffle: permute the order in every epoch.
-
-    Raises:
-        ValueError: training has fewer sequences than one global batch.
     """
 
     def __init__(
