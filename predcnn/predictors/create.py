@@ -1,12 +1,12 @@
 """Predictors from their names and options."""
 
 import inspect
+import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
 import yaml
-from omegaconf import OmegaConf
 from torch import nn
 
 from predcnn.blocks.protocol import check_options
@@ -68,28 +68,28 @@ def _sizes_of(
     name: str, scale: str, in_shape: Sequence[int], translator: str | Sequence[str]
 ) -> dict[str, object]:
     """Return the options that a scale sets for a predictor and its translator."""
-    model = _read("model", name)
-    if not model:
+    file = files("predcnn.configs") / "model" / f"{name}.yaml"
+    if not file.is_file():
         raise ValueError(f"scale= is for the predictors of this package, not for {name}")
-    sizes = model.get("sizes", {key: {} for key in SCALES})
+    text = file.read_text(encoding="utf-8")
+    text = re.sub(r'"\$\{data\.in_shape\.(\d)\}"', lambda axis: str(in_shape[int(axis[1])]), text)
+    sizes = yaml.safe_load(text).get("sizes", {key: {} for key in SCALES})
     one_of(f"scale of {name}", scale, sizes)
-    config = OmegaConf.create(  # what the values refer to
-        {
-            "data": {"in_shape": list(in_shape)},
-            "model": {"sizes": sizes},
-            "scale": {"name": scale},
-            "translator": _read("translator", "gsta") | _read("translator", translator),
-        }
-    )
-    values = OmegaConf.to_container(config, resolve=True)
-    options = values["model"]["sizes"][scale]
-    if "translator" in inspect.signature(PREDICTORS[name]).parameters:
-        keys = {"mlp_ratio": "mlp_ratio", "drop_path": "drop_path", "options": "translator_options"}
-        options |= {option: values["translator"][key] for key, option in keys.items()}
-    return options
+    has_translator = "translator" in inspect.signature(PREDICTORS[name]).parameters
+    return {**(_translator_defaults(translator) if has_translator else {}), **sizes[scale]}
 
 
-def _read(group: str, name: str | Sequence[str]) -> dict[str, object]:
-    """Return the values of ``configs/<group>/<name>.yaml``; none where there is no such file."""
-    file = files("predcnn.configs") / group / f"{name}.yaml"
-    return yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
+def _translator_defaults(translator: str | Sequence[str]) -> dict[str, object]:
+    """Return the options of ``configs/translator/<name>.yaml``; of a stack, those of gsta."""
+    values = {}
+    for name in ("gsta", translator):
+        file = files("predcnn.configs") / "translator" / f"{name}.yaml"
+        if file.is_file():
+            # ${oc.select:model.sizes.…,8.0} -> 8.0: a scale's own value is added by the caller
+            text = re.sub(r"\$\{oc\.select:.*,(.*?)\}", r"\1", file.read_text(encoding="utf-8"))
+            values |= yaml.safe_load(text)
+            # an option may refer to another value of the file
+            text = re.sub(r'"\$\{translator\.(\w+)\}"', lambda m, v=values: str(v[m[1]]), text)
+            values |= yaml.safe_load(text)
+    keys = {"mlp_ratio": "mlp_ratio", "drop_path": "drop_path", "options": "translator_options"}
+    return {option: values[key] for key, option in keys.items()}
