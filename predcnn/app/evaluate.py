@@ -10,14 +10,7 @@ from omegaconf import DictConfig
 from predcnn.app.console import quiet_libraries, say
 from predcnn.app.provenance import command
 from predcnn.app.results import collect, print_results
-from predcnn.app.saved_run import (
-    data_of,
-    given_values,
-    images_of,
-    load_run,
-    run_folder,
-    task_name,
-)
+from predcnn.app.saved_run import data_of, given_values, images_of, load_run, run_folder, task_name
 from predcnn.backbones.checkpoint import load_backbone, read_classifier
 from predcnn.checks import one_of
 from predcnn.data.datamodule import SplitDataModule

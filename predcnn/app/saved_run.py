@@ -9,12 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from predcnn.data import ImageDataModule, create_image_datamodule
-from predcnn.data.datamodule import (
-    SETS,
-    SequenceDataModule,
-    SplitDataModule,
-    create_datamodule,
-)
+from predcnn.data.datamodule import SETS, SequenceDataModule, SplitDataModule, create_datamodule
 from predcnn.data.options import ROOT
 from predcnn.predictors.checkpoint import KEY, load_described, weights_file
 from predcnn.weights.files import read_pickle

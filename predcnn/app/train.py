@@ -14,13 +14,7 @@ from predcnn.app.console import quiet_libraries, say
 from predcnn.app.minutes import fit_into_minutes
 from predcnn.app.provenance import fingerprint
 from predcnn.app.results import collect, print_results, print_start
-from predcnn.app.run_directory import (
-    RunRecord,
-    check_state,
-    check_unfinished,
-    claim,
-    first_command,
-)
+from predcnn.app.run_directory import RunRecord, check_state, check_unfinished, claim, first_command
 from predcnn.files import write_json
 from predcnn.training.callbacks import Checkpoint, Effort
 from predcnn.training.csv_logger import CSVLogger

@@ -251,10 +251,7 @@ def list_datasets() -> list[str]:
 
 
 def create_datamodule(
-    name: str,
-    *,
-    in_shape: Sequence[int] | None = None,
-    **options: object,
+    name: str, *, in_shape: Sequence[int] | None = None, **options: object
 ) -> SequenceDataModule:
     """Create the data module of a data set by name; ``configs/data/*.yaml`` call this.
 

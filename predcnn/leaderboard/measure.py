@@ -44,10 +44,7 @@ def inference_costs(predictor: nn.Module, batch_sizes: list[int], accelerator: s
         warm_up = 1 + rounds // 5
         found = throughput(predictor, predictor.in_shape, size, rounds=rounds, warm_up=warm_up)
         speed.append(dataclasses.asdict(found))
-    return {
-        "throughput": speed,
-        "inference_memory": {"bytes": memory, "batch_size": len(largest)},
-    }
+    return {"throughput": speed, "inference_memory": {"bytes": memory, "batch_size": len(largest)}}
 
 
 def measure_run(run_dir: Path, batch_sizes: list[int]) -> None:

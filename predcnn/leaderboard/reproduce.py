@@ -14,11 +14,7 @@ from predcnn.leaderboard.published import Published, published, published_of
 from predcnn.leaderboard.runs import Bench, now, pace_of, run_entry
 from predcnn.training.budget import own_steps
 
-RECIPE = (
-    "scale=published",
-    "data.protocol=openstl",
-    "metrics=[mse,mae,ssim,ssim_openstl,psnr]",
-)
+RECIPE = ("scale=published", "data.protocol=openstl", "metrics=[mse,mae,ssim,ssim_openstl,psnr]")
 """Settings of the published numbers; the command line may override them."""
 TOLERANCES = {"mse": ("mse", None), "mae": ("mae", None), "ssim_openstl": ("ssim", 0.005),
               "psnr": ("psnr", 0.3)}  # fmt: skip

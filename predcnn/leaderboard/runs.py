@@ -16,15 +16,7 @@ from omegaconf import DictConfig
 from predcnn.files import finite, only_writer
 from predcnn.leaderboard import records
 from predcnn.leaderboard.entries import Entry, key_of, kind_of
-from predcnn.leaderboard.processes import (
-    MEASURE,
-    PACE,
-    PROBE,
-    TRAIN,
-    EntryError,
-    run_child,
-    say,
-)
+from predcnn.leaderboard.processes import MEASURE, PACE, PROBE, TRAIN, EntryError, run_child, say
 from predcnn.training.budget import own_steps, settings_of_budget, steps_within
 from predcnn.training.callbacks.checkpoint import LAST, PREVIOUS
 from predcnn.training.csv_logger import read_history

@@ -155,10 +155,7 @@ class MAU(RecurrentPredictor):
         widen = nn.Conv2d(channels, dim, 1)
         self.encoders = nn.ModuleList([nn.Sequential(widen, nn.LeakyReLU(0.2))])
         self.decoders = nn.ModuleList()
-        self.openstl_keys = {
-            "encoders.0.0": "encoders.0.encoder_t_conv-1",
-            "unused_merge": "merge",
-        }
+        self.openstl_keys = {"encoders.0.0": "encoders.0.encoder_t_conv-1", "unused_merge": "merge"}
         for i in range(halvings):
             down = nn.Conv2d(dim, dim, 3, 2, padding=1)
             self.encoders.append(nn.Sequential(down, nn.LeakyReLU(0.2)))

@@ -67,11 +67,7 @@ class Predictor(Publishing, Mergeable, nn.Module):
             cls.__init__ = _recording(cls.__init__)
 
     def __init__(
-        self,
-        in_shape: Sequence[int],
-        frames_out: int | None = None,
-        *,
-        compat: str | None = None,
+        self, in_shape: Sequence[int], frames_out: int | None = None, *, compat: str | None = None
     ) -> None:
         super().__init__()
         self.in_shape = check_in_shape(in_shape)
@@ -115,11 +111,7 @@ class Predictor(Publishing, Mergeable, nn.Module):
         return self(past)
 
     def predict(
-        self,
-        frames: Tensor | np.ndarray,
-        horizon: int | None = None,
-        *,
-        any_range: bool = False,
+        self, frames: Tensor | np.ndarray, horizon: int | None = None, *, any_range: bool = False
     ) -> Tensor:
         """Predict ``horizon`` frames of any size in eval mode without gradients.
 

@@ -110,10 +110,7 @@ class DMVFNLoss(UnrolledLoss):
     """
 
     def __init__(
-        self,
-        sampling: Sampling,
-        perceptual_weights: str | None = None,
-        perceptual: float = 0.5,
+        self, sampling: Sampling, perceptual_weights: str | None = None, perceptual: float = 0.5
     ) -> None:
         super().__init__({}, sampling, extras={"stages": 1.0})
         self.perceptual = perceptual

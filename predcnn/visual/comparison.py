@@ -83,10 +83,7 @@ def sequence_frames(past: Tensor, prediction: Tensor) -> list[np.ndarray]:
 
 
 def comparison_frames(
-    past: Tensor,
-    truth: Tensor | None,
-    predictions: Mapping[str, Tensor],
-    caption: str = "",
+    past: Tensor, truth: Tensor | None, predictions: Mapping[str, Tensor], caption: str = ""
 ) -> list[np.ndarray]:
     """Draw pages for `write_gif` or `write_video`: one per input frame and per lead time.
 

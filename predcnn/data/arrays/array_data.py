@@ -13,14 +13,7 @@ from predcnn.checks import one_of
 from predcnn.data.arrays.options import ArrayOptions
 from predcnn.data.arrays.recordings import Catalogue, find_recordings
 from predcnn.data.arrays.sequences import ArraySequences
-from predcnn.data.dividing import (
-    Segment,
-    by_folders,
-    by_names,
-    by_time,
-    complete,
-    with_validation,
-)
+from predcnn.data.dividing import Segment, by_folders, by_names, by_time, complete, with_validation
 from predcnn.data.draws import permutation, stream_key
 from predcnn.data.scale import Scale, Units, fit_scale
 from predcnn.data.sequences import SETS
