@@ -32,10 +32,7 @@ STRICT = {
 
 
 def machine_seconds() -> float | None:
-    """Return the processor seconds of all programs since boot, where the system counts them.
-
-    Time that the host gave to other guests is included.
-    """
+    """Return the processor seconds of all programs and guests since boot, where counted."""
     counts = Path("/proc/stat")
     if not counts.exists():
         return None

@@ -73,10 +73,7 @@ def check_writable(folder: Path) -> None:
 
 @contextmanager
 def only_writer(folder: Path, timeout: float = 0) -> Iterator[bool]:
-    """Try to lock a folder; yield whether the lock was acquired.
-
-    The system releases the lock of a process that dies.
-    """
+    """Yield whether a folder could be locked; a process that dies loses its lock."""
     lock = FileLock(folder / ".lock")
     try:
         lock.acquire(timeout=timeout)

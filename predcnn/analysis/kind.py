@@ -16,10 +16,7 @@ from predcnn.data.images.image_files import find_images, photographs, read_image
 
 @dataclass(frozen=True)
 class Inputs:
-    """Clips (N, T, C, H, W) in [0, 1] for all networks, and where they come from.
-
-    ``future`` are the true frames (N, frames_out, C, H, W) for predictors.
-    """
+    """Clips (N, T, C, H, W) in [0, 1], their origin and ``future`` (N, frames_out, C, H, W)."""
 
     clips: Tensor
     future: Tensor | None

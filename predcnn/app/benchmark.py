@@ -35,10 +35,7 @@ def benchmark(cfg: DictConfig) -> None:
 
 
 def train_all(bench: Bench, cfg: DictConfig) -> None:
-    """Run every entry that is not finished yet, then render all tables and the page.
-
-    A failed entry is recorded with its reason, and the others go on.
-    """
+    """Run every unfinished entry, recording failures, then render all tables and the page."""
     entries = entries_of(cfg)
     waiting = [entry for entry in entries if finished(bench, entry) is None]
     say(f"{len(entries)} entries, {len(entries) - len(waiting)} of them finished: {bench.output}")

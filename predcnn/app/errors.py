@@ -75,10 +75,7 @@ def _unknown_key(key: str, config_name: str) -> str:
 
 
 def meant(key: str, command: str) -> list[str]:
-    """Return the settings that a wrong name may mean, the likeliest first.
-
-    From `SYNONYMS`, else those that end in the given name, else those spelled like it.
-    """
+    """Return what a wrong name may mean: `SYNONYMS`, else its ending, else its spelling."""
     known = [*groups(command), *(setting.override for setting in reference(command))]
     last = key.rpartition(".")[2]
     usual = SYNONYMS.get(last.lower())

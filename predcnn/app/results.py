@@ -30,10 +30,7 @@ def collect(
     command: str,
     timing: dict,
 ) -> dict:
-    """Return the content of results.json after a test on ``split``, "test" or "val".
-
-    ``checkpoint`` holds file, step and epoch of the tested weights.
-    """
+    """Return results.json after a test on ``split``; ``checkpoint``: file, step and epoch."""
     costs, run = profile(module.network, datamodule.in_shape), module.run_description
     return {
         "schema": 1,

@@ -31,10 +31,7 @@ def check_config(config: Mapping[str, object]) -> None:
 
 
 def read_classifier(path: str | Path) -> tuple[Mapping[str, object], dict[str, Tensor]]:
-    """Read the description and the weights from a checkpoint of ``scripts/train_backbone.py``.
-
-    Returns {"config", "run", "step", "epoch"} and a state dict.
-    """
+    """Read {"config", "run", "step", "epoch"} and the state dict of a backbone's checkpoint."""
     path = existing_file(path)
     content = read_pickle(path)
     about = content.get(KEY) if isinstance(content, Mapping) else None

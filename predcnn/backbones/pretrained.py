@@ -40,10 +40,7 @@ def save_pretrained(backbone: nn.Module, path: str | Path, about: Mapping[str, o
 
 
 def start_from_pretrained(backbone: nn.Module, path: object) -> TakenBackbone | None:
-    """Load weights of `save_pretrained` into a backbone, all but the classifier.
-
-    Returns a report; None for anything but such a file.
-    """
+    """Load all but the classifier from `save_pretrained`; return a report, None if no such file."""
     if not isinstance(path, str | Path) or Path(path).suffix != ".safetensors":
         return None
     metadata, state = read_safetensors(existing_file(path))

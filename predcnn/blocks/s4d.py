@@ -55,10 +55,7 @@ class S4DKernel(nn.Module):
 
 
 class LongConv1d(nn.Module):
-    """Convolution of every channel with a kernel as long as the sequence, by FFT, in float32.
-
-    (B, C, L) -> (B, C, L).
-    """
+    """Convolve every channel of (B, C, L) with a kernel of length L, by FFT, in float32."""
 
     def forward(self, x: Tensor, kernel: Tensor) -> Tensor:
         """Convolve with ``kernel``: (C, L) for lags 0, ..., or (C, 2L), where -1, -2, ... wrap."""

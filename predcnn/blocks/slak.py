@@ -49,10 +49,7 @@ class DecomposedLargeKernelConv(nn.Module):
 
 @BLOCKS.register("slak")
 class SLaKBlock(nn.Module):
-    """One SLaK block, (B, C, H, W) -> (B, C, H, W).
-
-    Options: see `predcnn.blocks.protocol` and `DecomposedLargeKernelConv`.
-    """
+    """One SLaK block, (B, C, H, W) kept; options: see `DecomposedLargeKernelConv`."""
 
     def __init__(
         self,

@@ -18,10 +18,7 @@ from predcnn.registry import BLOCKS
 
 
 def published_squeeze(dim: int) -> int:
-    """Return the squeeze width of the reference code, dim // (dim // 16), about 16 channels.
-
-    The paper reduces by 16 instead.
-    """
+    """Return the squeeze width of the reference code, dim // (dim // 16); the paper: dim // 16."""
     return max(dim // max(dim // 16, 4), 1)
 
 

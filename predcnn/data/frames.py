@@ -32,10 +32,7 @@ def to_float(
 
 
 def transferred_to_float(frames: Tensor) -> Tensor:
-    """Convert as `to_float`; floats on an accelerator were checked before their transfer.
-
-    Checking them there would make every step wait for the device.
-    """
+    """Convert as `to_float`, but do not check on an accelerator: the step would wait for it."""
     if frames.is_floating_point() and frames.device.type != "cpu":
         return frames.to(torch.float32)
     return to_float(frames)

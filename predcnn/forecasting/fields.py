@@ -49,10 +49,7 @@ class ScaledPredictor:
 
 
 def as_field_batch(frames: Tensor | np.ndarray, units: Units, grey: bool = False) -> Tensor:
-    """Return values in units as float32 (B, T, C, H, W); (T, C, H, W) is a batch of one.
-
-    With ``grey`` they are colours, and grey replaces green, see `predcnn.data.grey`.
-    """
+    """Return float32 (B, T, C, H, W) in units; with ``grey``, see `predcnn.data.grey`."""
     batch = torch.as_tensor(np.asarray(frames), dtype=torch.float32)
     channels = len(units.scale.channels)
     if batch.ndim not in (4, 5) or batch.shape[-3] != channels:

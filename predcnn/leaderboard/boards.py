@@ -69,10 +69,7 @@ def unique_slug(text: str, taken: set[str]) -> str:
 
 
 def boards(rows: Iterable[dict], black: Collection[str] = ()) -> list[Board]:
-    """Group records into boards, in the order in which they were begun.
-
-    ``black`` holds the fingerprints of runs whose prediction collapsed to black.
-    """
+    """Group records into boards, in order of their start; ``black``: runs that collapsed."""
     rows = list(rows)
     references = records.newest(rows, "reference")
     groups: dict[tuple, list[dict]] = {}
@@ -169,10 +166,7 @@ def numbers(run: dict) -> dict[str, float]:
 
 
 def judged(rows: Sequence[Row], black: Collection[str] = ()) -> list[Row]:
-    """Add rank, tags and eligibility by MSE to the rows of a board, which are sorted by it.
-
-    ``black`` holds the names of rows whose prediction collapsed to black.
-    """
+    """Add rank, tags and eligibility by MSE to sorted rows; ``black``: names of collapsed rows."""
     tested = [row for row in rows if "mse" in row.values]
     trained = [row for row in tested if row.kind != "baseline"]
     best = min((row.values["mse"].mean for row in trained), default=math.inf)

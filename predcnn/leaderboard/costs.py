@@ -26,10 +26,7 @@ NOTES = (
 
 
 def costs_of(record: dict, variant: Published | None = None) -> Row:
-    """Return the row of a record, in millions and billions, and the published values.
-
-    ``variant`` is the published row of a variant; None: that of the model itself.
-    """
+    """Return a record's row, in millions and billions, and the published values."""
     name, kind = record["name"], record["kind_of_entry"]
     label = name if variant is None else variant.label
     if record["status"] == "failed":
@@ -86,10 +83,7 @@ def markdown_costs(table: Table, notes: Sequence[str]) -> str:
 
 
 def profile_all(bench: Bench, cfg: DictConfig) -> Table:
-    """Measure the chosen translators and models, or all; write costs.md.
-
-    The default is ``scale=published``. Records of this device and this code are reused.
-    """
+    """Measure the chosen models, or all, unless recorded for this device and code."""
     overrides = entries.train_overrides(cfg)
     if not any(override.startswith("scale=") for override in overrides):
         overrides.append("scale=published")

@@ -24,10 +24,7 @@ class Name:
 
 
 def name_of(entry: str, kind: str) -> Name:
-    """Return the readable name of an entry, "SimVP + SLaK" for ``simvp_slak``.
-
-    Records may come from others, so an unknown name is shown as it is and never imported.
-    """
+    """Return "SimVP + SLaK" for ``simvp_slak``, an unknown name as it is; import nothing."""
     translator = kind == "translator"
     key = entry.removeprefix(PREFIX) if translator else entry
     known = _names()[kind].get(key)

@@ -38,10 +38,7 @@ class EntryError(Exception):
 def run_child(
     program: Sequence[str], arguments: Sequence[str], log: Path, device: str | None = None
 ) -> int | None:
-    """Run Python with ``program`` and append its output to ``log``.
-
-    Returns its peak memory in bytes; None where the system does not report it.
-    """
+    """Run Python, append its output to ``log``; return its peak memory, None if unknown."""
     chosen = {} if device is None else {"CUDA_VISIBLE_DEVICES": device}
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:

@@ -91,10 +91,7 @@ def _draw(board: Board, stored: dict[str, dict[str, np.ndarray]], folder: Path) 
 
 
 def record_references(bench: Bench, entries: Sequence[Entry]) -> None:
-    """Test an all-black prediction on every test set of the entries that has no such record.
-
-    LPIPS is omitted: it needs its network.
-    """
+    """Test all-black predictions on every test set without such a record, but not with LPIPS."""
     known = records.newest(records.read(bench.records).rows, "reference")
     for entry in entries:
         if entry.test_fingerprint in known:
@@ -117,10 +114,7 @@ def record_references(bench: Bench, entries: Sequence[Entry]) -> None:
 
 
 def write_strip(path: Path, past: np.ndarray, future: np.ndarray) -> None:
-    """Write a PNG of frames next to each other, input and future marked by a bar below.
-
-    ``past`` is (T_in, C, H, W) and ``future`` (T_out, C, H, W), uint8, C 1 or 3.
-    """
+    """Write a PNG of past and future frames (T, C, H, W), uint8, marked by a bar below."""
     pages = []
     for frames, colour in ((past, drawing.BLUE), (future, drawing.VERMILLION)):
         for frame in frames.transpose(0, 2, 3, 1).repeat(3 // frames.shape[1], axis=3):

@@ -59,10 +59,7 @@ def profiler_running() -> bool:
 def foreach(
     name: str, tensors: Sequence[Tensor], *arguments: object, **options: object
 ) -> Sequence[Tensor] | None:
-    """Call the method ``name`` of all tensors at once, or one by one if torch has no such kernel.
-
-    Lists among the arguments hold one value per tensor.
-    """
+    """Call a method of all tensors at once, or one by one; lists hold one value per tensor."""
     fused = getattr(torch, f"_foreach_{name}", None)
     if fused is not None:
         return fused(tensors, *arguments, **options)

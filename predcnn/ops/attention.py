@@ -55,10 +55,7 @@ class MapAttention(MultiHeadAttention):
 
 
 def sincos_position_2d(dim: int, height: int, width: int, *, device: torch.device) -> Tensor:
-    """Return positions of a grid as sines and cosines, (height * width, dim) in [-1, 1].
-
-    The first half of the channels encodes the row, the second the column.
-    """
+    """Return sines and cosines of rows, then columns, (height * width, dim) in [-1, 1]."""
     if dim % 4:
         raise ValueError(f"2-D sine positions need channels divisible by 4, not {dim}")
     omega = 1.0 / 10000 ** (torch.arange(dim // 4, device=device) / (dim // 4))

@@ -76,10 +76,7 @@ class DepthwiseConv2d(nn.Conv2d):
 
 
 def pixel_pitch(x: Tensor) -> int | None:
-    """Return the stride between adjacent pixels in memory, None unless channels are innermost.
-
-    A channel slice of a channels-last map has one and needs no copy.
-    """
+    """Return the stride between adjacent pixels, None unless channels are innermost."""
     B, C, H, W = x.shape
     pitch = x.stride(3) if W > 1 else x.stride(2) if H > 1 else x.stride(0) if B > 1 else C
     wanted = (H * W * pitch, 1, W * pitch, pitch)
@@ -163,10 +160,7 @@ class _ByFFT(torch.autograd.Function):
 
 
 def weight_gradient(x: Tensor, grad: Tensor, kernel_size: tuple[int, int]) -> Tensor:
-    """Compute the gradient (C, 1, h, w) of a depthwise kernel by FFT.
-
-    ``grad`` is the gradient of the output, of the shape of ``x``; ``kernel_size`` is (h, w), odd.
-    """
+    """Return the gradient (C, 1, h, w) of a depthwise kernel, h and w odd, by FFT."""
     # shifts beyond the map multiply only zeros
     reach = [min(k // 2, size - 1) for k, size in zip(kernel_size, x.shape[2:], strict=True)]
     lengths = [fast_length(n + r) for n, r in zip(x.shape[2:], reach, strict=True)]

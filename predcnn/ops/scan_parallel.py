@@ -51,10 +51,7 @@ def parallel_scan(delta: Tensor, x: Tensor, A: Tensor, B: Tensor, C: Tensor) -> 
 
 
 def doubling_scan(delta: Tensor, x: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Tensor:
-    """Scan out of place in log2(L) rounds: more additions, but few operators, for exported graphs.
-
-    Hillis and Steele, "Data Parallel Algorithms", CACM 1986.
-    """
+    """Scan in log2(L) rounds of few operators (Hillis and Steele, CACM 1986), for export."""
     factors = torch.exp(delta.unsqueeze(-2) * A)  # (L, B, G, N, D)
     states, reach = x.unsqueeze(-2) * B.unsqueeze(-1), 1
     while reach < x.shape[0]:
@@ -67,10 +64,7 @@ def doubling_scan(delta: Tensor, x: Tensor, A: Tensor, B: Tensor, C: Tensor) -> 
 
 
 def textbook_scan(delta: Tensor, x: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Tensor:
-    """Scan step by step, as the published reference code does.
-
-    The reference implementation of tests and `predcnn.ops.plain`, also for higher derivatives.
-    """
+    """Scan step by step, as the published code does; also for tests and higher derivatives."""
     factors = torch.exp(torch.einsum("lbgd,gnd->bgdln", delta, A))
     inputs = torch.einsum("lbgd,lbgn->bgdln", x, B)
     h = factors.new_zeros(factors.shape[:3] + factors.shape[4:])  # (B, G, D, N)

@@ -54,10 +54,7 @@ class WinogradConv2d(nn.Conv2d):
 
 @torch.library.custom_op("predcnn::winograd_conv2d", mutates_args=())
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Convolve without gradients, (B, C, H, W) -> (B, out, H, W) channels-last.
-
-    One operator of a compiled graph; by the compiled kernel if it supports these tensors.
-    """
+    """Convolve without gradients, (B, C, H, W) -> (B, out, H, W) channels-last."""
     C, out = x.shape[1], len(weight)
     fits = C > 0 and weight.shape == (out, C, 3, 3) and (bias is None or bias.shape == (out,))
     kernels = kernels_for(x, weight, bias) if fits else None

@@ -129,10 +129,7 @@ def _open_openvino(path: Path, threads: int) -> Runner:
 
 
 def quantized(source: Path, target: Path, frames: Iterable[Tensor]) -> Path:
-    """Quantize the .onnx ``source`` to int8, statically, weights per output channel.
-
-    Ranges are measured on ``frames``, batches of real past frames (B, T, C, H, W).
-    """
+    """Quantize to int8, weights per channel, activations by ``frames`` (B, T, C, H, W)."""
     quantization = needed("onnxruntime.quantization")
     batches = iter([{"past": past.numpy()} for past in frames])
 
@@ -168,10 +165,7 @@ def bfloat16(run: Runner) -> Runner:
 
 
 def check_runner(run: Runner, past: Tensor, expected: Tensor, path: Path, tolerance: float) -> None:
-    """Compare an exported file with PyTorch, on a batch and on one sequence.
-
-    If they differ by more than ``tolerance``, remove the file and raise ValueError.
-    """
+    """Compare an exported file with PyTorch; remove it and raise above ``tolerance``."""
     for count in sorted({1, len(past)}):
         difference = (run(past[:count]) - expected[:count]).abs().max().item()
         if not difference <= tolerance:

@@ -23,10 +23,7 @@ from predcnn.registry import PREDICTORS
 
 
 class PeepholeLSTM(nn.Module):
-    """The recurrence of MIM-N and MIM-S: a ConvLSTM with a peephole weight per pixel.
-
-    The peepholes fix H and W, and are initially zero. Gates in the order i, g, f, o.
-    """
+    """The ConvLSTM of MIM-N and MIM-S, a zero peephole per pixel (fixed H, W); gates i, g, f, o."""
 
     def __init__(self, dim: int, shape: StackShape) -> None:
         super().__init__()
@@ -53,10 +50,7 @@ class PeepholeLSTM(nn.Module):
 
 
 class MIMN(PeepholeLSTM):
-    """MIM-N, the non-stationary module: differences of hidden states -> features.
-
-    compat "openstl" adds an unused readout.
-    """
+    """MIM-N: differences of hidden states -> features; "openstl" adds an unused readout."""
 
     unused_openstl_keys: ClassVar[tuple[str, ...]] = ("conv_last",)
 

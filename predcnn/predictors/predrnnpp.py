@@ -90,10 +90,7 @@ def _steering(of_x: Tensor, dim: int = 0) -> Tensor:
 
 
 class GradientHighway(nn.Module):
-    """Gradient highway unit: z <- u · p + (1 - u) · z, a shortcut through time.
-
-    Initial weights of both convolutions are uniform in ±0.001, as in the reference code.
-    """
+    """Gradient highway z <- u · p + (1 - u) · z; initial weights uniform in ±0.001."""
 
     def __init__(self, dim: int, shape: StackShape) -> None:
         super().__init__()

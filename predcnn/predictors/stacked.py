@@ -69,10 +69,7 @@ def summed_gates(
 
 
 def gated_update(gates: Tensor, state: Tensor, forget_bias: float = 0.0) -> tuple[Tensor, Tensor]:
-    """Return σ(f + forget_bias) · state + σ(i) · tanh(g) and its second term.
-
-    ``gates`` are i, f, g, stacked along the channels.
-    """
+    """Return σ(f + forget_bias) · state + σ(i) · tanh(g) and its second term; gates i, f, g."""
     i, f, g = gates.chunk(3, dim=1)
     if forget_bias:
         f = f + forget_bias

@@ -97,10 +97,7 @@ class RecurrentPredictor(Predictor):
         return predictions, self.extras(state, frames, predictions)
 
     def published_pass(self, past: Tensor) -> Tensor:
-        """Compute what the reference code computes, for counting its cost.
-
-        It also decodes the predictions of the past frames: (B, T - 1 + frames_out, C, H, W).
-        """
+        """Compute as the reference does, with predictions of the past, for counting its cost."""
         B, T = past.shape[:2]
         future = past.new_zeros(B, self.frames_out, *past.shape[2:])
         known = torch.arange(T + self.frames_out - 1) < T
@@ -173,10 +170,7 @@ def check_equal_widths(name: str, widths: Sequence[int], least: int) -> None:
 def note_unused(
     owner: nn.Module, compat: str | None, build: Callable[[], dict[str, nn.Module]]
 ) -> None:
-    """Add parts that the reference code never uses to ``owner`` if compat is "openstl".
-
-    Otherwise count their parameters in ``owner.unused_published_params``.
-    """
+    """Add parts that the reference never uses if compat is "openstl"; else count them."""
     if compat == "openstl":
         for name, part in build().items():
             owner.add_module(name, part)

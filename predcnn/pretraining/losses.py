@@ -44,10 +44,7 @@ def cell_statistics(images: Tensor, cell: int) -> tuple[Tensor, Tensor]:
 
 
 def frequency_loss(pred: Tensor, target: Tensor) -> Tensor:
-    """Return the squared distance of the batch's mean spectra, weighted towards large errors.
-
-    The weight is log(1 + distance) as a share of the largest, without gradient.
-    """
+    """Return the squared distance of mean spectra, weighted by log(1 + distance) / maximum."""
     wide = torch.promote_types(pred.dtype, torch.float32)  # half precision has no general FFT
     difference = (pred - target).to(wide).mean(0)  # the transform is linear
     spectrum = torch.fft.fft2(difference, norm="ortho")

@@ -45,10 +45,7 @@ def pace(wall: Sequence[float], cpu: Sequence[float], device: str) -> Pace:
 
 
 def steps_within(seconds: float, seconds_per_step: float, setting: str) -> int:
-    """Return the steps that fit into a budget, a multiple of the number of validations.
-
-    The error for too few begins with ``setting``.
-    """
+    """Return the steps within a budget, a multiple of the validations; errors name ``setting``."""
     steps = int(max(0.0, seconds) / seconds_per_step) // VALIDATIONS * VALIDATIONS
     if steps < VALIDATIONS:
         raise ValueError(

@@ -33,20 +33,14 @@ def loud_interrupts(trainer: "Trainer") -> Iterator[None]:
 
 
 class StopSignals:
-    """The first Ctrl-C, SIGTERM or requeue signal of a cluster, as ``received``, or None.
-
-    A second Ctrl-C raises KeyboardInterrupt immediately.
-    """
+    """The first stop signal, as ``received``, or None; a second Ctrl-C stops immediately."""
 
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
         self._before: dict[signal.Signals, object] = {}
 
     def watch(self, *others: signal.Signals) -> None:
-        """Handle SIGINT, SIGTERM and ``others``, if this is the main thread.
-
-        An ignored Ctrl-C stays ignored, as in a process that a shell started with ``&``.
-        """
+        """Handle stop signals in the main thread; a Ctrl-C that was ignored stays so."""
         self.received = None
         if threading.current_thread() is not threading.main_thread():
             return

@@ -84,10 +84,7 @@ def _write(stem: Path, view: View, caption: str, formats: Sequence[str], fps: fl
 
 
 def draw_curves(run_dir: Path, results: dict) -> None:
-    """Draw curves.png: loss by step, error by lead time next to the copy-last baseline.
-
-    Without predictions it shows the losses, if any were logged.
-    """
+    """Draw curves.png: losses by step and, with predictions, errors by lead time."""
     history, curves = read_history(run_dir / "metrics.csv"), {}
     per_frame = results.get("per_frame", {})
     if per_frame:

@@ -16,10 +16,7 @@ SHOWN = 20
 
 
 class KeyMismatchError(ValueError):
-    """All differences between a state dict and the module it should fit.
-
-    ``misshaped`` are (key, given shape, expected shape).
-    """
+    """Differences from an expected state dict; ``misshaped``: (key, given, expected shape)."""
 
     def __init__(
         self,

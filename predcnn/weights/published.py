@@ -107,10 +107,7 @@ def load_openstl_weights(
 
 
 def fit_published(module: nn.Module, what: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return published tensors of `read_state` under our names and in our shapes.
-
-    ``what`` names them in messages. Batch counters may be absent: the module's own are kept.
-    """
+    """Return published tensors under our names and in our shapes; ``what`` is for messages."""
     keys = key_map(module)
     given = dict(_known(state, keys))
     own = module.state_dict()

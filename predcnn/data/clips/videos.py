@@ -25,10 +25,7 @@ FORMATS = "asf,avi,flv,gif,h264,hevc,ivf,m4v,matroska,mov,mpeg,mpegts,mpegvideo,
 
 
 def scan_video(path: Path, name: str, survey: Survey, alone: bool = True) -> list[Clip]:
-    """Decode every frame of a video and describe it as a clip.
-
-    ``alone``: no other video is scanned meanwhile, so that the decoder may use all cores.
-    """
+    """Decode and describe a video; ``alone``: on all cores, as no other video is scanned."""
     times, checks, damaged = [], [], 0
     with open_video(path) as (container, stream):
         stream.thread_type = "AUTO" if alone else "NONE"

@@ -34,10 +34,7 @@ class PackedClips:
 
 
 class WindowSequences(WindowDataset):
-    """One split of a folder of clips, (B, T, C, H, W), uint8 or float32 in [0, 1].
-
-    ``index`` has the checksums of the clips; for the others see `WindowDataset`.
-    """
+    """One split of a folder of clips, (B, T, C, H, W), uint8 or float32 in [0, 1]."""
 
     def __init__(
         self,

@@ -20,10 +20,7 @@ PHOTOGRAPHS = {
 
 @functools.cache
 def photograph_crops(split: str) -> np.ndarray:
-    """Crop squares of a split's photographs and scale them: uint8 (N, 32, 32, 3), RGB, read-only.
-
-    Crop i of a photograph depends only on the photograph's name and i.
-    """
+    """Crop photographs to uint8 (N, 32, 32, 3), RGB; crop i depends on name and i alone."""
     crops = np.concatenate([_crops(*item) for item in PHOTOGRAPHS[split].items()])
     crops.setflags(write=False)  # all callers share it
     return crops

@@ -63,10 +63,7 @@ def read_batch(path: Path) -> np.ndarray:
 
 
 def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Read train and test images, uint8 (N, 32, 32, 3), from an .npz file.
-
-    ``images`` holds both, ``split`` (N,) marks train with 0 and test with 1.
-    """
+    """Read uint8 (N, 32, 32, 3) from .npz: ``images``; ``split`` (N,), 0 train and 1 test."""
     arrays = known_files.load_arrays(path)
     if not isinstance(arrays, dict) or not {"images", "split"} <= arrays.keys():
         raise ValueError(f"{path} lacks 'images' and 'split'")
@@ -82,10 +79,7 @@ def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True)
 class CifarSet(PublishedImages):
-    """CIFAR-10: 50,000 + 10,000 colour images of 32x32.
-
-    The training and test batches come in one archive, so the methods ignore ``with_test``.
-    """
+    """CIFAR-10: 50,000 + 10,000 colour images of 32x32, train and test in one archive."""
 
     # .npz files under the data root that are accepted instead, see `read_npz`
     arrays: tuple[str, ...]

@@ -82,10 +82,7 @@ class PublishedTest:
 
 
 class PublishedSequences(SequenceDataset):
-    """The first ``test_sequences`` of a published test file, (B, T, C, 64, 64) uint8.
-
-    The file is memory-mapped: a batch reads only its own bytes.
-    """
+    """The first sequences of a published test file, (B, T, C, 64, 64) uint8, memory-mapped."""
 
     protocol = "openstl"
 
