@@ -42,8 +42,7 @@ class FeaturePyramid(nn.Module):
                 f"a pyramid needs maps whose strides double, not {strides}: use a hierarchical "
                 "network, not an isotropic one (ViT, MLP-Mixer, ConvMixer)"
             )
-        self.features = features
-        self.out_channels = out_channels
+        self.features, self.out_channels = features, out_channels
         self.pyramid = FeaturePyramidNetwork(
             features.feature_info.channels(), out_channels, EXTRA[extra](out_channels)
         )

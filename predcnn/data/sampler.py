@@ -42,8 +42,7 @@ class SequenceSampler(Sampler[list[Key]]):
         self.length, self.batch_size = length, batch_size
         self.train, self.shuffle, self.seed = train, shuffle, seed
         self.rank, self.world_size = rank, world_size
-        self.epoch = 0
-        self.start_batch = 0
+        self.epoch, self.start_batch = 0, 0
 
     @property
     def sampler(self) -> "SequenceSampler":

@@ -102,8 +102,7 @@ def _write_onnx(program: torch.export.ExportedProgram, path: Path) -> None:
 def _open_onnx(path: Path, threads: int) -> Runner:
     runtime = needed("onnxruntime")
     options = runtime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
+    options.intra_op_num_threads, options.log_severity_level = threads, 3
     session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     return lambda past: torch.from_numpy(session.run(None, {"past": past.numpy()})[0])
 

@@ -45,8 +45,7 @@ class A2MIM(MaskedImageModel):
         super().__init__(backbone, image_size, cell=cell, ratio=ratio)
         if layer is None:
             layer = 0 if self.encoder.isotropic else len(self.backbone.feature_info) - 1
-        self.layer = layer
-        self.focal = focal
+        self.layer, self.focal = layer, focal
         self.frequency_weight = frequency_weight
         self.visible_weight = visible_weight
         self.token = MaskToken(self.token_dim(layer), keep=KEPT)

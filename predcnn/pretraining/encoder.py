@@ -38,8 +38,7 @@ class Encoder(nn.Module):
         last = len(strides) - 1
         self.indices = [last] if self.isotropic else [i for i, s in enumerate(strides) if s >= 4]
         backbone.prune_intermediate_layers([last], prune_norm=False, prune_head=True)
-        self.backbone = backbone
-        self.image_size = image_size
+        self.backbone, self.image_size = backbone, image_size
         maps = self.probe()
         self.dims = [part.shape[1] for part in maps]
         self.strides = [image_size // part.shape[2] for part in maps]

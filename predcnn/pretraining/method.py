@@ -47,8 +47,7 @@ class MaskedImageModel(nn.Module):
         super().__init__()
         self.masks = MaskGenerator(image_size, cell, ratio, self.rounding)
         self.encoder = Encoder(backbone, image_size)
-        self.image_size = image_size
-        self.cell = cell
+        self.image_size, self.cell = image_size, cell
 
     @property
     def backbone(self) -> nn.Module:

@@ -52,8 +52,7 @@ class ImageClassification(TrainingModule):
         super().__init__(optimizer, scheduler, run, seed)
         self.model = model
         self.config = dict(config)
-        self.loss = loss
-        self.layer_decay = layer_decay
+        self.loss, self.layer_decay = loss, layer_decay
         self.mix = mix
         self.classes: int = config["num_classes"]
         self.metric_names = (*(n for n, k in TOP.items() if k == 1 or k < self.classes), "loss")

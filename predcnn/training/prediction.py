@@ -58,10 +58,8 @@ class VideoPrediction(TrainingModule):
         seed: int = 0,
     ) -> None:
         super().__init__(optimizer, scheduler, run, seed)
-        self.predictor = predictor
-        self.config = predictor.config
-        self.objective = objective
-        self.units = units
+        self.predictor, self.config = predictor, predictor.config
+        self.objective, self.units = objective, units
         self.metric_names = measurable(metrics, units)
         self.metric_options = dict(metric_options or {})
         video_metrics(self.metric_names, self.metric_options)  # reports a wrong name now

@@ -55,8 +55,7 @@ class UnrolledLoss(FrameLoss):
         # Validation compares frames, whatever the training minimises.
         super().__init__(terms or {"mse": 1.0})
         self.in_training = bool(terms)
-        self.sampling = sampling
-        self.sum_steps = sum_steps
+        self.sampling, self.sum_steps = sampling, sum_steps
         self.compat_sampling = compat_sampling or sampling
 
     def forward(

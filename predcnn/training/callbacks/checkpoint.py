@@ -44,8 +44,7 @@ class Checkpoint(LightningCheckpoint):
         self.sign = 1.0 if mode == "min" else -1.0
         self.every_minutes = every_minutes
         self._dir: Path | None = None
-        self.best_score = math.inf
-        self.best_step = 0
+        self.best_score, self.best_step = math.inf, 0
         self.signals = StopSignals()
         self._saved_at = time.monotonic()
         self._saved_step = -1

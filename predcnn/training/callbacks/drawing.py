@@ -15,8 +15,7 @@ class DrawPredictions(pl.Callback):
             raise ValueError(
                 f"every_n_epochs and sequences are at least 1, got {every_n_epochs} and {sequences}"
             )
-        self.every_n_epochs = every_n_epochs
-        self.sequences = sequences
+        self.every_n_epochs, self.sequences = every_n_epochs, sequences
         self.fps = fps
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

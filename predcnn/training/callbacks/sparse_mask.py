@@ -73,10 +73,8 @@ class SparseMask(pl.Callback):
             raise ValueError(f"update_every counts steps: at least 1, not {update_every}")
         if scope not in ("all", "strips"):
             raise ValueError(f"scope is 'all' or 'strips', not {scope!r}")
-        self.density = density
-        self.update_every = update_every
-        self.prune_rate = prune_rate
-        self.scope = scope
+        self.density, self.update_every = density, update_every
+        self.prune_rate, self.scope = prune_rate, scope
         self.masks: dict[str, Tensor] = {}
         self._generator = torch.Generator().manual_seed(seed)
         self._moved_at = 0
