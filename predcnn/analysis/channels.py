@@ -25,10 +25,7 @@ class ChannelProfile(NamedTuple):
 
 
 def channel_profile(subject: Subject, x: Tensor, target: Tensor) -> ChannelProfile:
-    """Return energy and saliency of every channel of ``subject.channel_layer``.
-
-    ``x`` are clips from ``subject.enter`` (B, T, C, H, W).
-    """
+    """Return energy and saliency by channel of ``channel_layer``; ``x``: (B, T, C, H, W)."""
     maps, gradients = maps_and_gradients(subject, subject.channel_layer, x, target)
     return ChannelProfile(
         energy=maps.square().mean((0, 1, 3, 4)),

@@ -81,10 +81,7 @@ def first_command(run_dir: Path) -> str:
 
 @dataclass(eq=False)
 class RunRecord(pl.Callback):
-    """Write config and environment when training starts, so a failed start leaves no files.
-
-    A resume finds the run by ``command_fingerprint``, of the configuration as composed.
-    """
+    """Write config, environment, ``command_fingerprint`` for resume, when training starts."""
 
     cfg: DictConfig
     run_dir: Path

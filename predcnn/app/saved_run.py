@@ -120,10 +120,7 @@ def task_name(path: str, tasks: Sequence[str]) -> str:
 
 
 def run_folder(path: str) -> Path:
-    """Return the folder for the results of a checkpoint: its run directory or its own folder.
-
-    For weights that ship with the package or come from the Hub it is the working directory.
-    """
+    """Return a checkpoint's run directory or folder; the working directory if it has none."""
     given, path = Path(path).expanduser(), Path(path).expanduser().resolve()
     if not given.exists() or path.is_relative_to(FOLDER):
         return Path.cwd()

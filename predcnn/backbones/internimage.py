@@ -31,11 +31,7 @@ def _sizes(width: int, depths: tuple[int, ...], **options: object) -> dict[str, 
 
 
 class DeformableNet(StagedBackbone):
-    """Common parts of both families: stem, downsampling, norms between stages, head.
-
-    Args (others: see `StagedBackbone` and the blocks):
-        groups: channel groups of the sampling in each stage.
-    """
+    """Parts of both families; ``groups``: channel groups of the sampling in each stage."""
 
     published_keys: ClassVar[dict[str, str]] = {
         "stem.0": "patch_embed.conv1",

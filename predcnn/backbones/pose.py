@@ -65,10 +65,7 @@ class TopDownPose(nn.Module):
 
     @torch.no_grad()
     def decode(self, heat_maps: Tensor) -> tuple[Tensor, Tensor]:
-        """Return joints (B, J, 2) in pixels and scores (B, J): the highest cell of each map.
-
-        A quarter of a cell is added towards the higher neighbour, along x and along y.
-        """
+        """Return joints (B, J, 2) in pixels, 1/4 cell towards higher neighbours; scores (B, J)."""
         scores, cell = heat_maps.flatten(2).max(2)
         width = heat_maps.shape[-1]
         joints = torch.stack([cell % width, cell // width], 2)

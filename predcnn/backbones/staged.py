@@ -227,11 +227,7 @@ class StagedBackbone(Mergeable, nn.Module):
 
 
 class ConvNeXtLike(StagedBackbone):
-    """Skeleton of families derived from ConvNeXt; see `StagedBackbone`.
-
-    Args:
-        layer_scale: initial factor of the residual branches.
-    """
+    """Skeleton of families derived from ConvNeXt; ``layer_scale``: of residual branches."""
 
     published_keys: ClassVar[dict[str, str]] = {
         "stem": "downsample_layers.0",

@@ -25,11 +25,7 @@ DILATED_BRANCHES = {
 
 
 class DilatedReparamConv(nn.Module):
-    """k x k depthwise + BN, plus parallel small dilated kernels + BN, (B, C, H, W) is kept.
-
-    Args:
-        kernel_size: k, one of `DILATED_BRANCHES`.
-    """
+    """k x k depthwise + BN, plus the `DILATED_BRANCHES` of k + BN, (B, C, H, W) kept."""
 
     def __init__(self, channels: int, kernel_size: int) -> None:
         super().__init__()

@@ -59,12 +59,7 @@ def throughput(
     rounds: int = 10,
     warm_up: int = 2,
 ) -> Throughput:
-    """Measure inference on random input; the module's device and mode are restored.
-
-    Args:
-        input_shape: of one sample without the batch axis.
-        device: the module's own if None.
-    """
+    """Measure inference on random samples of ``input_shape``; device and mode are restored."""
     if rounds < 1 or batch_size < 1:
         raise ValueError(f"rounds and batch_size are at least 1, got {rounds} and {batch_size}")
     like = first_tensor(module)

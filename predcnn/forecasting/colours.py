@@ -21,12 +21,7 @@ def sees_grey(about: Mapping[str, object]) -> bool:
 
 
 class ChosenChannels:
-    """A predictor whose ``predict`` takes frames and returns the target channels alone.
-
-    Args:
-        predictor: (B, T, C, H, W) -> (B, T_out, C, H, W).
-        targets: among the channels of `VideoFolderOptions`; (): all.
-    """
+    """A predictor of frames (B, T, C, H, W) whose ``predict`` gives ``targets`` alone; (): all."""
 
     def __init__(self, predictor: nn.Module, targets: Sequence[str] = ()) -> None:
         self.predictor = predictor

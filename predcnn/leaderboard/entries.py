@@ -121,11 +121,7 @@ def kind_of(cfg: DictConfig) -> tuple[str, str]:
 
 
 def entries_of(cfg: DictConfig) -> list[Entry]:
-    """Compose every entry of a benchmark, seeds innermost; nothing is trained.
-
-    Under a budget all entries have epochs of one length, so that they see the same sequences in
-    the same order.
-    """
+    """Compose a benchmark's entries, seeds innermost; a budget gives epochs of one length."""
     overrides = train_overrides(cfg)
     chosen = choices(cfg, overrides)
     if cfg.budget_minutes is not None:

@@ -34,7 +34,7 @@ class FieldMetric(FrameMetric):
         climatology: mean of the training part, (H, W); None: 0.
     """
 
-    terms: ClassVar[int]
+    terms: ClassVar[int] = 2  # sums of a ratio
     thresholded: ClassVar[bool] = False  # one score per threshold
 
     def __init__(
@@ -84,8 +84,6 @@ class FieldMetric(FrameMetric):
 class FieldRMSE(FieldMetric):
     """Root of the squared error, mean over valid pixels, sequences and lead times."""
 
-    terms = 2
-
     def sums(self, pred: Tensor, target: Tensor, valid: Tensor) -> Sequence[Tensor]:
         return (pred - target).square().sum((0, 2, 3)), valid.sum((0, 2, 3))
 
@@ -97,8 +95,6 @@ class FieldRMSE(FieldMetric):
 class FieldMAE(FieldMetric):
     """Absolute error, mean over valid pixels, sequences and lead times."""
 
-    terms = 2
-
     def sums(self, pred: Tensor, target: Tensor, valid: Tensor) -> Sequence[Tensor]:
         return (pred - target).abs().sum((0, 2, 3)), valid.sum((0, 2, 3))
 
@@ -106,8 +102,6 @@ class FieldMAE(FieldMetric):
 @FIELD_METRICS.register("lat_rmse")
 class LatitudeRMSE(FieldMetric):
     """WeatherBench's RMSE: mean over frames of the root, rows weighted by cos(latitude)."""
-
-    terms = 2
 
     def sums(self, pred: Tensor, target: Tensor, valid: Tensor) -> Sequence[Tensor]:
         weights = self.weights(pred) * valid
@@ -194,7 +188,6 @@ class FSS(FieldMetric):
     Fractions are of square neighbourhoods; there are no events outside the field.
     """
 
-    terms = 2
     thresholded = True
     higher_is_better = True
 

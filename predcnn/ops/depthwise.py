@@ -27,12 +27,7 @@ WIDEST_HALF = 13
 def depthwise_conv2d(
     x: Tensor, weight: Tensor, bias: Tensor | None = None, dilation: int = 1
 ) -> Tensor:
-    """Depthwise convolution that keeps H and W: (B, C, H, W) -> (B, C, H, W).
-
-    Args:
-        weight: (C, 1, h, w), h and w odd.
-        bias: (C,) or None.
-    """
+    """Convolve (B, C, H, W), size kept, with weight (C, 1, h, w), h and w odd, and bias (C,)."""
     kernels = kernels_for(x, weight, bias)
     if kernels is not None:
         return _Compiled.apply(x, weight, bias, dilation, kernels)
@@ -180,10 +175,7 @@ def fast_length(least: int) -> int:
 
 
 def phased(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:
-    """Compute a dilated depthwise convolution as a dense one on each of its dilation² phases.
-
-    A phase is every ``dilation``-th row and column. The phases are stacked along the batch.
-    """
+    """Compute a dilated depthwise convolution as a dense one on dilation² stacked phases."""
     H, W = x.shape[2:]
     below, right = -H % dilation, -W % dilation
     x = functional.pad(x, (0, right, 0, below))

@@ -7,10 +7,7 @@ from torch import Tensor, nn
 
 
 class DropPath(nn.Module):
-    """Zero samples (first axis) with probability ``drop_prob`` and scale the others.
-
-    The shape and the mean are kept. Does nothing in eval mode. ``drop_prob`` may be changed later.
-    """
+    """Zero samples with ``drop_prob``, in training only, and scale the others; mean kept."""
 
     def __init__(self, drop_prob: float = 0.0) -> None:
         super().__init__()

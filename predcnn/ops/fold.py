@@ -34,10 +34,7 @@ def fold_norm_into_next(norm: nn.Module, conv: nn.Conv2d) -> nn.Module:
 
 @torch.no_grad()
 def fold_norm_into_previous(conv: nn.Conv2d, norm: nn.Module) -> nn.Module:
-    """Fold ``norm``, the only layer that reads ``conv``, into it in place; return its replacement.
-
-    Exact for all convolutions. Anything but a BatchNorm2d is returned unchanged.
-    """
+    """Fold ``norm``, if a BatchNorm2d, into its only source ``conv``; return what replaces it."""
     if not isinstance(norm, nn.BatchNorm2d):
         return norm
     scale, shift = affine_of(norm)

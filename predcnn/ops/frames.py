@@ -6,10 +6,7 @@ from torch import Tensor
 
 
 def join_frames(x: Tensor, batch: int) -> Tensor:
-    """Move frames from the batch into the channels: (B T, C, H, W) -> (B, T C, H, W).
-
-    Channels-last maps stay channels-last, which needs a copy; otherwise the result is a view.
-    """
+    """Move frames into the channels: (B T, C, H, W) -> (B, T C, H, W), memory format kept."""
     if not _channels_last(x):
         return rearrange(x, "(b t) c h w -> b (t c) h w", b=batch)
     x = rearrange(x, "(b t) c h w -> b h w (t c)", b=batch)

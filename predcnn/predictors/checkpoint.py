@@ -143,10 +143,7 @@ def load_described(
 
 
 def start_from_predictor(predictor: nn.Module, path: str | Path) -> None:
-    """Copy the weights of a saved predictor of the same parts and sizes into ``predictor``.
-
-    Nothing changes if they do not fit: `KeyMismatchError` lists the differences.
-    """
+    """Copy saved weights into a predictor of the same parts and sizes, all or none."""
     found = load_predictor(path)
     what = f"{path}, a {found.config['name']}, does not fit {type(predictor).__name__}"
     _fill(predictor, what, found.state_dict())

@@ -22,10 +22,7 @@ from predcnn.registry import PREDICTORS
 
 
 class ConvLSTMCell(nn.Module):
-    """One layer, gates in the order i, f, g, o.
-
-    compat "openstl" adds an unused output-gate convolution over [c, m] and an unused readout.
-    """
+    """One layer, gates i, f, g, o; compat "openstl" adds two unused convolutions."""
 
     unused_openstl_keys: ClassVar[tuple[str, ...]] = ("conv_o", "conv_last")
 

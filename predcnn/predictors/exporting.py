@@ -51,12 +51,7 @@ class Format:
 def capture(
     predictor: Predictor, *, horizon: int | None = None, size: Sequence[int] | None = None
 ) -> torch.export.ExportedProgram:
-    """Capture the graph of ``predictor.rollout`` for any batch size, in eval mode.
-
-    Args:
-        horizon: number of predicted frames; None: ``frames_out``.
-        size: (height, width) of the frames; None: as built.
-    """
+    """Capture ``predictor.rollout`` in eval mode, any batch size; horizon, size None: as built."""
     T, C, H, W = predictor.in_shape
     height, width = (H, W) if size is None else size
     if predictor.needs_resolution and (height, width) != (H, W):

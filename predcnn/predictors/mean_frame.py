@@ -11,10 +11,7 @@ from predcnn.registry import PREDICTORS
 
 @PREDICTORS.register("mean_frame")
 class MeanFrame(Predictor):
-    """The mean training frame, set by `fit`, (B, T, C, H, W) -> (B, frames_out, C, H, W).
-
-    It has the lowest mean squared error of all constant predictions.
-    """
+    """The training mean of `fit`, the constant of least MSE, -> (B, frames_out, C, H, W)."""
 
     needs_resolution = True
 

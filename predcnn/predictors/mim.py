@@ -62,11 +62,7 @@ class MIMN(PeepholeLSTM):
 
 
 class MIMBlock(PeepholeLSTM):
-    """Spatiotemporal LSTM whose forget gate is a recurrence, MIM-S (inherited).
-
-    Attributes:
-        convlstm_c: cell state of MIM-S after the last call; only with compat "openstl".
-    """
+    """Spatiotemporal LSTM with MIM-S as forget gate; ``convlstm_c``: its cell if "openstl"."""
 
     def __init__(self, dim: int, shape: StackShape) -> None:
         super().__init__(dim, shape)

@@ -50,10 +50,7 @@ class FusingSwinBlock(SwinBlock):
     def forward(
         self, x: Tensor, bias: Tensor, other: Tensor | None = None, entered: Tensor | None = None
     ) -> Tensor:
-        """Attend within ``x``, or a mixture of ``x`` and ``other``; the shortcut is ``x``.
-
-        ``bias`` is the `window_bias`; ``entered`` is `enter` of ``x``, computed for many steps.
-        """
+        """Attend within ``x``, or ``x`` mixed with ``other``; ``entered``: `enter` of ``x``."""
         if other is None:
             y = self.norm1(x)
         else:

@@ -23,12 +23,7 @@ class RecurrentPredictor(Predictor):
     patch_size: int = 1  # side of the squares of pixels that enter as channels
 
     def begin(self, first: Tensor, *, collect: bool) -> object:
-        """Return the state before the first step.
-
-        Args:
-            first: the first input of `advance`, (B, C, H, W), for its shape, type and device.
-            collect: whether the state should gather what `extras` needs.
-        """
+        """Return the state before ``first`` (B, C, H, W); ``collect``: gather `extras`."""
         raise NotImplementedError
 
     def advance(self, fed: Tensor, state: object, *, last_only: bool) -> Tensor:

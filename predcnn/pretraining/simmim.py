@@ -14,11 +14,7 @@ from predcnn.registry import PRETRAINING
 
 @PRETRAINING.register("simmim")
 class SimMIM(MaskedImageModel):
-    """Images and mask -> L1 of the hidden pixels; any backbone.
-
-    Args (others: see `MaskedImageModel`):
-        cell: a multiple of the stride of the stem.
-    """
+    """Images and mask -> L1 of hidden pixels; ``cell`` is a multiple of the stem's stride."""
 
     def __init__(
         self, backbone: nn.Module, image_size: int, *, cell: int = 32, ratio: float = 0.6

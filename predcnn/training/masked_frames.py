@@ -14,10 +14,7 @@ from predcnn.training.prediction import VideoPrediction
 
 
 class MaskedVideo(MaskedImages):
-    """`MaskedImages` on the past of batches of frames (B, T_in + T_out, C, H, W).
-
-    Its method is a `predcnn.pretraining.masked_frames.MaskedFrames`.
-    """
+    """`MaskedImages` on the past of frames (B, T_in + T_out, C, H, W), by `MaskedFrames`."""
 
     task = "masked_frames"
     definition = (

@@ -26,10 +26,7 @@ def cosine_schedule(
     start_factor: float = 0.0,
     min_factor: float = 0.001,
 ) -> LambdaLR:
-    """Rise linearly to the optimizer's learning rates, then fall along half a cosine.
-
-    ``configs/scheduler/cosine.yaml`` explains the options.
-    """
+    """Rise linearly, then fall along half a cosine, see ``configs/scheduler/cosine.yaml``."""
     warm, cool = _share("warmup", warmup), _share("cooldown", cooldown)
     if warm + cool >= 1:
         raise ValueError(f"warmup={warmup} and cooldown={cooldown} leave no steps to fall in")

@@ -96,11 +96,7 @@ def _draw(
 
 
 def write_grid(path: str | Path, columns: Mapping[str, Tensor], caption: str = "") -> None:
-    """Draw a PNG of images in several forms, for instance original | masked | reconstruction.
-
-    Args:
-        columns: name -> images (N, C, H, W), uint8 or float in [0, 1], C 1 or 3; one shape.
-    """
+    """Draw a PNG of columns, name -> images (N, C, H, W), uint8 or float in [0, 1], C 1 or 3."""
     if not columns:
         raise ValueError("columns is empty; give at least one, {name: (N, C, H, W)}")
     pixels = {name: to_rgb(to_unit(images, name)) for name, images in columns.items()}

@@ -49,11 +49,7 @@ def read_end(
     stop: int | None = None,
     counted: Callable[[int], object] = lambda seen: None,
 ) -> list[tuple[Clip, int, np.ndarray]]:
-    """Scan a source and keep the last frames of its clips: each frame is decoded once.
-
-    Returns:
-        Every clip, the index of the first kept frame, and the kept frames (n, H, W, C).
-    """
+    """Return a source's clips, the first kept frame's index, the last frames (n, H, W, C)."""
     kept: deque[np.ndarray] = deque(maxlen=length)
     seen = 0
 

@@ -9,12 +9,7 @@ from predcnn.training.budget import EVALUATION
 
 
 class Throughput(pl.Callback):
-    """Log ``timing/<unit>_per_s`` and print once how long the run will take.
-
-    Args:
-        announce_after: steps before the estimate; the first ones are slower.
-        unit: name of the samples.
-    """
+    """Log ``timing/<unit>_per_s``; after ``announce_after`` steps print how long the run takes."""
 
     def __init__(self, announce_after: int = 10, unit: str = "sequences") -> None:
         self.announce_after = announce_after
