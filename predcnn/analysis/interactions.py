@@ -25,10 +25,7 @@ NEIGHBOURHOOD = 2  # largest distance of the two players of a pair, in rows and 
 
 @dataclass(frozen=True)
 class Settings:
-    """Players per side (``grid`` x ``grid`` patches), pairs per image, contexts per pair and order.
-
-    Orders m are ``ratios`` of grid² - 2.
-    """
+    """Side of the grid of players, pairs, contexts; orders m are ``ratios`` of grid² - 2."""
 
     grid: int
     pairs: int

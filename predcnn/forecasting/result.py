@@ -226,10 +226,7 @@ def describe_errors(metrics: Mapping[str, dict], digits: int = 4) -> str:
 
 
 def write_arrays(path: Path, items: list[Forecast]) -> None:
-    """Write forecasts of one shape to an .npz, float32 (N, T, C, H, W), unclipped; names (N,).
-
-    With units also ``channels`` and ``units``, (C,).
-    """
+    """Write forecasts of one shape to .npz, float32 (N, T, C, H, W), with names and any units."""
     shapes = {tuple(item.prediction.shape) for item in items}
     if len(shapes) > 1:
         raise ValueError(

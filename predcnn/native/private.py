@@ -68,9 +68,6 @@ def foreach(
 
 
 def cluster_environment(trainer: object) -> object | None:
-    """Return the cluster environment of a Lightning trainer, None if it is kept elsewhere.
-
-    Without it SLURM's requeue signal is not handled.
-    """
+    """Return a trainer's cluster environment, for SLURM's requeue signal; None if unknown."""
     connector = getattr(trainer, "_accelerator_connector", None)
     return getattr(connector, "cluster_environment", None)

@@ -85,10 +85,7 @@ def _is_valid(entry: dict | None, stamp: list, complete: bool) -> bool:
 def _scanned(
     scans: Mapping[str, tuple[Source, list]], complete: bool, save: Callable[[dict], None]
 ) -> dict[str, dict]:
-    """Scan sources on several threads; ``save`` receives all entries now and then and at the end.
-
-    Decoders release the lock of the interpreter.
-    """
+    """Scan sources on several threads; ``save`` receives all entries at times and at the end."""
     names, entries, saved_at = list(scans), {}, time.monotonic()
     threads = min(torch.get_num_threads(), len(names))
 
