@@ -76,6 +76,7 @@ def main(run_dir: str, name: str) -> None:
     before, copy = measure(predcnn.load_predictor(run_dir), data)
     run = {key: about["run"][key] for key in ("name", "seed", "metrics", "channels_last")}
     run |= {"lpips_weights": None, "data": settings, "data_fingerprint": data.fingerprint}
+    shutil.rmtree(folder, ignore_errors=True)  # of the weights that these replace
     predcnn.save_predictor(predcnn.load_predictor(run_dir), folder / WEIGHTS, run, half=True)
     predictor = predcnn.load_predictor(folder / WEIGHTS)
     after, _ = measure(predictor, data)
