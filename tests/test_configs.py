@@ -136,7 +136,7 @@ def test_scale_published_is_the_published_recipe(translator, data):
     assert adam._target_ == "torch.optim.Adam"
     assert (list(adam.betas), adam.weight_decay) == ([0.9, 0.999], 0.0)
     cycle = cfg.scheduler
-    assert cycle._target_ == "predcnn.training.optim.onecycle_schedule"
+    assert cycle._target_ == "torch.optim.lr_scheduler.OneCycleLR"
     assert (cycle.max_lr, cycle.pct_start, cycle.div_factor, cycle.final_div_factor) == (
         adam.lr, 0.3, 25.0, 1e4,
     )  # fmt: skip
@@ -160,7 +160,7 @@ def test_predformer_has_its_published_recipe(data):
     adam = instantiate(cfg.optimizer)([torch.nn.Parameter(torch.zeros(1))])
     assert type(adam) is torch.optim.AdamW
     assert (adam.defaults["lr"], adam.defaults["weight_decay"]) == (1e-3, 1e-2)
-    assert cfg.scheduler._target_ == "predcnn.training.optim.onecycle_schedule"
+    assert cfg.scheduler._target_ == "torch.optim.lr_scheduler.OneCycleLR"
     assert dict(cfg.objective.terms) == {"mse": 1.0}
     assert composed("model=predformer").optimizer._target_ == "predcnn.training.muon.Muon"
 

@@ -76,7 +76,7 @@ def _sizes_of(
     sizes = yaml.safe_load(text).get("sizes", {key: {} for key in SCALES})
     one_of(f"scale of {name}", scale, sizes)
     has_translator = "translator" in inspect.signature(PREDICTORS[name]).parameters
-    return {**(_translator_defaults(translator) if has_translator else {}), **sizes[scale]}
+    return {**sizes[scale], **(_translator_defaults(translator) if has_translator else {})}
 
 
 def _translator_defaults(translator: str | Sequence[str]) -> dict[str, object]:
@@ -85,8 +85,7 @@ def _translator_defaults(translator: str | Sequence[str]) -> dict[str, object]:
     for name in ("gsta", translator):
         file = files("predcnn.configs") / "translator" / f"{name}.yaml"
         if file.is_file():
-            # ${oc.select:model.sizes.…,8.0} -> 8.0: a scale's own value is added by the caller
-            text = re.sub(r"\$\{oc\.select:.*,(.*?)\}", r"\1", file.read_text(encoding="utf-8"))
+            text = file.read_text(encoding="utf-8")
             values |= yaml.safe_load(text)
             # an option may refer to another value of the file
             text = re.sub(r'"\$\{translator\.(\w+)\}"', lambda m, v=values: str(v[m[1]]), text)

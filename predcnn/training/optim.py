@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR, OneCycleLR
+from torch.optim.lr_scheduler import LambdaLR
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
@@ -50,30 +50,6 @@ def _share(name: str, value: float | str) -> float:
     if not 0 <= share < 1:
         raise ValueError(f"{name} is a share of the steps in [0, 1), as 0.05 or 5/300; got {value}")
     return share
-
-
-def onecycle_schedule(
-    optimizer: Optimizer,
-    *,
-    total_steps: int,
-    max_lr: float,
-    pct_start: float,
-    div_factor: float,
-    final_div_factor: float,
-    cycle_momentum: bool,
-) -> OneCycleLR:
-    """Raise the rate, then let it fall, see ``configs/scheduler/onecycle.yaml``."""
-    if pct_start * total_steps == 1:  # torch divides by this product less 1
-        pct_start += 1e-6
-    return OneCycleLR(
-        optimizer,
-        max_lr=max_lr,
-        total_steps=total_steps,
-        pct_start=pct_start,
-        div_factor=div_factor,
-        final_div_factor=final_div_factor,
-        cycle_momentum=cycle_momentum,
-    )
 
 
 def constant_schedule(optimizer: Optimizer, *, total_steps: int) -> LambdaLR:

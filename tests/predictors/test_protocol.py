@@ -193,7 +193,7 @@ def test_lazy_package():
 @pytest.mark.parametrize(
     ("name", "scale", "expected"),
     [
-        ("simvp", "small", {"hid_S": 8, "hid_T": 64, "N_T": 4, "mlp_ratio": 3.0}),
+        ("simvp", "small", {"hid_S": 8, "hid_T": 64, "N_T": 2, "mlp_ratio": 3.0}),
         ("simvp", "published", {"hid_S": 64, "hid_T": 32, "N_T": 8}),
         ("prednet", "small", {"stack_sizes": (3, 8, 16, 32)}),
         ("convlstm", "small", {"num_hidden": (32, 32), "filter_size": 3}),

@@ -55,7 +55,7 @@ def test_onecycle_spans_the_true_number_of_steps_and_cycles_beta1(tiny_cfg, tmp_
     build_trainer(cfg, tmp_path).fit(module, datamodule=datamodule)
     reference = torch.optim.Adam([torch.zeros(1, requires_grad=True)], lr=1)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        reference, max_lr=0.01, total_steps=6, pct_start=0.1, final_div_factor=1e4
+        reference, max_lr=0.01, total_steps=6, final_div_factor=1e4
     )
     expected = []
     for _ in range(6):
