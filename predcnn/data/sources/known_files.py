@@ -52,8 +52,8 @@ class ImageArchive:
     origin: str  # source of the images for tables and captions, "mnist (datasets/mnist, IDX)"
     train: np.ndarray
     test: np.ndarray | None = None  # None: not loaded
-    paths: Sequence[Path] = ()
     val: np.ndarray | None = None  # None: taken from ``train`` when needed
+    paths: Sequence[Path] = ()  # files that were read
 
 
 @dataclass(frozen=True)
