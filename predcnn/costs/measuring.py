@@ -59,7 +59,12 @@ def throughput(
     rounds: int = 10,
     warm_up: int = 2,
 ) -> Throughput:
-    """Measure inference on random samples of ``input_shape``; device and mode are restored."""
+    """Measure inference on random input; the module's device and mode are restored.
+
+    Args:
+        input_shape: of one sample without the batch axis.
+        device: the module's own if None.
+    """
     if rounds < 1 or batch_size < 1:
         raise ValueError(f"rounds and batch_size are at least 1, got {rounds} and {batch_size}")
     like = first_tensor(module)

@@ -101,11 +101,17 @@ class FrameMetric(Metric):
         return mean
 
     def unmasked(self, values: Tensor, share: Tensor) -> Tensor:
-        """Return the values (B, T) of complete frames, given the valid share; NaN: not counted."""
+        """Return the values (B, T) that complete frames would have; NaN: not counted.
+
+        Missing pixels were 0 in both videos; ``share`` (B, T) of the pixels are valid.
+        """
         return torch.where(share == 1, values, torch.nan)
 
     def update(self, pred: Tensor, target: Tensor, valid: Tensor | None = None) -> None:
-        """Add pred and target (B, T, C, H, W); ``valid`` is False where a pixel is missing."""
+        """Add a batch: pred and target (B, T, C, H, W), pred unclipped, target in [0, 1].
+
+        ``valid`` (B, T, C, H, W) is False where a pixel is missing; None: none is.
+        """
         check_videos(pred, target)
         frames = pred.shape[1]
         if self._frames not in (None, frames):

@@ -51,7 +51,12 @@ class Format:
 def capture(
     predictor: Predictor, *, horizon: int | None = None, size: Sequence[int] | None = None
 ) -> torch.export.ExportedProgram:
-    """Capture ``predictor.rollout`` in eval mode, any batch size; horizon, size None: as built."""
+    """Capture the graph of ``predictor.rollout`` for any batch size, in eval mode.
+
+    Args:
+        horizon: number of predicted frames; None: ``frames_out``.
+        size: (height, width) of the frames; None: as built.
+    """
     T, C, H, W = predictor.in_shape
     height, width = (H, W) if size is None else size
     if predictor.needs_resolution and (height, width) != (H, W):
@@ -97,7 +102,8 @@ def _write_onnx(program: torch.export.ExportedProgram, path: Path) -> None:
 def _open_onnx(path: Path, threads: int) -> Runner:
     runtime = needed("onnxruntime")
     options = runtime.SessionOptions()
-    options.intra_op_num_threads, options.log_severity_level = threads, 3
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
     session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     return lambda past: torch.from_numpy(session.run(None, {"past": past.numpy()})[0])
 
@@ -123,7 +129,10 @@ def _open_openvino(path: Path, threads: int) -> Runner:
 
 
 def quantized(source: Path, target: Path, frames: Iterable[Tensor]) -> Path:
-    """Quantize to int8, weights per channel, activations by ``frames`` (B, T, C, H, W)."""
+    """Quantize the .onnx ``source`` to int8, statically, weights per output channel.
+
+    Ranges are measured on ``frames``, batches of real past frames (B, T, C, H, W).
+    """
     quantization = needed("onnxruntime.quantization")
     batches = iter([{"past": past.numpy()} for past in frames])
 
@@ -159,7 +168,10 @@ def bfloat16(run: Runner) -> Runner:
 
 
 def check_runner(run: Runner, past: Tensor, expected: Tensor, path: Path, tolerance: float) -> None:
-    """Compare an exported file with PyTorch; remove it and raise above ``tolerance``."""
+    """Compare an exported file with PyTorch, on a batch and on one sequence.
+
+    If they differ by more than ``tolerance``, remove the file and raise ValueError.
+    """
     for count in sorted({1, len(past)}):
         difference = (run(past[:count]) - expected[:count]).abs().max().item()
         if not difference <= tolerance:

@@ -50,7 +50,12 @@ def save_pretrained(
 
 
 def model_card(config: Mapping[str, object], place: str, results: Mapping | None) -> str:
-    """Return the README.md of the folder ``place``; ``results`` of a run, None: not measured."""
+    """Return the README.md of a saved folder.
+
+    Args:
+        place: the path or name that the example loads.
+        results: the content of a run's results.json; None: not measured.
+    """
     frames_in, channels, height, width = config["in_shape"]
     block = config.get("translator")
     return f"""---

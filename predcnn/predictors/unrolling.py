@@ -23,7 +23,12 @@ class RecurrentPredictor(Predictor):
     patch_size: int = 1  # side of the squares of pixels that enter as channels
 
     def begin(self, first: Tensor, *, collect: bool) -> object:
-        """Return the state before ``first`` (B, C, H, W); ``collect``: gather `extras`."""
+        """Return the state before the first step.
+
+        Args:
+            first: the first input of `advance`, (B, C, H, W), for its shape, type and device.
+            collect: whether the state should gather what `extras` needs.
+        """
         raise NotImplementedError
 
     def advance(self, fed: Tensor, state: object, *, last_only: bool) -> Tensor:
@@ -92,7 +97,10 @@ class RecurrentPredictor(Predictor):
         return predictions, self.extras(state, frames, predictions)
 
     def published_pass(self, past: Tensor) -> Tensor:
-        """Compute as the reference does, with predictions of the past, for counting its cost."""
+        """Compute what the reference code computes, for counting its cost.
+
+        It also decodes the predictions of the past frames: (B, T - 1 + frames_out, C, H, W).
+        """
         B, T = past.shape[:2]
         future = past.new_zeros(B, self.frames_out, *past.shape[2:])
         known = torch.arange(T + self.frames_out - 1) < T
@@ -165,7 +173,10 @@ def check_equal_widths(name: str, widths: Sequence[int], least: int) -> None:
 def note_unused(
     owner: nn.Module, compat: str | None, build: Callable[[], dict[str, nn.Module]]
 ) -> None:
-    """Add parts that the reference never uses if compat is "openstl"; else count them."""
+    """Add parts that the reference code never uses to ``owner`` if compat is "openstl".
+
+    Otherwise count their parameters in ``owner.unused_published_params``.
+    """
     if compat == "openstl":
         for name, part in build().items():
             owner.add_module(name, part)

@@ -45,7 +45,12 @@ class MaskToken(nn.Module):
 
 
 class BlockDecoder(nn.Module):
-    """FCMAE's dense blocks: (B, C, h, w), cell mask (B, h, w) -> (B, out, h s, w s), s stride."""
+    """FCMAE's: (B, C, h, w) and mask (B, h, w) -> (B, out, h s, w s), by dense ConvNeXt V2 blocks.
+
+    Args:
+        dim: channels C of the encoder's last map, whose pixels are the cells of the mask.
+        stride: s, of that map.
+    """
 
     def __init__(
         self, dim: int, stride: int, *, width: int = 512, depth: int = 1, out: int = 3
@@ -101,7 +106,12 @@ class DoublingBlock(nn.Module):
 
 
 class LightDecoder(nn.Module):
-    """SparK's U: maps, coarse to fine, halving ``width`` -> (B, out, H, W) after doublings."""
+    """SparK's U-shaped decoder: maps from coarse to fine -> (B, out, H, W).
+
+    Args:
+        width: channels of the coarsest map, halved with every doubling of the size.
+        doublings: from the coarsest map to the image, at least one per map.
+    """
 
     def __init__(self, width: int, doublings: int, out: int = 3) -> None:
         super().__init__()

@@ -34,7 +34,10 @@ class Sample(NamedTuple):
 
 
 class ImageSplit(Dataset):
-    """Batches of normalised float32 images (B, 3, S, S), by seed, epoch, index; labels (B,)."""
+    """Batches of images (B, 3, S, S), float32, normalised, with labels (B,), int64.
+
+    A training image depends only on (seed, epoch, index).
+    """
 
     finite = True
 
