@@ -9,7 +9,7 @@ import torch
 
 from predcnn import load_predictor
 from predcnn.app.analyze import analyze
-from predcnn.app.demo import COPY_LAST, EXAMPLE, _checkpoints, predicted
+from predcnn.app.demo import EXAMPLE, _checkpoints, predicted
 from predcnn.app.evaluate import evaluate
 from predcnn.app.export import export
 from predcnn.app.predict import predict
@@ -41,7 +41,7 @@ def every_command(place: str) -> None:
     export(command_cfg("export", f"ckpt_path={place}", "format=torch_export", "sequences=1"))
     analyze(command_cfg("analyze", "kind=erf", f"models={place}", "count=1", "leads=[1]"))
     run = load_run(place)
-    assert len(predicted(lambda: run, EXAMPLE, 1, None, None, 3).truth) == 3
+    assert len(predicted(run, EXAMPLE, 1, None, None, 3).truth) == 3
 
 
 def test_every_command_works_on_a_moved_run(moved):
@@ -75,13 +75,13 @@ def test_a_run_is_resumed_where_it_was_moved(moved, tiny_cfg):
 
 
 def test_a_folder_with_files_is_not_embedded(tmp_path):
-    assert create_datamodule("moving_mnist", root=tmp_path).embedded
+    assert create_datamodule("moving_mnist", root=tmp_path).family.embedded
     for file in ("mnist/train-images-idx3-ubyte", "moving_mnist/mnist_test_seq.npy"):
         root = tmp_path / Path(file).stem
         (root / file).parent.mkdir(parents=True)
         (root / file).touch()
-        assert not create_datamodule("moving_mnist", root=root, protocol="openstl").embedded
-        assert create_datamodule("moving_mnist", root=root, source="embedded").embedded
+        assert not create_datamodule("moving_mnist", root=root, protocol="openstl").family.embedded
+        assert create_datamodule("moving_mnist", root=root, source="embedded").family.embedded
 
 
 @pytest.mark.slow  # evaluates 500 sequences
@@ -117,4 +117,4 @@ def test_training_starts_from_shipped_weights(tmp_path, monkeypatch, tiny_cfg):
 
 def test_the_demo_begins_with_shipped_weights(moved):
     names = list(_checkpoints(command_cfg("demo", f"runs={moved.parent}")))
-    assert names == [*list_pretrained(), str(moved / "checkpoints/best.ckpt"), COPY_LAST]
+    assert names == [*list_pretrained(), str(moved / "checkpoints/best.ckpt")]
