@@ -53,3 +53,12 @@ def test_the_documentation_lists_shipped_weights_with_their_error(name):
     results = json.loads((pretrained_file(name).parent / "results.json").read_text())
     mse, copy = results["metrics"]["mse"], results["copy_last"]["metrics"]["mse"]
     assert f"| `{name.rpartition('/')[2]}` | {mse:.1f} | {copy:.1f} |" in page.read_text()
+
+
+@pytest.mark.parametrize("name", predcnn.list_pretrained())
+def test_shipped_weights_stay_finite_on_clips_unlike_their_training_data(name):
+    predictor = predcnn.load_predictor(name)
+    torch.manual_seed(0)
+    shape = (1, *predictor.in_shape)
+    clips = torch.cat([torch.rand(shape), torch.zeros(shape), torch.ones(shape)])
+    assert predictor.predict(clips, horizon=20).isfinite().all()
