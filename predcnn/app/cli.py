@@ -95,11 +95,11 @@ def run(name: str, typed: list[str] | None = None) -> None:
     entry = hydra.main(version_base="1.3", config_path="pkg://predcnn.configs", config_name=name)
     try:
         with _one_sentence(name), _environment("1"):
-            words = readable(name, argv[1:])
-            if not HELP.isdisjoint(words):
-                print(text(name, [word for word in words if not word.startswith("-")]))
+            arguments = readable(name, argv[1:])
+            if not HELP.isdisjoint(arguments):
+                print(text(name, [given for given in arguments if not given.startswith("-")]))
                 return
-            sys.argv = [argv[0], *words]
+            sys.argv = [argv[0], *arguments]
             entry(job)()
     except CommandError as error:
         sys.exit(f"error: {error}")
