@@ -12,6 +12,7 @@ from predcnn.leaderboard.costs import profile_all
 from predcnn.leaderboard.entries import entries_of
 from predcnn.leaderboard.render import record_references, render, show
 from predcnn.leaderboard.reproduce import reproduce
+from predcnn.leaderboard.robustness import measure_robustness
 from predcnn.leaderboard.runs import Bench, finished, run_all
 from predcnn.leaderboard.submit import submit
 
@@ -49,6 +50,12 @@ def train_all(bench: Bench, cfg: DictConfig) -> None:
         say(f"{failed} of {len(entries)} entries failed; the same command tries them again")
 
 
+def test_with_noise(bench: Bench, cfg: DictConfig) -> None:
+    """Test ``checkpoints`` with noise, then render all tables and the page."""
+    measure_robustness(bench, cfg)
+    render(bench)
+
+
 def _outcome(record: dict) -> str:
     if record["status"] == "failed":
         return f"failed: {record['reason']}"
@@ -63,5 +70,6 @@ MODES: dict[str, Callable[[Bench, DictConfig], object]] = {
     "profile": lambda bench, cfg: show(profile_all(bench, cfg)),
     "reproduce": reproduce,
     "render": lambda bench, cfg: render(bench),
+    "robustness": test_with_noise,
     "submit": lambda bench, cfg: submit(bench, cfg.run),
 }

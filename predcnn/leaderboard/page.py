@@ -18,6 +18,7 @@ from predcnn.leaderboard.columns import columns_of, published_table, table_of
 from predcnn.leaderboard.names import ROOT
 from predcnn.leaderboard.protocol import PUBLISHED, data_name, protocol, summary, title
 from predcnn.leaderboard.published import Published, published_numbers, source
+from predcnn.leaderboard.robustness import Robustness
 
 TEMPLATE = Path(__file__).with_name("template")
 KINDS = {"translator": "SimVP", "model": "other models", "baseline": "baselines"}
@@ -36,9 +37,16 @@ class Gallery:
 
 
 def page(
-    boards: Sequence[Board], galleries: Mapping[str, Gallery], footer: str, folder: Path
+    boards: Sequence[Board],
+    galleries: Mapping[str, Gallery],
+    footer: str,
+    folder: Path,
+    robust: Sequence[Robustness] = (),
 ) -> str:
-    """Render the page of ``folder``: a tab per board, with its gallery by the board's key."""
+    """Render the page of ``folder``: a tab per board, with its gallery by the board's key.
+
+    ``robust`` are the tables of tests with noise; each has a tab too.
+    """
     environment = Environment(
         loader=FileSystemLoader(TEMPLATE), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
@@ -53,6 +61,7 @@ def page(
         tabs=[n if names.count(n) == 1 else title(b) for n, b in zip(names, boards, strict=True)],
         data=[_plotted(board) for board in boards],
         galleries=galleries,
+        robust=robust,
         files=files,
         kinds=KINDS,
         footer=footer,

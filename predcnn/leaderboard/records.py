@@ -1,8 +1,9 @@
 """Append-only JSON lines that several processes may write at once.
 
 ``kind`` is "probe" (duration of a step), "run" (a finished or failed entry), "reference" (a
-baseline without a model), "costs" or "reproduction". Lines are never changed: the newest about a
-``fingerprint`` counts. Lines may come from others, so they are checked when read.
+baseline without a model), "robustness" (tests with noise), "costs" or "reproduction". Lines are
+never changed: the newest about a ``fingerprint`` counts. Lines may come from others, so they are
+checked when read.
 """
 
 import json
@@ -116,21 +117,30 @@ def inside(value: object) -> bool:
     return not any(path.is_absolute() or path.drive or ".." in path.parts for path in kinds)
 
 
+def kind_of_entry(value: object) -> bool:
+    """Accept "translator" and "model"."""
+    return value in ("translator", "model")
+
+
 Rule = Callable[[object], bool] | dict | list | tuple
 """A test; {key: rule}, optional with "?"; {name: rule} for any keys; [rule] for lists; (rule,) for
 a value or null."""
 
 TESTED = {"metrics": {name: (number,)}, "per_frame": {name: [(number,)]}}
+NOISY = ("clean", "perceptual", "missing", "dynamic")
+DATA = {"name": name, "source": text, "protocol": name, "sequences": {name: number}}
 KINDS: dict[str, Rule] = {
     "probe": {"fingerprint": name, "code": text, "name": name,
               "pace": {"seconds_per_step": number, "steps": number}},
     "reference": {"fingerprint": name, "name": name, "results": TESTED},
     "reproduction": {"fingerprint": name},
+    "robustness": {"fingerprint": name, "name": name, "kind_of_entry": kind_of_entry,
+                   "data": DATA, "steps": number,
+                   "tests": dict.fromkeys(NOISY, TESTED | {"copy_last": TESTED})},
     "costs": {"fingerprint": name, "code": text, "name": name, "kind_of_entry": name,
               "data": name, "scale": name, "in_shape": [number], "status": name},
     "run": {"fingerprint": name, "code": name, "name": name, "seed": number,
-            "kind_of_entry": lambda value: value in ("translator", "model"),
-            "data": {"name": name, "source": text, "protocol": name, "sequences": {name: number}},
+            "kind_of_entry": kind_of_entry, "data": DATA,
             "test_fingerprint": name, "scale": name, "budget_minutes": (number,),
             "recorded": name, "status": lambda value: value in ("finished", "failed"),
             "note?": text, "files": {"sequence?": inside}},

@@ -20,6 +20,7 @@ from predcnn.leaderboard.columns import as_csv, markdown, table_of
 from predcnn.leaderboard.entries import Entry
 from predcnn.leaderboard.page import Gallery, page
 from predcnn.leaderboard.processes import say
+from predcnn.leaderboard.robustness import robustness_of
 from predcnn.leaderboard.runs import Bench, now
 from predcnn.leaderboard.table import Table
 from predcnn.metrics import video_metrics
@@ -51,17 +52,20 @@ def render(bench: Bench) -> None:
         for fingerprint, frames in stored.items()
         if frames["prediction"].mean() < BLACK * frames["truth"].mean()
     }
-    made = boards(content.rows, black)
-    if not made:
+    made, robust = boards(content.rows, black), robustness_of(content.rows)
+    if not made and not robust:
         raise ValueError(f"no run is recorded in {bench.records}")
     galleries = {board.key: _draw(board, stored, folder) for board in made}
     for board in made:
         show(table_of(board))
-    write_text(folder / "leaderboard.md", markdown(made))
+    for tests in robust:
+        show(tests.table)
+    tables = markdown(made) + "".join(tests.markdown() for tests in robust)
+    write_text(folder / "leaderboard.md", tables)
     write_text(folder / "leaderboard.csv", as_csv(made))
     day = datetime.date.today().isoformat()
     footer = f"Rendered {day} from {sum(len(board.runs) for board in made)} runs."
-    write_text(folder / "leaderboard.html", page(made, galleries, footer, folder))
+    write_text(folder / "leaderboard.html", page(made, galleries, footer, folder, robust))
     say(f"tables and page: {folder}/leaderboard.md, .csv, .html")
 
 

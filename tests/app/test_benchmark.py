@@ -111,7 +111,9 @@ def test_invalid_overrides_raise_before_anything_runs(tmp_path, words, said):
 
 
 def test_an_unknown_mode_raises(tmp_path):
-    with pytest.raises(KeyError, match="accepted: train, profile, reproduce, render, submit"):
+    with pytest.raises(
+        KeyError, match="accepted: train, profile, reproduce, render, robustness, submit"
+    ):
         benchmark(bench_cfg(tmp_path, "mode=profil"))
 
 

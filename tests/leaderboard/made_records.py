@@ -90,6 +90,23 @@ def black() -> dict:
     }
 
 
+def noisy(name: str, mse: float, kind: str = "translator", test: int = 500) -> dict:
+    """Tests with noise; each is 10 worse than the one before."""
+    tests = ("clean", "perceptual", "missing", "dynamic")
+    return {
+        "kind": "robustness",
+        "fingerprint": f"noisy-{name}-{test}",
+        "name": name,
+        "kind_of_entry": kind,
+        "data": data(test),
+        "steps": 5000,
+        "tests": {
+            key: results(mse + 10 * i) | {"copy_last": results(270.0)}
+            for i, key in enumerate(tests)
+        },
+    }
+
+
 def a_board() -> Sequence[dict]:
     """Translators with two seeds, models, a baseline without weights, a failure."""
     return [

@@ -12,7 +12,8 @@ import pytest
 from predcnn.leaderboard.boards import boards
 from predcnn.leaderboard.page import Gallery, page
 from predcnn.leaderboard.render import write_strip
-from tests.leaderboard.made_records import a_board, run
+from predcnn.leaderboard.robustness import robustness_of
+from tests.leaderboard.made_records import a_board, noisy, run
 
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -37,7 +38,9 @@ def write(folder: Path, made: list) -> Path:
         write_strip(path, clip(255), clip(90 + 3 * i))
     galleries = {first.key: Gallery(4, 4, (16, 16), tuple(shown))}
     path = folder / "leaderboard.html"
-    path.write_text(page(made, galleries, "Rendered for a test.", folder), encoding="utf-8")
+    robust = robustness_of([noisy("simvp_vit", 90.0), noisy("convlstm", 80.0, "model")])
+    text = page(made, galleries, "Rendered for a test.", folder, robust)
+    path.write_text(text, encoding="utf-8")
     return path
 
 

@@ -1,7 +1,7 @@
 /* The page: tabs, filter, columns, sorting, which figures are drawn, and links into folded parts. */
 const boards = JSON.parse(document.getElementById("data").textContent);
 const still = matchMedia("(prefers-reduced-motion: reduce)");
-const panels = [];
+const sections = [...document.querySelectorAll("[role=tabpanel]")];
 
 /** The values by lead time of a row as points, from 1. */
 const curve = (row, metric) => (row.curves[metric.key] || []).map((v, i) => [i + 1, v]).filter(p => p[1] !== null);
@@ -231,8 +231,8 @@ class Panel {
 
 function select(index) {
   const tabs = document.querySelectorAll("[role=tab]");
-  panels.forEach((panel, i) => {
-    panel.section.hidden = i !== index;
+  sections.forEach((section, i) => {
+    section.hidden = i !== index;
     tabs[i].setAttribute("aria-selected", i === index);
     tabs[i].tabIndex = i === index ? 0 : -1;
   });
@@ -261,14 +261,14 @@ function go(slug) {
 function openTarget() {
   const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
   if (!target) return;
-  const index = panels.findIndex(panel => panel.section.contains(target));
+  const index = sections.findIndex(section => section.contains(target));
   if (index >= 0) select(index);
   for (let part = target; part; part = part.parentElement) if (part.tagName === "DETAILS") part.open = true;
   target.scrollIntoView();
   target.querySelector("summary")?.focus({preventScroll: true});
 }
 
-document.querySelectorAll("section.board").forEach((section, i) => panels.push(new Panel(section, boards[i])));
+document.querySelectorAll("section.board").forEach((section, i) => new Panel(section, boards[i]));
 setUpTabs();
 select(0);
 addEventListener("hashchange", openTarget);
