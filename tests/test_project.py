@@ -1,5 +1,6 @@
 """Facts that more than one file states agree."""
 
+import ast
 import configparser
 import re
 from pathlib import Path
@@ -44,3 +45,14 @@ def test_issue_forms_have_what_they_need(path):
     if path.stem != "config":
         assert {"name", "description", "body"} <= set(form)
         assert all(field["type"] == "textarea" for field in form["body"])
+
+
+@pytest.mark.parametrize("folder", ["predcnn", "scripts"])
+def test_files_have_300_lines_and_functions_40_at_most(folder):
+    for path in sorted((ROOT / folder).rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        assert len(text.splitlines()) <= 300, path
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                length = node.end_lineno - node.lineno + 1
+                assert length <= 40, f"{path}: {node.name} has {length} lines"

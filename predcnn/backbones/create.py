@@ -60,13 +60,7 @@ def create_backbone(
     if out_indices is not None and not features_only:
         raise ValueError("out_indices needs features_only=True")
     shared = dict(zip(SHARED_OPTIONS, (num_classes, in_chans, drop_path_rate), strict=True))
-    if isinstance(name, str) and name.startswith(PREFIX):
-        backbone = _create_timm(name.removeprefix(PREFIX), **shared, **options)
-    else:
-        cls = BACKBONES[name]
-        check_options(name, cls, options, implied=SHARED_OPTIONS)
-        preset = getattr(cls, "presets", {}).get(name, {})
-        backbone = cls(**shared, **{**preset, **options})
+    backbone = _create(name, shared, options)
     if (taken := start_from_pretrained(backbone, weights)) is not None:
         backbone.taken_weights = taken
     elif weights is not None:
@@ -74,13 +68,16 @@ def create_backbone(
     return FeatureMaps(backbone, out_indices) if features_only else backbone
 
 
-def _create_timm(name: str, **options: object) -> nn.Module:
-    """Call ``timm.create_model``; ``drop_path_rate=0`` keeps the network's own default."""
-    if not timm.is_model(name.partition(".")[0]):
-        near = hint(name, timm.list_models(), PREFIX)
-        raise KeyError(
-            f"no backbone {PREFIX + name!r}; {near}timm {timm.__version__} does not have it"
-        )
-    if not options.get("drop_path_rate"):
-        options.pop("drop_path_rate", None)
-    return timm.create_model(name, **options)
+def _create(name: str, shared: dict[str, object], options: dict[str, object]) -> nn.Module:
+    """Build a network of ours or of timm, where ``drop_path_rate=0`` keeps the network's own."""
+    if not (isinstance(name, str) and name.startswith(PREFIX)):
+        cls = BACKBONES[name]
+        check_options(name, cls, options, implied=SHARED_OPTIONS)
+        preset = getattr(cls, "presets", {}).get(name, {})
+        return cls(**shared, **{**preset, **options})
+    if not timm.is_model(name.removeprefix(PREFIX).partition(".")[0]):
+        near = hint(name.removeprefix(PREFIX), timm.list_models(), PREFIX)
+        raise KeyError(f"no backbone {name!r}; {near}timm {timm.__version__} does not have it")
+    if not shared["drop_path_rate"]:
+        del shared["drop_path_rate"]
+    return timm.create_model(name.removeprefix(PREFIX), **shared, **options)

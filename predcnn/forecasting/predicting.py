@@ -124,27 +124,36 @@ def forecast_clips(
     """
     data, units = about.get("run", {}).get("data", {}), units_of(about)
     step = whole_number("frame_step", data.get("frame_step", 1) if step is None else step)
-    whole_number("batch_size", batch_size)
     horizon, frames_in = check_frames_out(horizon, predictor.frames_out), predictor.in_shape[0]
-    if units is None:
+    if units is not None:
+        known, predictor = open_fields(inputs, data, units), ScaledPredictor(predictor, units)
+    else:
         shape = FrameShape.of(size, fit, predictor.in_shape, data.get("range"))
         kept = kept_frames(frames_in, horizon, start, step)
         known = open_recordings(inputs, kept, shape, raw_shape, progress, report)
         predictor = ChosenChannels(predictor, targets_of(about))
-    else:
-        predictor = ScaledPredictor(predictor, units)
-        known = open_fields(inputs, data, units)
-    plans = [plan_of(one.name, one.count, frames_in, horizon, start, step) for one in known]
-    for one, plan in zip(known, plans, strict=True):
-        report(_announcement(one, plan, predictor.frames_out, horizon))
+    plans = _planned(predictor, known, horizon, start, step, report)
     return _continued(predictor, known, plans, horizon, batch_size, progress)
 
 
-def _announcement(one: Recording, plan: Plan, reach: int, horizon: int) -> str:
-    every = f", every {plan.past.step}th" if plan.past.step > 1 else ""
-    passes = f", predictions fed back after {reach}" if horizon > reach else ""
-    seen = f"frames {plan.past[0]}..{plan.past[-1]} of {one.count}{every}{one.shown}"
-    return f"{one.name}: {seen} -> {horizon} frames{passes}"
+def _planned(
+    predictor: ChosenChannels | ScaledPredictor,
+    recordings: Sequence[Recording],
+    horizon: int,
+    start: int | None,
+    step: int,
+    report: Callable[[str], object],
+) -> list[Plan]:
+    """Choose the frames of every forecast, and report them in one line each."""
+    plans, reach = [], predictor.frames_out
+    for one in recordings:
+        plan = plan_of(one.name, one.count, predictor.in_shape[0], horizon, start, step)
+        every = f", every {plan.past.step}th" if plan.past.step > 1 else ""
+        passes = f", predictions fed back after {reach}" if horizon > reach else ""
+        seen = f"frames {plan.past[0]}..{plan.past[-1]} of {one.count}{every}{one.shown}"
+        report(f"{one.name}: {seen} -> {horizon} frames{passes}")
+        plans.append(plan)
+    return plans
 
 
 def _continued(
@@ -156,6 +165,7 @@ def _continued(
     progress: Progress = no_progress,
 ) -> list[Forecast]:
     """Predict all pasts, those of one shape in batches, and make the forecasts."""
+    whole_number("batch_size", batch_size)
     groups = defaultdict(list)
     for i, (recording, plan) in enumerate(zip(recordings, plans, strict=True)):
         for times in dict.fromkeys([plan.past, plan.trial_past or plan.past]):
@@ -189,7 +199,7 @@ def _assembled(
     frames: Callable[[range], Tensor],
     predicted: Callable[[range], Tensor],
 ) -> Forecast:
-    """Make the forecast of a plan from functions that give frames, and what follows them."""
+    """Assemble a forecast from functions that return frames and the prediction after them."""
     name, past, prediction = recording.name, frames(plan.past), predicted(plan.past)
     kept = {"fps": recording.fps, "units": recording.units}
     if plan.truth is None:

@@ -65,10 +65,7 @@ def deformable_sampling(
         kernels = kernels_for(x.to(wide), place, weights)
         if kernels is not None:
             return _Compiled.apply(x.to(wide), place, weights, kernels).to(x.dtype)
-        samples = _samples(x.to(wide), place)  # (B G, C/G, P, H W)
-        weights = rearrange(weights, "b h w g p -> (b g) 1 p (h w)")
-        out = (samples * weights).sum(dim=2)
-        return rearrange(out, "(b g) c (h w) -> b h w (g c)", b=batch, h=rows).to(x.dtype)
+        return _reference(x.to(wide), place, weights).to(x.dtype)
 
 
 class _Compiled(torch.autograd.Function):
@@ -106,16 +103,16 @@ def _check(x: Tensor, offset: Tensor, mask: Tensor, groups: int, points: int) ->
             raise ValueError(f"{name} has shape {expected} here, not {tuple(tensor.shape)}")
 
 
-def _samples(x: Tensor, place: Tensor) -> Tensor:
-    """Sample bilinearly (B G, C/G, P, H W) of (B, H, W, C) at pixels (B, H, W, G, P, 2)."""
+def _reference(x: Tensor, place: Tensor, weights: Tensor) -> Tensor:
+    """Sum weighted samples of (B, H, W, C) at pixels (B, H, W, G, P, 2), by `grid_sample`."""
     height, width = x.shape[1:3]
     # grid_sample counts from the outer edges of the map: -1 to 1
     size = torch.tensor([width, height], device=x.device, dtype=x.dtype)
     grid = (2 * place + 1) / size - 1
-    return functional.grid_sample(
+    samples = functional.grid_sample(
         rearrange(x, "b h w (g c) -> (b g) c h w", g=place.shape[3]),
         rearrange(grid, "b h w g p xy -> (b g) p (h w) xy"),
-        mode="bilinear",
-        padding_mode="zeros",
         align_corners=False,
-    )
+    )  # (B G, C/G, P, H W)
+    out = (samples * rearrange(weights, "b h w g p -> (b g) 1 p (h w)")).sum(dim=2)
+    return rearrange(out, "(b g) c (h w) -> b h w (g c)", b=len(x), h=height)

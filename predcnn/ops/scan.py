@@ -12,6 +12,7 @@ from einops import rearrange
 from torch import Tensor
 from torch.nn import functional
 
+from predcnn.checks import one_of
 from predcnn.native import plain_wanted
 from predcnn.ops.precision import widened, without_autocast
 from predcnn.ops.scan_compiled import compiled_scan
@@ -75,23 +76,27 @@ def selective_scan(
         (batch, channels, L) in the dtype of u.
     """
     backend = choose_backend(u.device) if backend is None else backend
-    if backend not in BACKENDS:
-        raise ValueError(f"no scan back end {backend!r}; accepted: {', '.join(BACKENDS)}")
-    B, C = (t.unsqueeze(1) if t.ndim == 3 else t for t in (B, C))
-    _check(u, delta, A, B, C)
+    one_of("scan back end", backend, BACKENDS)
+    B, C = _grouped(u, delta, A, B, C)
     if backend == "mamba_ssm":
-        from mamba_ssm.ops.selective_scan_interface import selective_scan_fn
-
-        delta, B, C = (t.to(u.dtype) for t in (delta, B, C))
-        return selective_scan_fn(u, delta, A, B, C, D, None, delta_bias, delta_softplus)
+        return _mamba_ssm(u, delta, A, B, C, D, delta_bias, delta_softplus)
     with without_autocast(u):
-        delta = widened(delta) if delta_bias is None else widened(delta) + delta_bias[:, None]
-        delta = functional.softplus(delta) if delta_softplus else delta
-        y = _time_major(_CORES[backend], u, delta, A, B, C)
+        step = widened(delta) if delta_bias is None else widened(delta) + delta_bias[:, None]
+        step = functional.softplus(step) if delta_softplus else step
+        y = _time_major(_CORES[backend], u, step, A, B, C)
         return (y if D is None else y + u * D[:, None]).to(u.dtype)
 
 
-def _check(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> None:
+def _mamba_ssm(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, *rest: object) -> Tensor:
+    from mamba_ssm.ops.selective_scan_interface import selective_scan_fn
+
+    (delta, B, C), (D, *others) = (t.to(u.dtype) for t in (delta, B, C)), rest
+    return selective_scan_fn(u, delta, A, B, C, D, None, *others)
+
+
+def _grouped(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> tuple[Tensor, Tensor]:
+    """Return B and C with an axis of groups; raise ValueError for shapes that do not fit."""
+    B, C = (t.unsqueeze(1) if t.ndim == 3 else t for t in (B, C))
     (batch, channels, length), groups = u.shape, B.shape[1]
     fits = delta.shape == u.shape and A.shape[0] == channels and channels % groups == 0
     if not fits or not B.shape == C.shape == (batch, groups, A.shape[1], length):
@@ -100,6 +105,7 @@ def _check(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> None:
             "a scan takes u and delta (batch, channels, L), A (channels, N), B and C "
             f"(batch, groups, N, L) with groups dividing channels, not the shapes {given}"
         )
+    return B, C
 
 
 def _time_major(

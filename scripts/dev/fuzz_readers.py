@@ -117,7 +117,7 @@ def traced(reader: Reader, path: Path, trace_lines: bool) -> tuple[set, BaseExce
 
 
 def wrong(error: BaseException | None, seconds: float, grown: int, left: set) -> str | None:
-    """What is not as promised, if anything."""
+    """Return the broken promise of a reader, or None."""
     if error is not None and not isinstance(error, (ValueError, KeyError, TypeError, OSError)):
         return "".join(traceback.format_exception(error))
     if seconds > SLOW or grown > MEMORY or left:

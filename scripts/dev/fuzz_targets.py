@@ -111,16 +111,17 @@ def _weights(folder: Path, suffix: str) -> bytes:
 
 def targets(folder: Path) -> dict[str, tuple[Reader, str, list[bytes]]]:
     """Name -> (reader, file name, valid files)."""
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+    return _data_files(folder) | _results(folder) | _arrays(folder)
+
+
+def _data_files(folder: Path) -> dict[str, tuple[Reader, str, list[bytes]]]:
     images = np.zeros((3, 32, 32, 3), np.uint8)
     split = np.array([0, 0, 1])
     plain = np.array([2051, 2, 4, 4], dtype=">i4").tobytes() + bytes(32)
     batch = {"data": np.zeros((2, 3072), np.uint8), "labels": [1, 2]}
     frames = np.zeros((20, 1, 64, 64), np.uint8)
-    ckpt, tensors = (_weights(folder, suffix) for suffix in (".ckpt", ".safetensors"))
     payload = pickle.dumps({"data": os.mkdir, "labels": 1})
-    rows = [line for line in RECORDS.read_bytes().splitlines() if b'"kind": "run"' in line][:2]
-    results = json.dumps(json.loads(rows[0])["results"]).encode()
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     return {
         "IDX": (idx, "images", [plain]),
         "IDX, packed": (idx, "images.gz", [gzip.compress(plain)]),
@@ -139,11 +140,6 @@ def targets(folder: Path) -> dict[str, tuple[Reader, str, list[bytes]]]:
             "frames.npy",
             [_saved(np.save, frames)],
         ),
-        "torch file": (read_pickle, "state.ckpt", [ckpt, _saved_torch()]),
-        "checkpoint": (predcnn.load_predictor, "weights.ckpt", [ckpt]),
-        "safetensors": (read_safetensors, "state.safetensors", [tensors]),
-        "predictor": (predcnn.load_predictor, "weights.safetensors", [tensors]),
-        "classifier": (predcnn.load_backbone, "classifier.ckpt", [_classifier()]),
         "array": (
             clip,
             "clip.npz",
@@ -155,10 +151,22 @@ def targets(folder: Path) -> dict[str, tuple[Reader, str, list[bytes]]]:
             [_image(kind) for kind in ("png", "jpeg", "gif", "tiff", "bmp", "webp")],
         ),
         "video": (clip, "clip.avi", [_video(folder, "MJPG", "avi"), _video(folder, "mp4v", "mp4")]),
+    }  # fmt: skip
+
+
+def _results(folder: Path) -> dict[str, tuple[Reader, str, list[bytes]]]:
+    ckpt, tensors = (_weights(folder, suffix) for suffix in (".ckpt", ".safetensors"))
+    rows = [line for line in RECORDS.read_bytes().splitlines() if b'"kind": "run"' in line][:2]
+    results = json.dumps(json.loads(rows[0])["results"]).encode()
+    return {
+        "torch file": (read_pickle, "state.ckpt", [ckpt, _saved_torch()]),
+        "checkpoint": (predcnn.load_predictor, "weights.ckpt", [ckpt]),
+        "safetensors": (read_safetensors, "state.safetensors", [tensors]),
+        "predictor": (predcnn.load_predictor, "weights.safetensors", [tensors]),
+        "classifier": (predcnn.load_backbone, "classifier.ckpt", [_classifier()]),
         "records": (tables, "records.jsonl", [b"\n".join(rows)]),
         "results.json": (_run, "results.json", [results]),
-        **_arrays(folder),
-    }  # fmt: skip
+    }
 
 
 def _run(path: Path) -> object:

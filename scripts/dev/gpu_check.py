@@ -49,6 +49,35 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     return found
 
 
+def _check_options(options: argparse.Namespace) -> None:
+    import torch
+
+    if not options.dry_run and not torch.cuda.is_available():
+        raise RuntimeError("torch finds no CUDA device here; --dry-run checks the script on a CPU")
+    if (options.out / "report.json").exists():
+        raise RuntimeError(f"--out {options.out} holds a report already: name another folder")
+
+
+def _about(device: str, peak: float) -> dict[str, object]:
+    import torch
+
+    return {
+        "date": datetime.date.today().isoformat(),
+        "device": device,
+        "torch": torch.__version__,
+        "command": " ".join(["gpu_check.py", *sys.argv[1:]]),
+        "matrix product, T multiply–adds/s": peak / 1e12,
+    }
+
+
+def _seconds(letter: str, options: argparse.Namespace, end: float) -> float:
+    """Return the time of a stage; "d" takes what is left, but for the share of those after it."""
+    seconds = STAGES[letter][1] * options.minutes * 60
+    if letter == "d":
+        seconds = end - time.monotonic() - STAGES["e"][1] * options.minutes * 60
+    return max(seconds, 3600.0) if options.full else seconds
+
+
 def check(options: argparse.Namespace) -> None:
     """Run the stages in order and write the report."""
     import importlib
@@ -60,10 +89,7 @@ def check(options: argparse.Namespace) -> None:
     from scripts.dev.gpu.stage import Setting, Stage
     from scripts.dev.gpu.timing import matrix_peak
 
-    if not options.dry_run and not torch.cuda.is_available():
-        raise RuntimeError("torch finds no CUDA device here; --dry-run checks the script on a CPU")
-    if (options.out / "report.json").exists():
-        raise RuntimeError(f"--out {options.out} holds a report already: name another folder")
+    _check_options(options)
     device = torch.device("cpu" if options.dry_run else "cuda")
     options.out.mkdir(parents=True, exist_ok=True)
     setting = Setting(
@@ -75,13 +101,7 @@ def check(options: argparse.Namespace) -> None:
         epochs=options.epochs,
         peak=matrix_peak(device),
     )
-    about = {
-        "date": datetime.date.today().isoformat(),
-        "device": describe_device(device),
-        "torch": torch.__version__,
-        "command": " ".join(["gpu_check.py", *sys.argv[1:]]),
-        "matrix product, T multiply–adds/s": setting.peak / 1e12,
-    }
+    about = _about(describe_device(device), setting.peak)
     end = time.monotonic() + options.minutes * 60
     stages: list[Stage] = []
 
@@ -89,12 +109,7 @@ def check(options: argparse.Namespace) -> None:
         report.write(setting.out, about, [stage.record() for stage in stages])
 
     for letter in options.stages:
-        module, share = STAGES[letter]
-        seconds = share * options.minutes * 60
-        if letter == "d":  # takes what earlier stages left, but for the share of those after it
-            seconds = end - time.monotonic() - STAGES["e"][1] * options.minutes * 60
-        if options.full:
-            seconds = max(seconds, 3600.0)
+        module, seconds = STAGES[letter][0], _seconds(letter, options, end)
         stages.append(Stage(f"{letter}. {module}", max(seconds, 0.0), save))
         importlib.import_module(f"scripts.dev.gpu.{module}").run(stages[-1], setting)
         save()

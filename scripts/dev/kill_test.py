@@ -139,7 +139,7 @@ def killed(folder: Path, after: float, setting: Setting, *more: str) -> bool:
 
 
 def final(folder: Path) -> dict:
-    """What must be equal at the end of two trainings."""
+    """Return the values that must be equal at the end of two trainings."""
     (file,) = (folder / "run").rglob("results.json")
     path, records = file.parent, folder / "run/records.jsonl"
     rows = map(json.loads, records.read_text().splitlines()) if records.exists() else ()

@@ -1,4 +1,4 @@
-"""Whether memory, open files and processes stay as they are over a long run.
+"""Check that memory, open files and processes stay constant over a long run.
 
 ``python scripts/dev/memory_test.py``: 2,000 steps with 50 validations and two loader workers, then
 an evaluation of 10,000 sequences, on a network that is small enough for a few minutes. Prints the

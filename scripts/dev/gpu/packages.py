@@ -24,7 +24,7 @@ ANTLR = "antlr4-python3-runtime==4.9.*"
 
 
 def missing(names: tuple[str, ...]) -> list[str]:
-    """Those of ``names`` that are not installed."""
+    """Return the ``names`` that are not installed."""
     found = []
     for name in names:
         try:
@@ -60,7 +60,7 @@ def prepare(wheels: Path | None) -> None:
 
 
 def _installed() -> bool:
-    """Whether a new process finds this package with its configurations, wherever it starts."""
+    """Return whether a new process finds this package and its configurations from any directory."""
     command = [sys.executable, "-c", "import predcnn.configs"]
     return subprocess.run(command, capture_output=True, cwd=Path.home()).returncode == 0
 

@@ -1,4 +1,4 @@
-"""What all stages share: their settings, their share of the time, the record of what they did."""
+"""Common parts of all stages: settings, time budget, records."""
 
 import gc
 import time
@@ -15,7 +15,7 @@ FIRST = ("moganet", "gsta", "van", "vmamba")
 
 @dataclass
 class Setting:
-    """What a check runs on, and what its stages tell each other.
+    """Device and options of a check, and values that later stages need.
 
     Attributes:
         device: "cuda", or "cpu" in a dry run.

@@ -39,7 +39,7 @@ def alternating(
 
 
 def ratio(reference: list[float], ours: list[float]) -> float:
-    """How many times as fast as the reference: median over rounds."""
+    """Speed relative to the reference: median over rounds."""
     return statistics.median(r / o for r, o in zip(reference, ours, strict=True))
 
 

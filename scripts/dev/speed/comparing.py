@@ -66,7 +66,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class How:
-    """How all rows of a run are measured.
+    """Settings of the measurement, the same for all rows.
 
     Attributes:
         rounds: measured pairs.
@@ -81,7 +81,7 @@ class How:
 
 @dataclass(frozen=True)
 class Row:
-    """What was measured; seconds are medians, ``ratio`` the median of plain / ours per round.
+    """Result of a comparison; seconds are medians, ``ratio`` the median of plain / ours per round.
 
     Attributes:
         spread: half the distance between the quartiles of the ratios.
@@ -101,7 +101,7 @@ class Row:
 
     @property
     def equal(self) -> bool:
-        """Whether both sides gave the same within the tolerance."""
+        """Whether both results agree within the tolerance."""
         return self.error <= self.tolerance
 
 
@@ -152,7 +152,7 @@ def gemm_peak(clock: str, size: int = 1024, repeats: int = 7) -> float:
 
 
 class Named(Protocol):
-    """What a row says about what was measured."""
+    """Return the measured quantities of a row as text."""
 
     name: str
     tolerance: float

@@ -1,4 +1,4 @@
-"""What belongs to a process, between two that take turns: the C allocator's thresholds."""
+"""Comparison of two alternating processes: the C allocator's thresholds."""
 
 import os
 import subprocess

@@ -50,7 +50,7 @@ def _learn(
 def _ways(
     net: nn.Module, frames: Tensor, use_truth: Tensor
 ) -> dict[str, tuple[Callable[[], object], Callable[[], object]]]:
-    """What is measured -> (ours, step by step)."""
+    """Name of the measurement -> (ours, step by step)."""
     past, everything = frames[:, :PAST], torch.cat([frames[:, :PAST]] * 2, dim=1)
 
     @torch.no_grad()

@@ -29,7 +29,7 @@ from scripts.dev.speed.report import as_json, as_markdown, geometric_mean, line
 
 @dataclass(frozen=True)
 class Settings:
-    """What is compared, and how.
+    """Settings of the comparison.
 
     Attributes:
         group: a name of `GROUPS`, or "all".
