@@ -13,14 +13,12 @@ import predcnn.data.generated.moving_mnist  # noqa: F401  these modules register
 from predcnn.checks import one_of, whole_number
 from predcnn.data.frames import check_floats
 from predcnn.data.options import options_from
+from predcnn.data.processes import start_worker
 from predcnn.data.sampler import SequenceSampler
 from predcnn.data.scale import Units
 from predcnn.data.sequences import SETS
 from predcnn.data.splits import SPLITS, SequenceFamily, SplitDataset, SplitFamily
-from predcnn.data.workers import start_worker
 
-LOADING = ("batch_size", "eval_batch_size", "num_workers", "pin_memory")
-"""Options of `SplitDataModule`; the others are the data set's."""
 GPU_WORKERS = 2  # a step on a GPU is short enough to notice a millisecond of drawing
 
 
@@ -251,21 +249,30 @@ def list_datasets() -> list[str]:
 
 
 def create_datamodule(
-    name: str, *, in_shape: Sequence[int] | None = None, **options: object
+    name: str,
+    *,
+    in_shape: Sequence[int] | None = None,
+    batch_size: int = 16,
+    eval_batch_size: int | None = None,
+    num_workers: int | None = None,
+    pin_memory: bool | None = None,
+    **options: object,
 ) -> SequenceDataModule:
     """Create the data module of a data set by name; ``configs/data/*.yaml`` call this.
 
-    ``options`` are those of the data set and those of `SplitDataModule`.
+    Args (others: see `SplitDataModule`):
+        in_shape: (T, C, H, W), compared with that of the data; None: not compared.
+        options: of the data set, as in its file in ``configs/data``.
 
     Raises:
         KeyError: unknown data set. TypeError: unknown option. ValueError: value not accepted.
     """
     kind = SETS[name]
-    loading = {key: options.pop(key) for key in LOADING if key in options}
     family = kind(options_from(kind.Options, options))
     if in_shape is not None and tuple(in_shape) != tuple(family.in_shape):
         raise ValueError(
             f"data.in_shape={list(in_shape)} but {name} gives {list(family.in_shape)}: set "
             "data.frames_in, data.height and data.width, which determine it"
         )
-    return SequenceDataModule(family, **loading)
+    loading = {"eval_batch_size": eval_batch_size, "num_workers": num_workers}
+    return SequenceDataModule(family, batch_size=batch_size, pin_memory=pin_memory, **loading)

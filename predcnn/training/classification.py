@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 from torchmetrics import MeanMetric
 
 from predcnn.backbones.checkpoint import TASK
-from predcnn.data.streams import seed_process
+from predcnn.data.processes import seed_process
 from predcnn.training.module import TrainingModule
 from predcnn.training.optim import layered_optimizer
 

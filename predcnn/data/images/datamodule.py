@@ -1,7 +1,7 @@
 """Lightning data module of a folder of labelled images."""
 
 from predcnn.checks import one_of
-from predcnn.data.datamodule import LOADING, SplitDataModule
+from predcnn.data.datamodule import SplitDataModule
 from predcnn.data.images.folder import ImageFolder
 from predcnn.data.images.options import ImageFolderOptions
 from predcnn.data.options import options_from
@@ -41,17 +41,23 @@ class ImageDataModule(SplitDataModule):
 
 
 def create_image_datamodule(
-    name: str = ImageFolder.name, *, batch_size: int = 128, **options: object
+    name: str = ImageFolder.name,
+    *,
+    batch_size: int = 128,
+    eval_batch_size: int | None = None,
+    num_workers: int | None = None,
+    pin_memory: bool | None = None,
+    **options: object,
 ) -> ImageDataModule:
     """Create the data module of a folder of images; ``configs/data/image_folder.yaml`` calls this.
 
-    ``options`` are those of the folder and those of `SplitDataModule`.
+    For batch sizes, workers and memory see `SplitDataModule`; ``options`` are those of the folder.
 
     Raises:
         FileNotFoundError, ValueError: the folder does not hold labelled images.
         TypeError: unknown option, with the closest names.
     """
     one_of("data.name", name, (ImageFolder.name,))
-    loading = {key: options.pop(key) for key in LOADING if key in options}
     family = ImageFolder(options_from(ImageFolderOptions, options))
-    return ImageDataModule(family, batch_size=batch_size, **loading)
+    loading = {"eval_batch_size": eval_batch_size, "num_workers": num_workers}
+    return ImageDataModule(family, batch_size=batch_size, pin_memory=pin_memory, **loading)

@@ -16,8 +16,8 @@ from torch.utils.data import Dataset
 from predcnn.data.draws import stream_key
 from predcnn.data.images.image_files import read_image
 from predcnn.data.images.options import ImageFolderOptions
+from predcnn.data.processes import seed_process
 from predcnn.data.sequences import Key
-from predcnn.data.streams import seed_process
 
 AUGMENTATION = (
     "scale", "ratio", "hflip", "color_jitter", "auto_augment", "interpolation", "re_prob",
@@ -92,7 +92,7 @@ def _augmentation(options: ImageFolderOptions) -> Callable[[Image.Image], Tensor
         )
     except (AssertionError, KeyError, ValueError) as error:
         raise ValueError(
-            f"data.auto_augment={options.auto_augment!r} is no augmentation of timm ({error}); "
+            f"data.auto_augment={options.auto_augment!r} is not an augmentation of timm ({error}); "
             "accepted e.g. rand-m9-mstd0.5-inc1, 3a, augmix-m5, original"
         ) from error
 
