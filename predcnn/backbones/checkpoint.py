@@ -66,7 +66,7 @@ def load_backbone(
     known = name in BACKBONES or PLAIN_TIMM.fullmatch(str(name))
     if not known and not trusted:
         raise ValueError(
-            f"{path} is built from {name!r}, which is no backbone of this package or timm: pass "
+            f"{path} is built from {name!r}, which is not a backbone of this package or timm: pass "
             "trusted=True (on the command line trusted=true) to import it"
         )
     backbone = create_backbone(**config)

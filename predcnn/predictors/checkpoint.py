@@ -143,7 +143,10 @@ def load_described(
 
 
 def start_from_predictor(predictor: nn.Module, path: str | Path) -> None:
-    """Copy saved weights into a predictor of the same parts and sizes, all or none."""
+    """Copy the weights of a saved predictor of the same parts and sizes into ``predictor``.
+
+    Nothing changes if they do not fit: `KeyMismatchError` lists the differences.
+    """
     found = load_predictor(path)
     what = f"{path}, a {found.config['name']}, does not fit {type(predictor).__name__}"
     _fill(predictor, what, found.state_dict())
@@ -187,7 +190,7 @@ def _read(path: Path) -> tuple[dict[str, object], dict[str, Tensor]]:
 def _read_ckpt(path: Path) -> tuple[dict[str, object], dict[str, Tensor]]:
     content = read_pickle(path)
     if not isinstance(content, Mapping):
-        raise ValueError(f"{path} is no checkpoint: it holds a {type(content).__name__}")
+        raise ValueError(f"{path} is not a checkpoint: it holds a {type(content).__name__}")
     about = _checked(path, content.get(KEY))
     progress = {"step": content.get("global_step", 0), "epoch": content.get("epoch", 0)}
     state = content.get("state_dict")
@@ -215,7 +218,7 @@ def _parsed(what: object, text: str) -> object:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{what} is no JSON: {error}") from error
+        raise ValueError(f"{what} is not JSON: {error}") from error
 
 
 def _checked(path: Path, about: object) -> Mapping[str, object]:

@@ -34,7 +34,7 @@ def save_pretrained(
 
     Raises:
         OSError: the folder cannot be written.
-        ValueError: ``results`` has not the content of a results.json.
+        ValueError: ``results`` is not the content of a results.json.
     """
     folder = Path(folder).expanduser()
     if isinstance(results, str | Path):
@@ -42,7 +42,7 @@ def save_pretrained(
     try:
         card = model_card(predictor.config, name or str(folder), results)
     except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"results are no content of a results.json: {error!r}") from error
+        raise ValueError(f"results are not the content of a results.json: {error!r}") from error
     save_predictor(predictor, folder / WEIGHTS)
     write_text(folder / CONFIG, json.dumps(predictor.config, indent=2))
     write_text(folder / CARD, card)

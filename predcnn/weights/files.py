@@ -52,7 +52,7 @@ def check_keys(
     """Raise `KeyMismatchError` unless ``given`` has exactly the keys and shapes of ``expected``."""
     strange = [key for key, value in given.items() if not isinstance(value, Tensor)]
     if strange:
-        raise ValueError(f"{what}: {strange[:3]} are no tensors")
+        raise ValueError(f"{what}: {strange[:3]} are not tensors")
     missing = [key for key in expected if key not in given]
     unexpected = [key for key in given if key not in expected]
     misshaped = [
@@ -109,19 +109,17 @@ PUBLISHED_GLOBALS = [
 def read_pickle(path: str | Path) -> object:
     """Return the tensors (on the CPU) and plain data of a torch file; ValueError for others."""
     with open(path, "rb") as file:
-        is_zip = file.read(2) == b"PK"
-    if is_zip:
-        check_zip(Path(path))  # torch does not compare the checksums
-    try:
-        with torch.serialization.safe_globals(PUBLISHED_GLOBALS):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except (PermissionError, FileNotFoundError):
-        raise
-    except Exception as error:  # a damaged file raises almost anything
-        reason = "it is damaged or no torch file"
-        if isinstance(error, pickle.UnpicklingError) and "global" in str(error).lower():
-            reason = "it holds Python objects besides plain data, which are never loaded"
-        raise ValueError(f"{path} cannot be read: {reason}") from error
+        if file.read(2) == b"PK":
+            check_zip(file)  # torch does not compare the checksums
+        file.seek(0)
+        try:
+            with torch.serialization.safe_globals(PUBLISHED_GLOBALS):
+                return torch.load(file, map_location="cpu", weights_only=True)
+        except Exception as error:  # a damaged file raises almost anything
+            reason = "it is damaged or not a torch file"
+            if isinstance(error, pickle.UnpicklingError) and "global" in str(error).lower():
+                reason = "it holds Python objects besides plain data, which are never loaded"
+            raise ValueError(f"{path} cannot be read: {reason}") from error
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
@@ -130,7 +128,9 @@ def read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         with safe_open(path, framework="pt") as file:
             return file.metadata() or {}, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path} cannot be read: it is damaged or no safetensors file") from error
+        raise ValueError(
+            f"{path} cannot be read: it is damaged or not a safetensors file"
+        ) from error
 
 
 def strip_prefixes(
@@ -140,7 +140,7 @@ def strip_prefixes(
     state = dict(state)
     strange = [key for key in state if not isinstance(key, str)]
     if strange:
-        raise ValueError(f"no state dict: its keys are names, not {strange[:3]}")
+        raise ValueError(f"not a state dict: its keys are names, not {strange[:3]}")
     while state:
         prefix = next((p for p in prefixes if all(key.startswith(p) for key in state)), None)
         if prefix is None:

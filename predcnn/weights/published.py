@@ -77,11 +77,11 @@ def read_state(path_or_state_dict: str | Path | Mapping[str, object]) -> tuple[s
             break
         content = inner[0]
     if not isinstance(content, Mapping) or not content:
-        raise ValueError(f"{what} holds no state dict but {type(content).__name__}")
+        raise ValueError(f"{what} holds a {type(content).__name__}, not a state dict")
     state = strip_prefixes(content)
     for key, value in state.items():
         if not isinstance(value, Tensor):
-            raise ValueError(f"{what} is no state dict: {key!r} is {type(value).__name__}")
+            raise ValueError(f"{what} is not a state dict: {key!r} is {type(value).__name__}")
     return what, state
 
 
@@ -107,7 +107,10 @@ def load_openstl_weights(
 
 
 def fit_published(module: nn.Module, what: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return published tensors under our names and in our shapes; ``what`` is for messages."""
+    """Return published tensors of `read_state` under our names and in our shapes.
+
+    ``what`` names them in messages. Batch counters may be absent: the module's own are kept.
+    """
     keys = key_map(module)
     given = dict(_known(state, keys))
     own = module.state_dict()

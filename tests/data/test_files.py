@@ -66,7 +66,7 @@ def test_an_incomplete_set_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_root_that_is_no_folder_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="is no folder"):
+    with pytest.raises(FileNotFoundError, match="is not a folder"):
         create_datamodule("moving_mnist", root=str(tmp_path / "nowhere")).setup()
 
 

@@ -65,7 +65,7 @@ def test_the_card_compares_results_with_copy_last(predictor, tmp_path):
     assert "test, 500 sequences, protocol isolated, embedded" in card
     assert f'load_predictor("{folder}")' in card
     assert "Not measured." in (predictor.save_pretrained(folder) / "README.md").read_text()
-    with pytest.raises(ValueError, match="no content of a results"):
+    with pytest.raises(ValueError, match="not the content of a results"):
         predictor.save_pretrained(tmp_path / "other", results={"mse": 3})
     assert not (tmp_path / "other").exists()
 
@@ -81,7 +81,7 @@ def test_what_does_not_fit_together_is_refused(predictor, tmp_path):
     config = json.loads((folder / "config.json").read_text())
     for text, message in (
         (json.dumps({**config, "hid_T": 16}), "describes another predictor"),
-        ("{", "is no JSON"),
+        ("{", "is not JSON"),
         ("[1]", "describes another predictor"),
     ):
         (folder / "config.json").write_text(text)

@@ -160,7 +160,7 @@ def test_bad_files(tmp_path):
     with pytest.raises(FileNotFoundError, match="is a folder"):
         predcnn.load_openstl_weights(swin(), tmp_path)
     torch.save([1, 2], tmp_path / "list.pth")
-    with pytest.raises(ValueError, match="no state dict but list"):
+    with pytest.raises(ValueError, match="holds a list, not a state dict"):
         predcnn.load_openstl_weights(swin(), tmp_path / "list.pth")
     with pytest.raises(ValueError, match="'epoch' is int"):
         predcnn.load_openstl_weights(swin(), {"epoch": 3})
