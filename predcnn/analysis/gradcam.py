@@ -13,9 +13,9 @@ from timm.data import ImageNetInfo
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from predcnn.analysis.kind import Figures, Inputs, Kind, frame_image
+from predcnn.analysis.kind import Figures, Inputs, Kind
 from predcnn.analysis.subject import ClassifierSubject, Subject, maps_and_gradients
-from predcnn.visual import Panel, plot_panels
+from predcnn.visual import Panel, frame_image, plot_panels
 
 Found = tuple[Tensor, list[dict[str, object]]]
 """Maps (L, B, n, H, W); of classifiers also each image's class, its name and probability."""

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -82,9 +81,3 @@ def per_output(
         title: {subject.name: curve(found, i) for subject, found in results.items()}
         for i, title in enumerate(titles)
     }
-
-
-def frame_image(frame: Tensor) -> np.ndarray:
-    """Convert a frame (C, H, W) to (H, W) grey or (H, W, 3)."""
-    image = frame[0] if len(frame) == 1 else frame.permute(1, 2, 0)
-    return image.detach().cpu().numpy()

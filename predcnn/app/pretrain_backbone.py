@@ -24,7 +24,7 @@ def pretrain_backbone(cfg: DictConfig) -> float:
 def build(cfg: DictConfig, datamodule: ImageDataModule) -> MaskedImages:
     """Build the pre-training method around its backbone, and the module that trains it."""
     if not isinstance(datamodule, ImageDataModule):
-        raise ValueError(f"data={cfg.data.name} holds no images: use data=image_folder")
+        raise ValueError(f"data={cfg.data.name} has no images: use data=image_folder")
     if datamodule.in_shape[1] != cfg.data.image_size:
         raise ValueError(
             f"masks are of one size: data.eval_size={datamodule.in_shape[1]} must be "

@@ -31,7 +31,11 @@ def _sizes(width: int, depths: tuple[int, ...], **options: object) -> dict[str, 
 
 
 class DeformableNet(StagedBackbone):
-    """Parts of both families; ``groups``: channel groups of the sampling in each stage."""
+    """Common parts of both families: stem, downsampling, norms between stages, head.
+
+    Args (others: see `StagedBackbone` and the blocks):
+        groups: channel groups of the sampling in each stage.
+    """
 
     published_keys: ClassVar[dict[str, str]] = {
         "stem.0": "patch_embed.conv1",

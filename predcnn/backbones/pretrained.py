@@ -3,7 +3,6 @@
 import copy
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors.torch import save_file
@@ -16,20 +15,6 @@ KEY = "predcnn"
 TASK = "pretraining"
 
 
-@dataclass(frozen=True)
-class TakenBackbone:
-    """Printable names of the loaded tensors, and of those ``left`` at their initial values."""
-
-    source: str
-    method: str
-    taken: tuple[str, ...]
-    left: tuple[str, ...]
-
-    def __str__(self) -> str:
-        text = f"{len(self.taken)} tensors loaded from {self.source} ({self.method})"
-        return f"{text}; initial values: {', '.join(self.left)}" if self.left else text
-
-
 def save_pretrained(backbone: nn.Module, path: str | Path, about: Mapping[str, object]) -> Path:
     """Write a backbone without classifier and plain values about it to a .safetensors file."""
     path = Path(path)
@@ -39,7 +24,7 @@ def save_pretrained(backbone: nn.Module, path: str | Path, about: Mapping[str, o
     return path
 
 
-def start_from_pretrained(backbone: nn.Module, path: object) -> TakenBackbone | None:
+def start_from_pretrained(backbone: nn.Module, path: object) -> str | None:
     """Load all but the classifier from `save_pretrained`; return a report, None if no such file."""
     if not isinstance(path, str | Path) or Path(path).suffix != ".safetensors":
         return None
@@ -56,5 +41,6 @@ def start_from_pretrained(backbone: nn.Module, path: object) -> TakenBackbone | 
     what = f"{path}, a pre-trained {about.get('backbone')}, does not fit {type(backbone).__name__}"
     check_keys(what, state, expected)
     backbone.load_state_dict(state, strict=False)
-    left = tuple(key for key in backbone.state_dict() if key not in state)
-    return TakenBackbone(str(path), str(about.get("method")), tuple(state), left)
+    left = ", ".join(key for key in backbone.state_dict() if key not in state)
+    text = f"{len(state)} tensors loaded from {path} ({about.get('method')})"
+    return f"{text}; initial values: {left}" if left else text

@@ -148,7 +148,10 @@ def open_recordings(
         raise ValueError(f"nothing to predict from: {'; '.join(problems)}")
     for problem in problems:
         report(f"left out: {problem}")
-    return _numbered(found)
+    count = Counter(one.name for one in found)  # equal names become unique by a number
+    return [
+        replace(r, name=f"{r.name}_{i}") if count[r.name] > 1 else r for i, r in enumerate(found)
+    ]
 
 
 def _label(clip: Clip, root: Path) -> str:
@@ -156,14 +159,6 @@ def _label(clip: Clip, root: Path) -> str:
     if clip.kind == "video":
         name = Path(name).with_suffix("").as_posix()
     return re.sub(r"\.(np[yz]|tiff?)", "", name).replace("/", "_").replace(":", "_")
-
-
-def _numbered(found: list[Recording]) -> list[Recording]:
-    """Make equal names unique by a number."""
-    count = Counter(recording.name for recording in found)
-    return [
-        replace(r, name=f"{r.name}_{i}") if count[r.name] > 1 else r for i, r in enumerate(found)
-    ]
 
 
 def _standard_input(
@@ -177,7 +172,7 @@ def _standard_input(
     size = math.prod(sides)
     if not data.size or data.size % size:
         raise ValueError(
-            f"{data.size:,} bytes on standard input are no multiple of the {size:,} bytes of a "
+            f"{data.size:,} bytes on standard input are not a multiple of the {size:,} bytes of a "
             f"frame (raw_shape={list(sides)})"
         )
     frames, (length, stop) = data.reshape(-1, *sides), kept

@@ -1,6 +1,5 @@
 """Readable names of entries, with links to paper and code."""
 
-import functools
 import inspect
 import json
 from dataclasses import dataclass
@@ -9,14 +8,14 @@ from pathlib import Path
 import predcnn.predictors  # noqa: F401  fills the registries
 from predcnn.registry import BLOCKS, PREDICTORS, TRANSLATORS
 
-FILE = Path(__file__).with_name("names.json")
+NAMES = json.loads(Path(__file__).with_name("names.json").read_text(encoding="utf-8"))
 PREFIX = "simvp_"
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
 class Name:
-    """How an entry is shown; ``paper`` is a URL, ``code`` a source file of a checkout."""
+    """Displayed name of an entry; ``paper`` is a URL, ``code`` a source file of a checkout."""
 
     label: str
     paper: str | None = None
@@ -27,15 +26,10 @@ def name_of(entry: str, kind: str) -> Name:
     """Return "SimVP + SLaK" for ``simvp_slak``, an unknown name as it is; import nothing."""
     translator = kind == "translator"
     key = entry.removeprefix(PREFIX) if translator else entry
-    known = _names()[kind].get(key)
+    known = NAMES[kind].get(key)
     if known is None or (translator and not entry.startswith(PREFIX)):
         return Name(entry)
     label, paper = known
     registry = next(r for r in (BLOCKS, TRANSLATORS, PREDICTORS) if key in r)
     code = Path(inspect.getfile(registry[key])) if (ROOT / "setup.cfg").exists() else None
     return Name(f"SimVP + {label}" if translator else label, paper, code)
-
-
-@functools.cache
-def _names() -> dict[str, dict[str, list[str]]]:
-    return json.loads(FILE.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""How good a prediction is: the field's numbers, streaming, reduced over ranks, per lead time."""
+"""Metrics of video prediction: streaming, reduced over ranks, also per lead time."""
 
 from predcnn.metrics.collection import definitions, metric_class, video_metrics
 from predcnn.metrics.frame_error import MAE, MSE, PSNR, RMSE

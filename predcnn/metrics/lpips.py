@@ -7,12 +7,13 @@ https://arxiv.org/abs/1801.03924. The linear heads come with the ``lpips`` packa
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
 from torch import Tensor, nn
 
 from predcnn.metrics.streaming import METRICS, FrameMetric, widened
+from predcnn.weights.files import check_keys
+from predcnn.weights.published import read_state
 
 CACHED_NAME = "alexnet-owt-7be5be79.pth"  # torchvision's file of its ImageNet AlexNet
 MIN_SIZE = 31  # pixels: AlexNet's last feature map still has one
@@ -34,25 +35,6 @@ def find_backbone(backbone_weights: str | Path | None) -> Path:
     )
 
 
-def read_backbone(path: Path) -> dict[str, Tensor]:
-    """Read the tensors features.{0,3,6,8,10}.{weight,bias} of a .safetensors or .pth file."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        if path.suffix == ".safetensors":
-            tensors = load_file(path)
-        else:
-            tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, UnpicklingError, SafetensorError) as error:
-        raise ValueError(f"cannot read AlexNet weights from {path}: {error}") from error
-    keys = [f"features.{n}.{part}" for n in _LAYERS for part in ("weight", "bias")]
-    missing = [key for key in keys if key not in tensors]
-    if missing:
-        raise ValueError(f"{path} holds no AlexNet features: it lacks {', '.join(missing)}")
-    return {key: tensors[key] for key in keys}
-
-
 def build_network(path: Path) -> nn.Module:
     """Build the LPIPS network (AlexNet, version 0.1) in eval mode."""
     import lpips
@@ -61,16 +43,17 @@ def build_network(path: Path) -> nn.Module:
         # lpips 0.1.4 still calls torchvision with its deprecated `pretrained=` argument.
         warnings.filterwarnings("ignore", message=".*'(pretrained|weights)'.*")
         network = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False)
-    weights = read_backbone(path)
-    state = {  # lpips divides AlexNet into one slice per convolution and keeps its numbers
-        f"slice{i}.{n}.{part}": weights[f"features.{n}.{part}"]
+    what, weights = read_state(path)
+    names = {  # lpips divides AlexNet into one slice per convolution and keeps its numbers
+        f"features.{n}.{part}": f"slice{i}.{n}.{part}"
         for i, n in enumerate(_LAYERS, start=1)
         for part in ("weight", "bias")
     }
-    try:
-        network.net.load_state_dict(state)
-    except RuntimeError as error:
-        raise ValueError(f"{path} is not torchvision's AlexNet: {error}") from error
+    own = network.net.state_dict()
+    given = {key: weights[key] for key in names if key in weights}
+    shapes = {key: own[name].shape for key, name in names.items()}
+    check_keys(f"{what} is not torchvision's AlexNet", given, shapes)
+    network.net.load_state_dict({names[key]: value for key, value in given.items()})
     return network.eval().requires_grad_(False)
 
 

@@ -37,7 +37,7 @@ def _ssim_of_planes(x: Tensor, y: Tensor, data_range: float) -> Tensor:
 
     def box(values: Tensor) -> Tensor:
         # Sliding over the flat memory keeps every addition contiguous. Windows that run over the
-        # end of a row or a plane mix pixels that are no neighbours; they are cut off below.
+        # end of a row or a plane mix pixels that are not adjacent; they are cut off below.
         return _window_sums(_window_sums(values, width), 1)
 
     k = WINDOW * WINDOW

@@ -84,10 +84,6 @@ def _write_torch(program: torch.export.ExportedProgram, path: Path) -> None:
         torch.export.save(program, temporary)
 
 
-def _open_torch(path: Path, threads: int) -> Runner:
-    return torch.no_grad()(torch.export.load(path).module())
-
-
 def _write_onnx(program: torch.export.ExportedProgram, path: Path) -> None:
     needed("onnxscript")
     names = {"input_names": ["past"], "output_names": ["future"]}
@@ -215,6 +211,8 @@ def _first_line(error: Exception) -> str:
 FORMATS = {
     "onnx": Format(".onnx", _write_onnx, _open_onnx),
     "openvino": Format(".xml", _write_openvino, _open_openvino),
-    "torch_export": Format(".pt2", _write_torch, _open_torch),
+    "torch_export": Format(
+        ".pt2", _write_torch, lambda path, _: torch.no_grad()(torch.export.load(path).module())
+    ),
 }
 """By the value of ``format`` on the command line."""

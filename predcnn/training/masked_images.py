@@ -14,7 +14,7 @@ from predcnn.pretraining.masks import at_size
 from predcnn.pretraining.method import MaskedImageModel, Reconstruction, fill
 from predcnn.training.module import TrainingModule, step_key
 from predcnn.training.optim import layered_optimizer
-from predcnn.visual import write_grid
+from predcnn.visual import Panel, frame_image, plot_panels
 
 EVALUATION = 2**31
 """Stream of the masks of validation and test: the same in every epoch and run."""
@@ -100,19 +100,21 @@ class MaskedImages(TrainingModule):
     def draw(
         self, run_dir: Path, datamodule: ImageDataModule | SequenceDataModule, results: dict
     ) -> None:
-        """Write curves.png, and reconstructions.png: original | masked in grey | reconstruction."""
+        """Write curves.png, and reconstructions.png: rows original, masked, reconstruction."""
         images, shown, title = self.drawn(datamodule)
         self.to("cpu").eval()
         with torch.inference_mode():
             found, mask = self.reconstruct(images, step_key(EVALUATION, 0, 0))
         images = images.reshape(-1, *images.shape[-3:])  # of video, the frames
         original = shown(images).clamp(0, 1)
-        columns = {
+        forms = {
             "original": original,
             "masked": torch.where(at_size(mask, images.shape[2:]), 0.5, original),
             "reconstruction": shown(fill(images, found.pixels, mask)).clamp(0, 1),
         }
-        write_grid(run_dir / "reconstructions.png", columns, f"{results['name']}: {title}")
+        rows = [[Panel(frame_image(image)) for image in form] for form in forms.values()]
+        path, title = run_dir / "reconstructions.png", f"{results['name']}: {title}"
+        plot_panels(path, rows, list(forms), title)
         super().draw(run_dir, datamodule, results)
 
     def save_weights(self, run_dir: Path, results: dict) -> None:

@@ -46,7 +46,7 @@ class Muon(torch.optim.Optimizer):
 
     Adam updates vectors, depthwise kernels, kernels with one input or output channel, and matrices
     with fewer than four rows or columns. Not for weights sharded among devices (FSDP): the shards
-    are no matrices.
+    are not matrices.
 
     Args:
         params: parameters or groups of them.

@@ -14,16 +14,12 @@ Sampling = Callable[[Progress, int, int, int], Tensor]
 """(progress, batch, frames_in, steps) -> use_truth (batch, steps); `predcnn.training.sampling`."""
 
 
-def _stages(stages: Tensor, frames: Tensor) -> Tensor:
-    # Frame 1 is predicted from frame 0 twice; the reference code leaves it out.
-    return pyramid_loss(stages[:, 1:].flatten(0, 1), frames[:, 2:].flatten(0, 1))
-
-
 EXTRA_TERMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "decoupling": lambda value, frames: value,
     "moments": lambda value, frames: value,
     "layer_errors": lambda value, frames: value[..., 0].mean(),  # PredNet's L_0: of the pixels
-    "stages": _stages,
+    # frame 1 is predicted from frame 0 twice; the reference code leaves it out
+    "stages": lambda x, frames: pyramid_loss(x[:, 1:].flatten(0, 1), frames[:, 2:].flatten(0, 1)),
 }
 """Terms from the extras of `unroll`: (extra, frames (B, T, C, H, W)) to a scalar."""
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from torch import Tensor
 
 from predcnn.visual.curves import new_figure, save_figure
 from predcnn.visual.drawing import ERROR_MAP
@@ -26,6 +27,12 @@ class Panel:
     image: np.ndarray | None = None  # (H, W) grey or (H, W, 3) RGB in [0, 1]
     heat: np.ndarray | None = None  # (h, w) in [0, 1], drawn over the image or alone
     title: str = ""
+
+
+def frame_image(frame: Tensor) -> np.ndarray:
+    """Convert a frame (C, H, W) to (H, W) grey or (H, W, 3)."""
+    image = frame[0] if len(frame) == 1 else frame.permute(1, 2, 0)
+    return image.detach().cpu().numpy()
 
 
 def plot_panels(

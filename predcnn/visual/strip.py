@@ -1,4 +1,4 @@
-"""Images of frames: a sequence as rows input, truth, prediction, error; images in several forms."""
+"""Images of frames: a sequence as rows of input, truth, prediction and error."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,13 +21,10 @@ from predcnn.visual.drawing import (
     save_png,
     shorten,
     to_rgb,
-    to_unit,
     write,
 )
 
 GAP, TIMES, BAR = 4, 18, 44
-LABEL, GROUP = 20, 22  # of a grid: height of its labels, distance of its images
-WIDE = 3  # images in a row of a grid, each with all its forms
 NAMES = 180  # widest column of row names
 COLUMNS = 10  # most frames of a row, evenly spaced with the first and the last
 
@@ -93,30 +90,3 @@ def _draw(
     if with_error:
         colour_bar(page, left + columns * (width + GAP) + 6, y - height - GAP, height)
     return page
-
-
-def write_grid(path: str | Path, columns: Mapping[str, Tensor], caption: str = "") -> None:
-    """Draw a PNG of columns, name -> images (N, C, H, W), uint8 or float in [0, 1], C 1 or 3."""
-    if not columns:
-        raise ValueError("columns is empty; give at least one, {name: (N, C, H, W)}")
-    pixels = {name: to_rgb(to_unit(images, name)) for name, images in columns.items()}
-    shapes = {name: array.shape for name, array in pixels.items()}
-    if len(set(shapes.values())) > 1:
-        raise ValueError(f"the columns have different shapes: {shapes}")
-    count, *size = next(iter(shapes.values()))[:3]
-    height, width = panel_size(*size, target=96)
-    wide, forms = min(WIDE, count), len(pixels)
-    group = forms * (width + GAP) - GAP
-    page_width = 2 * MARGIN + wide * (group + GROUP) - GROUP
-    rows = -(-count // wide)
-    body = LABEL + rows * (height + GAP) - GAP + MARGIN
-    page, top = captioned_page(caption, page_width, body)
-    top += LABEL
-    for n in range(count):
-        row, column = divmod(n, wide)
-        for i, (name, images) in enumerate(pixels.items()):
-            x = MARGIN + column * (group + GROUP) + i * (width + GAP)
-            if row == 0:
-                write(page, (x + width // 2, top - 6), shorten(name, width, 11), 11, FAINT, "md")
-            place(page, fit(images[n], (height, width)), x, top + row * (height + GAP))
-    save_png(path, page)

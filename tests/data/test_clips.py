@@ -12,7 +12,6 @@ import pytest
 
 from predcnn.data.clips.array_files import as_clips, value_range
 from predcnn.data.clips.decoding import read_end, read_frames, scan
-from predcnn.data.clips.gif import is_complete_gif
 from predcnn.data.clips.index import FILE, index_clips
 from predcnn.data.clips.sources import ClipError, Source, find_sources
 from tests.data.clips import (
@@ -120,15 +119,12 @@ def test_a_truncated_gif_is_not_a_shorter_video(tmp_path):
     path = tmp_path / "a.gif"
     write_gif(path, list(moving_square(20)), fps=10)
     content = path.read_bytes()
-    assert is_complete_gif(path)
     path.write_bytes(content + b"made by a tool")
-    assert is_complete_gif(path), "what follows the trailer is no damage"
-    for share in (0.5, 0.9):
-        path.write_bytes(content[: int(share * len(content))])
+    assert not index_clips(path).problems, "what follows the trailer is not damage"
+    for length in (9, len(content) // 2, len(content) * 9 // 10):
+        path.write_bytes(content[:length])
         problem = index_clips(path).problems["a.gif"]
-        assert "is truncated after" in problem or "cannot be opened" in problem
-    path.write_bytes(content[:9])
-    assert not is_complete_gif(path)
+        assert any(text in problem for text in ("is truncated", "cannot be opened", "no frame"))
 
 
 def test_images_come_in_the_order_of_their_numbers(tmp_path):
@@ -218,13 +214,13 @@ DAMAGED = {
     "sizes": (_variable_size, "different sizes: 12x10, 32x24"),
     "torn": (
         lambda p: (write_frames(p, moving_square(2)), (p / "frame1.png").write_bytes(b"\x89PNG")),
-        r"frame1\.png is no image",
+        r"frame1\.png is not an image",
     ),
-    "words.npy": (lambda p: np.save(p, np.array(["a"])), "no numbers"),
-    "objects.npy": (lambda p: np.save(p, np.array([{}]), allow_pickle=True), "no array of numbers"),
+    "words.npy": (lambda p: np.save(p, np.array(["a"])), "not numbers"),
+    "objects.npy": (lambda p: np.save(p, np.array([{}]), allow_pickle=True), "not an array"),
     "flat.npy": (lambda p: np.save(p, np.zeros((4, 4))), r"shape \(4, 4\)"),
     "none.npy": (lambda p: np.save(p, np.zeros((0, 4, 4, 3))), "holds no frames"),
-    "complex.npy": (lambda p: np.save(p, np.zeros((2, 4, 4, 3), complex)), "no numbers"),
+    "complex.npy": (lambda p: np.save(p, np.zeros((2, 4, 4, 3), complex)), "not numbers"),
     "many.npy": (lambda p: np.save(p, np.zeros((5, 8, 9, 7))), "no axis of 1 or 3 channels"),
     "half.npz": (
         lambda p: (np.savez(p, a=np.zeros((2, 4, 4))), p.write_bytes(p.read_bytes()[:60])),
@@ -262,7 +258,7 @@ def test_no_clip_there_says_what_a_clip_is(tmp_path):
     (tmp_path / "readme.txt").write_text("")
     with pytest.raises(ValueError, match=r"no clip under .*a video \(avi"):
         find_sources(tmp_path)
-    with pytest.raises(ValueError, match="is no video"):
+    with pytest.raises(ValueError, match="is not a video"):
         find_sources(tmp_path / "readme.txt")
 
 

@@ -96,7 +96,7 @@ def test_colour_and_float_files(tmp_path: Path) -> None:
     assert frames.dtype == torch.uint8
     assert np.array_equal(frames[0, :, 0].numpy(), FRAMES[:, 1])
     _write(tmp_path, FRAMES.astype(np.float32) / 255)
-    with pytest.raises(ValueError, match="no whole numbers"):
+    with pytest.raises(ValueError, match="not whole numbers"):
         _module(tmp_path).split("test").batch(0, [1])
 
 
@@ -127,7 +127,7 @@ def test_a_truncated_file_is_an_error_at_setup(tmp_path: Path, keep: int) -> Non
 
 def test_an_object_array_is_not_unpickled(tmp_path: Path) -> None:
     _write(tmp_path, np.array([{"a": 1}], dtype=object))
-    with pytest.raises(ValueError, match=r"no \.npy file"):
+    with pytest.raises(ValueError, match=r"not an \.npy file"):
         _module(tmp_path).setup()
 
 

@@ -115,27 +115,21 @@ def test_any_canvas_and_number_of_sprites(count: list[int] | None, width: int) -
         assert np.array_equal(over[b], np.maximum(expected, still[b]))
 
 
-@pytest.mark.parametrize("number", [-1, 5])
-def test_a_sprite_outside_the_pool_is_an_error(number: int) -> None:
-    draws = _draws([[(0.5, 0.5, 0.0, number)]])
-    frames = np.zeros((1, 2, 1, 8, 8), np.uint8)
-    with pytest.raises(IndexError, match="from 0 to 4"):
-        draw(frames, np.ones((5, 2, 2), np.uint8), draws, corners(draws, (6, 6), frames=2))
-
-
 @pytest.mark.parametrize(
-    ("change", "error", "says"),
+    "change",
     [
-        ({"frames": np.zeros((1, 2, 1, 8, 16), np.uint8)[..., ::2]}, ValueError, "contiguous"),
-        ({"sprites": np.ones((5, 2, 2), np.float32)}, ValueError, "uint8"),
-        ({"places": np.zeros((1, 2, 1, 1), np.int64)}, ValueError, "places are"),
-        ({"places": np.full((2, 2, 1, 1), 7)}, IndexError, "exceed frames"),
-        ({"places": np.full((2, 2, 1, 1), -1)}, IndexError, "exceed frames"),
-        ({"sprites": np.ones((5, 9, 2), np.uint8)}, IndexError, "exceed frames"),
-        ({"still": np.zeros((2, 1, 8, 8), np.uint8)}, ValueError, "still is"),
+        {"draws": _draws([[(0.5, 0.5, 0.0, -1)]])},
+        {"draws": _draws([[(0.5, 0.5, 0.0, 5)]])},
+        {"frames": np.zeros((1, 2, 1, 8, 16), np.uint8)[..., ::2]},
+        {"sprites": np.ones((5, 2, 2), np.float32)},
+        {"places": np.zeros((1, 2, 1, 1), np.int64)},
+        {"places": np.full((2, 2, 1, 1), 7)},
+        {"places": np.full((2, 2, 1, 1), -1)},
+        {"sprites": np.ones((5, 9, 2), np.uint8)},
+        {"still": np.zeros((2, 1, 8, 8), np.uint8)},
     ],
 )
-def test_wrong_arrays_are_errors(change: dict, error: type, says: str) -> None:
+def test_a_kernel_gets_no_wrong_addresses(change: dict) -> None:
     draws = _draws([[(0.5, 0.5, 0.0, 0)]])
     given = {
         "frames": np.zeros((1, 2, 1, 8, 8), np.uint8),
@@ -143,7 +137,8 @@ def test_wrong_arrays_are_errors(change: dict, error: type, says: str) -> None:
         "draws": draws,
         "places": corners(draws, (6, 6), frames=2),
     }
-    with pytest.raises(error, match=says):
+    draw(**given)
+    with pytest.raises(AssertionError):
         draw(**(given | change))
 
 

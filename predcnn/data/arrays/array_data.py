@@ -172,7 +172,9 @@ class ArrayData(SequenceFamily):
     def split(self, name: str) -> ArraySequences:
         segments = self._divided[1][name]
         names = {segment.recording.name for segment in segments}
-        identity = [(path.name, _identity(path)) for path in self._files()]
+        parts = (part for recording in self.catalogue.recordings for part in recording.parts)
+        paths = sorted({place.path for part in parts for place in part})
+        identity = [(path.name, _identity(path)) for path in paths]
         about = {
             "source": f"{len(names):,} recording{'s' * (len(names) != 1)} of {self.options.root}",
             "protocol": self.protocol,
@@ -180,10 +182,6 @@ class ArrayData(SequenceFamily):
         }
         size = self.catalogue.size
         return ArraySequences(self.options, name, segments, self.scale, size, **about)
-
-    def _files(self) -> list[Path]:
-        places = (p for r in self.catalogue.recordings for part in r.parts for p in part)
-        return sorted({place.path for place in places})
 
     def _training_frames(self) -> Iterator[np.ndarray]:
         frame = len(self.catalogue.channels) * math.prod(self.catalogue.size)

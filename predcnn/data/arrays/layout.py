@@ -30,7 +30,10 @@ def check_layout(layout: str) -> str:
 
 
 def layout_of(stored: Stored, given: str | None, span: int) -> str:
-    """Return the layout of an array; an axis shorter than ``span`` frames cannot be time."""
+    """Return the layout of an array: as given, by the names of its axes, or by its shape.
+
+    An axis shorter than ``span``, the frames of a window, cannot be time.
+    """
     what = f"{stored.name or 'the array'} of shape {stored.shape}"
     if given is not None:
         if len(given) != len(stored.shape):

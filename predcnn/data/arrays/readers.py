@@ -67,7 +67,7 @@ def _opened(path: Path, _changed: int, _process: int) -> dict[str, Stored]:
         raise
     except Exception as error:  # a damaged file raises almost anything
         raise ValueError(
-            f"{path} cannot be read, it is damaged or no such file: {error}"
+            f"{path} cannot be read, it is damaged or of another format: {error}"
         ) from error
     numbers = {array.name: array for array in found if array.dtype.kind in "buif"}
     if not numbers:
@@ -80,7 +80,7 @@ def find_files(root: Path) -> list[Path]:
     if root.suffix.lower() in READERS and root.exists():
         return [root]
     if not root.is_dir():
-        raise FileNotFoundError(f"data.root={root} is no folder and no array file")
+        raise FileNotFoundError(f"data.root={root} is neither a folder nor an array file")
     found: list[Path] = []
     for folder, folders, names in os.walk(root):
         stores = [name for name in folders if Path(name).suffix.lower() == ".zarr"]

@@ -197,13 +197,15 @@ def _catalogue(
         if len(found) > 1:
             listed = "; ".join(f"{name} has {value}" for value, name in list(found.items())[:3])
             raise ValueError(f"the files have different {what}: {listed}")
-    first = stacks[0].arrays
+    array = stacks[0].arrays[0][1]
+    axes = dict(zip(next(iter(layouts)), array.dims, strict=False))
+    coords = {x: array.coords[axes[x]] for x in "HW" if axes.get(x) in array.coords}
     stored, units = zip(*next(iter(channels)), strict=True)
     names = names_with_grey(stored, options.targets)
     recordings = tuple(_recordings(pieces, grey=names != stored))
     return Catalogue(
         recordings, names, units, next(iter(grids)), tuple(kinds),
-        tuple(layouts), passed, _coords(first[0][1], next(iter(layouts))),
+        tuple(layouts), passed, coords,
     )  # fmt: skip
 
 
@@ -253,8 +255,3 @@ def without_missing(frames: np.ndarray, mask: float | None) -> np.ndarray:
     if mask is not None:
         missing |= frames == mask
     return np.where(missing, np.nan, frames) if missing.any() else frames
-
-
-def _coords(array: Stored, layout: str) -> dict[str, np.ndarray]:
-    pairs = zip(array.dims, layout, strict=False)
-    return {axis: array.coords[dim] for dim, axis in pairs if axis in "HW" and dim in array.coords}

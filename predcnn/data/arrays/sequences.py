@@ -13,7 +13,10 @@ from predcnn.data.windows import WindowDataset
 
 
 class ArraySequences(WindowDataset):
-    """One split of arrays, float32 (B, T, C, H, W), scaled; missing values are NaN."""
+    """One split of arrays, float32 (B, T, C, H, W), scaled; missing values are NaN.
+
+    ``identity`` identifies the files, for the fingerprint; ``size`` is (H, W).
+    """
 
     def __init__(
         self,

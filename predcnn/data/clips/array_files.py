@@ -16,7 +16,7 @@ NEEDS_SCALE = (
     "clips are uint8, bool or floats in 0..1; others need data=array with data.range=[low,high] or "
     "data.normalize=minmax"
 )
-"""End of the reason why numbers of another range are no clip."""
+"""End of the reason why numbers of another range are not a clip."""
 
 
 def scan_array(path: Path, name: str) -> list[Clip]:
@@ -58,7 +58,7 @@ def as_clips(array: np.ndarray) -> np.ndarray:
     channels has 1 or 3 entries, except in (N, T, C, H, W).
     """
     if array.dtype.kind not in "buif":
-        raise ClipError(f"holds {array.dtype}, no numbers")
+        raise ClipError(f"holds {array.dtype}, not numbers")
     if array.ndim not in (3, 4, 5):
         raise ClipError(
             f"has shape {array.shape}; accepted: (N, T, C, H, W), (T, H, W, C), (T, H, W)"
@@ -120,5 +120,5 @@ def _loaded(path: Path, _changed: int) -> dict[str, np.ndarray]:
     try:
         content = load_arrays(path)
     except ValueError as error:
-        raise ClipError(f"is damaged, truncated or no array of numbers: {error}") from error
+        raise ClipError(f"is damaged, truncated or not an array of numbers: {error}") from error
     return content if isinstance(content, dict) else {"": content}

@@ -51,5 +51,5 @@ def _image(file: Path) -> np.ndarray:
     if data.size and (frame is None or frame.dtype.kind != "f"):
         frame = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     if frame is None:
-        raise ClipError(f"{file.name} is no image that OpenCV can decode")
+        raise ClipError(f"{file.name} is not an image that OpenCV can decode")
     return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)

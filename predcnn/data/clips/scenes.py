@@ -9,7 +9,7 @@ from predcnn.data.opencv import opencv
 
 THUMBNAIL = 32  # pixels: two frames are compared at this size
 CUT_LEAST = 0.12  # least mean difference of grey in [0, 1] at a cut
-CUT_RATIO = 2.5  # times the median difference around it: fast motion is no cut
+CUT_RATIO = 2.5  # times the median difference around it: fast motion is not a cut
 CUT_AROUND = 3  # differences to either side in that median
 
 

@@ -98,7 +98,7 @@ def find_sources(root: Path) -> list[Source]:
     if root.is_file():
         kind = _kind(root)
         if kind not in ("video", "array"):
-            raise ValueError(f"{root} is no video, GIF or array; {accepted_endings()}")
+            raise ValueError(f"{root} is not a video, GIF or array; {accepted_endings()}")
         return [Source(root, kind)]
     found, seen = [], set()
     for folder, folders, files in os.walk(root, followlinks=True):

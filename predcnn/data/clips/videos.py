@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from predcnn.data.clips.gif import is_complete_gif
 from predcnn.data.clips.scenes import Survey
 from predcnn.data.clips.sources import Clip, ClipError
 
@@ -20,12 +19,16 @@ LOST_SHARE = 0.02  # containers estimate their length: missing more than this is
 LOST_LEAST = 2  # frames, likewise
 LONG = 100_000  # frames, more than an hour: a longer video is indexed by its packets
 PLACES, TRIED = 8, 16  # of a long video: places where so many frames are decoded
+GIF_END = b"\0;"  # decoders take a truncated GIF for a shorter video; a comment may follow
 FORMATS = "asf,avi,flv,gif,h264,hevc,ivf,m4v,matroska,mov,mpeg,mpegts,mpegvideo,ogg"
-"""What a video file may contain: not playlists, which make FFmpeg open other files."""
+"""Accepted container formats; playlists would make FFmpeg open other files."""
 
 
 def scan_video(path: Path, name: str, survey: Survey, alone: bool = True) -> list[Clip]:
-    """Decode and describe a video; ``alone``: on all cores, as no other video is scanned."""
+    """Decode every frame of a video and describe it as a clip.
+
+    ``alone``: no other video is scanned meanwhile, so that the decoder may use all cores.
+    """
     times, checks, damaged = [], [], 0
     with open_video(path) as (container, stream):
         stream.thread_type = "AUTO" if alone else "NONE"
@@ -45,7 +48,7 @@ def scan_video(path: Path, name: str, survey: Survey, alone: bool = True) -> lis
         raise ClipError("no frame of it can be decoded")
     if lost > max(LOST_LEAST, LOST_SHARE * len(times)):
         raise ClipError(f"is truncated: {len(times)} of {len(times) + lost} frames can be decoded")
-    if path.suffix.lower() == ".gif" and not is_complete_gif(path):
+    if path.suffix.lower() == ".gif" and GIF_END not in path.read_bytes()[-64:]:
         raise ClipError(f"is truncated after {len(times)} frames: a complete GIF ends in a trailer")
     facts = survey.clip_facts(white=255.0)
     fps, times = fps if 0 < fps <= 1000 else None, () if None in times else tuple(times)
@@ -58,8 +61,11 @@ def index_video(path: Path, name: str) -> list[Clip] | None:
     Returns None for a shorter one, and where the packets do not tell the times of the frames: at
     `PLACES` places they are compared with decoded frames.
     """
+    import av
+
     with open_video(path) as (container, stream):
-        if _announced(container, stream) <= LONG:
+        seconds = (container.duration or 0) / av.time_base
+        if (stream.frames or round(seconds * float(stream.average_rate or 0))) <= LONG:
             return None
         packets = (p for p in container.demux(stream) if p.size and not p.is_discard)
         times = [packet.pts for packet in packets]
@@ -138,7 +144,7 @@ def open_video(path: Path) -> Iterator["tuple[av.container.InputContainer, av.Vi
         with av.open(str(path.absolute()), options=options) as container:
             stream = next(iter(container.streams.video), None)
             if stream is None or stream.codec_context is None:
-                raise ClipError("cannot be opened: it holds no video of a known codec")
+                raise ClipError("cannot be opened: it has no video of a known codec")
             yield container, stream
     except av.FFmpegError as error:
         raise ClipError(f"cannot be opened, it is damaged or truncated: {error}") from error
@@ -156,14 +162,6 @@ def _decoded(
         except av.InvalidDataError:
             frames = [None]
         yield from frames
-
-
-def _announced(container: "av.container.InputContainer", stream: "av.VideoStream") -> int:
-    """Return the number of frames by the container, from its duration where it has no count."""
-    import av
-
-    seconds = (container.duration or 0) / av.time_base
-    return stream.frames or round(seconds * float(stream.average_rate or 0))
 
 
 def _lost(

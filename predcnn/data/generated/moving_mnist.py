@@ -93,8 +93,8 @@ class MovingMNIST(SequenceFamily):
                 pool.files.fetch(options.root, pool.with_test(options.protocol))
         if str(options.root) != ROOT and not options.root.is_dir():
             raise FileNotFoundError(
-                f"data.root={options.root} is no folder; give the one that holds the data files, "
-                "or data.source=embedded"
+                f"data.root={options.root} is not a folder; give the one that holds the data "
+                "files, or data.source=embedded"
             )
         return [pool.open(self.name, options, self._sources) for pool in self._pools]
 

@@ -47,7 +47,12 @@ class PoolSource:
     def open(
         self, dataset: str, options: MovingMNISTOptions, sources: tuple[str, ...]
     ) -> ImageArchive:
-        """Load images from files, which must exist if named in ``sources``, or embedded ones."""
+        """Load the images from files if they exist, else the embedded ones.
+
+        Args:
+            dataset: name of the data set, for the error message.
+            sources: ``data.source``, split at "+"; a set named there must exist.
+        """
         root, with_test = options.root, self.with_test(options.protocol)
         place = self.files.locate(root, with_test)
         if place is not None:

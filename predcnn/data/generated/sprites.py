@@ -109,7 +109,16 @@ def draw(
         places: top-left corners, int (T, 2, B, D), from `corners`.
         still: background, uint8 (B, C, H, W), contiguous; None: black.
     """
-    _check(frames, sprites, draws, places, still)
+    # a kernel accesses all of them by address
+    batch, steps, channels, *size = frames.shape
+    assert len(draws.sprite) == batch
+    assert places.shape == (steps, 2, *draws.sprite.shape)
+    assert still is None or still.shape == (batch, channels, *size)
+    for part in (frames, sprites, still):
+        assert part is None or (part.dtype == np.uint8 and part.flags.c_contiguous)
+    free = np.subtract(size, sprites.shape[1:])[:, None, None]
+    for numbers, end in ((places, free + 1), (draws.sprite, len(sprites))):
+        assert ((numbers >= 0) & (numbers < end)).all()
     kernels = kernels_for(torch.from_numpy(frames), types=BYTES)
     if kernels is None:
         _draw_reference(frames, sprites, draws, places, still)
@@ -120,32 +129,6 @@ def draw(
         counts = np.ascontiguousarray(np.minimum(draws.count, digits), np.int64)
     arrays = (frames, still, sprites, which, counts, np.ascontiguousarray(places, np.int64))
     kernels("sprites", *arrays, *frames.shape, digits, *sprites.shape[1:])
-
-
-def _check(
-    frames: np.ndarray,
-    sprites: np.ndarray,
-    draws: SpriteDraws,
-    places: np.ndarray,
-    still: np.ndarray | None,
-) -> None:
-    """Check everything that a kernel accesses by address."""
-    batch, steps, channels, height, width = frames.shape
-    wanted = (steps, 2, *draws.sprite.shape)
-    if places.shape != wanted or len(draws.sprite) != batch:
-        raise ValueError(f"places are {places.shape}, expected {wanted} for {batch} sequences")
-    if still is not None and still.shape != (batch, channels, height, width):
-        raise ValueError(f"still is {still.shape}, not {(batch, channels, height, width)}")
-    for part in (frames, sprites, still):
-        if part is not None and (part.dtype != np.uint8 or not part.flags.c_contiguous):
-            raise ValueError("frames, sprites and still are contiguous arrays of uint8")
-    if not draws.sprite.size:
-        return
-    if draws.sprite.min() < 0 or draws.sprite.max() >= len(sprites):
-        raise IndexError(f"sprites are numbers from 0 to {len(sprites) - 1}")
-    free = np.array([height, width]) - sprites.shape[1:]
-    if places.min() < 0 or (places.max((0, 2, 3)) > free).any():
-        raise IndexError(f"sprites of {sprites.shape[1:]} exceed frames of {(height, width)}")
 
 
 def _draw_reference(

@@ -7,14 +7,3 @@ from predcnn.training.callbacks.finite import NonFiniteError, StopOnNonFinite
 from predcnn.training.callbacks.progress import ProgressBar
 from predcnn.training.callbacks.slowdown import Slowdown
 from predcnn.training.callbacks.throughput import Throughput
-
-__all__ = [
-    "Checkpoint",
-    "DrawPredictions",
-    "Effort",
-    "NonFiniteError",
-    "ProgressBar",
-    "Slowdown",
-    "StopOnNonFinite",
-    "Throughput",
-]
