@@ -32,7 +32,10 @@ STRICT = {
 
 
 def machine_seconds() -> float | None:
-    """Return the processor seconds of all programs and guests since boot, where counted."""
+    """Return the processor seconds of all programs since boot, where the system counts them.
+
+    Time that the host gave to other guests is included.
+    """
     counts = Path("/proc/stat")
     if not counts.exists():
         return None
@@ -71,8 +74,8 @@ def thread_settings(others: float | None, cores: int) -> dict[str, str]:
 def adapt(watch: Watch, environment: MutableMapping[str, str] = os.environ) -> None:
     """Use fewer threads that wait passively on a busy machine, and print one line.
 
-    Before torch is imported, whose OpenMP library reads the environment once. Variables of the user
-    stay.
+    To be called before torch is imported: its OpenMP library reads the environment once. Variables
+    that the user has set are kept.
     """
     if any(name in environment for name in EXPLICIT):
         return

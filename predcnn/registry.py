@@ -40,7 +40,7 @@ class Registry:
         except (ModuleNotFoundError, AttributeError) as error:
             raise KeyError(f"no {self.kind} {name!r}: {error}") from error
         if not isinstance(found, type):
-            raise TypeError(f"{name!r} is no class but a {type(found).__name__}")
+            raise TypeError(f"{name!r} is a {type(found).__name__}, not a class")
         return found
 
     def __contains__(self, name: object) -> bool:

@@ -89,7 +89,10 @@ KINDS: dict[str, Callable[[DictConfig], Kind]] = {
 
 
 def _open_subjects(cfg: DictConfig) -> tuple[list[Subject], dict[str, str], list[SavedRun]]:
-    """Open ``cfg.models`` of one kind; return networks, origins of weights by name, and runs."""
+    """Open ``cfg.models``; return the networks, the origins of their weights by name, and runs.
+
+    Runs are those of predictors; image networks and predictors together are a ValueError.
+    """
     given = [cfg.models] if isinstance(cfg.models, str) else list(cfg.models)
     files = [cfg.weights] if isinstance(cfg.weights, str) else list(cfg.weights or [])
     if not given or len(files) not in (0, len(given)):

@@ -70,7 +70,10 @@ def _complete(arguments: list[str]) -> None:
 
 
 def run(name: str, typed: list[str] | None = None) -> None:
-    """Run a command on ``sys.argv``; ``typed``: the line of ``predcnn COMMAND``, if it was one."""
+    """Run a command on the overrides in ``sys.argv``.
+
+    ``typed`` is the command line of ``predcnn COMMAND OVERRIDES``; None: ``sys.argv`` of a script.
+    """
     users, watch = os.environ.get("HYDRA_FULL_ERROR"), Watch()
     argv = [sys.argv[0], *typed[2:]] if typed else list(sys.argv)
     typed = typed or argv

@@ -20,7 +20,7 @@ EXPECTED = (
 )  # fmt: skip
 """Errors that wrong input raises; any other one is a bug and keeps its traceback."""
 LOST_PROCESS = re.compile(r"gloo/transport.* by peer|NCCL.*remote process exited", re.DOTALL)
-"""What gloo and NCCL report when another process is gone."""
+"""Messages of gloo and NCCL when another process has ended."""
 
 SYNONYMS = {
     "lr": "optimizer.lr", "learning_rate": "optimizer.lr", "wd": "optimizer.weight_decay",
@@ -60,7 +60,7 @@ def explain(error: BaseException, config_name: str) -> str:
     if key:
         return _unknown_key(key.group(1), config_name)
     if "Interpolation key 'data.in_shape'" in text:
-        return "this data set holds no sequences; images are for scripts/train_backbone.py"
+        return "this data set has images, not sequences; use predcnn train_backbone"
     if LOST_PROCESS.search(text):
         return "another process of this run ended (see its message, if it left one)"
     return text or type(error).__name__

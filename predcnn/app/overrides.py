@@ -40,7 +40,11 @@ def readable(command: str, arguments: list[str]) -> list[str]:
 
 
 def quoted_path(value: str, sweeps: bool = False) -> str:
-    """Quote a path for Hydra, ``~`` expanded; null, lists, quoted values, ``sweeps`` stay."""
+    """Return a path quoted so that Hydra reads it unchanged, with ``~`` expanded.
+
+    Null, quoted values, lists and (if ``sweeps``) choices such as ``a,b`` stay, unless a file has
+    that name.
+    """
     if value in ("", "null") or value[0] in "'\"":
         return value
     if value[0] == "~":

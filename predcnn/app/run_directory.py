@@ -81,7 +81,10 @@ def first_command(run_dir: Path) -> str:
 
 @dataclass(eq=False)
 class RunRecord(pl.Callback):
-    """Write config, environment, ``command_fingerprint`` for resume, when training starts."""
+    """Write config and environment when training starts, so a failed start leaves no files.
+
+    A resume finds the run by ``command_fingerprint``, of the configuration as composed.
+    """
 
     cfg: DictConfig
     run_dir: Path
@@ -209,7 +212,7 @@ def check_state(path: Path, module: TrainingModule, datamodule: SplitDataModule)
     saved = about.get("config")
     if saved is None or "loops" not in content:
         raise ValueError(
-            f"{path} is no checkpoint of a predcnn run; weights of OpenSTL and others are "
+            f"{path} is not a checkpoint of a predcnn run; weights of OpenSTL and others are "
             "converted by scripts/import_weights.py"
         )
     different = [

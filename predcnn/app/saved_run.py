@@ -50,7 +50,7 @@ def data_of(run: SavedRun, changes: DictConfig | None, trusted: bool = False) ->
     name = options.pop("name")
     if name not in SETS and "name" not in given and not trusted:
         raise ValueError(
-            f"the checkpoint was trained on {name!r}, which is no data set of this package "
+            f"the checkpoint was trained on {name!r}, which is not a data set of this package "
             f"({', '.join(SETS.names())}); give data.name=… or trusted=true"
         )
     options.pop("in_shape", None)  # follows from the others
@@ -120,7 +120,10 @@ def task_name(path: str, tasks: Sequence[str]) -> str:
 
 
 def run_folder(path: str) -> Path:
-    """Return a checkpoint's run directory or folder; the working directory if it has none."""
+    """Return the folder for the results of a checkpoint: its run directory or its own folder.
+
+    For weights that ship with the package or come from the Hub it is the working directory.
+    """
     given, path = Path(path).expanduser(), Path(path).expanduser().resolve()
     if not given.exists() or path.is_relative_to(FOLDER):
         return Path.cwd()

@@ -79,7 +79,10 @@ def fit(
     ckpt_path: Path | None,
     step: int,
 ) -> dict[str, float]:
-    """Train from ``ckpt_path`` or the start; return the duration. No parameters: only save."""
+    """Train from ``ckpt_path`` at ``step``, or from the start; return how long it took.
+
+    A network without parameters is only saved.
+    """
     for logger in trainer.loggers:
         if isinstance(logger, CSVLogger):
             logger.resume_at(step)

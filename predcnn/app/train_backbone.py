@@ -20,7 +20,7 @@ def train_backbone(cfg: DictConfig) -> float:
 def build(cfg: DictConfig, datamodule: ImageDataModule) -> ImageClassification:
     """Build the backbone, with a logit per class of the data, and the module that trains it."""
     if not isinstance(datamodule, ImageDataModule):
-        raise ValueError(f"data={cfg.data.name} holds no classified images: use data=image_folder")
+        raise ValueError(f"data={cfg.data.name} has no images with classes: use data=image_folder")
     config = backbone_config(cfg, num_classes=len(datamodule.classes))
     backbone = create_backbone(**config, weights=cfg.weights)
     set_layout(cfg, backbone)

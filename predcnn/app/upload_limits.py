@@ -1,4 +1,4 @@
-"""What the demo accepts as an upload: anybody who reaches the page may send a file."""
+"""Limits of uploads to the demo: anyone who reaches the page may send a file."""
 
 import time
 import zipfile

@@ -64,7 +64,10 @@ def init_projections(zero: Sequence[nn.Linear], xavier: Sequence[nn.Linear]) -> 
 
 
 class DCNv3(nn.Module):
-    """Deformable convolution v3, (B, H, W, C) kept; ``center_feature_scale``: gates by group."""
+    """Deformable convolution v3, channels last: (B, H, W, C) -> (B, H, W, C).
+
+    ``center_feature_scale`` blends the result with the projected input by a learned gate per group.
+    """
 
     def __init__(self, dim: int, sampling: Sampling, *, center_feature_scale: bool = False) -> None:
         super().__init__()

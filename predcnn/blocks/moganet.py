@@ -40,7 +40,10 @@ class ChannelDecomposition(nn.Module):
 
 
 class MultiOrderContext(nn.Module):
-    """Depthwise 5x5, then 5x5 dilated 2 of 3C/8, 7x7 dilated 3 of C/2 (eq. 6); C divisible by 8."""
+    """Depthwise 5x5 of all channels, then 5x5 dilated by 2 of 3/8 and 7x7 dilated by 3 of 1/2.
+
+    (B, C, H, W) -> (B, C, H, W), C divisible by 8 (eq. 6).
+    """
 
     def __init__(self, dim: int) -> None:
         super().__init__()

@@ -33,7 +33,7 @@ def check_dim(block: str, dim: int, multiple: int) -> None:
 def check_options(
     name: str, cls: type, options: Mapping[str, object], implied: Sequence[str]
 ) -> None:
-    """Raise TypeError if an option is no parameter of ``cls`` or ``implied`` by the caller."""
+    """Raise TypeError if an option is not a parameter of ``cls`` or is ``implied``."""
     parameters = inspect.signature(cls).parameters.values()
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return

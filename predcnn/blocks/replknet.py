@@ -16,7 +16,12 @@ def _pointwise(dim: int, out: int) -> ConvBN:
 
 
 class ReparamLargeKernelConv(nn.Module):
-    """k x k depthwise + BN, plus a small kernel + BN or None, (B, C, H, W) kept (section 3)."""
+    """k x k depthwise + BN, plus a parallel small kernel + BN, (B, C, H, W) is kept (section 3).
+
+    Args:
+        kernel_size: k, odd.
+        small_kernel: size of the parallel kernel, odd, at most k; None for none.
+    """
 
     def __init__(self, channels: int, kernel_size: int, small_kernel: int | None) -> None:
         super().__init__()

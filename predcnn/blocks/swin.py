@@ -39,7 +39,10 @@ class WindowAttention(MultiHeadAttention):
         self.register_buffer("offset_index", index, persistent=False)
 
     def bias(self, blocked: Tensor | None, batch: int) -> Tensor:
-        """Return the bias of the logits, (1 or n B, heads, N, N); ``blocked`` (n, N, N) masks."""
+        """Return the bias of the logits: (1, heads, N, N), or (batch n, heads, N, N) if masked.
+
+        ``blocked`` (n, N, N) bool marks pairs of pixels that must not see each other.
+        """
         bias = rearrange(self.offset_bias[self.offset_index], "n m heads -> 1 heads n m")
         if blocked is not None:
             bias = bias.masked_fill(blocked[:, None], float("-inf")).repeat(batch, 1, 1, 1)

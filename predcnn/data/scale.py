@@ -45,7 +45,7 @@ class Scale:
 
     @property
     def meaning(self) -> str:
-        """What scaled values are, for the definitions of metrics."""
+        """Meaning of scaled values, for the definitions of metrics."""
         if self.kind == "none":
             return "values as stored (data.normalize=none)"
         if self.kind == "standard":

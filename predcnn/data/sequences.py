@@ -57,7 +57,10 @@ class SequenceDataset(Dataset, ABC):
 def windows_in_rounds(
     seed: int, epoch: int, indices: np.ndarray, length: int, count: int
 ) -> np.ndarray:
-    """Return the windows of an epoch; all windows are drawn, in a new order every round."""
+    """Return the window (0 to ``count - 1``) of each training sequence of an epoch.
+
+    Training draws all windows in a new order in every round, independent of ``length``.
+    """
     positions = int(epoch) * length + indices
     rounds = {
         int(r): permutation(stream_key(seed, "train", int(r)), count)

@@ -15,7 +15,10 @@ INK = 20  # pixels: MNIST's digits lie in 20x20 of their 28x28
 
 
 def drawn_digit(drawing: Mapping | None) -> np.ndarray:
-    """Return the alpha of RGBA layers (H, W, 4) as (28, 28) uint8, centred like MNIST."""
+    """Return a drawing as (28, 28) uint8, white on black, centred like MNIST's digits.
+
+    ``layers`` of the Gradio sketch are RGBA uint8 (H, W, 4); their alpha is the ink.
+    """
     layers = [np.asarray(layer) for layer in (drawing or {}).get("layers", [])]
     inks = [layer[..., 3] for layer in layers if layer.ndim == 3 and layer.shape[2] == 4]
     if not inks or not max(ink.max() for ink in inks):

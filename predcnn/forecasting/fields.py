@@ -38,7 +38,7 @@ class ScaledPredictor:
         return frames
 
     def predict(self, frames: Tensor, horizon: int | None = None) -> Tensor:
-        """Predict (B, T, C, H, W); channels that are no targets are NaN."""
+        """Predict (B, T, C, H, W); channels other than the targets are NaN."""
         units = self.units
         units.check_horizon(horizon or self.frames_out, self.frames_out)
         scaled = units.scale.apply(frames).nan_to_num(nan=0)
@@ -49,7 +49,10 @@ class ScaledPredictor:
 
 
 def as_field_batch(frames: Tensor | np.ndarray, units: Units, grey: bool = False) -> Tensor:
-    """Return float32 (B, T, C, H, W) in units; with ``grey``, see `predcnn.data.grey`."""
+    """Return values in units as float32 (B, T, C, H, W); (T, C, H, W) is a batch of one.
+
+    With ``grey`` they are colours, and grey replaces green, see `predcnn.data.grey`.
+    """
     batch = torch.as_tensor(np.asarray(frames), dtype=torch.float32)
     channels = len(units.scale.channels)
     if batch.ndim not in (4, 5) or batch.shape[-3] != channels:

@@ -1,4 +1,4 @@
-"""Where forecasts are written, and the files of their trials."""
+"""Output files of forecasts and of their trials."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +12,10 @@ from predcnn.visual import plot_curves
 def plan_files(
     output: str | None, folder: Path, names: Sequence[str], formats: Sequence[str]
 ) -> dict[str, list[Path]]:
-    """Return the files of each clip; ``output`` is a file, a folder, or None: ``folder``."""
+    """Return the files of each clip, all of different ``names``.
+
+    ``output`` is a file, a folder, or None: ``folder``; ``formats`` are the endings in a folder.
+    """
     path = folder if output is None else Path(output).expanduser()
     if not path.suffix or path.is_dir():
         for ending in formats:

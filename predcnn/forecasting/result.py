@@ -180,8 +180,8 @@ class Forecast:
             return frames
         if len(frames) > 1:
             raise ValueError(
-                f"a batch of {len(frames)} clips is no single video: save it as .npz or .npy, or "
-                "forecast one clip, frames[i]"
+                f"a batch of {len(frames)} clips is not a single video: save it as .npz or .npy, "
+                "or forecast one clip, frames[i]"
             )
         return frames[0]
 
@@ -226,7 +226,10 @@ def describe_errors(metrics: Mapping[str, dict], digits: int = 4) -> str:
 
 
 def write_arrays(path: Path, items: list[Forecast]) -> None:
-    """Write forecasts of one shape to .npz, float32 (N, T, C, H, W), with names and any units."""
+    """Write forecasts of one shape to an .npz, float32 (N, T, C, H, W), unclipped; names (N,).
+
+    With units also ``channels`` and ``units``, (C,).
+    """
     shapes = {tuple(item.prediction.shape) for item in items}
     if len(shapes) > 1:
         raise ValueError(

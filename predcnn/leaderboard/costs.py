@@ -26,7 +26,10 @@ NOTES = (
 
 
 def costs_of(record: dict, variant: Published | None = None) -> Row:
-    """Return a record's row, in millions and billions, and the published values."""
+    """Return the row of a record, in millions and billions, and the published values.
+
+    ``variant`` is the published row of a variant; None: that of the model itself.
+    """
     name, kind = record["name"], record["kind_of_entry"]
     label = name if variant is None else variant.label
     if record["status"] == "failed":

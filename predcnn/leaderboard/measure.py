@@ -25,7 +25,10 @@ SHOWN = 0  # index of the test sequence that the gallery shows
 
 
 def inference_costs(predictor: nn.Module, batch_sizes: list[int], accelerator: str) -> dict:
-    """Measure peak memory at the largest batch and the median throughput at every size."""
+    """Measure peak memory at the largest batch size and throughput at every one, in eval mode.
+
+    Each speed is the median of up to ten passes after a warm-up, fewer for slow models.
+    """
     if not batch_sizes:
         return {"throughput": [], "inference_memory": None}
     gpu = torch.cuda.is_available() and accelerator != "cpu"

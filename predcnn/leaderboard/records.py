@@ -83,7 +83,10 @@ def read(path: str | Path) -> Records:
 
 
 def newest(rows: Iterable[dict], kind: str, code: str | None = None) -> dict[str, dict]:
-    """Return fingerprint -> newest record of a kind; a failure never replaces a success."""
+    """Return fingerprint -> the newest record of a kind, of one version of the code or of all.
+
+    ``rows`` are sorted, the oldest first. A failure never replaces a success.
+    """
     found: dict[str, dict] = {}
     for row in rows:
         if row["kind"] != kind or code not in (None, row.get("code")):

@@ -118,7 +118,10 @@ def record_references(bench: Bench, entries: Sequence[Entry]) -> None:
 
 
 def write_strip(path: Path, past: np.ndarray, future: np.ndarray) -> None:
-    """Write a PNG of past and future frames (T, C, H, W), uint8, marked by a bar below."""
+    """Write a PNG of frames next to each other, input and future marked by a bar below.
+
+    ``past`` is (T_in, C, H, W) and ``future`` (T_out, C, H, W), uint8, C 1 or 3.
+    """
     pages = []
     for frames, colour in ((past, drawing.BLUE), (future, drawing.VERMILLION)):
         for frame in frames.transpose(0, 2, 3, 1).repeat(3 // frames.shape[1], axis=3):

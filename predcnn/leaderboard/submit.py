@@ -25,7 +25,10 @@ and open a pull request with {board}."""
 
 
 def submit(bench: Bench, run: str | None) -> None:
-    """Print the record of a run directory and how to add it to a leaderboard."""
+    """Print the record of the run directory ``run`` and how to add it to a leaderboard.
+
+    A run of a benchmark keeps its budget; any other run is recorded without one.
+    """
     run_dir = Path(run or "")
     if run is None or not (run_dir / "results.json").is_file():
         raise ValueError(f"run={run}: the directory of a finished run, which holds results.json")

@@ -155,7 +155,10 @@ class _ByFFT(torch.autograd.Function):
 
 
 def weight_gradient(x: Tensor, grad: Tensor, kernel_size: tuple[int, int]) -> Tensor:
-    """Return the gradient (C, 1, h, w) of a depthwise kernel, h and w odd, by FFT."""
+    """Compute the gradient (C, 1, h, w) of a depthwise kernel by FFT.
+
+    ``grad`` is the gradient of the output, of the shape of ``x``; ``kernel_size`` is (h, w), odd.
+    """
     # shifts beyond the map multiply only zeros
     reach = [min(k // 2, size - 1) for k, size in zip(kernel_size, x.shape[2:], strict=True)]
     lengths = [fast_length(n + r) for n, r in zip(x.shape[2:], reach, strict=True)]

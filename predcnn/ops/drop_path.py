@@ -7,7 +7,10 @@ from torch import Tensor, nn
 
 
 class DropPath(nn.Module):
-    """Zero samples with ``drop_prob``, in training only, and scale the others; mean kept."""
+    """Zero samples (first axis) with probability ``drop_prob`` and scale the others.
+
+    The shape and the mean are kept. Does nothing in eval mode. ``drop_prob`` may be changed later.
+    """
 
     def __init__(self, drop_prob: float = 0.0) -> None:
         super().__init__()

@@ -12,7 +12,10 @@ from predcnn.ops.fold import fold_norm_into_previous
 
 @torch.no_grad()
 def absorb_(conv: nn.Conv2d, other: nn.Conv2d) -> None:
-    """Add a smaller parallel convolution of odd size, possibly dilated, to ``conv``, in place."""
+    """Add the smaller parallel convolution ``other``, possibly dilated, to ``conv``, in place.
+
+    Both keep H and W, have odd kernels, a bias, and the same channels and groups.
+    """
     rate = other.dilation[0]
     rows, columns = (
         slice((large - rate * (small - 1) - 1) // 2, (large + rate * (small - 1) + 1) // 2, rate)

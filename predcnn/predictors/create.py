@@ -50,7 +50,7 @@ def create_predictor(
     """
     cls = PREDICTORS[name]
     if not hasattr(cls, "rollout"):
-        raise TypeError(f"{name} is no predictor: its class does not derive from Predictor")
+        raise TypeError(f"{name} is not a predictor: its class does not derive from Predictor")
     if isinstance(scale, str):
         options = _sizes_of(name, scale, in_shape, options.get("translator", "gsta")) | options
     elif scale is not None:

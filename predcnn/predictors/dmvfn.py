@@ -20,7 +20,10 @@ from predcnn.registry import PREDICTORS
 
 
 def warp(frames: Tensor, flow: Tensor) -> Tensor:
-    """Sample (N, C, H, W) at (x, y) + flow (N, 2, H, W) in pixels, clamped at the border."""
+    """Sample frames (N, C, H, W) at (x, y) + flow, bilinearly, clamped at the border.
+
+    ``flow`` is (N, 2, H, W), right and down, in pixels.
+    """
     H, W = frames.shape[-2:]
     y, x = torch.meshgrid(
         torch.arange(H, device=flow.device, dtype=flow.dtype),
@@ -201,7 +204,10 @@ class DMVFN(RecurrentPredictor):
         return stages[:, :, -1]
 
     def evaluated(self, first: Tensor, second: Tensor, *, sparse: bool) -> Tensor:
-        """Predict (N, C, H, W) in eval mode; ``sparse`` reads the routes, then skips blocks."""
+        """Predict (N, C, H, W) in eval mode; ``sparse`` computes only the blocks in use.
+
+        That reads the routes, which would synchronise with an accelerator.
+        """
         routes = self.routes(first, second) > 0.5
         if self.compat == "openstl":
             routes = routes[:1].expand_as(routes)

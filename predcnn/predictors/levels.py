@@ -1,4 +1,4 @@
-"""What SwinLSTM and VMRNN share: cells at several resolutions, over maps (B, H, W, C)."""
+"""Parts of SwinLSTM and VMRNN: cells at several resolutions, over maps (B, H, W, C)."""
 
 from collections.abc import Callable, Sequence
 from typing import ClassVar

@@ -24,7 +24,10 @@ from predcnn.registry import PREDICTORS
 
 
 class MAUCell(nn.Module):
-    """Fuse motion (T, of the last ``tau`` steps) and appearance (S, from the layer below)."""
+    """Fuse motion (T, from the last ``tau`` steps) with appearance (S, from the layer below).
+
+    Both have ``dim`` channels and the ``size`` (H, W) that the LayerNorms fix.
+    """
 
     def __init__(self, dim: int, kernel: int, size: tuple[int, int], residual: bool) -> None:
         super().__init__()

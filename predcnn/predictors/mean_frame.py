@@ -11,7 +11,10 @@ from predcnn.registry import PREDICTORS
 
 @PREDICTORS.register("mean_frame")
 class MeanFrame(Predictor):
-    """The training mean of `fit`, the constant of least MSE, -> (B, frames_out, C, H, W)."""
+    """The mean training frame, set by `fit`, (B, T, C, H, W) -> (B, frames_out, C, H, W).
+
+    It has the lowest mean squared error of all constant predictions.
+    """
 
     needs_resolution = True
 

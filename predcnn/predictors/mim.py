@@ -23,7 +23,10 @@ from predcnn.registry import PREDICTORS
 
 
 class PeepholeLSTM(nn.Module):
-    """The ConvLSTM of MIM-N and MIM-S, a zero peephole per pixel (fixed H, W); gates i, g, f, o."""
+    """The recurrence of MIM-N and MIM-S: a ConvLSTM with a peephole weight per pixel.
+
+    The peepholes fix H and W, and are initially zero. Gates in the order i, g, f, o.
+    """
 
     def __init__(self, dim: int, shape: StackShape) -> None:
         super().__init__()
@@ -62,7 +65,11 @@ class MIMN(PeepholeLSTM):
 
 
 class MIMBlock(PeepholeLSTM):
-    """Spatiotemporal LSTM with MIM-S as forget gate; ``convlstm_c``: its cell if "openstl"."""
+    """Spatiotemporal LSTM whose forget gate is a recurrence, MIM-S (inherited).
+
+    Attributes:
+        convlstm_c: cell state of MIM-S after the last call; only with compat "openstl".
+    """
 
     def __init__(self, dim: int, shape: StackShape) -> None:
         super().__init__(dim, shape)

@@ -19,7 +19,10 @@ from predcnn.registry import PREDICTORS
 
 
 class STLSTMCell(nn.Module):
-    """Spatiotemporal LSTM, a cell through time, a memory through layers: i, f, g, i', f', g', o."""
+    """Spatiotemporal LSTM: a cell state through time and a memory through layers.
+
+    The gates of its input are ordered i, f, g, i', f', g', o.
+    """
 
     def __init__(self, dim_in: int, dim: int, shape: StackShape) -> None:
         super().__init__()

@@ -127,7 +127,7 @@ class Predictor(Publishing, Mergeable, nn.Module):
         Raises:
             ValueError: wrong number of axes, frames or channels, NaN, values outside [0, 1], or
                 horizon < 1.
-            TypeError: frames are no numbers, or integers other than uint8.
+            TypeError: frames are not numbers, or integers other than uint8.
         """
         weight = next(self.parameters(), None)
         dtype = torch.float32 if weight is None else weight.dtype
@@ -167,7 +167,7 @@ Predictor.__init__ = _recording(Predictor.__init__)
 
 
 def plain(value: object) -> object:
-    """Return an option as plain data (sequences as tuples); raise TypeError if it is none."""
+    """Return an option as plain data (sequences as tuples); raise TypeError if it is not."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Mapping):

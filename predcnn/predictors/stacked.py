@@ -79,7 +79,7 @@ def gated_update(gates: Tensor, state: Tensor, forget_bias: float = 0.0) -> tupl
 
 @dataclass(kw_only=True)
 class StackState:
-    """What passes from step to step."""
+    """State passed from step to step."""
 
     h: list[Tensor]  # hidden and cell states of all layers
     c: list[Tensor]

@@ -50,7 +50,10 @@ class FusingSwinBlock(SwinBlock):
     def forward(
         self, x: Tensor, bias: Tensor, other: Tensor | None = None, entered: Tensor | None = None
     ) -> Tensor:
-        """Attend within ``x``, or ``x`` mixed with ``other``; ``entered``: `enter` of ``x``."""
+        """Attend within ``x``, or a mixture of ``x`` and ``other``; the shortcut is ``x``.
+
+        ``bias`` is the `window_bias`; ``entered`` is `enter` of ``x``, computed for many steps.
+        """
         if other is None:
             y = self.norm1(x)
         else:

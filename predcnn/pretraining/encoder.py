@@ -95,8 +95,8 @@ class Encoder(nn.Module):
                 side = round(x.shape[1] ** 0.5)
                 if side**2 != x.shape[1]:
                     raise ValueError(
-                        f"{x.shape[1]} tokens are no square map (a class token among them?): give "
-                        "layer=0"
+                        f"{x.shape[1]} tokens do not form a square map (a class token among "
+                        "them?): give layer=0"
                     )
                 changed = change(rearrange(x, "b (h w) c -> b c h w", h=side))
                 return rearrange(changed, "b c h w -> b (h w) c")

@@ -146,6 +146,6 @@ def create_method(
     """
     cls = PRETRAINING[name]
     if not issubclass(cls, MaskedImageModel):
-        raise TypeError(f"{name} is no pre-training method: not a subclass of MaskedImageModel")
+        raise TypeError(f"{name} is not a pre-training method: not a subclass of MaskedImageModel")
     check_options(name, cls, options, implied=("backbone", "image_size"))
     return cls(backbone, image_size, **options)

@@ -19,7 +19,7 @@ from predcnn.weights.published import key_map, read_state, same_but_ones
 
 @dataclass(frozen=True)
 class BlockWeights:
-    """What one block of the translator received."""
+    """Weights that one block of the translator received."""
 
     depth: int  # number of the block from 0
     block: str
@@ -39,7 +39,7 @@ class BlockWeights:
 
 @dataclass(frozen=True)
 class TakenWeights:
-    """What each block of a translator received from ``checkpoint``, printable."""
+    """Weights that each block received from ``checkpoint``, printable."""
 
     checkpoint: str
     blocks: tuple[BlockWeights, ...]
@@ -61,13 +61,13 @@ def start_from_backbone(
     shape and blocks without a counterpart stay as initialised.
 
     Raises:
-        TypeError: the translator is no stack.
+        TypeError: the translator is not a stack of blocks.
         FileNotFoundError: no such file.
         ValueError: unreadable, or no block of the checkpoint fits; then nothing is changed.
     """
     if not isinstance(translator, MetaTranslator):
         name = type(translator).__name__
-        raise TypeError(f"{name} is no stack of blocks, which alone can take a backbone's blocks")
+        raise TypeError(f"{name} is not a stack of blocks: only a stack starts from a backbone")
     what, state = read_state(path_or_state_dict)
     seen: Counter[tuple[object, ...]] = Counter()
     widths: set[int] = set()

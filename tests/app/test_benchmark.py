@@ -133,7 +133,7 @@ def test_a_budget_spans_the_schedules_and_ends_with_a_validation(tmp_path):
 
 
 def test_entries_run_are_recorded_shown_and_not_run_again(tmp_path, capfd):
-    """One entry works, one cannot: 20 channels are no multiple of the 8 that MogaNet needs."""
+    """One entry works, one cannot: 20 channels are not a multiple of the 8 that MogaNet needs."""
     tmp_path /= "a b"
     words = ("translators=[moganet,convmixer]", "model.net.hid_S=4", "model.net.hid_T=20")
     benchmark(bench_cfg(tmp_path, *words))

@@ -96,7 +96,7 @@ def test_a_checkpoint_of_another_model_is_refused_by_its_differences(tiny_cfg, t
         ({"_target_": "os.makedirs"}, None),  # not looked at: data sets are made by name
         ({"_target_": "predcnn.data.sources.idx.np.load", "allow_pickle": True}, "allow_pickle"),
         ({"root": {"_target_": "os.makedirs", "name": "made"}}, "root"),
-        ({"name": "made.by.a.Stranger"}, "no data set of this package"),
+        ({"name": "made.by.a.Stranger"}, "not a data set of this package"),
     ],
 )
 def test_a_checkpoint_cannot_choose_what_is_built(

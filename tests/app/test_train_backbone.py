@@ -79,7 +79,7 @@ def test_a_run_writes_its_files_and_is_evaluated_again(tmp_path, images):
     saved = torch.load(best, weights_only=True)
     saved["predcnn"]["config"]["name"] = "antigravity.Net"
     torch.save(saved, tmp_path / "evil.ckpt")
-    with pytest.raises(ValueError, match="no backbone of this package"):
+    with pytest.raises(ValueError, match="not a backbone of this package"):
         predcnn.load_backbone(tmp_path / "evil.ckpt")
     saved["predcnn"]["config"].update(name="timm/resnet18", checkpoint_path="evil.pth")
     torch.save(saved, tmp_path / "evil.ckpt")

@@ -103,7 +103,7 @@ def test_a_batch_is_saved_as_arrays_only(net, tmp_path):
     found.save(tmp_path / "a.npz")
     with np.load(tmp_path / "a.npz") as arrays:
         assert arrays["prediction"].shape == (3, 2, 1, 16, 16)
-    with pytest.raises(ValueError, match="a batch of 3 clips is no single video"):
+    with pytest.raises(ValueError, match="a batch of 3 clips is not a single video"):
         found.save(tmp_path / "a.mp4")
     with pytest.raises(ValueError, match=r"no ending of output 'mp5'; did you mean mp4"):
         found.save(tmp_path / "a.mp5")

@@ -257,7 +257,7 @@ def test_unusable_input_gives_one_sentence(refused, tmp_path, monkeypatch):
     for words, message in cases.items():
         assert message in refused(*words), words
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"12345")))
-    assert "5 bytes on standard input are no multiple of the 4 bytes of a frame" in refused(
+    assert "5 bytes on standard input are not a multiple of the 4 bytes of a frame" in refused(
         "input=-", "raw_shape=[2,2,1]"
     )
 

@@ -21,7 +21,7 @@ SMALL = (
 
 EVERY_TIME = {
     "a negative learning rate", "a batch larger than the set", "a root that is a file",
-    "a metric that is no list", "an added key", "an interpolation to nothing",
+    "metrics that are not a list", "an added key", "an interpolation to nothing",
     "a checkpoint of text", "a link to itself", "evaluate: an unknown metric",
     "predict: an empty list", "prepare_data: no network", "import_weights: text", "brackets",
 }  # fmt: skip
@@ -43,7 +43,7 @@ TRAIN = {
     "a seed of text": (["seed=lucky"], "seed|lucky"),
     "a negative seed": (["seed=-1"], "seed|-1"),
     "no metrics": (["metrics=[]"], "at least one"),
-    "a metric that is no list": (["metrics=mse"], "mse"),
+    "metrics that are not a list": (["metrics=mse"], "mse"),
     "an unlogged monitor": (["callbacks.checkpoint.monitor=val/fvd"], "val/fvd is not logged"),
     "no checkpoints": (["callbacks.checkpoint=null"], "needs callbacks.checkpoint"),
     "an average beyond one": (["ema=2"], "ema|decay"),

@@ -81,8 +81,8 @@ def pickled(content: object, protocol: int = 2) -> bytes:
 
 ROWS = np.zeros((2, 3072), np.uint8)
 BATCHES = {
-    "empty": (b"", "no CIFAR-10 Python batch"),
-    "text": (b"hello", "no CIFAR-10 Python batch"),
+    "empty": (b"", "not a CIFAR-10 Python batch"),
+    "text": (b"hello", "not a CIFAR-10 Python batch"),
     "a list": (pickled([1, 2]), "no 'data'"),
     "no data": (pickled({"labels": [1]}), "no 'data'"),
     "data is text": (pickled({"data": "abc"}), "no 'data'"),
@@ -90,17 +90,17 @@ BATCHES = {
     "one axis": (pickled({"data": ROWS[0]}), "no 'data'"),
     "CIFAR-sized but short rows": (pickled({"data": ROWS[:, :3071]}), "no 'data'"),
     "three axes": (pickled({"data": ROWS[None]}), "no 'data'"),
-    "objects": (pickled({"data": np.array([object()], object)}), "no CIFAR-10 Python batch"),
-    "cut": (pickled({"data": ROWS})[:3000], "no CIFAR-10 Python batch"),
-    "unknown protocol": (b"\x80\x63.", "no CIFAR-10 Python batch"),
-    "an empty stack": (b".", "no CIFAR-10 Python batch"),
-    "an unknown memo": (b"h\x05.", "no CIFAR-10 Python batch"),
+    "objects": (pickled({"data": np.array([object()], object)}), "not a CIFAR-10 Python batch"),
+    "cut": (pickled({"data": ROWS})[:3000], "not a CIFAR-10 Python batch"),
+    "unknown protocol": (b"\x80\x63.", "not a CIFAR-10 Python batch"),
+    "an empty stack": (b".", "not a CIFAR-10 Python batch"),
+    "an unknown memo": (b"h\x05.", "not a CIFAR-10 Python batch"),
     "a name of another module": (b"cos\nsystem\n(S'true'\ntR.", "asks for os.system"),
     "a name of builtins": (b"cbuiltins\neval\n(S'1'\ntR.", "asks for builtins.eval"),
     "a dotted name": (b"\x80\x04\x8c\x05numpy\x8c\x0dndarray.dump_\x93.", "asks for numpy"),
     "another encoding": (b"c_codecs\nencode\n(S'a'\nS'hex'\ntR.", "asks for the encoding"),
-    "a length of 2 GiB": (b"\x80\x02B\xff\xff\xff\x7fabc.", "no CIFAR-10 Python batch"),
-    "a negative length": (b"\x80\x02T\xff\xff\xff\xffabc.", "no CIFAR-10 Python batch"),
+    "a length of 2 GiB": (b"\x80\x02B\xff\xff\xff\x7fabc.", "not a CIFAR-10 Python batch"),
+    "a negative length": (b"\x80\x02T\xff\xff\xff\xffabc.", "not a CIFAR-10 Python batch"),
 }
 
 
@@ -144,14 +144,14 @@ def npy(shape: str, descr: str = "'|u1'", data: bytes = b"", version: bytes = b"
 IMAGES, SPLIT = np.zeros((3, 32, 32, 3), np.uint8), np.array([0, 0, 1])
 GOOD = archive(images=IMAGES, split=SPLIT)
 ARCHIVES = {
-    "empty": (b"", "no .npy|lacks"),
-    "text": (b"no archive", "no .npy|lacks"),
-    "cut": (GOOD[:-200], "no .npy|lacks"),
-    "a flipped bit": (GOOD[:300] + b"\x40" + GOOD[301:], "no .npy|lacks"),
-    "no members": (archive(), "no .npy|lacks"),
-    "images only": (archive(images=IMAGES), "no .npy|lacks"),
-    "split only": (archive(split=SPLIT), "no .npy|lacks"),
-    "one array": (npy("(3,)", data=b"abc"), "no .npy|lacks"),
+    "empty": (b"", "not an .npy|lacks"),
+    "text": (b"no archive", "not an .npy|lacks"),
+    "cut": (GOOD[:-200], "not an .npy|lacks"),
+    "a flipped bit": (GOOD[:300] + b"\x40" + GOOD[301:], "not an .npy|lacks"),
+    "no members": (archive(), "not an .npy|lacks"),
+    "images only": (archive(images=IMAGES), "not an .npy|lacks"),
+    "split only": (archive(split=SPLIT), "not an .npy|lacks"),
+    "one array": (npy("(3,)", data=b"abc"), "not an .npy|lacks"),
     "floats": (archive(images=IMAGES.astype(float), split=SPLIT), "expected uint8"),
     "grey": (archive(images=IMAGES[..., 0], split=SPLIT), "expected uint8"),
     "channels first": (archive(images=IMAGES.swapaxes(1, 3)[:, :, :9], split=SPLIT), "expected"),
@@ -159,17 +159,17 @@ ARCHIVES = {
     "split is a number": (archive(images=IMAGES, split=np.array(3)), "expected|lacks"),
     "all training": (archive(images=IMAGES, split=SPLIT * 0), "expected uint8"),
     "no images": (archive(images=IMAGES[:0], split=SPLIT[:0]), "expected uint8"),
-    "an array of 8 TiB": (member(npy("(8796093022208,)")), "no .npy|lacks"),
+    "an array of 8 TiB": (member(npy("(8796093022208,)")), "not an .npy|lacks"),
     "a shape that overflows": (
         member(npy("(9223372036854775807, 9)")),
-        "no .npy|lacks",
+        "not an .npy|lacks",
     ),
-    "a negative shape": (member(npy("(-1,)")), "no .npy|lacks"),
-    "a shape of code": (member(npy("__import__('os').getpid()")), "no .npy|lacks"),
-    "an unknown type": (member(npy("(1,)", "'|z9'")), "no .npy|lacks"),
-    "an endless header": (member(npy("(" * 500)), "no .npy|lacks"),
-    "no header": (member(b"\x93NUMPY"), "no .npy|lacks"),
-    "members that are no arrays": (member(b"hello"), "expected uint8"),
+    "a negative shape": (member(npy("(-1,)")), "not an .npy|lacks"),
+    "a shape of code": (member(npy("__import__('os').getpid()")), "not an .npy|lacks"),
+    "an unknown type": (member(npy("(1,)", "'|z9'")), "not an .npy|lacks"),
+    "an endless header": (member(npy("(" * 500)), "not an .npy|lacks"),
+    "no header": (member(b"\x93NUMPY"), "not an .npy|lacks"),
+    "members that are not arrays": (member(b"hello"), "expected uint8"),
 }
 
 
@@ -184,7 +184,7 @@ def test_a_malicious_npz_is_not_executed(tmp_path):
     path = tmp_path / "cifar10.npz"
     objects = np.array([Payload(tmp_path)], dtype=object)
     path.write_bytes(archive(images=objects, split=objects))
-    refused(lambda: read_npz(path), "no .npy|lacks", tmp_path)
+    refused(lambda: read_npz(path), "not an .npy|lacks", tmp_path)
 
 
 TEST = MovingMNIST.published
@@ -198,11 +198,11 @@ def saved(array: np.ndarray) -> bytes:
 
 
 PUBLISHED = {
-    "empty": (b"", "truncated or no .npy"),
-    "magic only": (b"\x93NUMPY\1\0", "truncated or no .npy"),
-    "cut": (saved(FRAMES)[:-1], "truncated or no .npy"),
-    "text": (b"no array", "truncated or no .npy"),
-    "an archive": (archive(frames=FRAMES), "expected|no .npy"),
+    "empty": (b"", "truncated or not an .npy"),
+    "magic only": (b"\x93NUMPY\1\0", "truncated or not an .npy"),
+    "cut": (saved(FRAMES)[:-1], "truncated or not an .npy"),
+    "text": (b"no array", "truncated or not an .npy"),
+    "an archive": (archive(frames=FRAMES), "expected|not an .npy"),
     "two axes": (saved(FRAMES[0, 0]), "expected"),
     "sequences first": (saved(FRAMES.swapaxes(0, 1)), "expected"),
     "frames of 32": (saved(FRAMES[..., :32]), "expected"),
@@ -211,13 +211,13 @@ PUBLISHED = {
     "float64": (saved(FRAMES.astype(np.float64)), "expected"),
     "complex": (saved(FRAMES.astype(np.complex64)), "expected"),
     "text cells": (saved(FRAMES.astype("U1")), "expected"),
-    "no sequences": (saved(FRAMES[:, :0]), "expected|no .npy|sequences"),
-    "16 TiB": (npy("(20, 268435456, 64, 64)"), "truncated or no .npy"),
-    "a shape that overflows": (npy("(20, 9223372036854775807, 64, 64)"), "truncated or no .npy"),
-    "a shape of text": (npy("('a',)"), "truncated or no .npy"),
-    "a type of code": (npy("(1,)", "__import__('os')"), "truncated or no .npy"),
-    "version 9": (npy("(1,)", version=b"\x09\0"), "truncated or no .npy"),
-    "a header of 4 GiB": (b"\x93NUMPY\2\0\xff\xff\xff\xff{", "truncated or no .npy"),
+    "no sequences": (saved(FRAMES[:, :0]), "expected|not an .npy|sequences"),
+    "16 TiB": (npy("(20, 268435456, 64, 64)"), "truncated or not an .npy"),
+    "a shape that overflows": (npy("(20, 9223372036854775807, 64, 64)"), "not an .npy"),
+    "a shape of text": (npy("('a',)"), "truncated or not an .npy"),
+    "a type of code": (npy("(1,)", "__import__('os')"), "truncated or not an .npy"),
+    "version 9": (npy("(1,)", version=b"\x09\0"), "truncated or not an .npy"),
+    "a header of 4 GiB": (b"\x93NUMPY\2\0\xff\xff\xff\xff{", "truncated or not an .npy"),
 }
 
 
@@ -234,7 +234,7 @@ def test_published_npy(tmp_path, content, says):
 
 def test_a_malicious_npy_is_not_executed(tmp_path):
     np.save(tmp_path / TEST.name, np.array([Payload(tmp_path)], object), allow_pickle=True)
-    refused(lambda: published(tmp_path).split("test"), "truncated or no .npy", tmp_path)
+    refused(lambda: published(tmp_path).split("test"), "truncated or not an .npy", tmp_path)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -1.0, 256.0, 0.5], ids=str)
@@ -243,7 +243,7 @@ def test_published_floats_that_are_no_pixels(tmp_path, value):
     frames[3, 1, 5, 5] = value
     np.save(tmp_path / TEST.name, frames)
     split = published(tmp_path).split("test")
-    refused(lambda: split.batch(0, [1]), "no whole numbers in 0..255", tmp_path)
+    refused(lambda: split.batch(0, [1]), "not whole numbers in 0..255", tmp_path)
 
 
 def test_links_folders_and_names_that_are_no_files(tmp_path):

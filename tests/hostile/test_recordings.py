@@ -55,8 +55,8 @@ ARRAYS = {
     "no pixels": (saved(np.save, FRAMES[:, :0]), "no frames"),
     "one axis": (saved(np.save, np.zeros(7)), "has shape"),
     "six axes": (saved(np.save, np.zeros((1,) * 6)), "has shape"),
-    "words": (saved(np.save, np.array([[["a"]]])), "no numbers"),
-    "complex numbers": (saved(np.save, FRAMES.astype(complex)), "no numbers"),
+    "words": (saved(np.save, np.array([[["a"]]])), "not numbers"),
+    "complex numbers": (saved(np.save, FRAMES.astype(complex)), "not numbers"),
     "NaN": (saved(np.save, np.full((4, 8, 8), np.nan)), "NaN or Inf"),
     "infinity": (saved(np.save, np.full((4, 8, 8), np.inf)), "NaN or Inf"),
     "negative values": (saved(np.save, np.full((4, 8, 8), -1.0)), "."),
@@ -148,7 +148,7 @@ def test_images(tmp_path, content, reader):
         "training": lambda: read_image(str(path)),
         "analysis": lambda: read_images([path], 8),
     }
-    refused(readers[reader], r"0\.png .*(cannot be read|no image)|cannot be read", tmp_path)
+    refused(readers[reader], r"0\.png .*(cannot be read|not an image)|cannot be read", tmp_path)
 
 
 def classifier() -> dict:
@@ -175,12 +175,18 @@ CLASSIFIERS = {
     "numbers as keys": (lambda c: {**c, "state_dict": {1: torch.zeros(1)}}, "not strings"),
     "numbers as weights": (
         lambda c: {**c, "state_dict": {**c["state_dict"], "model.head.bias": 3}},
-        "no tensors",
+        "not tensors",
     ),
-    "an unknown backbone": (lambda c: with_config(c, name="van_b99"), "no backbone of this"),
-    "a class of Python": (lambda c: with_config(c, name="subprocess.Popen"), "no backbone of this"),
+    "an unknown backbone": (lambda c: with_config(c, name="van_b99"), "not a backbone of this"),
+    "a class of Python": (
+        lambda c: with_config(c, name="subprocess.Popen"),
+        "not a backbone of this",
+    ),
     "a file to load": (lambda c: with_config(c, weights="/etc/passwd"), "weights"),
-    "a hub to load from": (lambda c: with_config(c, name="timm/hf_hub:x/y"), "no backbone of this"),
+    "a hub to load from": (
+        lambda c: with_config(c, name="timm/hf_hub:x/y"),
+        "not a backbone of this",
+    ),
     "another width": (lambda c: with_config(c, dims=[16, 16, 16, 16]), "of another shape"),
     "an unknown option": (lambda c: with_config(c, depht=3), "depht"),
 }  # fmt: skip

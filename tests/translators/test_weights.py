@@ -92,7 +92,7 @@ def test_weights_that_do_not_fit_are_an_error(moganet, tmp_path):
         simvp("moganet", state, hid_S=40, hid_T=40)
     with pytest.raises(ValueError, match="no complete VANBlock"):
         simvp("van", state)
-    with pytest.raises(TypeError, match="no stack of blocks"):
+    with pytest.raises(TypeError, match="not a stack of blocks"):
         simvp("incepu", state)
     with pytest.raises(FileNotFoundError, match="no file"):
         simvp("moganet", tmp_path / "gone.pth")

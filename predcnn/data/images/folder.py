@@ -17,7 +17,7 @@ from predcnn.data.images.options import ImageFolderOptions
 from predcnn.data.splits import SplitFamily
 
 PLACES = (".", "ILSVRC/Data/CLS-LOC", "Data/CLS-LOC")
-"""Where train/ and val/ lie under the root; the last two are Kaggle's ImageNet."""
+"""Folders under the root that may contain train/ and val/; the last two are Kaggle's."""
 VALIDATION = ("val", "validation", "valid")
 KAGGLE_LABELS = "LOC_val_solution.csv"
 

@@ -14,7 +14,10 @@ CORNER = 0.75  # side of a corner's crop, in units of the largest square
 
 
 def photographs(count: int, size: int) -> tuple[Tensor, list[str]]:
-    """Return scikit-image's (count, 3, size, size) in [0, 1], centres first, and names."""
+    """Return photographs of scikit-image, RGB (count, 3, size, size) in [0, 1], and their names.
+
+    First the largest central square of each photograph, then its four corners.
+    """
     import skimage.data  # imported here: it costs most of a second
 
     most = len(NAMES) * 5

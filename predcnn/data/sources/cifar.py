@@ -55,15 +55,20 @@ def read_batch(path: Path) -> np.ndarray:
     try:
         batch = NumpyUnpickler(io.BytesIO(content), encoding="latin1").load()
     except Exception as error:  # a damaged pickle raises almost anything
-        raise ValueError(f"{path} is no CIFAR-10 Python batch, or damaged: {error}") from error
+        raise ValueError(
+            f"{path} is not a CIFAR-10 Python batch, or is damaged: {error}"
+        ) from error
     data = batch.get("data", batch.get(b"data")) if isinstance(batch, dict) else None
     if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape[1:] != (_PIXELS,):
-        raise ValueError(f"{path} holds no 'data' of type uint8 and shape (N, {_PIXELS})")
+        raise ValueError(f"{path} has no 'data' of type uint8 and shape (N, {_PIXELS})")
     return np.ascontiguousarray(rearrange(data, "n (c h w) -> n h w c", c=3, h=32))
 
 
 def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Read uint8 (N, 32, 32, 3) from .npz: ``images``; ``split`` (N,), 0 train and 1 test."""
+    """Read train and test images, uint8 (N, 32, 32, 3), from an .npz file.
+
+    ``images`` holds both, ``split`` (N,) marks train with 0 and test with 1.
+    """
     arrays = known_files.load_arrays(path)
     if not isinstance(arrays, dict) or not {"images", "split"} <= arrays.keys():
         raise ValueError(f"{path} lacks 'images' and 'split'")

@@ -149,5 +149,5 @@ def load_arrays(path: Path) -> np.ndarray | dict[str, np.ndarray]:
         raise
     except Exception as error:  # a damaged file raises almost anything
         raise ValueError(
-            f"{path} is damaged, truncated or no .npy file or .npz archive: {error}"
+            f"{path} is damaged, truncated or not an .npy file or .npz archive: {error}"
         ) from error

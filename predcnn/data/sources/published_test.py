@@ -117,6 +117,6 @@ class PublishedSequences(SequenceDataset):
         stored = rearrange(stored, "t b h w c -> b t c h w")
         frames = np.ascontiguousarray(stored, np.uint8)
         if not np.array_equal(frames, stored):
-            raise ValueError(f"{self._path} holds values that are no whole numbers in 0..255")
+            raise ValueError(f"{self._path} holds values that are not whole numbers in 0..255")
         disturb(self._noise, frames[:, : self.in_shape[0]], self._key, indices)
         return torch.from_numpy(frames)
