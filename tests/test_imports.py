@@ -38,6 +38,14 @@ PLAIN = {
 }
 FRAMEWORKS = {"lightning", "pytorch_lightning", "hydra", "omegaconf"}
 FILES = sorted(PACKAGE.rglob("*.py"))
+# of the standard library after Python 3.10
+NEWER = {
+    *(f"typing.{name}" for name in ("Self", "Never", "LiteralString", "assert_never", "override")),
+    *(f"typing.{name}" for name in ("reveal_type", "Required", "NotRequired", "Unpack")),
+    *("tomllib", "enum.StrEnum", "datetime.UTC", "hashlib.file_digest", "contextlib.chdir"),
+    *("itertools.batched", "wsgiref.types", "math.cbrt", "math.exp2", "operator.call"),
+    *("warnings.deprecated", "collections.abc.Buffer", "copy.replace"),
+}
 
 
 def level(package: str) -> int:
@@ -83,6 +91,12 @@ def test_imports_point_one_way(path):
         assert package not in {*LEAVES, *ROOTS}, f"a leaf imports {name}"
         if target not in LEAVES:
             assert level(target) < level(package), f"{package} imports upward: {name}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_python_3_10_has_what_is_imported(path):
+    ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 10))
+    assert not NEWER & {*imports(path), *(name.split(".")[0] for name in imports(path))}
 
 
 def module_file(name: str) -> Path | None:

@@ -1,7 +1,5 @@
 """Exact folding of batch normalisation into a neighbouring convolution, for inference."""
 
-from typing import Self
-
 import torch
 from torch import Tensor, nn
 
@@ -57,7 +55,7 @@ class Mergeable:
 
     merged: bool = False
 
-    def merge(self) -> Self:
+    def merge(self) -> "Mergeable":
         """Fold normalisation and parallel branches, in place, and switch to eval mode.
 
         Calls ``merge_()`` of every part that has one, inner parts first. The outputs stay the same
