@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from predcnn.data import create_datamodule
+from predcnn.data.arrays.readers import open_arrays
 from predcnn.data.generated.moving_mnist import MovingMNIST
 from predcnn.data.sources.cifar import CIFAR10, read_batch, read_npz
 from predcnn.data.sources.idx import MNIST
@@ -244,6 +245,24 @@ def test_published_floats_that_are_no_pixels(tmp_path, value):
     np.save(tmp_path / TEST.name, frames)
     split = published(tmp_path).split("test")
     refused(lambda: split.batch(0, [1]), "not whole numbers in 0..255", tmp_path)
+
+
+@pytest.mark.parametrize("byteorder", "<>")
+@pytest.mark.parametrize("bigtiff", [False, True])
+def test_pages_of_a_tiff_in_a_circle(tmp_path, byteorder, bigtiff):
+    tifffile = pytest.importorskip("tifffile")
+    path, frames = tmp_path / "a.tif", np.zeros((3, 5, 6), np.uint16)
+    with tifffile.TiffWriter(path, byteorder=byteorder, bigtiff=bigtiff) as writer:
+        for frame in frames:
+            writer.write(frame, metadata=None)
+    assert sum(array.shape[0] for array in open_arrays(path).values()) == 3
+    with tifffile.TiffFile(path) as file:
+        pages, layout = list(file.pages), file.tiff
+    end = pages[2].offset + layout.tagnosize + len(pages[2].tags) * layout.tagsize
+    content = bytearray(path.read_bytes())
+    content[end : end + layout.offsetsize] = struct.pack(layout.offsetformat, pages[1].offset)
+    path.write_bytes(content)
+    refused(lambda: open_arrays(path), "its page 3 is followed by an earlier one", tmp_path)
 
 
 def test_links_folders_and_names_that_are_no_files(tmp_path):

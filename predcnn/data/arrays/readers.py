@@ -2,6 +2,7 @@
 
 import functools
 import os
+import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -174,9 +175,32 @@ class _Pages:
 _TIFF_AXES = {"Y": "H", "X": "W", "S": "C", "C": "C", "T": "T", "I": "T", "Z": "T", "Q": "T"}
 
 
+def _check_chain(tiff: object) -> None:
+    """Raise ValueError if the pages point at each other in a circle: tifffile follows it for ever.
+
+    A chain that breaks off is left to tifffile.
+    """
+    layout, file, seen = tiff.tiff, tiff.filehandle, set()
+    place = tiff.pages.first.offset
+    while 0 < place < file.size:
+        if place in seen:
+            raise ValueError(f"its page {len(seen)} is followed by an earlier one")
+        seen.add(place)
+        file.seek(place)
+        count = file.read(layout.tagnosize)
+        if len(count) == layout.tagnosize:
+            (tags,) = struct.unpack(layout.tagnoformat, count)
+            file.seek(min(place + layout.tagnosize + tags * layout.tagsize, file.size))
+        following = file.read(layout.offsetsize)
+        if len(following) < layout.offsetsize:
+            return
+        (place,) = struct.unpack(layout.offsetformat, following)
+
+
 def _tiff(path: Path) -> list[Stored]:
     """Read pages as frames; a hyperstack has its own axes."""
     tiff = _module("tifffile").TiffFile(path)
+    _check_chain(tiff)
     series = tiff.series[0]
     axes = "".join(_TIFF_AXES.get(axis, "?") for axis in series.axes)
     if len(series.pages) > 1 and axes in ("THW", "THWC"):
