@@ -25,7 +25,6 @@ from predcnn.leaderboard.table import Column, Row, Table, Value, escaped, scaled
 from predcnn.predictors.checkpoint import weights_file
 
 CLEAN = "clean"
-NOISE = {CLEAN: "null"}  # data.noise of a test, where it is not its name
 SHOWN = {"mse": ("MSE", 2, False), "ssim": ("SSIM", 4, True)}
 ABOUT = {
     CLEAN: "Without noise.",
@@ -57,7 +56,7 @@ def _tested(bench: Bench, path: str, data: Sequence[str], fingerprint: str) -> d
             arguments = [
                 f"ckpt_path='{path}'",
                 *data,
-                f"data.noise={NOISE.get(test, test)}",
+                f"data.noise={'null' if test == CLEAN else test}",
                 f"output={folder}",
             ]
             run_child(EVALUATE, arguments, bench.output / "robustness.txt")

@@ -10,6 +10,11 @@ from torch import Tensor
 
 from predcnn.metrics.streaming import METRICS, FrameMetric, widened
 
+SUMMED = (
+    "mean over sequences and lead times of the {} error of the unclipped prediction, summed over "
+    "channels and pixels; frames in [0, 1]"
+)
+
 
 class _FrameSum(FrameMetric):
     def unmasked(self, values: Tensor, share: Tensor) -> Tensor:
@@ -21,10 +26,7 @@ class _FrameSum(FrameMetric):
 class MSE(_FrameSum):
     """Squared error per frame, the sum over C, H, W of unclipped predictions."""
 
-    definition = (
-        "mean over sequences and lead times of the squared error of the unclipped prediction, "
-        "summed over channels and pixels; frames in [0, 1]"
-    )
+    definition = SUMMED.format("squared")
     state_key = "mse"
 
     def frame_values(self, pred: Tensor, target: Tensor) -> Tensor:
@@ -45,10 +47,7 @@ class RMSE(MSE):
 class MAE(_FrameSum):
     """Absolute error per frame, the sum over C, H, W of unclipped predictions."""
 
-    definition = (
-        "mean over sequences and lead times of the absolute error of the unclipped prediction, "
-        "summed over channels and pixels; frames in [0, 1]"
-    )
+    definition = SUMMED.format("absolute")
     state_key = "mae"
 
     def frame_values(self, pred: Tensor, target: Tensor) -> Tensor:

@@ -44,13 +44,6 @@ def _identity(compiler: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
-def _compile(compiler: str, target: Path) -> None:
-    sources = [str(HERE / source) for source in SOURCES]
-    with replacing(target) as temporary:  # safe if several processes compile
-        command = [compiler, *FLAGS, "-o", str(temporary), *sources]
-        subprocess.run(command, capture_output=True, text=True, check=True)
-
-
 @functools.cache
 def load() -> ctypes.CDLL | str:
     """Load the compiled kernels once per process, or return why there are none."""
@@ -63,7 +56,10 @@ def load() -> ctypes.CDLL | str:
     try:
         target = cache_folder() / f"kernels-{_identity(compiler)}.so"
         if not target.exists():
-            _compile(compiler, target)
+            with replacing(target) as temporary:  # safe if several processes compile
+                sources = [str(HERE / source) for source in SOURCES]
+                command = [compiler, *FLAGS, "-o", str(temporary), *sources]
+                subprocess.run(command, capture_output=True, text=True, check=True)
         return ctypes.CDLL(str(target))
     except subprocess.CalledProcessError as error:
         reason = f"{compiler} failed: {error.stderr.strip()[-500:]}"

@@ -12,6 +12,7 @@ from timm.data import IMAGENET_DEFAULT_STD as STD
 from torch import Tensor
 from torchvision.models import vgg
 
+from predcnn.weights.files import check_keys
 from predcnn.weights.published import read_state
 
 LAYERS = {1: 1 / 2.6, 6: 1 / 4.8, 11: 1 / 3.7, 20: 1 / 5.6, 29: 10 / 1.5}
@@ -34,12 +35,8 @@ class PerceptualDistance:
         with torch.device("meta"):
             network = vgg.make_layers(vgg.cfgs["E"])[: max(LAYERS) + 1]
         shapes = {key: value.shape for key, value in network.state_dict().items()}
-        given = {key: state.get(f"features.{key}") for key in shapes}
-        bad = [f"features.{k}" for k, v in given.items() if getattr(v, "shape", None) != shapes[k]]
-        if bad:
-            raise ValueError(
-                f"{what} is not torchvision's VGG19, missing or of another shape: {bad}"
-            )
+        given = {key: state[f"features.{key}"] for key in shapes if f"features.{key}" in state}
+        check_keys(f"{what} is not torchvision's VGG19, features", given, shapes)
         network.load_state_dict(given, assign=True)
         self.network = network.eval().requires_grad_(False)
 

@@ -3,31 +3,23 @@
 import os
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from predcnn.cores import machine_seconds
 from predcnn.leaderboard.runs import _note
-from predcnn.training.callbacks.probe import WARM_UP, Probe
-
-
-def clock_of(*marks: tuple[float, float, float | None]) -> Probe:
-    """A clock with wall seconds, own processor seconds and those of the machine, per step."""
-    clock = Probe()
-    for wall, own, machine in [(0.0, 0.0, 0.0)] * WARM_UP + list(marks):
-        clock.marks.append((wall, own))
-        clock.machine.append(machine)
-    return clock
+from predcnn.training.callbacks.probe import Probe
 
 
 def test_cores_of_others_count_beyond_those_that_our_threads_leave(monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-    busy = clock_of((10.0, 5.0, 100.0), (12.0, 8.0, 104.0), (14.0, 11.0, 119.0))
-    assert busy.taken() == pytest.approx((19 - 6) / 4 - 2)
-    assert clock_of((10.0, 5.0, 100.0), (14.0, 13.0, 115.0)).taken() == 0
-    assert clock_of((10.0, 5.0, None), (14.0, 13.0, None)).taken() is None
+    probe = Probe()
+    for others, taken in ((3.25, 1.25), (1.75, 0.0), (None, None)):
+        probe.watch = SimpleNamespace(others=lambda found=others: found)
+        assert probe.taken() == taken
 
 
 @pytest.mark.skipif(not Path("/proc/stat").exists(), reason="no /proc/stat")

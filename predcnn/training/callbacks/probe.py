@@ -8,7 +8,7 @@ import time
 import lightning.pytorch as pl
 import torch
 
-from predcnn.cores import machine_seconds
+from predcnn.cores import Watch
 from predcnn.training.budget import Pace, pace
 
 WARM_UP = 2
@@ -21,13 +21,14 @@ class Probe(pl.Callback):
 
     def __init__(self) -> None:
         self.marks: list[tuple[float, float]] = []
-        self.machine: list[float | None] = []
+        self.watch: Watch | None = None  # since the first timed step
         self.found: Pace | None = None
 
     def on_train_batch_end(self, trainer: pl.Trainer, *args: object) -> None:
         """Record the times; end the training when there are enough."""
         self.marks.append((time.perf_counter(), time.process_time()))
-        self.machine.append(machine_seconds())
+        if len(self.marks) == WARM_UP + 1:
+            self.watch = Watch()
         timed = self.marks[WARM_UP:]
         long_enough = len(timed) > FEWEST and timed[-1][1] - timed[0][1] > ENOUGH_CPU_S
         enough = long_enough or len(timed) > MOST
@@ -51,9 +52,5 @@ class Probe(pl.Callback):
 
     def taken(self) -> float | None:
         """Return the cores that other programs took from the training's threads."""
-        first, last = self.machine[WARM_UP], self.machine[-1]
-        if first is None or last is None:
-            return None
-        (wall, own), (wall_end, own_end) = self.marks[WARM_UP], self.marks[-1]
-        others = (last - first - (own_end - own)) / (wall_end - wall)
-        return max(0.0, others - (os.cpu_count() - torch.get_num_threads()))
+        others, idle = self.watch.others(), os.cpu_count() - torch.get_num_threads()
+        return None if others is None else max(0.0, others - idle)
