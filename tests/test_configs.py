@@ -150,8 +150,27 @@ def test_scale_published_is_the_published_recipe(translator, data):
 @pytest.mark.parametrize("model", sorted(stems("experiment/published")))
 def test_published_experiments_name_their_model(model):
     cfg = composed(f"experiment=published/{model}")
-    assert (cfg.model.label, cfg.scale.name) == (model, "published")
+    assert (cfg.model.label, cfg.scale.name) == (model.partition("_")[0], "published")
     OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+
+
+@pytest.mark.parametrize(
+    ("experiment", "in_shape", "parameters", "epochs"),
+    [  # counted in the reference code's models
+        ("predformer_taxibj", [4, 2, 32, 32], 9_491_232, 200),
+        ("predformer_weatherbench", [12, 1, 32, 64], 5_273_360, 50),
+        ("vmrnn_taxibj", [4, 2, 32, 32], 2_579_970, 2000),
+    ],
+)
+def test_published_experiments_of_other_data_have_the_published_size(
+    experiment, in_shape, parameters, epochs
+):
+    options = (f"data.in_shape={in_shape}", "model.net.compat=openstl")
+    cfg = composed(f"experiment=published/{experiment}", *options)
+    net, objective = instantiate(cfg.model.net), instantiate(cfg.objective)
+    assert sum(p.numel() for p in net.parameters()) == parameters
+    assert objective is not None
+    assert (cfg.data.batch_size, cfg.trainer.max_epochs) == (16, epochs)
 
 
 @pytest.mark.parametrize("data", DATA)

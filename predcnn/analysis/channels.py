@@ -35,8 +35,7 @@ def channel_profile(subject: Subject, x: Tensor, target: Tensor) -> ChannelProfi
 
 def ranked_shares(values: Tensor) -> Tensor:
     """Return shares of the sum, largest first: (..., C), >= 0, -> (..., C)."""
-    total = values.sum(-1, keepdim=True).clamp(min=1e-30)
-    return (values / total).sort(-1, descending=True).values
+    return (values / values.sum(-1, keepdim=True).clamp(min=1e-30)).sort(-1, descending=True).values
 
 
 def effective_channels(values: Tensor) -> Tensor:

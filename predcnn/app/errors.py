@@ -69,8 +69,10 @@ def explain(error: BaseException, config_name: str) -> str:
 def _unknown_key(key: str, config_name: str) -> str:
     if key == "translator" and config_name == "train":
         return "translator= belongs to model=simvp; this model has no translator"
-    near = ", ".join(meant(key, config_name))
-    hint = f"did you mean {near}? " if near else ""
+    near = meant(key, config_name)
+    if key in near:
+        return f"no setting {key!r} in the chosen groups, only in others; --help lists all settings"
+    hint = f"did you mean {', '.join(near)}? " if near else ""
     return f"no setting {key!r}; {hint}--help lists all settings"
 
 

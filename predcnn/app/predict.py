@@ -50,7 +50,8 @@ def predict_clips(cfg: DictConfig) -> list[Path]:
         if known is not None:
             errors = describe_errors(known.metrics)
             say(f"{item.name}: compared with the {len(known.truth)} true frames: {errors}")
-            say(f"{item.name}: {known.verdict}{advice(known, predictor, about)}")
+            if known.verdict is not None:
+                say(f"{item.name}: {known.verdict}{advice(known, predictor, about)}")
     written = write_forecasts(found, files, cfg.view, cfg.fps)
     codecs = [CODECS.get(path.suffix.lower()) for path in written]
     files = [f"{p} ({c})" if c else str(p) for p, c in zip(written, codecs, strict=True)]

@@ -50,6 +50,7 @@ def collect(
             "fingerprint": datamodule.fingerprint,
             datamodule.unit: {name: len(datamodule.split(name)) for name in SPLITS},
             "split": split,
+            **({"scale": units.scale.as_dict()} if (units := datamodule.units) else {}),
         },
         "checkpoint": checkpoint,
         **finite(module.results()),

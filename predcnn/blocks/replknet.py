@@ -67,8 +67,7 @@ class LargeKernelMixer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.act(self.pw1(self.prelkb_bn(x)))
-        y = self.pw2(self.act(self.large_kernel(y)))
-        return x + self.drop_path(y)
+        return x + self.drop_path(self.pw2(self.act(self.large_kernel(y))))
 
     def merge_(self) -> None:
         """Merge into three convolutions, in place."""

@@ -102,8 +102,7 @@ class SwinBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = x.permute(0, 2, 3, 1)  # (B, H, W, C)
         x = x + self.drop_path(self._attend(self.norm1(x), self.window_bias(x)))
-        x = x + self.drop_path(self.mlp(self.norm2(x)))
-        return x.permute(0, 3, 1, 2)
+        return (x + self.drop_path(self.mlp(self.norm2(x)))).permute(0, 3, 1, 2)
 
     def window_bias(self, x: Tensor) -> Tensor:
         """`WindowAttention.bias` for maps of the shape of ``x`` (B, H, W, C)."""

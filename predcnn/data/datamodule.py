@@ -269,7 +269,8 @@ def create_datamodule(
     """
     kind = SETS[name]
     family = kind(options_from(kind.Options, options))
-    if in_shape is not None and tuple(in_shape) != tuple(family.in_shape):
+    known = in_shape is not None and None not in in_shape
+    if known and tuple(in_shape) != tuple(family.in_shape):
         raise ValueError(
             f"data.in_shape={list(in_shape)} but {name} gives {list(family.in_shape)}: set "
             "data.frames_in, data.height and data.width, which determine it"

@@ -19,8 +19,7 @@ _MIX2 = np.uint64(0x94D049BB133111EB)
 def stream_key(*parts: int | str) -> int:
     """Return the 64-bit key of a stream of numbers, e.g. ``stream_key(seed, "train", epoch)``."""
     plain = tuple(part if isinstance(part, str) else operator.index(part) for part in parts)
-    digest = hashlib.blake2b(repr(plain).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "little")
+    return int.from_bytes(hashlib.blake2b(repr(plain).encode(), digest_size=8).digest(), "little")
 
 
 def uniforms(key: int, indices: np.ndarray, count: int) -> np.ndarray:

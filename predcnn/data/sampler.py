@@ -65,8 +65,7 @@ class SequenceSampler(Sampler[list[Key]]):
         """Batches in a complete epoch, also after a start in the middle."""
         if self.train:
             return self.length // (self.batch_size * self.world_size)
-        mine = len(range(self.rank, self.length, self.world_size))
-        return -(-mine // self.batch_size)
+        return -(-len(range(self.rank, self.length, self.world_size)) // self.batch_size)
 
     def __iter__(self) -> Iterator[list[Key]]:
         # not a generator function: the position is read now, not at the first batch

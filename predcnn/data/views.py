@@ -28,13 +28,15 @@ def views_of(
 
     Grey and RGB frames are one view. Others are one view per channel; with units, per target
     channel, black to white being the range of the scale, or of input and truth without one. Missing
-    values are black.
+    values, and predictions of them, are black.
     """
     channels = past.shape[1]
     if units is None and channels in (1, 3):
         return [View(past, truth, predictions)]
     indices = range(channels) if units is None else units.targets
     names = [f"channel{i}" for i in indices] if units is None else units.names
+    if truth is not None:  # nothing is known about the error there
+        predictions = {k: v.where(truth.isfinite(), torch.nan) for k, v in predictions.items()}
     found = []
     for i, name in zip(indices, names, strict=True):
         low, high = _bounds(past[:, i], None if truth is None else truth[:, i], units)

@@ -78,7 +78,7 @@ class Forecast:
 
     @cached_property
     def mse_ratio(self) -> float | None:
-        """MSE divided by that of repeating the last frame; None without ``truth``.
+        """MSE divided by that of repeating the last frame; None without any true pixel.
 
         Of the valid pixels of target channels; values with units are scaled as for the predictor.
         """
@@ -90,6 +90,8 @@ class Forecast:
             frames = [self.units.scale.apply(part)[..., targets, :, :] for part in frames]
         ours, copy, truth = (part.double() for part in frames)
         valid = ours.isfinite() & copy.isfinite() & truth.isfinite()
+        if not valid.any():
+            return None
         error, least = ((part - truth)[valid].square().mean() for part in (ours, copy))
         return 1.0 if error == least else float(error / least)
 
@@ -120,8 +122,8 @@ class Forecast:
         Args:
             path: .mp4 (H.264), .webm (VP9) or .gif: a video; .png: a strip of input, truth and
                 prediction, one file per channel unless frames are grey or RGB images; .npz:
-                arrays past, prediction, names and, where known, truth, channels, units; .npy: the
-                prediction; .nc: the prediction with coordinates and units.
+                arrays past, prediction, names and, where known, truth, channels, units and the
+                coordinates y, x; .npy: the prediction; .nc: the prediction with all of these.
             view: what a video shows: "sequence", the input, then the prediction, enlarged and
                 with the lead time; "frames", the predicted frames alone, unchanged; or
                 "comparison", input, truth, prediction and error next to each other.
@@ -217,8 +219,7 @@ def describe_errors(metrics: Mapping[str, dict], digits: int = 4) -> str:
     ours, copy = metrics["prediction"]["metrics"], metrics["copy_last"]["metrics"]
 
     def number(key: str, value: float | None) -> str:
-        unknown = "inf" if key == "psnr" else "–"
-        return unknown if value is None else f"{value:.{digits}g}"
+        return ("inf" if key == "psnr" else "–") if value is None else f"{value:.{digits}g}"
 
     return ", ".join(
         f"{key} {number(key, ours[key])} (copy last {number(key, copy[key])})" for key in ours
@@ -243,7 +244,8 @@ def write_arrays(path: Path, items: list[Forecast]) -> None:
     if items[0].prediction.ndim == 5:  # a batch already
         arrays = {name: array[0] for name, array in arrays.items()}
     if (units := items[0].units) is not None:
-        arrays |= {"channels": np.array(units.scale.channels), "units": np.array(units.scale.units)}
+        names = {"channels": units.scale.channels, "units": units.scale.units}
+        arrays |= {name: np.array(values) for name, values in (names | _places(units)).items()}
     with replacing(path) as temporary:
         np.savez_compressed(temporary, **arrays, names=np.array([item.name for item in items]))
 
@@ -270,11 +272,13 @@ def write_netcdf(path: Path, items: list[Forecast]) -> None:
         for i, (name, unit) in enumerate(zip(names, known, strict=True))
         if units is None or i in units.targets
     }
-    if units is not None:
-        coords |= {dim: units.coords[axis] for dim, axis in (("y", "H"), ("x", "W"))
-                   if axis in units.coords}  # fmt: skip
     with replacing(path) as temporary:
-        xarray.Dataset(variables, coords).to_netcdf(temporary, engine="h5netcdf")
+        xarray.Dataset(variables, coords | _places(units)).to_netcdf(temporary, engine="h5netcdf")
+
+
+def _places(units: Units | None) -> dict[str, np.ndarray]:
+    coords = {} if units is None else units.coords
+    return {dim: coords[axis] for dim, axis in (("y", "H"), ("x", "W")) if axis in coords}
 
 
 SHARED = {"npz": write_arrays, "nc": write_netcdf}

@@ -54,8 +54,7 @@ def published_rows() -> tuple[Published, ...]:
 def source() -> str:
     """Return where the rows come from: the tables, then the sources of single rows."""
     own = [row.source for row in published_rows() if row.source]
-    tables = json.loads(FILE.read_text(encoding="utf-8"))["source"]
-    return "; ".join(dict.fromkeys([tables, *own]))
+    return "; ".join(dict.fromkeys([json.loads(FILE.read_text(encoding="utf-8"))["source"], *own]))
 
 
 def published_of(kind: str, name: str, data: str) -> list[Published]:

@@ -41,8 +41,7 @@ class Column:
         """Format a cell: mean ± sd over seeds."""
         if value is None:
             return "–"
-        spread = "" if value.sd is None else f" ± {self.show(value.sd)}"
-        return self.show(value.mean) + spread
+        return self.show(value.mean) + ("" if value.sd is None else f" ± {self.show(value.sd)}")
 
 
 def scaled(unit: float, digits: int) -> Callable[[float], str]:

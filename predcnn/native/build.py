@@ -22,8 +22,7 @@ SWITCH = "PREDCNN_KERNELS"  # environment variable; 0 disables the kernels
 
 def cache_folder() -> Path:
     """Return the folder of the compiled library."""
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "predcnn"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "predcnn"
 
 
 def _processor() -> str:

@@ -69,5 +69,4 @@ def foreach(
 
 def cluster_environment(trainer: object) -> object | None:
     """Return a trainer's cluster environment, for SLURM's requeue signal; None if unknown."""
-    connector = getattr(trainer, "_accelerator_connector", None)
-    return getattr(connector, "cluster_environment", None)
+    return getattr(getattr(trainer, "_accelerator_connector", None), "cluster_environment", None)

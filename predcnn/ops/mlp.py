@@ -58,5 +58,4 @@ class SwiGLU(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        hidden = functional.silu(self.gate(x)) * self.value(x)
-        return self.dropout(self.out(self.dropout(hidden)))
+        return self.dropout(self.out(self.dropout(functional.silu(self.gate(x)) * self.value(x))))

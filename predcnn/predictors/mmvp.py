@@ -31,8 +31,7 @@ class TimeConv(nn.Module):
         self.conv3d, self.bn3d = nn.Conv3d(dim, dim, 3, padding=1), nn.BatchNorm3d(dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = functional.leaky_relu(self.bn3d(self.conv3d(x.transpose(1, 2))))
-        return x.transpose(1, 2)
+        return functional.leaky_relu(self.bn3d(self.conv3d(x.transpose(1, 2)))).transpose(1, 2)
 
 
 class MatrixNetwork(nn.Module):
@@ -91,8 +90,7 @@ class MatrixPredictor(nn.Module):
         B, frames, n, _ = matrices.shape
         rows = matrices.transpose(1, 2).reshape(B * n * frames, 1, *size)
         x = self.predictor(self.conv1(rows).unflatten(0, (-1, frames)))
-        x = self.out_conv(x.flatten(0, 1)).view(-1, n, self.frames_out, n)
-        return x.transpose(1, 2)
+        return self.out_conv(x.flatten(0, 1)).view(-1, n, self.frames_out, n).transpose(1, 2)
 
 
 def similarity(features: Tensor) -> Tensor:

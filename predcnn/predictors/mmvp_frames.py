@@ -118,8 +118,7 @@ class FrameDecoder(nn.Module):
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         wide, middle, x = features
-        x = self.ups[2](self.ups[1](self.ups[0](x, middle), wide))
-        return self.outc(self.rrdb_block(x))
+        return self.outc(self.rrdb_block(self.ups[2](self.ups[1](self.ups[0](x, middle), wide))))
 
 
 class Enhancer(nn.Module):

@@ -14,7 +14,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from predcnn.blocks.gatedtransformer import GatedTransformerLayer
-from predcnn.checks import one_of
+from predcnn.checks import one_of, whole_number
 from predcnn.ops.attention import sinusoid_position
 from predcnn.predictors.one_pass import OnePassPredictor, is_direct
 from predcnn.registry import PREDICTORS
@@ -109,6 +109,9 @@ class PredFormer(OnePassPredictor):
     ) -> None:
         super().__init__(in_shape, frames_out, compat=compat)
         one_of("variant of PredFormer", variant, VARIANTS)
+        sizes = {"patch_size": patch_size, "dim": dim, "depth": depth, "stack_depth": stack_depth}
+        for name, size in sizes.items():
+            whole_number(name, size)
         T, C, H, W = self.in_shape
         self.size_multiple = patch_size
         self.scrambled = variant == "facst" and compat == "openstl"

@@ -137,8 +137,7 @@ class Predictor(Publishing, Mergeable, nn.Module):
         horizon = check_frames_out(horizon, self.frames_out)
         with evaluating(self):
             if self.needs_resolution:
-                size = self.in_shape[2:]
-                return tiled(lambda past: self.rollout(past, horizon), frames, size)
+                return tiled(lambda past: self.rollout(past, horizon), frames, self.in_shape[2:])
             return self.rollout(frames, horizon)
 
 

@@ -99,8 +99,7 @@ class TemporalMixer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = torch.relu(self.bn1(self.conv_pw(x)))
-        x = torch.relu(self.bn2(self.conv_dw(x)))
-        return self.bn3(self.conv_pwl(self.se(x)))
+        return self.bn3(self.conv_pwl(self.se(torch.relu(self.bn2(self.conv_dw(x))))))
 
 
 class DepthwiseBN(ConvBN):

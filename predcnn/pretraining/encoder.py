@@ -101,8 +101,7 @@ class Encoder(nn.Module):
                 changed = change(rearrange(x, "b (h w) c -> b c h w", h=side))
                 return rearrange(changed, "b c h w -> b (h w) c")
             if channels_last:
-                changed = change(rearrange(x, "b h w c -> b c h w"))
-                return rearrange(changed, "b c h w -> b h w c")
+                return rearrange(change(rearrange(x, "b h w c -> b c h w")), "b c h w -> b h w c")
             return change(x)
 
         handle = self.entrance(stage).register_forward_hook(replaced)

@@ -139,5 +139,4 @@ class TrainingModule(pl.LightningModule):
 
 def step_key(seed: int, rank: int, step: int) -> int:
     """Return 64 bits that seed batch ``step`` of a process."""
-    stream = np.random.SeedSequence([seed, rank, step])
-    return int(stream.generate_state(1, np.uint64)[0])
+    return int(np.random.SeedSequence([seed, rank, step]).generate_state(1, np.uint64)[0])

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric, MetricCollection
 
 from predcnn.data import SequenceDataModule
-from predcnn.data.frames import transferred_to_float
+from predcnn.data.frames import ROUNDING, transferred_to_float
 from predcnn.data.scale import Units
 from predcnn.metrics import definitions, video_metrics
 from predcnn.metrics.collection import PER_FRAME, split_values
@@ -66,6 +66,7 @@ class VideoPrediction(TrainingModule):
         self.score_definitions = self._scores().definitions if units is not None else {}
         self.frames_in = predictor.in_shape[0]
         self.mean_frame: Tensor | None = None
+        self.outside = 0  # valid target values of tests beyond the range of the scale
         stepwise = getattr(objective, "stepwise", None)
         self.automatic_optimization = stepwise is None or not stepwise(predictor)
         if units is not None and objective is not None:
@@ -177,7 +178,10 @@ class VideoPrediction(TrainingModule):
             metrics.update(pred, future)
             return
         targets, scale = list(self.units.targets), self.units.scale
-        valid = (pred.isfinite() & future.isfinite())[:, :, targets]
+        # a baseline has no value where the frames that it repeats have none
+        valid = (future.isfinite() & (pred.isfinite() | (not prefix)))[:, :, targets]
+        if not prefix and scores is not None and scale.bounded:
+            self.outside += int(((future - 0.5).abs() > 0.5 + ROUNDING)[:, :, targets].sum())
         metrics.update(pred[:, :, targets], future[:, :, targets], valid=valid)
         if scores is not None:
             scores.update(scale.undo(pred)[:, :, targets], scale.undo(future)[:, :, targets], valid)
@@ -194,6 +198,9 @@ class VideoPrediction(TrainingModule):
         self.mean_frame = (total / count).float()  # (C, H, W)
 
     def results(self) -> dict[str, dict]:
+        if self.outside and {"ssim", "psnr"} & set(self.metric_names):
+            text = "%s values of the test lie outside the scale %s: ssim and psnr are clipped"
+            log.warning(text, f"{self.outside:,}", self.units.scale)
         names = [*self.metric_names, *self.score_definitions]
         found = {"": {}} | {prefix: {} for prefix in BASELINES}
         for key, value in self.test_results.items():

@@ -1,10 +1,12 @@
 """Runs on numbers with units: any lengths, channels, gaps; trained, evaluated, drawn, continued."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import predcnn
 from predcnn.app.evaluate import evaluate
@@ -12,6 +14,10 @@ from predcnn.app.predict import predict
 from predcnn.app.prepare_data import prepare_data
 from predcnn.app.results import _number
 from predcnn.app.train import train
+from predcnn.data.scale import Scale, Units
+from predcnn.data.views import views_of
+from predcnn.forecasting.result import Forecast
+from predcnn.training.prediction import VideoPrediction
 from tests.data.test_arrays import blobs
 
 TINY = ("data.batch_size=2", "data.train_sequences=4", "data.val_sequences=2",
@@ -19,6 +25,7 @@ TINY = ("data.batch_size=2", "data.train_sequences=4", "data.val_sequences=2",
         "trainer.accelerator=cpu", "trainer.devices=1", "trainer.enable_progress_bar=false",
         "trainer.log_every_n_steps=1", "callbacks.drawing.every_n_epochs=1",
         "keep_memory=false")  # fmt: skip
+UNITS = Units(Scale("range", (0.0,), (1.0,), ("a",), ("",)), [0], ["rmse"])
 NET = ("model.net.hid_S=4", "model.net.hid_T=16", "model.net.N_T=2", "model.net.N_S=2")
 
 
@@ -54,6 +61,8 @@ def test_any_lengths_train_evaluate_draw_and_predict(tmp_path, wind, past, futur
     found = trained(tmp_path, *lengths, "data.protocol=by_sequence")
     assert all(len(curve) == future for curve in found["per_frame"].values())
     assert {"mse", "rmse(channel0)", "mae(channel1)"} <= set(found["metrics"])
+    assert found["data"]["scale"]["channels"] == ["channel0", "channel1"]
+    np.testing.assert_allclose(found["data"]["scale"]["span"], [60, 5], rtol=0.1)
     assert (tmp_path / "run/curves.png").is_file()
     drawn = sorted(path.name for path in (tmp_path / "run/predictions").iterdir())
     assert drawn[:2] == ["sequence_000_channel0.gif", "sequence_000_channel0.png"]
@@ -101,6 +110,15 @@ def test_without_a_range_the_metrics_that_need_one_are_left_out(tmp_path, wind, 
     assert "[0, 1]" not in str(found["definitions"])
 
 
+def test_values_of_the_test_beyond_the_range_are_counted(tmp_path, wind, caplog):
+    trained(tmp_path, "data.frames_in=4", "data.frames_out=4", "data.range=[[250,310],[-2,3]]")
+    assert "outside the scale" not in caplog.text
+    trained(tmp_path, "data.frames_in=4", "data.frames_out=4", "data.range=[[250,310],[-2,-1]]",
+            f"run_dir={tmp_path}/narrow")  # fmt: skip
+    found = re.search(r"([\d,]+) values of the test lie outside the scale range: ", caplog.text)
+    assert 0 < int(found[1].replace(",", "")) < 2 * 4 * (16 * 16 - 9)
+
+
 def test_prepare_data_prints_each_fact_once(tmp_path, wind, capsys):
     np.save(tmp_path / "d/b.npy", wind)
     prepare_data(composed("prepare_data", "data=array", f"data.root={tmp_path / 'd'}"))
@@ -136,16 +154,25 @@ def test_a_zarr_store_is_an_input(tmp_path, wind):
     store = tmp_path / "d/a.zarr"
     (tmp_path / "d/a.npy").unlink()
     dims = ("sample", "time", "band", "lat", "lon")
-    xarray.Dataset({"wind": (dims, wind)}).to_zarr(store, consolidated=False)
+    coords = {"lat": np.linspace(60, 30, 16), "lon": np.arange(16) * 1.5}
+    dataset = xarray.Dataset({"wind": (dims, wind, {"units": "m/s"})}, coords)
+    dataset.to_zarr(store, consolidated=False)
     trained(tmp_path, "data.frames_in=4", "data.frames_out=4")
-    predict(composed("predict", f"ckpt_path={tmp_path}/run", f"input={store}",
-                     f"output={tmp_path}/future.nc"))  # fmt: skip
-    names = xarray.open_dataset(tmp_path / "future.nc")["clip"].values.tolist()
-    assert names == [f"a_{i}" for i in range(6)]
+    for ending in ("nc", "npz"):
+        predict(composed("predict", f"ckpt_path={tmp_path}/run", f"input={store}",
+                         f"output={tmp_path}/future.{ending}"))  # fmt: skip
+    written, arrays = xarray.open_dataset(tmp_path / "future.nc"), np.load(tmp_path / "future.npz")
+    names = [f"a_{i}" for i in range(6)]
+    assert written["clip"].values.tolist() == arrays["names"].tolist() == names
+    assert written["wind1"].attrs["units"] == arrays["units"][1] == "m/s"
+    for found in (written, arrays):
+        np.testing.assert_array_equal(found["y"], coords["lat"])
+        np.testing.assert_array_equal(found["x"], coords["lon"])
 
 
-def test_recurrent_models_take_gaps(tmp_path, wind):
-    found = trained(tmp_path, "data.frames_in=4", "data.frames_out=4", "model=convlstm")
+@pytest.mark.parametrize("model", ["convlstm", "prednet"])  # PredNet's sizes follow from the data
+def test_recurrent_models_take_gaps(tmp_path, wind, model):
+    found = trained(tmp_path, "data.frames_in=4", "data.frames_out=4", f"model={model}")
     assert np.isfinite(found["metrics"]["rmse(channel0)"])
 
 
@@ -155,6 +182,29 @@ def test_a_run_without_any_valid_pixel_in_a_batch_goes_on(tmp_path, wind):
     found = trained(tmp_path, "data.frames_in=4", "data.frames_out=4", "data.range=[-2,310]",
                     "data.protocol=by_time")  # fmt: skip
     assert found["model"]["in_shape"] == [4, 2, 16, 16]
+
+
+def test_nan_of_a_network_is_an_error_and_no_gap():
+    net = predcnn.create_predictor("copy_last", in_shape=(1, 1, 8, 8), frames_out=1)
+    module = VideoPrediction(net, units=UNITS)
+    truth = torch.rand(1, 1, 1, 8, 8)
+    gap = truth.clone()
+    gap[..., 0] = torch.nan
+    module._update(module.new_meters("test"), "copy_last/", gap, truth)
+    with pytest.raises(ValueError, match="8 of 64 values of pred are NaN"):
+        module._update(module.new_meters("test"), "", gap, truth)
+
+
+def test_predictions_of_missing_values_are_neither_judged_nor_drawn():
+    past, pred, truth = (torch.rand(2, 1, 8, 8) for _ in range(3))
+    truth[..., :3] = torch.nan
+    (view,) = views_of(past, truth, {"net": pred}, UNITS)
+    assert (view.predictions["net"][..., :3] == 0).all()
+    torch.testing.assert_close(view.predictions["net"][..., 3:], pred[..., 3:])
+    known = Forecast("a", past, pred, truth, units=UNITS)
+    assert known.mse_ratio > 0
+    nothing = Forecast("a", past, pred, truth * torch.nan, units=UNITS)
+    assert nothing.verdict is nothing.mse_ratio is None
 
 
 def test_tables_tell_missing_values_from_identical_frames():

@@ -55,6 +55,7 @@ def test_a_command_without_overrides_is_read():
     ("words", "message"),
     [
         (["lr=1e-3"], "no setting 'lr'; did you mean optimizer.lr? "),
+        (["model=mau", "model.net.hid_S=4"], "no setting 'model.net.hid_S' in the chosen groups"),
         (["epochs=3"], "did you mean trainer.max_epochs? "),
         (["max_epochs=3"], "did you mean trainer.max_epochs? "),
         (["batch_size=4"], "did you mean data.batch_size? "),

@@ -99,6 +99,13 @@ def test_every_format_gives_the_numbers_that_were_written(tmp_path, write):
     [
         ((6, 53, 3, 40, 40), "NTCHW"),
         ((6, 53, 40, 48, 3), "NTHWC"),
+        ((6, 53, 5, 40, 40), "NTCHW"),
+        ((6, 53, 20, 32, 64), "NTCHW"),
+        ((6, 53, 16, 32, 10), "NTHWC"),
+        ((6, 53, 40, 16, 32), "NTCHW|NTHWC"),
+        ((40, 5, 16, 16), "TCHW|TNHW"),
+        ((40, 16, 18, 8), "THWC|NTHW|TNHW"),
+        ((20, 100, 16, 16), "NTHW|TNHW"),
         ((8, 53, 16, 16), "NTHW|TNHW"),
         ((6, 53, 16, 16), "NTHW"),
         ((100, 2, 16, 16), "TCHW"),
@@ -170,11 +177,14 @@ def test_variables_in_files_of_their_own_meet_by_year(tmp_path):
     for year in range(1979, 1983):
         np.savez(tmp_path / f"wind_{year}.npz", u=blobs(1, 24, seed=year)[0, :, 0])
         np.savez(tmp_path / f"temperature_{year}.npz", t=blobs(1, 24, seed=year)[0, :, 0])
-    recordings = opened(tmp_path, variables=["u", "t"]).family.catalogue.recordings
+        np.savez(tmp_path / f"pressure_{year}.npz", p=blobs(1, 24, seed=year)[0, :, 0])
+    catalogue = opened(tmp_path, variables=["u", "t"]).family.catalogue
+    recordings = catalogue.recordings
+    assert catalogue.passed_over == ("p",)
     assert [r.number for r in recordings] == [1979, 1980, 1981, 1982]
     frames = recordings[1].read(0, 24)
     np.testing.assert_array_equal(frames[:, 0], frames[:, 1])
-    with pytest.raises(ValueError, match=r"data\.variables 'w'; accepted: t, u"):
+    with pytest.raises(ValueError, match=r"data\.variables 'w'; accepted: p, t, u"):
         opened(tmp_path, variables=["u", "t", "w"]).in_shape  # noqa: B018
 
 

@@ -164,7 +164,7 @@ def test_floats_stay_floats_and_any_number_of_channels_passes(tmp_path):
         folder_of(tmp_path).split("train")
 
 
-def test_bytes_and_floats_together_are_floats(tmp_path):
+def test_bytes_and_floats_together_are_floats(tmp_path, caplog):
     np.save(tmp_path / "a.npy", moving_square(20, 16, 16))
     np.save(tmp_path / "b.npy", moving_square(20, 16, 16) / 255)
     module = folder_of(tmp_path, protocol="by_time")
@@ -173,6 +173,7 @@ def test_bytes_and_floats_together_are_floats(tmp_path):
     half = len(batch) // 2
     torch.testing.assert_close(batch[:half], batch[half:])
     assert module.description["range"] == "0..1 and 0..255"
+    assert "several ranges, each is scaled by its own: 0..255 as a.npy; 0..1 as b" in caplog.text
 
 
 def test_unusable_clips_are_named_and_left_out_or_an_error(clips, tmp_path, caplog):

@@ -204,6 +204,12 @@ def test_parameters_of_every_predformer(variant, depth):
     assert count == pytest.approx(PREDFORMER_SIZES[variant, depth], abs=500)
 
 
+@pytest.mark.parametrize("name", ["patch_size", "dim", "depth", "stack_depth"])
+def test_sizes_of_predformer_are_positive(name):
+    with pytest.raises(ValueError, match=f"{name} is a whole number, at least 1, not 0"):
+        predcnn.create_predictor("predformer", in_shape=(3, 1, 16, 16), **{name: 0})
+
+
 def test_positions_grow_with_the_frame():
     small = predcnn.create_predictor("predformer", in_shape=(3, 1, 16, 16), dim=32, depth=1).eval()
     large = predcnn.create_predictor("predformer", in_shape=(3, 1, 24, 40), dim=32, depth=1).eval()

@@ -58,15 +58,17 @@ def _candidates(shape: Sequence[int], span: int) -> list[str]:
     if len(shape) in (2, 3):
         return ["THW"[-len(shape) :]]
     options = {4: ["TCHW", "THWC", "NTHW", "TNHW"], 5: ["NTCHW", "NTHWC", "TNCHW"]}
-    found = []
+    fits = {}
     for layout in options.get(len(shape), []):
         size = dict(zip(layout, shape, strict=True))
-        channels = "C" not in size or len(shape) == 5 or size["C"] <= SMALL
-        if min(size["H"], size["W"]) > SMALL and size.get("T", span) >= span and channels:
-            found.append(layout)
+        side = min(size["H"], size["W"])
+        if side > SMALL and size.get("T", span) >= span:
+            fits[layout] = size.get("C", 0) < side  # channels are fewer than rows and columns
+    odd = len(shape) == 5 and not any(fits.values())
+    found = [layout for layout, usual in fits.items() if usual or odd]
     if "NTCHW" in found and "TNCHW" in found:  # both need long axes; the first is the usual one
         found.remove("TNCHW")
-    if "TCHW" in found:  # an axis of up to four is channels, not sequences
+    if "TCHW" in found and shape[1] <= SMALL:  # an axis of up to four is channels, not sequences
         found = [layout for layout in found if layout not in ("TNHW", "NTHW")]
     return found
 

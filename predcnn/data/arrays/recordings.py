@@ -8,7 +8,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from predcnn import checks
 from predcnn.checks import one_of
 from predcnn.data.arrays.layout import layout_of, read_frames, sizes
 from predcnn.data.arrays.options import ArrayOptions
@@ -140,8 +139,6 @@ def _labels(
 
 def _chosen(wanted: Sequence[str] | None, arrays: Mapping[str, Stored], path: Path) -> list[Stored]:
     if wanted is not None:
-        if not set(wanted) & set(arrays):
-            raise ValueError(f"{path}: {checks.unknown('variable', wanted[0], arrays)}")
         return [arrays[name] for name in wanted if name in arrays]
     if len(arrays) == 1:
         return list(arrays.values())

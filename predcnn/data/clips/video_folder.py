@@ -61,6 +61,9 @@ class VideoFolder(SequenceFamily):
             )
         if problems:
             log.warning("left out: %s", _listed(problems))
+        ranges = {f"0..{clip.white:g}": f"as {clip.name}" for clip in clips}
+        if len(ranges) > 1:
+            log.warning("clips of several ranges, each is scaled by its own: %s", _listed(ranges))
         return index, problems
 
     @cached_property

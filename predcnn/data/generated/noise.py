@@ -28,8 +28,7 @@ def velocity_jitter(
     if noise != "dynamic":
         return None
     unit = uniforms(stream_key(key, noise), indices, frames * 2 * sprites * 2)
-    values = JITTER * normals(unit)
-    return values.reshape(len(indices), frames, 2, sprites).transpose(1, 2, 0, 3)
+    return (JITTER * normals(unit)).reshape(len(indices), frames, 2, sprites).transpose(1, 2, 0, 3)
 
 
 def disturb(noise: str | None, frames: np.ndarray, key: int, indices: np.ndarray) -> None:
