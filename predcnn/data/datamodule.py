@@ -261,7 +261,7 @@ def create_datamodule(
     """Create the data module of a data set by name; ``configs/data/*.yaml`` call this.
 
     Args (others: see `SplitDataModule`):
-        in_shape: (T, C, H, W), compared with that of the data; None: not compared.
+        in_shape: (T, C, H, W), compared with that of the data; None, or with None: not.
         options: of the data set, as in its file in ``configs/data``.
 
     Raises:

@@ -10,7 +10,6 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from predcnn.data import SETS, create_datamodule
-from predcnn.data.datamodule import LOADING
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 NAMES = ("moving_mnist", "mmnist_cifar", "moving_fmnist")
@@ -35,7 +34,7 @@ def test_a_config_instantiates_its_data_module(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["moving_mnist", "video_folder"])
 def test_config_keys_equal_options(name: str) -> None:
-    named = {*inspect.signature(create_datamodule).parameters, *LOADING}
+    named = inspect.signature(create_datamodule).parameters
     accepted = {*named, *(field.name for field in fields(SETS[name].Options))} - {"options"}
     assert {key for key in _data(name) if not key.startswith("_")} == accepted
 
