@@ -73,8 +73,7 @@ def _create(name: str, shared: dict[str, object], options: dict[str, object]) ->
     if not (isinstance(name, str) and name.startswith(PREFIX)):
         cls = BACKBONES[name]
         check_options(name, cls, options, implied=SHARED_OPTIONS)
-        preset = getattr(cls, "presets", {}).get(name, {})
-        return cls(**shared, **{**preset, **options})
+        return cls(**shared, **{**getattr(cls, "presets", {}).get(name, {}), **options})
     if not timm.is_model(name.removeprefix(PREFIX).partition(".")[0]):
         near = hint(name.removeprefix(PREFIX), timm.list_models(), PREFIX)
         raise KeyError(f"no backbone {name!r}; {near}timm {timm.__version__} does not have it")

@@ -164,8 +164,7 @@ def with_validation(parts: Splits, options: WindowOptions) -> Splits:
         train = [segment for i, segment in enumerate(train) if i not in chosen]
     else:
         (only,) = train
-        length = max(options.span, round(options.val_share * (only.stop - only.start)))
-        cut = only.stop - length
+        cut = only.stop - max(options.span, round(options.val_share * (only.stop - only.start)))
         held = [Segment(only.recording, cut, only.stop)]
         train = [Segment(only.recording, only.start, cut)]
     return {**parts, "train": train, "val": held}

@@ -39,8 +39,7 @@ def append(path: str | Path, record: dict) -> None:
     path = Path(path)
     content = f"{as_line(record)}\n".encode()
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path.with_name(f".{path.name}.lock"))
-    with lock, path.open("ab+", buffering=0) as file:
+    with FileLock(path.with_name(f".{path.name}.lock")), path.open("ab+", buffering=0) as file:
         size = file.seek(0, os.SEEK_END)
         if size:
             file.seek(size - 1)

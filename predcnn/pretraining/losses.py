@@ -50,8 +50,7 @@ def frequency_loss(pred: Tensor, target: Tensor) -> Tensor:
     spectrum = torch.fft.fft2(difference, norm="ortho")
     energy = spectrum.real**2 + spectrum.imag**2
     weight = torch.log1p(energy.detach().sqrt())
-    weight = weight / weight.max().clamp_min(torch.finfo(wide).tiny)
-    return (weight * energy).mean()
+    return ((weight / weight.max().clamp_min(torch.finfo(wide).tiny)) * energy).mean()
 
 
 def masked_frequency_loss(

@@ -24,7 +24,6 @@ class WeightDecaySchedule(pl.Callback):
     def on_train_batch_start(self, trainer: pl.Trainer, *_: object) -> None:
         done = min(1.0, trainer.global_step / max(1, trainer.estimated_stepping_batches - 1))
         share = (1 - math.cos(math.pi * done)) / 2
-        groups = trainer.optimizers[0].param_groups
-        for start, group in zip(self.start, groups, strict=True):
+        for start, group in zip(self.start, trainer.optimizers[0].param_groups, strict=True):
             if start:
                 group["weight_decay"] = start + (self.end - start) * share
