@@ -8,24 +8,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from predcnn.visual.drawing import (
-    BLUE,
-    BORDER,
-    EMPTY,
-    LINE,
-    MARGIN,
-    VERMILLION,
-    captioned_page,
-    check_clip,
-    colour_bar,
-    error_panel,
-    fit,
-    panel_size,
-    place,
-    shorten,
-    to_rgb,
-    write,
-)
+from predcnn.visual import drawing
+from predcnn.visual.drawing import BLUE, BORDER, EMPTY, LINE, MARGIN, VERMILLION
 
 GAP, LABEL = 12, 22
 BAR = 48  # width of the colour bar
@@ -44,10 +28,10 @@ class Panel:
     def at(self, t: int, frames_in: int, size: tuple[int, int]) -> Image.Image | None:
         """Return what the page at time ``t`` shows here; None: nothing yet."""
         if self.in_input:
-            shown = fit(self.frames[min(t, frames_in - 1)], size)
+            shown = drawing.fit(self.frames[min(t, frames_in - 1)], size)
             pale = Image.new("RGB", shown.size, EMPTY)
             return shown if t < frames_in else Image.blend(shown, pale, 0.6)
-        return fit(self.frames[t - frames_in], size) if t >= frames_in else None
+        return drawing.fit(self.frames[t - frames_in], size) if t >= frames_in else None
 
 
 def sequence_frames(past: Tensor, prediction: Tensor) -> list[np.ndarray]:
@@ -63,8 +47,8 @@ def sequence_frames(past: Tensor, prediction: Tensor) -> list[np.ndarray]:
     Returns:
         T_in + T_out arrays (height, width, 3) uint8, of even height and width.
     """
-    inputs, _, preds = check_clip(past, None, {"prediction": prediction})
-    frames = np.concatenate([to_rgb(inputs), to_rgb(preds["prediction"])])
+    inputs, _, preds = drawing.check_clip(past, None, {"prediction": prediction})
+    frames = np.concatenate([drawing.to_rgb(inputs), drawing.to_rgb(preds["prediction"])])
     factor = math.ceil(VISIBLE / max(frames.shape[1:3]))
     height, width = (factor * n for n in frames.shape[1:3])
     page_width = max(width, VISIBLE) + 2 * MARGIN
@@ -72,12 +56,12 @@ def sequence_frames(past: Tensor, prediction: Tensor) -> list[np.ndarray]:
     pages = []
     for t, frame in enumerate(frames):
         name, colour = ("input", BLUE) if t < len(inputs) else ("prediction", VERMILLION)
-        page, top = captioned_page(name, page_width, LINE + height + MARGIN, even=True)
+        page, top = drawing.captioned_page(name, page_width, LINE + height + MARGIN, even=True)
         _draw_time(page, t, len(inputs), len(frames) - len(inputs), top)
         top += LINE + FRAME
         edges = (left - FRAME, top - FRAME, left + width + FRAME - 1, top + height + FRAME - 1)
         ImageDraw.Draw(page).rectangle(edges, fill=colour)
-        page.paste(fit(frame, (height, width)), (left, top))
+        page.paste(drawing.fit(frame, (height, width)), (left, top))
         pages.append(np.asarray(page))
     return pages
 
@@ -98,8 +82,8 @@ def comparison_frames(
     Returns:
         T_in + T_out arrays (height, width, 3) uint8, of even height and width.
     """
-    inputs, future, preds = check_clip(past, truth, predictions)
-    size = panel_size(*inputs.shape[2:], target=192 if len(preds) <= 3 else 128)
+    inputs, future, preds = drawing.check_clip(past, truth, predictions)
+    size = drawing.panel_size(*inputs.shape[2:], target=192 if len(preds) <= 3 else 128)
     page, top, places = _layout(_rows(inputs, future, preds), size, caption, future is not None)
     frames_in, frames_out = len(inputs), len(next(iter(preds.values())))
     pages = []
@@ -122,7 +106,7 @@ def _layout(
     across, down = width + GAP, height + LABEL + GAP // 2
     page_width = 2 * MARGIN + max(map(len, rows)) * across - GAP + with_error * BAR
     body = LINE + len(rows) * down - GAP // 2 + MARGIN
-    page, top = captioned_page(caption, page_width, body, even=True)
+    page, top = drawing.captioned_page(caption, page_width, body, even=True)
     places = {
         panel: (MARGIN + column * across, top + LINE + LABEL + row * down)
         for row, panels in enumerate(rows)
@@ -130,10 +114,10 @@ def _layout(
         if panel is not None
     }
     for panel, (x, y) in places.items():
-        write(page, (x, y - 6), shorten(panel.label, width, 13), 13, anchor="ld")
-        place(page, Image.new("RGB", size[::-1], EMPTY), x, y)
+        drawing.write(page, (x, y - 6), drawing.shorten(panel.label, width, 13), 13, anchor="ld")
+        drawing.place(page, Image.new("RGB", size[::-1], EMPTY), x, y)
     if with_error:
-        colour_bar(page, x + width + 8, y, height)
+        drawing.colour_bar(page, x + width + 8, y, height)
     return page, top, places
 
 
@@ -141,12 +125,14 @@ def _rows(
     inputs: np.ndarray, future: np.ndarray | None, preds: Mapping[str, np.ndarray]
 ) -> list[list[Panel | None]]:
     """Return the panels in their rows: errors are next to the only prediction or below several."""
-    row = [Panel("input", to_rgb(inputs), in_input=True)]
-    shown = [Panel(name, to_rgb(pred)) for name, pred in preds.items()]
+    row = [Panel("input", drawing.to_rgb(inputs), in_input=True)]
+    shown = [Panel(name, drawing.to_rgb(pred)) for name, pred in preds.items()]
     if future is None:
         return [row + shown]
-    row.append(Panel("truth", to_rgb(future)))
-    errors = [Panel("|prediction − truth|", error_panel(pred, future)) for pred in preds.values()]
+    row.append(Panel("truth", drawing.to_rgb(future)))
+    errors = [
+        Panel("|prediction − truth|", drawing.error_panel(pred, future)) for pred in preds.values()
+    ]
     return [row + shown + errors] if len(preds) == 1 else [row + shown, [None, None, *errors]]
 
 
@@ -154,7 +140,7 @@ def _draw_time(page: Image.Image, t: int, frames_in: int, frames_out: int, y: in
     """Draw the time as text and as a row of marks: input blue, future orange."""
     lead = t - frames_in + 1
     now = f"lead time {lead} of {frames_out}" if lead > 0 else f"input {t + 1} of {frames_in}"
-    write(page, (MARGIN, y), now, 13, BLUE if t < frames_in else VERMILLION)
+    drawing.write(page, (MARGIN, y), now, 13, BLUE if t < frames_in else VERMILLION)
     start = MARGIN + 150
     step = min(10, (page.width - MARGIN - start) / (frames_in + frames_out))
     if step < 3:  # a long sequence: the text alone

@@ -7,22 +7,8 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from predcnn.visual.drawing import (
-    FAINT,
-    MARGIN,
-    captioned_page,
-    check_clip,
-    colour_bar,
-    error_panel,
-    fit,
-    font,
-    panel_size,
-    place,
-    save_png,
-    shorten,
-    to_rgb,
-    write,
-)
+from predcnn.visual import drawing
+from predcnn.visual.drawing import FAINT, MARGIN
 
 GAP, TIMES, BAR = 4, 18, 44
 NAMES = 180  # widest column of row names
@@ -43,19 +29,19 @@ def write_strip(
         truth: (T_out, C, H, W); None: unknown, no error is drawn.
         predictions: name -> (T_out, C, H, W).
     """
-    inputs, future, preds = check_clip(past, truth, predictions)
+    inputs, future, preds = drawing.check_clip(past, truth, predictions)
     seen, lead = _spread(len(inputs)), _spread(len(next(iter(preds.values()))))
     input_times = [i - len(inputs) + 1 for i in seen]
     lead_times = [i + 1 for i in lead]
-    rows = [("input", to_rgb(inputs)[seen], input_times)]
+    rows = [("input", drawing.to_rgb(inputs)[seen], input_times)]
     if future is not None:
-        rows.append(("truth", to_rgb(future)[lead], lead_times))
+        rows.append(("truth", drawing.to_rgb(future)[lead], lead_times))
     for name, pred in preds.items():
-        rows.append((name, to_rgb(pred)[lead], lead_times))
+        rows.append((name, drawing.to_rgb(pred)[lead], lead_times))
         if future is not None:
-            rows.append(("error", error_panel(pred, future)[lead], lead_times))
-    size = panel_size(*inputs.shape[2:], target=112)
-    save_png(path, _draw(rows, size, caption, future is not None))
+            rows.append(("error", drawing.error_panel(pred, future)[lead], lead_times))
+    size = drawing.panel_size(*inputs.shape[2:], target=112)
+    drawing.save_png(path, _draw(rows, size, caption, future is not None))
 
 
 def _spread(count: int) -> list[int]:
@@ -71,22 +57,22 @@ def _draw(
     """Draw rows of (name, (N, H, W, 3) uint8, times); times are above where they change."""
     height, width = size
     columns = max(len(times) for _, _, times in rows)
-    names = [shorten(name, NAMES, 13) for name, _, _ in rows]
-    left = MARGIN + 14 + max(round(font(13).getlength(name)) for name in names)
+    names = [drawing.shorten(name, NAMES, 13) for name, _, _ in rows]
+    left = MARGIN + 14 + max(round(drawing.font(13).getlength(name)) for name in names)
     page_width = left + MARGIN + columns * (width + GAP) - GAP + (BAR if with_error else 0)
     timed = [i == 0 or rows[i][2] is not rows[i - 1][2] for i in range(len(rows))]
     body = len(rows) * (height + GAP) + sum(timed) * TIMES + MARGIN
-    page, y = captioned_page(caption, page_width, body)
+    page, y = drawing.captioned_page(caption, page_width, body)
     for name, (_, frames, times), has_times in zip(names, rows, timed, strict=True):
         if has_times:
             for i, t in enumerate(times):
                 at = (left + i * (width + GAP) + width // 2, y + TIMES - 4)
-                write(page, at, f"t = {t}".replace("-", "−"), 11, FAINT, "md")
+                drawing.write(page, at, f"t = {t}".replace("-", "−"), 11, FAINT, "md")
             y += TIMES
-        write(page, (MARGIN, y + height // 2), name, 13, anchor="lm")
+        drawing.write(page, (MARGIN, y + height // 2), name, 13, anchor="lm")
         for i, frame in enumerate(frames):
-            place(page, fit(frame, size), left + i * (width + GAP), y)
+            drawing.place(page, drawing.fit(frame, size), left + i * (width + GAP), y)
         y += height + GAP
     if with_error:
-        colour_bar(page, left + columns * (width + GAP) + 6, y - height - GAP, height)
+        drawing.colour_bar(page, left + columns * (width + GAP) + 6, y - height - GAP, height)
     return page
