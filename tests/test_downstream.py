@@ -7,7 +7,8 @@ import pytest
 import torch
 
 import predcnn
-from examples.heads import FeaturePyramid, TopDownPose, draw_heat_maps
+from predcnn.backbones.pose import TopDownPose, draw_heat_maps
+from predcnn.backbones.pyramid import FeaturePyramid
 
 TEXT = (Path(__file__).resolve().parent.parent / "docs/how-to/downstream.md").read_text(
     encoding="utf-8"

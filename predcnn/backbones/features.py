@@ -43,6 +43,15 @@ class FeatureMaps(nn.Module):
         )
 
 
+def check_features(what: str, features: object) -> None:
+    """Raise TypeError unless ``features``, the input of ``what``, are `FeatureMaps`."""
+    if not isinstance(features, FeatureMaps):
+        raise TypeError(
+            f"{what} needs create_backbone(name, features_only=True), not a "
+            f"{type(features).__name__}"
+        )
+
+
 def take_indices(count: int, indices: int | Sequence[int] | None) -> list[int]:
     """Return indices of feature maps from 0 up: the last n for an integer n, all for None.
 

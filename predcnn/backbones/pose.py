@@ -1,61 +1,16 @@
-"""Heads for other tasks on the feature maps of a backbone: a pyramid for detectors, and pose.
+"""Top-down pose: one heat map per joint of one person, from a backbone's last map.
 
-The pyramid, for torchvision's detectors: Lin et al., "Feature Pyramid Networks for Object
-Detection", CVPR 2017, https://arxiv.org/abs/1612.03144; the two extra levels of RetinaNet: Lin et
-al., "Focal Loss for Dense Object Detection", ICCV 2017, https://arxiv.org/abs/1708.02002.
-
-Top-down pose, one heat map per joint of one person from the last map: Xiao, Wu, Wei, "Simple
-Baselines for Human Pose Estimation and Tracking", ECCV 2018, https://arxiv.org/abs/1804.06208
-(section 2). Joints are (x, y) in pixels of the input image.
+Xiao, Wu, Wei, "Simple Baselines for Human Pose Estimation and Tracking", ECCV 2018,
+https://arxiv.org/abs/1804.06208 (section 2). Joints are (x, y) in pixels of the input image.
 """
-
-import itertools
-from collections import OrderedDict
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torchvision.ops import FeaturePyramidNetwork
-from torchvision.ops.feature_pyramid_network import LastLevelMaxPool, LastLevelP6P7
 
-from predcnn.backbones.features import FeatureMaps
+from predcnn.backbones.features import FeatureMaps, check_features
 
-EXTRA = {None: lambda width: None, "pool": lambda width: LastLevelMaxPool(),
-         "p6p7": lambda width: LastLevelP6P7(width, width)}  # fmt: skip
-WIDTH = 256  # channels of the deconvolutions of the pose head
-
-
-class FeaturePyramid(nn.Module):
-    """Images (B, 3, H, W) -> maps (B, out_channels, H / stride, W / stride), fine to coarse.
-
-    The maps are an ordered dict with the keys "0", "1", … and the names of the extra levels, the
-    input of torchvision's RetinaNet, Faster R-CNN and Mask R-CNN.
-
-    Args:
-        features: ``create_backbone(name, features_only=True)``; the strides must double.
-        extra: extra levels: None, "pool" (one, Faster and Mask R-CNN) or "p6p7" (two, RetinaNet).
-    """
-
-    def __init__(
-        self, features: FeatureMaps, out_channels: int = 256, extra: str | None = "pool"
-    ) -> None:
-        super().__init__()
-        check_features("a pyramid", features)
-        if extra not in EXTRA:
-            raise ValueError(f"extra is None, 'pool' or 'p6p7', not {extra!r}")
-        strides = features.feature_info.reduction()
-        if any(b != 2 * a for a, b in itertools.pairwise(strides)):
-            raise ValueError(
-                f"a pyramid needs maps whose strides double, not {strides}: use a hierarchical "
-                "network, not an isotropic one (ViT, MLP-Mixer, ConvMixer)"
-            )
-        self.features, self.out_channels = features, out_channels
-        self.pyramid = FeaturePyramidNetwork(
-            features.feature_info.channels(), out_channels, EXTRA[extra](out_channels)
-        )
-
-    def forward(self, x: Tensor) -> "OrderedDict[str, Tensor]":
-        return self.pyramid(OrderedDict((str(i), m) for i, m in enumerate(self.features(x))))
+WIDTH = 256
 
 
 class TopDownPose(nn.Module):
@@ -138,12 +93,3 @@ def draw_heat_maps(
     along_y = torch.exp(-((rows - centre[..., 1:]) ** 2) / (2 * sigma**2))
     along_x = torch.exp(-((columns - centre[..., :1]) ** 2) / (2 * sigma**2))
     return along_y[..., :, None] * along_x[..., None, :]
-
-
-def check_features(what: str, features: object) -> None:
-    """Raise TypeError unless ``features``, the input of ``what``, are `FeatureMaps`."""
-    if not isinstance(features, FeatureMaps):
-        raise TypeError(
-            f"{what} needs create_backbone(name, features_only=True), not a "
-            f"{type(features).__name__}"
-        )
