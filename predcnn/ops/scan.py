@@ -4,6 +4,7 @@ Gu and Dao, "Mamba: Linear-Time Sequence Modeling with Selective State Spaces", 
 cross-scan: Liu et al., "VMamba: Visual State Space Model", NeurIPS 2024, section 4.2.
 """
 
+import importlib.util
 from collections.abc import Callable, Sequence
 
 import torch
@@ -27,16 +28,21 @@ _CORES: dict[str, Callable[..., Tensor]] = {
     "doubling": doubling_scan,  # exported graphs
     "textbook": textbook_scan,  # the reference implementation
 }
-BACKENDS = tuple(_CORES)
+BACKENDS = (*_CORES, "mamba_ssm")
 
 
 def choose_backend(device: torch.device) -> str:
-    """Return the fastest back end."""
+    """Return the fastest back end; mamba-ssm on CUDA if it is installed."""
     if plain_wanted():
         return "textbook"
     if torch.compiler.is_exporting():
         return "doubling"
-    return "compiled" if device.type == "cpu" else "parallel"
+    if device.type == "cpu":
+        return "compiled"
+    # mamba-ssm would break a compiled graph
+    if device.type == "cuda" and not torch.compiler.is_compiling():
+        return "mamba_ssm" if importlib.util.find_spec("mamba_ssm") else "parallel"
+    return "parallel"
 
 
 def selective_scan(
@@ -72,11 +78,20 @@ def selective_scan(
     backend = choose_backend(u.device) if backend is None else backend
     one_of("scan back end", backend, BACKENDS)
     B, C = _grouped(u, delta, A, B, C)
+    if backend == "mamba_ssm":
+        return _mamba_ssm(u, delta, A, B, C, D, delta_bias, delta_softplus)
     with without_autocast(u):
         step = widened(delta) if delta_bias is None else widened(delta) + delta_bias[:, None]
         step = functional.softplus(step) if delta_softplus else step
         y = _time_major(_CORES[backend], u, step, A, B, C)
         return (y if D is None else y + u * D[:, None]).to(u.dtype)
+
+
+def _mamba_ssm(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, *rest: object) -> Tensor:
+    from mamba_ssm.ops.selective_scan_interface import selective_scan_fn
+
+    (delta, B, C), (D, *others) = (t.to(u.dtype) for t in (delta, B, C)), rest
+    return selective_scan_fn(u, delta, A, B, C, D, None, *others)
 
 
 def _grouped(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,8 @@
 """The selective scan: reference values, agreement of the back ends, strong decay, speed."""
 
+import sys
 import time
+import types
 
 import pytest
 import torch
@@ -15,6 +17,8 @@ from predcnn.ops.scan import (
     selective_scan,
 )
 from tests.ops.reference import assert_near, reference
+
+OURS = [name for name in BACKENDS if name != "mamba_ssm"]
 
 
 def inputs(batch, channels, state, length, groups=1, *, decay=1.0, dtype=torch.float32):
@@ -45,7 +49,7 @@ def run(arguments, backend):
 
 
 @pytest.mark.usefixtures("either_kernels")
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", OURS)
 @pytest.mark.parametrize("name", ["selective_scan_0", "selective_scan_2"])
 def test_values_and_gradients_match_the_reference_code(name, backend):
     values = reference(name)
@@ -79,7 +83,7 @@ def test_backends_agree_with_the_textbook(shape, backend):
 
 
 @pytest.mark.usefixtures("either_kernels")
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", OURS)
 def test_strong_decay_is_finite_and_exact(backend):
     arguments = inputs(1, 4, 2, 200, decay=300.0)
     expected = run({k: v.double() for k, v in arguments.items()}, "textbook")
@@ -147,9 +151,31 @@ def test_choice_of_the_backend():
     assert choose_backend(torch.device("meta")) == "parallel"
     with plain():
         assert choose_backend(torch.device("cpu")) == "textbook"
-    assert choose_backend(torch.device("cuda")) == "parallel"
+    assert choose_backend(torch.device("cuda")) == "parallel"  # mamba-ssm is not installed here
     meta = {k: v.to("meta") for k, v in inputs(1, 4, 2, 9).items()}
     assert selective_scan(**meta, delta_softplus=True).shape == (1, 4, 9)
+
+
+def test_arguments_are_converted_for_mamba_ssm(monkeypatch):
+    received = {}
+
+    def kernel(u, delta, A, B, C, D, z, delta_bias, delta_softplus):
+        received.update(u=u, delta=delta, A=A, B=B, C=C, softplus=delta_softplus)
+        return "the kernel's result"
+
+    interface = types.ModuleType("mamba_ssm.ops.selective_scan_interface")
+    interface.selective_scan_fn = kernel
+    for name in ("mamba_ssm", "mamba_ssm.ops"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    monkeypatch.setitem(sys.modules, interface.__name__, interface)
+    arguments = inputs(1, 4, 2, 9)
+    arguments |= {"u": arguments["u"].bfloat16(), "B": arguments["B"][:, 0]}
+    result = selective_scan(**arguments, delta_softplus=True, backend="mamba_ssm")
+    assert result == "the kernel's result"
+    assert received["B"].shape == (1, 1, 2, 9)
+    assert {received[k].dtype for k in ("u", "delta", "B", "C")} == {torch.bfloat16}
+    assert received["A"].dtype == torch.float32
+    assert received["softplus"] is True
 
 
 @pytest.mark.parametrize(
