@@ -265,6 +265,19 @@ def test_pages_of_a_tiff_in_a_circle(tmp_path, byteorder, bigtiff):
     refused(lambda: open_arrays(path), "its page 3 is followed by an earlier one", tmp_path)
 
 
+@pytest.mark.parametrize(("page", "says"), [(0, "cannot come from"), (1, "a page of shape")])
+def test_a_page_of_a_tiff_that_claims_gigabytes(tmp_path, page, says):
+    tifffile = pytest.importorskip("tifffile")
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.zeros((4, 5, 6), np.uint16), photometric="minisblack")
+    with tifffile.TiffFile(path) as file:
+        places = [item.tags["ImageLength"].valueoffset for item in file.pages]
+    content = bytearray(path.read_bytes())
+    content[places[page] : places[page] + 4] = struct.pack("<I", 2**28)
+    path.write_bytes(content)
+    refused(lambda: open_arrays(path)[""].read((slice(4),)), says, tmp_path)
+
+
 def test_links_folders_and_names_that_are_no_files(tmp_path):
     (tmp_path / NAME).symlink_to(NAME)  # to itself
     (tmp_path / "data_batch_1").mkdir()

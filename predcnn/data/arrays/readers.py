@@ -1,6 +1,7 @@
 """Arrays in .npy, .npz, HDF5, netCDF, Zarr and TIFF files, read part by part."""
 
 import functools
+import math
 import os
 import struct
 from collections.abc import Callable, Mapping
@@ -168,10 +169,14 @@ class _Pages:
 
     def __getitem__(self, index: tuple) -> np.ndarray:
         times, *rest = index
-        pages = [self.tiff.pages[n].asarray() for n in range(self.shape[0])[times]]
-        return np.stack(pages)[(slice(None), *rest)]
+        pages = [self.tiff.pages[n] for n in range(self.shape[0])[times]]
+        for page in pages:  # before memory is taken for what a damaged page claims
+            if math.prod(page.shape) != math.prod(self.shape[1:]):
+                raise ValueError(f"a page of shape {page.shape} in a stack of {self.shape[1:]}")
+        return np.stack([page.asarray() for page in pages])[(slice(None), *rest)]
 
 
+_ANY_FILE, _PACKED = 1 << 28, 2000  # bytes read at once: always, and per byte of a packed file
 _TIFF_AXES = {"Y": "H", "X": "W", "S": "C", "C": "C", "T": "T", "I": "T", "Z": "T", "Q": "T"}
 
 
@@ -203,7 +208,11 @@ def _tiff(path: Path) -> list[Stored]:
     _check_chain(tiff)
     series = tiff.series[0]
     axes = "".join(_TIFF_AXES.get(axis, "?") for axis in series.axes)
-    if len(series.pages) > 1 and axes in ("THW", "THWC"):
+    stack = len(series.pages) > 1 and axes in ("THW", "THWC")
+    claimed = math.prod(series.shape[stack:]) * series.dtype.itemsize
+    if claimed > max(_ANY_FILE, _PACKED * tiff.filehandle.size):
+        raise ValueError(f"{claimed >> 20} MiB cannot come from {tiff.filehandle.size:,} bytes")
+    if stack:
         return [Stored("", _Pages(tiff, tuple(series.shape), series.dtype), axes=axes)]
     known = "?" not in axes and len(set(axes)) == len(axes)
     return [Stored("", series.asarray(), axes=axes if known else "")]
