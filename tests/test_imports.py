@@ -47,6 +47,10 @@ NEWER = {
     *("warnings.deprecated", "collections.abc.Buffer", "copy.replace"),
 }
 
+# not on Windows
+POSIX = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"}
+OF_POSIX = {"fork", "getuid", "killpg", "mkfifo", "register_at_fork", "setpgrp", "setsid", "wait4"}
+
 
 def level(package: str) -> int:
     return next(i for i, layer in enumerate(LAYERS) if package in layer)
@@ -108,6 +112,15 @@ def module_file(name: str) -> Path | None:
             if file.is_file():
                 return file
     return None
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_windows_has_what_is_imported(path):
+    text = path.read_text(encoding="utf-8")
+    assert not POSIX & {name.partition(".")[0] for name in imports(path)}
+    used = {name for name in OF_POSIX if f"os.{name}(" in text}
+    assert not {name for name in used if f'hasattr(os, "{name}")' not in text}
+    assert "symlink" not in text
 
 
 def test_no_two_files_import_each_other():
