@@ -63,7 +63,7 @@ def capture(
         raise ValueError(f"{predictor.config['name']} takes frames of {W}x{H} pixels only")
     fixed = FixedHorizon(predictor, check_frames_out(horizon, predictor.frames_out)).eval()
     past = torch.rand(EXAMPLES, T, C, height, width, generator=torch.Generator().manual_seed(0))
-    batch = {"past": {0: torch.export.Dim("batch", min=1)}}
+    batch = {"past": {0: torch.export.Dim("batch", min=1, max=2**31 - 1)}}
     try:
         with torch.no_grad():
             return torch.export.export(fixed, (past,), dynamic_shapes=batch)

@@ -138,7 +138,9 @@ def _zarr(path: Path) -> list[Stored]:
     if not hasattr(store, "arrays"):
         return [Stored("", store)]
     arrays = dict(store.arrays())
-    named = [array.metadata.to_dict().get("dimension_names") for array in arrays.values()]
+    # zarr 2, all that Python 3.10 has, knows format 2 alone: names are attributes there
+    known = [array.metadata.to_dict() for array in arrays.values() if hasattr(array, "metadata")]
+    named = [metadata.get("dimension_names") for metadata in known]
     if any(named) or any("_ARRAY_DIMENSIONS" in array.attrs for array in arrays.values()):
         xarray = _module("xarray")
         opened = xarray.open_zarr(path, chunks=None, decode_times=False, consolidated=False)
@@ -176,7 +178,7 @@ class _Pages:
         return np.stack([page.asarray() for page in pages])[(slice(None), *rest)]
 
 
-_ANY_FILE, _PACKED = 1 << 28, 2000  # bytes read at once: always, and per byte of a packed file
+_ANY_FILE, _PACKED = 1 << 26, 2000  # bytes read at once: always, and per byte of a packed file
 _TIFF_AXES = {"Y": "H", "X": "W", "S": "C", "C": "C", "T": "T", "I": "T", "Z": "T", "Q": "T"}
 
 
