@@ -118,10 +118,9 @@ class PredFormer(OnePassPredictor):
         self.embed = nn.Linear(C * patch_size**2, dim)
         tokens = T * ceil(H / patch_size) * ceil(W / patch_size)
         self.register_buffer("position", sinusoid_position(tokens, dim), persistent=False)
-        rates = {"drop_path": drop_path, "dropout": dropout, "attn_dropout": attn_dropout}
-        layer = partial(
-            GatedTransformerLayer, dim, dim * scale_dim, heads=heads, head_dim=dim_head, **rates
-        )
+        shared = {"drop_path": drop_path, "dropout": dropout, "attn_dropout": attn_dropout}
+        shared |= {"heads": heads, "head_dim": dim_head}
+        layer = partial(GatedTransformerLayer, dim, dim * scale_dim, **shared)
         self.openstl_keys = {"embed": "to_patch_embedding.1", "head": "mlp_head"}
         if variant in FACTORISED:
             self.openstl_keys["blocks.0"] = ""
