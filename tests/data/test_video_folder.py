@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from predcnn.data import create_datamodule
+from predcnn.data import create_datamodule, to_float
 from predcnn.data.sequences import windows_in_rounds
 from tests.data.clips import CARPHONE, moving_square, write_frames, write_video
 from tests.data.presets import preset
@@ -164,16 +164,12 @@ def test_floats_stay_floats_and_any_number_of_channels_passes(tmp_path):
         folder_of(tmp_path).split("train")
 
 
-def test_bytes_and_floats_together_are_floats(tmp_path, caplog):
+def test_bytes_and_floats_together_are_an_error(tmp_path):
     np.save(tmp_path / "a.npy", moving_square(20, 16, 16))
     np.save(tmp_path / "b.npy", moving_square(20, 16, 16) / 255)
     module = folder_of(tmp_path, protocol="by_time")
-    batch = module.split("val").batch(0, range(len(module.split("val"))))
-    assert batch.dtype == torch.float32
-    half = len(batch) // 2
-    torch.testing.assert_close(batch[:half], batch[half:])
-    assert module.description["range"] == "0..1 and 0..255"
-    assert "several ranges, each is scaled by its own: 0..255 as a.npy; 0..1 as b" in caplog.text
+    with pytest.raises(ValueError, match=r"several ranges .*0\.\.255 as a\.npy; 0\.\.1 as b\.npy"):
+        module.split("val")
 
 
 def test_unusable_clips_are_named_and_left_out_or_an_error(clips, tmp_path, caplog):
@@ -275,23 +271,24 @@ def test_windows_need_not_overlap_nor_cross_missing_numbers(tmp_path):
 
 
 def test_tiff_stacks_and_float_images_are_clips(tmp_path, tiffs):
-    floats = moving_square(9, 16, 16).astype(np.float32)[..., 0] / 255
+    for kind in ("floats", "bytes", "deep"):
+        (tmp_path / kind / "single").mkdir(parents=True)
+    grey = moving_square(9, 16, 16)[..., 0]
+    floats = grey.astype(np.float32) / 255
     floats[0, 0, 0], floats[3, 0, 0] = -1e-4, 1.0005
-    deep = moving_square(9, 16, 16)[..., 0].astype(np.uint16) * 257
-    tiffs.imwrite(tmp_path / "bytes.tif", moving_square(9, 16, 16), photometric="rgb")
-    tiffs.imwrite(tmp_path / "deep.tif", deep, photometric="minisblack")
-    tiffs.imwrite(tmp_path / "floats.tiff", floats, photometric="minisblack")
-    for t, frame in enumerate(floats):
-        (tmp_path / "single").mkdir(exist_ok=True)
-        tiffs.imwrite(tmp_path / f"single/{t}.tif", frame)
-    module = folder_of(tmp_path, channels=1, split={"train": ["b*", "d*"], "test": ["f*", "s*"]})
-    assert module.description["clips"] == "4, 36 frames"
-    assert module.description["range"] == "0..1 and 0..255 and 0..65535, 4 values rounded into it"
-    frames = module.split("test").batch(0, [0, 5])
-    assert len(module.split("test")) == 10
-    want = floats[:5].clip(0, 1)
-    for found in frames:
-        np.testing.assert_allclose(found[:, 0], want, atol=1e-6)
+    for kind, frames in (("floats", floats), ("bytes", grey), ("deep", grey.astype("u2") * 257)):
+        tiffs.imwrite(tmp_path / kind / "stack.tif", frames, photometric="minisblack")
+        for t, frame in enumerate(frames):
+            tiffs.imwrite(tmp_path / kind / f"single/{t}.tif", frame)
+    ranges = {"floats": "0..1, 4 values rounded into it", "bytes": "0..255", "deep": "0..65535"}
+    for kind, text in ranges.items():
+        parts = {"train": "st*", "test": "si*"}
+        module = folder_of(tmp_path / kind, channels=1, split=parts)
+        assert module.description["clips"] == "2, 18 frames"
+        assert module.description["range"] == text
+        assert len(module.split("test")) == 5
+        found = to_float(module.split("test").batch(0, [0]))[0, :, 0]
+        np.testing.assert_allclose(found, (grey / 255)[:5], atol=1e-3 if kind == "floats" else 1e-6)
 
 
 def test_images_of_twelve_bits_have_a_range_of_their_own(tmp_path):

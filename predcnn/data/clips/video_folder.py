@@ -63,7 +63,10 @@ class VideoFolder(SequenceFamily):
             log.warning("left out: %s", _listed(problems))
         ranges = {f"0..{clip.white:g}": f"as {clip.name}" for clip in clips}
         if len(ranges) > 1:
-            log.warning("clips of several ranges, each is scaled by its own: %s", _listed(ranges))
+            raise ValueError(
+                f"clips of several ranges under {self.options.root}: {_listed(ranges)}; a data set "
+                "has one: convert them to one type"
+            )
         return index, problems
 
     @cached_property
@@ -78,13 +81,12 @@ class VideoFolder(SequenceFamily):
     @property
     def facts(self) -> dict[str, str]:
         _, problems = self._found
-        whites = sorted({clip.white for clip in self.clips})
         rounded = sum(clip.rounded for clip in self.clips)
         rounding = f", {rounded:,} values rounded into it" if rounded else ""
         left_out = f"; left out: {_listed(problems, shown=2)}" if problems else ""
         return {
             "clips": f"{len(self.clips):,}, {sum(c.frames for c in self.clips):,} frames{left_out}",
-            "range": " and ".join(f"0..{white:g}" for white in whites) + rounding,
+            "range": f"0..{self.clips[0].white:g}{rounding}",
             **({} if self.units is None else {"targets": ", ".join(self.units.names)}),
         }
 
