@@ -71,7 +71,6 @@ def _tested(bench: Bench, path: str, data: Sequence[str], fingerprint: str) -> d
         "name": first["name"],
         "kind_of_entry": kind,
         "weights": path,
-        "steps": first["checkpoint"]["step"],
         "data": {key: first["data"][key] for key in ("name", "source", "protocol", "sequences")},
         "tests": {test: {key: results[key] for key in keys} for test, results in found.items()},
         "git": first["git"],
@@ -109,7 +108,7 @@ def _table(key: str, found: Sequence[dict]) -> Robustness:
             record["fingerprint"],
             name_of(record["name"], record["kind_of_entry"]).label,
             record["kind_of_entry"],
-            _values(record["tests"]) | {"steps": Value(record["steps"])},
+            _values(record["tests"]),
             eligible=True,
         )
         for record in found
@@ -121,11 +120,11 @@ def _table(key: str, found: Sequence[dict]) -> Robustness:
         for metric, (heading, digits, higher) in SHOWN.items()
         for test, about in ABOUT.items()
     ]
-    columns.append(Column("steps", "steps", scaled(1, 0), None, "Optimizer steps of the training."))
     data = found[0]["data"]
     protocol = (
         "Evaluation only: the networks were trained on sequences without noise. The noise is on "
-        "the past frames of the test sequences; the truth has none.",
+        "the past frames of the test sequences; the truth has none. How long each was trained is in "
+        "its model card or run.",
         f"Data: {data['source']}, protocol {data['protocol']}, {data['sequences']['test']:,} test "
         "sequences, the same for every network.",
         *(f"{test}: {about}" for test, about in ABOUT.items()),

@@ -273,7 +273,7 @@ def test_windows_need_not_overlap_nor_cross_missing_numbers(tmp_path):
 def test_tiff_stacks_and_float_images_are_clips(tmp_path, tiffs):
     for kind in ("floats", "bytes", "deep"):
         (tmp_path / kind / "single").mkdir(parents=True)
-    grey = moving_square(9, 16, 16)[..., 0]
+    grey = moving_square(20, 16, 16)[..., 0]
     floats = grey.astype(np.float32) / 255
     floats[0, 0, 0], floats[3, 0, 0] = -1e-4, 1.0005
     for kind, frames in (("floats", floats), ("bytes", grey), ("deep", grey.astype("u2") * 257)):
@@ -284,11 +284,12 @@ def test_tiff_stacks_and_float_images_are_clips(tmp_path, tiffs):
     for kind, text in ranges.items():
         parts = {"train": "st*", "test": "si*"}
         module = folder_of(tmp_path / kind, channels=1, split=parts)
-        assert module.description["clips"] == "2, 18 frames"
+        assert module.description["clips"] == "2, 40 frames"
         assert module.description["range"] == text
-        assert len(module.split("test")) == 5
+        assert len(module.split("test")) == 16
         found = to_float(module.split("test").batch(0, [0]))[0, :, 0]
-        np.testing.assert_allclose(found, (grey / 255)[:5], atol=1e-3 if kind == "floats" else 1e-6)
+        want = floats.clip(0, 1) if kind == "floats" else grey / 255
+        np.testing.assert_allclose(found, want[:5], atol=1e-6)
 
 
 def test_images_of_twelve_bits_have_a_range_of_their_own(tmp_path):

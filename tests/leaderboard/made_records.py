@@ -99,7 +99,6 @@ def noisy(name: str, mse: float, kind: str = "translator", test: int = 500) -> d
         "name": name,
         "kind_of_entry": kind,
         "data": data(test),
-        "steps": 5000,
         "tests": {
             key: results(mse + 10 * i) | {"copy_last": results(270.0)}
             for i, key in enumerate(tests)
