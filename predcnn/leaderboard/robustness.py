@@ -123,8 +123,8 @@ def _table(key: str, found: Sequence[dict]) -> Robustness:
     data = found[0]["data"]
     protocol = (
         "Evaluation only: the networks were trained on sequences without noise. The noise is on "
-        "the past frames of the test sequences; the truth has none. How long each was trained is in "
-        "its model card or run.",
+        "the past frames of the test sequences; the truth has none. How long each was "
+        "trained is in its model card or run.",
         f"Data: {data['source']}, protocol {data['protocol']}, {data['sequences']['test']:,} test "
         "sequences, the same for every network.",
         *(f"{test}: {about}" for test, about in ABOUT.items()),
