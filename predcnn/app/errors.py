@@ -11,6 +11,7 @@ from hydra.errors import (
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+import predcnn
 from predcnn.app.help import groups, reference
 from predcnn.checks import closest, unknown
 
@@ -42,7 +43,12 @@ def explain(error: BaseException, config_name: str) -> str:
     if isinstance(error, MissingConfigException):
         group, _, name = (error.missing_cfg_file or "").rpartition("/")
         options = sorted(error.options or [])
-        return unknown(group, name, options) if group and options else str(error).split("\n", 1)[0]
+        if not (group and options):
+            return str(error).split("\n", 1)[0]
+        if group == "model" and not closest(name, options):
+            for block in closest(name, predcnn.list_translators(), most=1):
+                return f"no model {name!r}; {block} is a translator: translator={block}"
+        return unknown(group, name, options)
     if isinstance(error, OverrideParseException):
         return (
             f"cannot read {error.override!r}: an override is NAME=VALUE, and a value with special "

@@ -43,6 +43,7 @@ def said(monkeypatch, tmp_path):
             "no setting 'trainr.max_epochs'; did you mean trainer.max_epochs",
         ),
         (["model.net.hid_s=3"], "model.net.hid_S"),
+        (["model=gtsa"], "no model 'gtsa'; gsta is a translator: translator=gsta"),
         (["model=copy_last", "translator=vit"], "translator= belongs to model=simvp"),
         (["translator=[gsta,vit]"], "translator=stack 'translator.blocks=[gsta,vit]'"),
         (["translator=stack"], "translator.blocks has no default"),
