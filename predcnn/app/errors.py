@@ -41,14 +41,7 @@ def expected(error: Exception) -> bool:
 def explain(error: BaseException, config_name: str) -> str:
     """Return one sentence for an error that reached the command line."""
     if isinstance(error, MissingConfigException):
-        group, _, name = (error.missing_cfg_file or "").rpartition("/")
-        options = sorted(error.options or [])
-        if not (group and options):
-            return str(error).split("\n", 1)[0]
-        if group == "model" and not closest(name, options):
-            for block in closest(name, predcnn.list_translators(), most=1):
-                return f"no model {name!r}; {block} is a translator: translator={block}"
-        return unknown(group, name, options)
+        return _unknown_choice(error)
     if isinstance(error, OverrideParseException):
         return (
             f"cannot read {error.override!r}: an override is NAME=VALUE, and a value with special "
@@ -70,6 +63,17 @@ def explain(error: BaseException, config_name: str) -> str:
     if LOST_PROCESS.search(text):
         return "another process of this run ended (see its message, if it left one)"
     return text or type(error).__name__
+
+
+def _unknown_choice(error: MissingConfigException) -> str:
+    group, _, name = (error.missing_cfg_file or "").rpartition("/")
+    options = sorted(error.options or [])
+    if not (group and options):
+        return str(error).split("\n", 1)[0]
+    if group == "model" and not closest(name, options):
+        for block in closest(name, predcnn.list_translators(), most=1):
+            return f"no model {name!r}; {block} is a translator: translator={block}"
+    return unknown(group, name, options)
 
 
 def _unknown_key(key: str, config_name: str) -> str:
