@@ -39,7 +39,7 @@ TRAIN = {
     "no batch": (["data.batch_size=0"], "batch_size"),
     "a batch larger than the set": (["data.batch_size=64"], "split of 4 is less than one batch"),
     "a small canvas": (["data.height=5"], "height is a whole number, at least 28"),
-    "a root that is a file": (["data.root=file", "data.source=auto"], "no folder"),
+    "a root that is a file": (["data.root=file", "data.source=auto"], "is not a folder"),
     "a seed of text": (["seed=lucky"], "seed|lucky"),
     "a negative seed": (["seed=-1"], "seed|-1"),
     "no metrics": (["metrics=[]"], "at least one"),
