@@ -293,7 +293,11 @@ def test_a_tab_per_data_set_by_mouse_keys_and_link(tab, written):
     from selenium.webdriver.common.keys import Keys
 
     tabs = tab.find_elements("css selector", "[role=tab]")
-    assert [one.text for one in tabs] == ["Moving MNIST", "MMNIST-CIFAR"]
+    noisy = "Moving MNIST with noise on the past frames"
+    assert [one.text for one in tabs] == ["Moving MNIST", "MMNIST-CIFAR", noisy]
+    tabs[2].click()
+    assert find(tab, "tbody th").text == "ConvLSTM"
+    assert find(tab, "p.summary").text.startswith("Evaluation only")
     tabs[1].click()
     assert labels(tab)[0] == "SimVP + VAN"
     press(tab, Keys.ARROW_LEFT)
