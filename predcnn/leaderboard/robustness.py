@@ -54,7 +54,7 @@ def _tested(bench: Bench, path: str, data: Sequence[str], fingerprint: str) -> d
     for test in ABOUT:
         with tempfile.TemporaryDirectory() as folder:
             arguments = [
-                f"ckpt_path='{path}'",
+                f"ckpt_path={path}",
                 *data,
                 f"data.noise={'null' if test == CLEAN else test}",
                 f"output={folder}",

@@ -138,7 +138,7 @@ def test_a_kernel_gets_no_wrong_addresses(change: dict) -> None:
         "places": corners(draws, (6, 6), frames=2),
     }
     draw(**given)
-    with pytest.raises(AssertionError):
+    with pytest.raises(ValueError, match="do not fit together"):
         draw(**(given | change))
 
 

@@ -109,16 +109,19 @@ def draw(
         places: top-left corners, int (T, 2, B, D), from `corners`.
         still: background, uint8 (B, C, H, W), contiguous; None: black.
     """
-    # a kernel accesses all of them by address
     batch, steps, channels, *size = frames.shape
-    assert len(draws.sprite) == batch
-    assert places.shape == (steps, 2, *draws.sprite.shape)
-    assert still is None or still.shape == (batch, channels, *size)
-    for part in (frames, sprites, still):
-        assert part is None or (part.dtype == np.uint8 and part.flags.c_contiguous)
     free = np.subtract(size, sprites.shape[1:])[:, None, None]
-    for numbers, end in ((places, free + 1), (draws.sprite, len(sprites))):
-        assert ((numbers >= 0) & (numbers < end)).all()
+    fits = (
+        len(draws.sprite) == batch
+        and places.shape == (steps, 2, *draws.sprite.shape)
+        and (still is None or still.shape == (batch, channels, *size))
+        and all(a.dtype == np.uint8 and a.flags.c_contiguous for a in (frames, sprites))
+        and (still is None or (still.dtype == np.uint8 and still.flags.c_contiguous))
+        and ((places >= 0) & (places <= free)).all()
+        and ((draws.sprite >= 0) & (draws.sprite < len(sprites))).all()
+    )
+    if not fits:  # a kernel accesses all of them by address
+        raise ValueError("frames, sprites, places and the still image do not fit together")
     kernels = kernels_for(torch.from_numpy(frames), types=BYTES)
     if kernels is None:
         _draw_reference(frames, sprites, draws, places, still)
