@@ -105,13 +105,8 @@ def measure_interactions(
 
 def sample_pairs(grid: int, count: int, draw: np.random.Generator) -> list[tuple[int, int]]:
     """Draw different pairs of players at most `NEIGHBOURHOOD` apart, clipped at the border."""
-    reach = range(1, NEIGHBOURHOOD + 1)
-    possible = sum(
-        (grid - dr) * (grid - dc) * (2 if dr and dc else 1)
-        for dr in (0, *reach)
-        for dc in (0, *reach)
-        if (dr or dc) and dr < grid and dc < grid
-    )
+    near = sum(min(i, NEIGHBOURHOOD) + 1 + min(grid - 1 - i, NEIGHBOURHOOD) for i in range(grid))
+    possible = (near**2 - grid**2) // 2  # (player, itself or neighbour) along both axes
     if count > possible:
         raise ValueError(f"a grid of {grid}x{grid} has {possible} pairs of neighbours, not {count}")
     pairs: dict[frozenset[int], tuple[int, int]] = {}

@@ -16,6 +16,7 @@ from torch import Tensor
 from predcnn.app.console import say
 from predcnn.app.saved_run import SavedRun, data_of, load_run
 from predcnn.app.upload_limits import ENDINGS, LIMITS, MOST_BYTES, check_upload, time_limit
+from predcnn.checks import needed
 from predcnn.data import create_datamodule, to_float
 from predcnn.forecasting import Forecast, forecast, forecast_clips
 from predcnn.forecasting.drawn_digits import drawn_digit, moving_digits
@@ -53,10 +54,7 @@ def serve(page: "gradio.Blocks", **options: object) -> str:
 
 def build_page(cfg: DictConfig) -> "gradio.Blocks":
     """Build the page without serving it."""
-    try:
-        import gradio as gr
-    except ImportError as error:
-        raise ImportError(f"no Gradio: pip install 'predcnn[demo]' ({error})") from error
+    gr = needed("gradio", "demo")
     checkpoints = [*_checkpoints(cfg), COPY_LAST]
     load = functools.lru_cache(maxsize=4)(load_run)
 

@@ -8,12 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
+
+from predcnn.leaderboard.entries import NOT_THE_EXPERIMENT, plain
 
 PACKAGES = (
     "predcnn", "torch", "torchvision", "lightning", "torchmetrics", "numpy", "hydra-core", "timm",
 )  # fmt: skip
-NOT_THE_EXPERIMENT = ("ckpt_path", "resume", "run_dir", "logger")
 
 
 def versions() -> dict[str, str]:
@@ -44,11 +45,6 @@ def git_state() -> dict[str, str | bool] | None:
 def command() -> str:
     """Return the command line of this process, as typed except for quotes."""
     return " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
-
-
-def plain(cfg: DictConfig) -> dict:
-    """Return the configuration as plain values, interpolations resolved."""
-    return OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
 
 
 def fingerprint(cfg: DictConfig) -> str:

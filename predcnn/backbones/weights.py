@@ -22,20 +22,9 @@ OUTSIDE = {
     "_fc": "classifier",
 }
 EXCITATION = {"_se_reduce": "se.conv_reduce", "_se_expand": "se.conv_expand"}
-PLAIN = EXCITATION | {
-    "_depthwise_conv": "conv_dw",
-    "_bn1": "bn1",
-    "_project_conv": "conv_pw",
-    "_bn2": "bn2",
-}
-EXPANDING = EXCITATION | {
-    "_expand_conv": "conv_pw",
-    "_bn0": "bn1",
-    "_depthwise_conv": "conv_dw",
-    "_bn1": "bn2",
-    "_project_conv": "conv_pwl",
-    "_bn2": "bn3",
-}
+PARTS = ("_expand_conv", "_bn0", "_depthwise_conv", "_bn1", "_project_conv", "_bn2")
+EXPANDING = dict(zip(PARTS, ("conv_pw", "bn1", "conv_dw", "bn2", "conv_pwl", "bn3"), strict=True))
+PLAIN = dict(zip(PARTS[2:], ("conv_dw", "bn1", "conv_pw", "bn2"), strict=True))  # without expansion
 
 
 def load_official_weights(
@@ -99,8 +88,9 @@ def _timm_names(state: Mapping[str, Tensor], backbone: nn.Module) -> dict[str, T
         if first == "_blocks":
             number, part, rest = rest.split(".", 2)
             parts = EXPANDING if f"_blocks.{number}._expand_conv.weight" in state else PLAIN
-            if int(number) < len(places) and part in parts:
-                key = f"blocks.{places[int(number)]}.{parts[part]}.{rest}"
+            ours = (parts | EXCITATION).get(part)
+            if int(number) < len(places) and ours:
+                key = f"blocks.{places[int(number)]}.{ours}.{rest}"
         elif first in OUTSIDE:
             key = f"{OUTSIDE[first]}.{rest}"
         named[key] = tensor

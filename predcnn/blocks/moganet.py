@@ -89,25 +89,19 @@ class MogaBlock(SpatialAttentionBlock):
 
     dim_multiple: ClassVar[int] = 8
     openstl_keys: ClassVar[dict[str, str]] = {
-        "scale1.gamma": "layer_scale_1",
-        "scale2.gamma": "layer_scale_2",
+        **SpatialAttentionBlock.openstl_keys,
         "attn.decompose.sigma.gamma": "attn.sigma",
-        "attn.proj_in": "attn.proj_1",
         "attn.context.low": "attn.value.DW_conv0",
         "attn.context.middle": "attn.value.DW_conv1",
         "attn.context.high": "attn.value.DW_conv2",
         "attn.context.mix": "attn.value.PW_conv",
-        "attn.proj_out": "attn.proj_2",
         "mlp.middle.sigma.gamma": "mlp.sigma",
         "mlp.middle.shared": "mlp.decompose",
         "mlp.depthwise": "mlp.dwconv",
     }
-    openstl_ndim: ClassVar[dict[str, int]] = {
-        "scale1.gamma": 4,
-        "scale2.gamma": 4,
-        "attn.decompose.sigma.gamma": 4,
-        "mlp.middle.sigma.gamma": 4,
-    }
+    openstl_ndim: ClassVar[dict[str, int]] = dict.fromkeys(
+        ("scale1.gamma", "scale2.gamma", "attn.decompose.sigma.gamma", "mlp.middle.sigma.gamma"), 4
+    )
     openstl_aliases: ClassVar[dict[str, str]] = {
         "attn.sigma.scale": "attn.sigma",
         "mlp.sigma.scale": "mlp.sigma",

@@ -54,36 +54,29 @@ def throughput(
     module: nn.Module,
     input_shape: tuple[int, ...],
     batch_size: int = 1,
-    device: str | torch.device | None = None,
     *,
     rounds: int = 10,
     warm_up: int = 2,
 ) -> Throughput:
-    """Measure inference on random input; the module's device and mode are restored.
+    """Measure inference on random input on the module's device; its mode is restored.
 
     Args:
         input_shape: of one sample without the batch axis.
-        device: the module's own if None.
     """
     if rounds < 1 or batch_size < 1:
         raise ValueError(f"rounds and batch_size are at least 1, got {rounds} and {batch_size}")
     like = first_tensor(module)
-    device = like.device if device is None else torch.device(device)
-    x = torch.rand(batch_size, *input_shape, dtype=like.dtype, device=device)
+    x = torch.rand(batch_size, *input_shape, dtype=like.dtype, device=like.device)
     seconds = []
     with evaluating(module):
-        module.to(device)
-        try:
-            for _ in range(warm_up + rounds):
-                _wait(device)
-                start = time.perf_counter()
-                module(x)
-                _wait(device)
-                seconds.append(time.perf_counter() - start)
-        finally:
-            module.to(like.device)
+        for _ in range(warm_up + rounds):
+            _wait(like.device)
+            start = time.perf_counter()
+            module(x)
+            _wait(like.device)
+            seconds.append(time.perf_counter() - start)
     median = statistics.median(seconds[warm_up:])
-    return Throughput(batch_size / median, median, batch_size, rounds, describe_device(device))
+    return Throughput(batch_size / median, median, batch_size, rounds, describe_device(like.device))
 
 
 def _wait(device: torch.device) -> None:

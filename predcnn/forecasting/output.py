@@ -63,10 +63,7 @@ def _write_trial(stem: Path, name: str, trial: Forecast) -> list[Path]:
     metrics = trial.metrics
     facts = {"name": name, "verdict": trial.verdict, "scene_cuts": list(trial.cuts)}
     write_json(errors, {**facts, **metrics})
-    lines = {
-        "prediction": metrics["prediction"]["per_frame"],
-        "copy last": metrics["copy_last"]["per_frame"],
-    }
+    lines = {name.replace("_", " "): found["per_frame"] for name, found in metrics.items()}
     shown = ("mse", "ssim") if trial.units is None else list(lines["prediction"])[:3]
     plot_curves(curves, {}, lines, metrics=shown)
     return [*trial.write(strip, "comparison", None), errors, curves]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from predcnn.checks import one_of
+from predcnn.checks import needed, one_of
 from predcnn.data.scale import Units
 from predcnn.data.views import views_of
 from predcnn.files import finite, replacing
@@ -252,10 +252,7 @@ def write_arrays(path: Path, items: list[Forecast]) -> None:
 
 def write_netcdf(path: Path, items: list[Forecast]) -> None:
     """Write predictions of one shape to a netCDF file: a variable (clip, lead, y, x) per target."""
-    try:
-        import xarray
-    except ImportError as error:
-        raise ImportError("netCDF needs xarray: pip install 'predcnn[arrays]'") from error
+    xarray = needed("xarray", "arrays")
     frames = np.stack([item.to_numpy() for item in items])
     coords = {"lead": np.arange(1, frames.shape[-4] + 1)}
     if frames.ndim == 6:  # a batch already, of clips without names

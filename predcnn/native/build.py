@@ -20,11 +20,6 @@ FLAGS += ("-Wno-psabi", "-Wno-ignored-attributes")
 SWITCH = "PREDCNN_KERNELS"  # environment variable; 0 disables the kernels
 
 
-def cache_folder() -> Path:
-    """Return the folder of the compiled library."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "predcnn"
-
-
 def _processor() -> str:
     """Describe the processor, on which -march=native depends."""
     info = Path("/proc/cpuinfo")
@@ -53,7 +48,8 @@ def load() -> ctypes.CDLL | str:
     if compiler is None:
         return "no C++ compiler (c++, g++, clang++ or $CXX)"
     try:
-        target = cache_folder() / f"kernels-{_identity(compiler)}.so"
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        target = cache / "predcnn" / f"kernels-{_identity(compiler)}.so"
         if not target.exists():
             with replacing(target) as temporary:  # safe if several processes compile
                 sources = [str(HERE / source) for source in SOURCES]

@@ -146,20 +146,19 @@ void weight_taps(const T* x, const T* g, const Shape& s, int64_t wide, int ky, i
         }
 }
 
+// weight_taps of k taps, at most K
+template <class T, int K>
+void weight_part(int k, const T* x, const T* g, const Shape& s, int64_t wide, int ky, int x0, T* out) {
+    if (k == K) return weight_taps<T, K>(x, g, s, wide, ky, x0, out);
+    if constexpr (K > 1) weight_part<T, K - 1>(k, x, g, s, wide, ky, x0, out);
+}
+
 template <class T>
 void weight_row(const T* x, const T* g, const Shape& s, int64_t wide, int ky, T* out) {
     constexpr int most = BYTES == 64 ? 7 : 6;  // twice 6 sums and the gradient fit into 16 registers
     for (int x0 = 0; x0 < s.kw;) {
         const int left = s.kw - x0, parts = (left + most - 1) / most, k = (left + parts - 1) / parts;
-        switch (k) {
-            case 7: weight_taps<T, 7>(x, g, s, wide, ky, x0, out); break;
-            case 6: weight_taps<T, 6>(x, g, s, wide, ky, x0, out); break;
-            case 5: weight_taps<T, 5>(x, g, s, wide, ky, x0, out); break;
-            case 4: weight_taps<T, 4>(x, g, s, wide, ky, x0, out); break;
-            case 3: weight_taps<T, 3>(x, g, s, wide, ky, x0, out); break;
-            case 2: weight_taps<T, 2>(x, g, s, wide, ky, x0, out); break;
-            default: weight_taps<T, 1>(x, g, s, wide, ky, x0, out);
-        }
+        weight_part<T, most>(k, x, g, s, wide, ky, x0, out);
         x0 += k;
     }
 }

@@ -1,6 +1,6 @@
 """The constant baseline: every future frame is the mean training frame."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -19,11 +19,7 @@ class MeanFrame(Predictor):
     needs_resolution = True
 
     def __init__(
-        self,
-        in_shape: tuple[int, int, int, int],
-        frames_out: int | None = None,
-        *,
-        compat: str | None = None,
+        self, in_shape: Sequence[int], frames_out: int | None = None, *, compat: str | None = None
     ) -> None:
         super().__init__(in_shape, frames_out, compat=compat)
         self.register_buffer("mean", torch.full(self.in_shape[1:], float("nan")))

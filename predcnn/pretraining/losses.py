@@ -36,11 +36,8 @@ def cell_statistics(images: Tensor, cell: int) -> tuple[Tensor, Tensor]:
     """Return mean and sqrt(unbiased variance + 1e-6) of every cell, each (B, 1, H, W)."""
     cells = rearrange(images, "b c (h p1) (w p2) -> b h w (c p1 p2)", p1=cell, p2=cell)
     var, mean = torch.var_mean(cells, dim=-1)
-    mean, scale = (
-        repeat(part, "b h w -> b 1 (h p1) (w p2)", p1=cell, p2=cell)
-        for part in (mean, (var + 1e-6).sqrt())
-    )
-    return mean, scale
+    parts, enlarged = (mean, (var + 1e-6).sqrt()), "b h w -> b 1 (h p1) (w p2)"
+    return tuple(repeat(part, enlarged, p1=cell, p2=cell) for part in parts)
 
 
 def frequency_loss(pred: Tensor, target: Tensor) -> Tensor:
