@@ -98,8 +98,7 @@ class FrameLoss(nn.Module):
 
     def frame_loss(self, pred: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Return the terms and their weighted sum ``loss`` for frames (B, T, C, H, W)."""
-        if self.missing:
-            target = torch.where(target.isnan(), pred.detach(), target)
+        pred, target = self.compared(pred, target)
         parts = {name: FRAME_TERMS[name](pred, target) for name in self.terms}
         loss = sum(weight * parts[name] for name, weight in self.terms.items())
         return {"loss": loss, **(parts if len(parts) > 1 else {})}
@@ -110,6 +109,13 @@ class FrameLoss(nn.Module):
         """Predict the future of ``frames`` (B, T, C, H, W) from its first ``frames_in``."""
         past, future = frames[:, :frames_in], frames[:, frames_in:]
         return self.frame_loss(predictor(self.filled(past)), future)
+
+    def compared(self, pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Return both with 0 where ``target`` is missing: no error and no gradient there."""
+        if not self.missing:
+            return pred, target
+        gone = target.isnan()
+        return pred.masked_fill(gone, 0), target.masked_fill(gone, 0)
 
     def filled(self, frames: Tensor) -> Tensor:
         """Return frames for a network: 0 where they are missing."""

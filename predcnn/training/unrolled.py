@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping
 
-import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from predcnn.checks import one_of
 from predcnn.predictors.dmvfn import pyramid_loss
@@ -14,14 +14,17 @@ Sampling = Callable[[Progress, int, int, int], Tensor]
 """(progress, batch, frames_in, steps) -> use_truth (batch, steps); `predcnn.training.sampling`."""
 
 
-EXTRA_TERMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "decoupling": lambda value, frames: value,
-    "moments": lambda value, frames: value,
-    "layer_errors": lambda value, frames: value[..., 0].mean(),  # PredNet's L_0: of the pixels
+EXTRA_TERMS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+    "decoupling": lambda value, pred, target: value,
+    "moments": lambda value, pred, target: value,
+    # PredNet's L_0, of the pixels: the mean of too high and too low
+    "layer_errors": lambda value, pred, target: functional.l1_loss(pred, target) / 2,
     # frame 1 is predicted from frame 0 twice; the reference code leaves it out
-    "stages": lambda x, frames: pyramid_loss(x[:, 1:].flatten(0, 1), frames[:, 2:].flatten(0, 1)),
+    "stages": lambda x, pred, target: pyramid_loss(
+        x[:, 1:].flatten(0, 1), target[:, 1:].flatten(0, 1)
+    ),
 }
-"""Terms from the extras of `unroll`: (extra, frames (B, T, C, H, W)) to a scalar."""
+"""Terms from the extras of `unroll`: (extra, predictions, their targets) to a scalar."""
 
 
 class UnrolledLoss(FrameLoss):
@@ -72,8 +75,9 @@ class UnrolledLoss(FrameLoss):
         if self.in_training:
             parts = self.frame_loss(predictions, frames[:, 1:])
             loss = parts.pop("loss") * (predictions.shape[1] if self.sum_steps else 1)
+        compared = self.compared(predictions, frames[:, 1:])
         for name, weight in self.extras.items():
-            parts[name] = EXTRA_TERMS[name](extras[name], self.filled(frames))
+            parts[name] = EXTRA_TERMS[name](extras[name], *compared)
             loss = loss + weight * parts[name]
         return {"loss": loss, **parts}
 
@@ -91,7 +95,8 @@ class PhyDNetLoss(UnrolledLoss):
     ) -> dict[str, Tensor]:
         parts = super().forward(predictor, frames, frames_in, progress)
         if predictor.compat == "openstl":
-            parts["loss"] = torch.mean((parts["loss"] - self.filled(frames[:, frames_in:])) ** 2)
+            total = parts["loss"].expand_as(frames[:, frames_in:])
+            parts["loss"] = functional.mse_loss(*self.compared(total, frames[:, frames_in:]))
         return parts
 
 
@@ -119,10 +124,11 @@ class DMVFNLoss(UnrolledLoss):
     def weigh(
         self, predictions: Tensor, extras: Mapping[str, Tensor], frames: Tensor
     ) -> dict[str, Tensor]:
+        extras = {"stages": self.compared(extras["stages"], frames[:, 1:, None])[0]}
         parts = super().weigh(predictions, extras, frames)
         if self.distance is not None:
-            true = self.filled(frames)[:, 2:].flatten(0, 1)
-            parts["perceptual"] = self.distance(predictions[:, 1:].flatten(0, 1), true)
+            pred, true = self.compared(predictions[:, 1:], frames[:, 2:])
+            parts["perceptual"] = self.distance(pred.flatten(0, 1), true.flatten(0, 1))
             parts["loss"] = parts["loss"] + self.perceptual * parts["perceptual"]
         return parts
 

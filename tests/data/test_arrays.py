@@ -68,6 +68,14 @@ def write_stacks(folder: Path, data: np.ndarray) -> None:
         tifffile.imwrite(folder / f"s{i}.tif", frames[:, 0], photometric="minisblack")
 
 
+def write_pages(folder: Path, data: np.ndarray) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    for i, frames in enumerate(data):
+        with tifffile.TiffWriter(folder / f"s{i}.tif") as file:
+            for frame in frames[:, 0]:
+                file.write(frame, photometric="minisblack")
+
+
 def write_frames(folder: Path, data: np.ndarray) -> None:
     tifffile = pytest.importorskip("tifffile")
     for i, frames in enumerate(data):
@@ -76,7 +84,7 @@ def write_frames(folder: Path, data: np.ndarray) -> None:
 
 
 WRITERS = [write_npy, write_npz, write_hdf5, write_zarr, write_netcdf, write_labelled_zarr,
-           write_stacks, write_frames]  # fmt: skip
+           write_stacks, write_pages, write_frames]  # fmt: skip
 
 
 @pytest.mark.parametrize("write", WRITERS)
@@ -192,6 +200,34 @@ def test_variables_of_different_grids_are_refused(tmp_path):
     np.savez(tmp_path / "a.npz", u=np.zeros((24, 32, 32)), v=np.zeros((24, 16, 32)))
     with pytest.raises(ValueError, match="different grids"):
         opened(tmp_path, variables=["u", "v"]).in_shape  # noqa: B018
+
+
+@pytest.mark.parametrize("where", ["dimension", "file"])
+def test_variables_at_other_coordinates_are_refused(tmp_path, where):
+    xarray = pytest.importorskip("xarray")
+    values, files = blobs(1, 40)[0, :, 0], []
+    for name, shift in (("u", 0.0), ("v", 0.5)):
+        lat = "lat" if where == "file" else f"lat_{name}"
+        dims, coords = ("time", lat, "lon"), {lat: np.arange(32) + shift, "lon": np.arange(32)}
+        files.append(xarray.Dataset({name: (dims, values)}, coords))
+    if where == "dimension":
+        files = [xarray.merge(files)]
+    for i, content in enumerate(files):
+        content.to_netcdf(tmp_path / f"{'uv'[i]}_2010.nc", engine="h5netcdf")
+    with pytest.raises(ValueError, match=r"different grids: u has lat\w* 0 .. 31, v has .* 0.5 .."):
+        opened(tmp_path, variables=["u", "v"]).in_shape  # noqa: B018
+
+
+def test_several_stacks_of_a_tiff_have_names(tmp_path):
+    tifffile = pytest.importorskip("tifffile")
+    data = blobs(2, 40)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for frames, length in zip(data, (40, 30), strict=True):
+            file.write(frames[:length, 0], photometric="minisblack")
+    with pytest.raises(ValueError, match=r"series0 \(40, 32, 32\), series1 \(30, 32, 32\): choose"):
+        opened(tmp_path).in_shape  # noqa: B018
+    (found,) = opened(tmp_path, variables=["series1"]).family.catalogue.recordings
+    np.testing.assert_array_equal(found.read(3, 30), data[1, 3:30])
 
 
 def test_past_and_future_arrays_are_joined(tmp_path):

@@ -337,3 +337,41 @@ def test_unknown_terms_raise():
         UnrolledLoss({"mse": 1.0}, AlwaysTruth(), extras={"moment": 1.0})
     with pytest.raises(ValueError, match="at least one term"):
         UnrolledLoss({}, AlwaysTruth())
+
+
+class Given(torch.nn.Module):
+    """A predictor of given frames (B, T - 1, C, H, W) and stages of them."""
+
+    def __init__(self, predictions: Tensor, compat: str | None) -> None:
+        super().__init__()
+        self.predictions, self.compat = torch.nn.Parameter(predictions), compat
+        self.stages = torch.nn.Parameter(torch.stack([1 - predictions, predictions], dim=2))
+
+    def unroll(self, frames: Tensor, use_truth: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        assert frames.isfinite().all()
+        errors = (self.predictions - frames[:, 1:]).abs().mean((2, 3, 4))[..., None]
+        extras = {"layer_errors": errors, "stages": self.stages, "moments": torch.zeros(())}
+        return self.predictions, extras
+
+
+@pytest.mark.parametrize(
+    ("name", "compat"),
+    [("convlstm", None), ("prednet", None), ("dmvfn", None), ("phydnet", None),
+     ("phydnet", "openstl")],
+)  # fmt: skip
+def test_missing_pixels_have_neither_error_nor_gradient(objective, name, compat):
+    loss = objective(name)
+    loss.missing = True
+    predictions, frames = torch.rand(2, 4, 1, SIDE, SIDE), torch.rand(2, 5, 1, SIDE, SIDE)
+    gone = torch.rand_like(predictions) < 0.3
+    frames[:, 1:][gone] = torch.nan
+    found = []
+    for values in (predictions, predictions.masked_fill(gone, 7.0)):
+        model = Given(values, compat)
+        found.append(loss(model, frames, 2, Progress(0))["loss"])
+        found[-1].backward()
+        for part, where in ((model.predictions, gone), (model.stages, gone[:, :, None])):
+            if part.grad is not None:
+                assert part.grad.masked_fill(~where, 0).abs().sum() == 0
+                assert part.grad.abs().sum() > 0
+    torch.testing.assert_close(*found)

@@ -4,7 +4,7 @@ import functools
 import math
 import os
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -166,12 +166,12 @@ def _labelled(dataset: object) -> list[Stored]:
 class _Pages:
     """The pages of a TIFF file as an array (pages, H, W) or (pages, H, W, C)."""
 
-    def __init__(self, tiff: object, shape: tuple[int, ...], dtype: np.dtype) -> None:
-        self.tiff, self.shape, self.dtype = tiff, shape, dtype
+    def __init__(self, pages: Sequence, shape: tuple[int, ...], dtype: np.dtype) -> None:
+        self.pages, self.shape, self.dtype = pages, shape, dtype
 
     def __getitem__(self, index: tuple) -> np.ndarray:
         times, *rest = index
-        pages = [self.tiff.pages[n] for n in range(self.shape[0])[times]]
+        pages = [self.pages[n] for n in range(self.shape[0])[times]]
         for page in pages:  # before memory is taken for what a damaged page claims
             if math.prod(page.shape) != math.prod(self.shape[1:]):
                 raise ValueError(f"a page of shape {page.shape} in a stack of {self.shape[1:]}")
@@ -205,19 +205,36 @@ def _check_chain(tiff: object) -> None:
 
 
 def _tiff(path: Path) -> list[Stored]:
-    """Read pages as frames; a hyperstack has its own axes."""
+    """Read pages as frames; a hyperstack has its own axes, several stacks have names."""
     tiff = _module("tifffile").TiffFile(path)
     _check_chain(tiff)
-    series = tiff.series[0]
-    axes = "".join(_TIFF_AXES.get(axis, "?") for axis in series.axes)
-    stack = len(series.pages) > 1 and axes in ("THW", "THWC")
-    claimed = math.prod(series.shape[stack:]) * series.dtype.itemsize
+    first, *others = tiff.series
+    # written one by one, every page is a series of its own
+    alike = {(one.shape, one.dtype, len(one.pages)) for one in tiff.series} == {
+        (first.shape, first.dtype, 1)
+    }
+    if others and alike:
+        shape = (1 + len(others), *first.shape)
+        return [_series("", tiff, tiff.pages, "T" + first.axes, shape, first)]
+    names = [f"series{i}" if others else "" for i in range(1 + len(others))]
+    return [
+        _series(name, tiff, one.pages, one.axes, one.shape, one)
+        for name, one in zip(names, tiff.series, strict=True)
+    ]
+
+
+def _series(
+    name: str, tiff: object, pages: Sequence, axes: str, shape: Sequence[int], series: object
+) -> Stored:
+    axes = "".join(_TIFF_AXES.get(axis, "?") for axis in axes)
+    stack = len(pages) > 1 and axes in ("THW", "THWC")
+    claimed = math.prod(shape[stack:]) * series.dtype.itemsize
     if claimed > max(_ANY_FILE, _PACKED * tiff.filehandle.size):
         raise ValueError(f"{claimed >> 20} MiB cannot come from {tiff.filehandle.size:,} bytes")
     if stack:
-        return [Stored("", _Pages(tiff, tuple(series.shape), series.dtype), axes=axes)]
+        return Stored(name, _Pages(pages, tuple(shape), series.dtype), axes=axes)
     known = "?" not in axes and len(set(axes)) == len(axes)
-    return [Stored("", series.asarray(), axes=axes if known else "")]
+    return Stored(name, series.asarray(), axes=axes if known else "")
 
 
 def _text(value: object) -> str:

@@ -172,12 +172,7 @@ def _catalogue(
     for stack in stacks:
         span = 1 if stack.label else options.span
         made = [(path, a, layout_of(a, options.layout, span)) for path, a in stack.arrays]
-        shapes = [sizes(array, layout) for _, array, layout in made]
-        shared = {tuple(shape[axis] for axis in "NTHW") for shape in shapes}
-        if len(shared) > 1:
-            named = ", ".join(f"{array.name} {array.shape}" for _, array, _ in made)
-            raise ValueError(f"{stack.path}: variables of different grids or times: {named}")
-        rows, length, *grid = shared.pop()
+        rows, length, *grid = _common_sizes(stack.path, made)
         name = str(stack.path.relative_to(base))
         grids.setdefault(tuple(grid), name)
         channels.setdefault(_channel_names(made, bool(stack.label)), name)
@@ -204,6 +199,26 @@ def _catalogue(
         recordings, names, units, next(iter(grids)), tuple(kinds),
         tuple(layouts), passed, coords,
     )  # fmt: skip
+
+
+def _common_sizes(path: Path, made: Sequence[tuple[Path, Stored, str]]) -> tuple[int, ...]:
+    """Return the sizes of N, T, H and W that variables share, at the same coordinates."""
+    shared = {tuple(sizes(array, layout)[axis] for axis in "NTHW") for _, array, layout in made}
+    if len(shared) > 1:
+        named = ", ".join(f"{array.name} {array.shape}" for _, array, _ in made)
+        raise ValueError(f"{path}: variables of different grids or times: {named}")
+    for axis in "HW":
+        first: tuple[str, np.ndarray] | None = None
+        for _, array, layout in made:
+            dim = array.dims[layout.index(axis)] if array.dims else ""
+            values = array.coords.get(dim)
+            if values is None or values.dtype.kind not in "iuf":
+                continue
+            here = f"{array.name} has {dim} {values[0]:g} .. {values[-1]:g}"
+            first = first or (here, values)
+            if not np.allclose(values, first[1], equal_nan=True):
+                raise ValueError(f"{path}: variables of different grids: {first[0]}, {here}")
+    return shared.pop()
 
 
 def _key(stack: _Stack, name: str, layout: str, row: int) -> tuple[str, tuple]:
