@@ -33,12 +33,14 @@ class Subject(Protocol):
 
     def enter(self, clips: Tensor) -> Tensor:
         """Convert clips in [0, 1] to the network's input, of the same shape."""
+        return clips
 
     def response(self, x: Tensor) -> Tensor:
         """Return the maps on which receptive fields are measured, (B, L, K, h, w)."""
 
     def magnitude(self, gradient: Tensor) -> Tensor:
         """Return the contribution, >= 0, of an input with this gradient."""
+        return gradient.abs()
 
     def target(self, x: Tensor, future: Tensor | None = None) -> Tensor:
         """Return the target of `score` and `reward`, one per sample."""
@@ -125,7 +127,7 @@ class ClassifierSubject:
         return raw[:, None]
 
 
-class PredictorSubject:
+class PredictorSubject(Subject):
     """A predictor, (B, T, C, H, W) -> (B, frames_out, C, H, W), with one output per lead time.
 
     Receptive fields are those of a predicted pixel, with absolute gradients: darkening counts as
@@ -170,17 +172,11 @@ class PredictorSubject:
             return name
         raise ValueError(f"{self.name} has no {name}: give layer=…; {layers_of(self.net)}")
 
-    def enter(self, clips: Tensor) -> Tensor:
-        return clips
-
     def response(self, x: Tensor) -> Tensor:
         return self._chosen(self.net(x))
 
     def _chosen(self, frames: Tensor) -> Tensor:
         return frames[:, [lead - 1 for lead in self.leads]]
-
-    def magnitude(self, gradient: Tensor) -> Tensor:
-        return gradient.abs()
 
     def target(self, x: Tensor, future: Tensor | None = None) -> Tensor:
         if future is None:

@@ -30,12 +30,9 @@ COMMANDS = (
 )  # fmt: skip
 """``predcnn.app.NAME.NAME`` is called with ``configs/NAME.yaml``."""
 HELP = {"--help", "-h"}
-AGAIN = {
-    "train": "; the same command with resume=true continues",
-    "train_backbone": "; the same command with resume=true continues",
-    "pretrain_backbone": "; the same command with resume=true continues",
-    "benchmark": "; the same command continues",
-}
+TRAININGS = ("train", "train_backbone", "pretrain_backbone")
+AGAIN = dict.fromkeys(TRAININGS, "; the same command with resume=true continues")
+AGAIN["benchmark"] = "; the same command continues"
 """Hints printed when a command is interrupted."""
 TRACEBACKS = os.environ.get("HYDRA_FULL_ERROR") == "1"
 

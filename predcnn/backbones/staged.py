@@ -112,11 +112,11 @@ class StagedBackbone(Mergeable, nn.Module):
         """Return a module (B, dim, H, W) -> (B, out, H / 2, W / 2) between two stages."""
         raise NotImplementedError
 
-    def make_block(self, i: int, j: int, drop_path: float) -> nn.Module:
+    def make_block(self, i: int, j: int, drop_path: float, **own: object) -> nn.Module:
         """Return block ``j`` of stage ``i``, (B, dims[i], H, W) -> (B, dims[i], H, W)."""
         options = {name: getattr(self, name) for name in self.per_network}
         options |= {argument: getattr(self, name)[i] for name, argument in self.per_stage.items()}
-        return self.block(self.dims[i], drop_path=drop_path, **options)
+        return self.block(self.dims[i], drop_path=drop_path, **(options | own))
 
     def make_stage_norm(self, dim: int) -> nn.Module:
         return nn.Identity()

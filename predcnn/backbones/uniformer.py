@@ -45,6 +45,9 @@ class UniFormer(StagedBackbone):
         layer_scale: initial factor of both branches of the self-attention blocks; None for none.
     """
 
+    block = UniFormerBlock
+    per_network = ("layer_scale",)
+
     dims: Sequence[int] = (64, 128, 320, 512)
     head_dim: int = 64
     overlap: bool = False
@@ -67,15 +70,9 @@ class UniFormer(StagedBackbone):
     def make_down(self, dim: int, out: int) -> nn.Module:
         return patch_embed(dim, out, 3, 2) if self.overlap else patches(dim, out, 2, eps=1e-5)
 
-    def make_block(self, i: int, j: int, drop_path: float) -> UniFormerBlock:
-        return UniFormerBlock(
-            self.dims[i],
-            drop_path=drop_path,
-            local=i < LOCAL_STAGES,
-            heads=self.dims[i] // self.head_dim,
-            layer_scale=self.layer_scale,
-            norm_eps=1e-6,
-        )
+    def make_block(self, i: int, j: int, drop_path: float, **own: object) -> nn.Module:
+        heads, local = self.dims[i] // self.head_dim, i < LOCAL_STAGES
+        return super().make_block(i, j, drop_path, heads=heads, local=local, norm_eps=1e-6)
 
     def make_ends(self) -> tuple[ClassifierHead, nn.Module]:
         stem = self.make_stem()

@@ -38,7 +38,9 @@ class UniRepLKNet(ConvNeXtLike):
             convolution, 13 has dilated branches.
     """
 
+    block = UniRepLKNetBlock
     per_stage: ClassVar[dict[str, str]] = {"kernel_sizes": "kernel_size"}
+    per_network = ("layer_scale",)
     deployed: ClassVar[tuple[str, type]] = (".pwconv2.0.bias", UniRepLKNetBlock)
 
     kernel_sizes: Sequence[Sequence[int]] = ALL_LARGE
@@ -49,11 +51,6 @@ class UniRepLKNet(ConvNeXtLike):
     def make_down(self, dim: int, out: int) -> nn.Module:
         return conv_norm(dim, out)
 
-    def make_block(self, i: int, j: int, drop_path: float) -> UniRepLKNetBlock:
+    def make_block(self, i: int, j: int, drop_path: float, **own: object) -> nn.Module:
         kernels = self.kernel_sizes[i]
-        return UniRepLKNetBlock(
-            self.dims[i],
-            drop_path=drop_path,
-            kernel_size=kernels[j % len(kernels)],
-            layer_scale=self.layer_scale,
-        )
+        return super().make_block(i, j, drop_path, kernel_size=kernels[j % len(kernels)])

@@ -15,14 +15,8 @@ from predcnn.files import write_json
 from predcnn.training.budget import Pace
 from predcnn.training.callbacks.probe import Probe
 
-TRAIN, EVALUATE = (
-    (
-        "-c",
-        f"import sys; sys.argv[:1] = ['predcnn', '{name}']; "
-        "from predcnn.app.cli import main; main()",
-    )
-    for name in ("train", "evaluate")
-)
+COMMAND = "import sys; sys.argv[:1] = ['predcnn', '{}']; from predcnn.app.cli import main; main()"
+TRAIN, EVALUATE = (("-c", COMMAND.format(name)) for name in ("train", "evaluate"))
 MEASURE = ("-m", "predcnn.leaderboard.measure")
 PACE = "pace.json"
 PROBE = (

@@ -53,12 +53,8 @@ def _tested(bench: Bench, path: str, data: Sequence[str], fingerprint: str) -> d
     found = {}
     for test in ABOUT:
         with tempfile.TemporaryDirectory() as folder:
-            arguments = [
-                f"ckpt_path={path}",
-                *data,
-                f"data.noise={'null' if test == CLEAN else test}",
-                f"output={folder}",
-            ]
+            noise = "null" if test == CLEAN else test
+            arguments = [f"ckpt_path={path}", *data, f"data.noise={noise}", f"output={folder}"]
             run_child(EVALUATE, arguments, bench.output / "robustness.txt")
             (file,) = Path(folder).glob("*.json")
             found[test] = json.loads(file.read_text(encoding="utf-8"))
@@ -103,16 +99,11 @@ def robustness_of(rows: Iterable[dict]) -> list[Robustness]:
 
 def _table(key: str, found: Sequence[dict]) -> Robustness:
     found = sorted(found, key=lambda record: _mse(record["tests"][CLEAN]))
-    lines = [
-        Row(
-            record["fingerprint"],
-            name_of(record["name"], record["kind_of_entry"]).label,
-            record["kind_of_entry"],
-            _values(record["tests"]),
-            eligible=True,
-        )
-        for record in found
-    ]
+    lines = []
+    for record in found:
+        kind, values = record["kind_of_entry"], _values(record["tests"])
+        label = name_of(record["name"], kind).label
+        lines.append(Row(record["fingerprint"], label, kind, values, eligible=True))
     copies = {test: results["copy_last"] for test, results in found[0]["tests"].items()}
     lines.append(Row("copy_last", REFERENCES["copy_last"], "baseline", _values(copies)))
     columns = [

@@ -24,14 +24,9 @@ class ConvNormAct(nn.Module):
         up: bool = False,
     ) -> None:
         super().__init__()
-        stride = 2 if down else 1
-        self.conv = WinogradConv2d(
-            in_channels,
-            out_channels * 4 if up else out_channels,
-            kernel_size,
-            stride=stride,
-            padding=(kernel_size - stride + 1) // 2,
-        )
+        stride, out = 2 if down else 1, out_channels * 4 if up else out_channels
+        padding = (kernel_size - stride + 1) // 2
+        self.conv = WinogradConv2d(in_channels, out, kernel_size, stride=stride, padding=padding)
         nn.init.trunc_normal_(self.conv.weight, std=0.02)
         nn.init.zeros_(self.conv.bias)
         self.upscale = 2 if up else 1

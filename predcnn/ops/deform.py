@@ -115,6 +115,5 @@ def _reference(x: Tensor, place: Tensor, weights: Tensor) -> Tensor:
         align_corners=False,
     )  # (B G, C/G, P, H W)
     out = (samples * rearrange(weights, "b h w g p -> (b g) 1 p (h w)")).sum(dim=2)
-    return rearrange(
-        out, "(b g) c (h w) -> b h w (g c)", b=x.shape[0], h=height
-    )  # len would fix the batch of a graph
+    # len would fix the batch of a graph
+    return rearrange(out, "(b g) c (h w) -> b h w (g c)", b=x.shape[0], h=height)

@@ -152,13 +152,9 @@ def _blocks(
     stacks: str, depth: int, layers: int, layer: Callable[[], nn.Module], dim: int
 ) -> nn.Sequential:
     """Build ``depth`` blocks of the named stacks, each of as many ``layers``."""
-
-    def block() -> nn.Sequential:
-        return nn.Sequential(
-            OrderedDict(
-                (name, GatedTransformer(name, [layer() for _ in range(layers)], dim))
-                for name in stacks.split()
-            )
-        )
-
-    return nn.Sequential(*(block() for _ in range(depth)))
+    blocks = nn.Sequential()
+    for _ in range(depth):
+        named = ((name, [layer() for _ in range(layers)]) for name in stacks.split())
+        parts = OrderedDict((name, GatedTransformer(name, stack, dim)) for name, stack in named)
+        blocks.append(nn.Sequential(parts))
+    return blocks

@@ -86,9 +86,8 @@ def colour_bar(page: Image.Image, x: int, y: int, length: int) -> None:
     bar = colour_error(np.linspace(1, 0, length)[:, None].repeat(10, 1))
     place(page, Image.fromarray(bar), x, y)
     for value, anchor in ((1.0, "la"), (0.5, "lm"), (0.0, "ld")):
-        write(
-            page, (x + 15, y + round((1 - value) * (length - 1))), f"{value:g}", 11, FAINT, anchor
-        )
+        at = (x + 15, y + round((1 - value) * (length - 1)))
+        write(page, at, f"{value:g}", 11, FAINT, anchor)
 
 
 def write(

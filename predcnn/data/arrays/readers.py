@@ -242,13 +242,9 @@ def _text(value: object) -> str:
 
 
 READERS: dict[str, Callable[[Path], list[Stored]]] = {
-    ".npy": _numpy,
-    ".npz": _numpy,
-    ".h5": _hdf5,
-    ".hdf5": _hdf5,
-    ".nc": _netcdf,
-    ".nc4": _netcdf,
+    **dict.fromkeys((".npy", ".npz"), _numpy),
+    **dict.fromkeys((".h5", ".hdf5"), _hdf5),
+    **dict.fromkeys((".nc", ".nc4"), _netcdf),
     ".zarr": _zarr,
-    ".tif": _tiff,
-    ".tiff": _tiff,
+    **dict.fromkeys((".tif", ".tiff"), _tiff),
 }
