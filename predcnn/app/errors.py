@@ -2,12 +2,7 @@
 
 import re
 
-from hydra.errors import (
-    HydraException,
-    InstantiationException,
-    MissingConfigException,
-    OverrideParseException,
-)
+from hydra import errors
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -16,7 +11,7 @@ from predcnn.app.help import groups, reference
 from predcnn.checks import closest, unknown
 
 EXPECTED = (
-    ValueError, KeyError, TypeError, OSError, ImportError, RuntimeError, HydraException,
+    ValueError, KeyError, TypeError, OSError, ImportError, RuntimeError, errors.HydraException,
     OmegaConfBaseException, YAMLError,
 )  # fmt: skip
 """Errors that wrong input raises; any other one is a bug and keeps its traceback."""
@@ -40,14 +35,14 @@ def expected(error: Exception) -> bool:
 
 def explain(error: BaseException, config_name: str) -> str:
     """Return one sentence for an error that reached the command line."""
-    if isinstance(error, MissingConfigException):
+    if isinstance(error, errors.MissingConfigException):
         return _unknown_choice(error)
-    if isinstance(error, OverrideParseException):
+    if isinstance(error, errors.OverrideParseException):
         return (
             f"cannot read {error.override!r}: an override is NAME=VALUE, and a value with special "
             "characters needs quotes of its own, as in name='\"a (b)\"'"
         )
-    while isinstance(error, InstantiationException) and error.__cause__ is not None:
+    while isinstance(error, errors.InstantiationException) and error.__cause__ is not None:
         error = error.__cause__
     if isinstance(error, KeyError) and not isinstance(error, OmegaConfBaseException):
         return str(error.args[0]) if error.args else "KeyError"
@@ -65,7 +60,7 @@ def explain(error: BaseException, config_name: str) -> str:
     return text or type(error).__name__
 
 
-def _unknown_choice(error: MissingConfigException) -> str:
+def _unknown_choice(error: errors.MissingConfigException) -> str:
     group, _, name = (error.missing_cfg_file or "").rpartition("/")
     options = sorted(error.options or [])
     if not (group and options):

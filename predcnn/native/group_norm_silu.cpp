@@ -28,30 +28,6 @@ struct Shape {
 constexpr int64_t FLUSH = 64;    // pixels summed before the sum is added to a double
 constexpr int64_t SAMPLED = 64;  // pixels of the first estimate of the mean
 
-// Sums over every `stride`-th pixel of x - shift and of its square, per channel.
-template <class T>
-void channel_sums(const T* x, int64_t pixels, int64_t stride, int64_t wide, const T* shift, T* part,
-                  T* squares, double* sums, double* sums_of_squares) {
-    constexpr int V = Lanes<T>::count;
-    std::fill(sums, sums + wide, 0.0);
-    std::fill(sums_of_squares, sums_of_squares + wide, 0.0);
-    for (int64_t start = 0; start < pixels; start += FLUSH * stride) {
-        std::fill(part, part + wide, T(0));
-        std::fill(squares, squares + wide, T(0));
-        for (int64_t p = start; p < std::min(pixels, start + FLUSH * stride); p += stride)
-            for (int64_t c = 0; c < wide; c += V) {
-                const int n = int(std::min<int64_t>(V, wide - c));
-                const Vec<T> d = load(x + p * wide + c, n) - load(shift + c);
-                store(part + c, load(part + c) + d);
-                store(squares + c, load(squares + c) + d * d);
-            }
-        for (int64_t c = 0; c < wide; c++) {
-            sums[c] += part[c];
-            sums_of_squares[c] += squares[c];
-        }
-    }
-}
-
 template <class T> int64_t padded(int64_t n) { return n + Lanes<T>::count; }
 
 // one pixel's channels -> its R x R pixels of the shuffled map, whose lines are `line` numbers long; and back
@@ -90,11 +66,37 @@ template <class T> struct Sample {
     void repeat(std::vector<T>& values) {
         for (int64_t i = base; i < wide; i++) values[i] = values[i - base];
     }
-    void unfold() {
+    // Sums over every `stride`-th pixel of what `add(pixel)` adds to part and part_two, per channel.
+    template <class F> void sum_up(int64_t stride, F add) {
+        std::fill(sums.begin(), sums.end(), 0.0);
+        std::fill(sums_two.begin(), sums_two.end(), 0.0);
+        for (int64_t start = 0; start < pixels; start += FLUSH * stride) {
+            std::fill(part.begin(), part.end(), T(0));
+            std::fill(part_two.begin(), part_two.end(), T(0));
+            for (int64_t p = start; p < std::min(pixels, start + FLUSH * stride); p += stride) add(p);
+            for (int64_t c = 0; c < wide; c++) {
+                sums[c] += part[c];
+                sums_two[c] += part_two[c];
+            }
+        }
         for (int64_t i = base; i < wide; i++) {
             sums[i % base] += sums[i];
             sums_two[i % base] += sums_two[i];
         }
+    }
+    // of x - middle and of its square
+    void moments(const T* x, int64_t stride) {
+        const T* shift = middle.data();
+        T *sum = part.data(), *squares = part_two.data();
+        const int64_t size = wide;
+        sum_up(stride, [=](int64_t p) {
+            for (int64_t c = 0; c < size; c += V) {
+                const int n = int(std::min<int64_t>(V, size - c));
+                const Vec<T> d = load(x + p * size + c, n) - load(shift + c);
+                store(sum + c, load(sum + c) + d);
+                store(squares + c, load(squares + c) + d * d);
+            }
+        });
     }
     double of_group(const std::vector<double>& values, int g) const {
         double sum = 0;
@@ -107,15 +109,11 @@ template <class T> struct Sample {
         std::fill(middle.begin(), middle.end(), T(0));
         const int64_t stride = std::max<int64_t>(1, pixels / SAMPLED);
         const double sampled = double(group * fold) * ((pixels + stride - 1) / stride);
-        channel_sums(x, pixels, stride, wide, middle.data(), part.data(), part_two.data(), sums.data(),
-                     sums_two.data());
-        unfold();
+        moments(x, stride);
         for (int g = 0; g < s.groups; g++)
             std::fill_n(middle.begin() + g * group, group, T(of_group(sums, g) / sampled));
         repeat(middle);
-        channel_sums(x, pixels, int64_t(1), wide, middle.data(), part.data(), part_two.data(), sums.data(),
-                     sums_two.data());
-        unfold();
+        moments(x, 1);
         for (int g = 0; g < s.groups; g++) {
             const double off = of_group(sums, g) / count;
             const double variance = std::max(0.0, of_group(sums_two, g) / count - off * off);
@@ -150,25 +148,14 @@ template <class T> struct Sample {
 
     // grad_x = gradient of the norm's output; sums it over pixels, also times the normalised x
     void through_silu(const T* grad, const T* x, T* grad_x) {
-        std::fill(sums.begin(), sums.end(), 0.0);
-        std::fill(sums_two.begin(), sums_two.end(), 0.0);
-        for (int64_t start = 0; start < pixels; start += FLUSH) {
-            std::fill(part.begin(), part.end(), T(0));
-            std::fill(part_two.begin(), part_two.end(), T(0));
-            for (int64_t p = start; p < std::min(pixels, start + FLUSH); p++) {
-                const T* given = grad + p * wide;
-                if (s.factor > 1) {
-                    gather(grad + s.corner(p), s.channels, s.line(), pixel.data());
-                    given = pixel.data();
-                }
-                pixel_through_silu(given, x + p * wide, grad_x + p * wide);
+        sum_up(1, [=](int64_t p) {
+            const T* given = grad + p * wide;
+            if (s.factor > 1) {
+                gather(grad + s.corner(p), s.channels, s.line(), pixel.data());
+                given = pixel.data();
             }
-            for (int64_t c = 0; c < wide; c++) {
-                sums[c] += part[c];
-                sums_two[c] += part_two[c];
-            }
-        }
-        unfold();
+            pixel_through_silu(given, x + p * wide, grad_x + p * wide);
+        });
     }
 
     void pixel_through_silu(const T* grad, const T* x, T* grad_x) {
