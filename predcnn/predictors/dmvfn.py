@@ -25,11 +25,8 @@ def warp(frames: Tensor, flow: Tensor) -> Tensor:
     ``flow`` is (N, 2, H, W), right and down, in pixels.
     """
     H, W = frames.shape[-2:]
-    y, x = torch.meshgrid(
-        torch.arange(H, device=flow.device, dtype=flow.dtype),
-        torch.arange(W, device=flow.device, dtype=flow.dtype),
-        indexing="ij",
-    )
+    axes = (torch.arange(n, device=flow.device, dtype=flow.dtype) for n in (H, W))
+    y, x = torch.meshgrid(*axes, indexing="ij")
     at_x = (x + flow[:, 0]) * (2 / max(W - 1, 1)) - 1
     at_y = (y + flow[:, 1]) * (2 / max(H - 1, 1)) - 1
     grid = torch.stack([at_x, at_y], dim=-1)
