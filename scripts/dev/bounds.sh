@@ -4,7 +4,8 @@
 #     scripts/dev/bounds.sh lowest 3.10 DIR      # DIR/venv and DIR/versions.txt; several GB
 #     scripts/dev/bounds.sh highest 3.13 DIR
 #
-# Needs uv and that Python. `pytest` arguments follow DIR.
+# Needs uv and that Python. `pytest` arguments follow DIR. The versions of the last complete runs stand in
+# scripts/dev/bounds/.
 set -eu
 case "$1" in
   lowest) resolution=lowest-direct ;;
