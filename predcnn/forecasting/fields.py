@@ -69,11 +69,14 @@ def open_fields(
 ) -> list[Recording]:
     """Return every recording in array files.
 
-    They are read with the ``variables``, ``layout`` and ``mask`` of the checkpoint's ``data``; the
-    coordinates in ``units`` become those of the files.
+    They are read with the ``variables``, ``layout`` and ``mask`` of the checkpoint's ``data``, and
+    the arrays that its ``split`` names for the test; the coordinates in ``units`` become those of
+    the files.
     """
     found = []
     kept = {name: data.get(name) for name in ("variables", "targets", "layout", "mask")}
+    if data.get("split"):
+        kept["split"] = {"train": [], "test": data["split"]["test"]}
     for place in inputs:
         options = ArrayOptions(root=place, frames_in=data["frames_in"], frames_out=1, **kept)
         catalogue = find_recordings(options)

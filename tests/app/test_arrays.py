@@ -16,6 +16,7 @@ from predcnn.app.results import _number
 from predcnn.app.train import train
 from predcnn.data.scale import Scale, Units
 from predcnn.data.views import views_of
+from predcnn.forecasting.fields import open_fields
 from predcnn.forecasting.result import Forecast
 from predcnn.training.prediction import VideoPrediction
 from tests.data.test_arrays import blobs
@@ -168,6 +169,17 @@ def test_a_zarr_store_is_an_input(tmp_path, wind):
     for found in (written, arrays):
         np.testing.assert_array_equal(found["y"], coords["lat"])
         np.testing.assert_array_equal(found["x"], coords["lon"])
+
+
+def test_a_file_of_past_and_future_arrays_is_an_input(tmp_path):
+    x = blobs(3, 8, size=16)
+    parts = {"X_train": x[:2, :4], "Y_train": x[:2, 4:], "X_test": x[2:, :4], "Y_test": x[2:, 4:]}
+    np.savez(tmp_path / "a.npz", **parts)
+    split = {"train": "X_train+Y_train", "test": "X_test+Y_test"}
+    data = {"frames_in": 4, "layout": "NTCHW", "split": split}
+    (found,) = open_fields([tmp_path / "a.npz"], data, UNITS)
+    assert (found.name, found.count) == ("a_0", 8)
+    np.testing.assert_array_equal(found.frames(range(2, 7)), x[2, 2:7])
 
 
 @pytest.mark.parametrize("model", ["convlstm", "prednet"])  # PredNet's sizes follow from the data
