@@ -51,18 +51,19 @@ def measure(predictor: nn.Module, data: SequenceDataModule) -> tuple[dict, dict]
 def training_section(trained: dict) -> str:
     """Describe the run that the weights come from, for the model card."""
     metrics = ", ".join(f"{k.upper()} {v:.4f}" for k, v in trained["metrics"].items())
-    minutes = trained["timing"]["train_s"] / 60
+    minutes = trained["timing"]["steps_s"] / 60  # of all parts, if the run was resumed
     here = ("data.root=", "hydra.run.dir=", "trainer.enable_progress_bar=")
     command = " ".join(a for a in trained["command"].split() if not a.startswith(here))
+    source = trained["data"]["source"].split(" ")[0]
     terms = "The digits are MNIST's and keep its terms"
     if "cifar" in trained["data"]["name"]:
         terms = "The digits are MNIST's and the backgrounds CIFAR-10's, and keep their terms"
     return (
-        f"\n## Training\n\nCommand: `python scripts/{command}`\n\n"
+        f"\n## Training\n\nCommand: `{command}`\n\n"
         f"Commit {trained['git']['commit']}, torch {trained['versions']['torch']}, "
         f"{platform.machine()} CPU; "
-        f"{trained['timing']['steps']:,} steps, {minutes:.0f} minutes on a busy machine, seed "
-        f"{trained['seed']}. Its own test set ({trained['data']['source'].split(' ')[0]}, "
+        f"{trained['timing']['steps']:,} steps, {minutes:.0f} minutes of training "
+        f"on a busy machine, seed {trained['seed']}. Its own test set ({source}, "
         f"{trained['data']['sequences']['test']} sequences): {metrics}.\n"
         f"\n{terms}; the weights are under this package's licence.\n"
     )
