@@ -60,6 +60,9 @@ class WindowOptions:
         for stride in strides:
             if stride is not None:
                 whole_number("data.stride", stride)
+        for name in ("variables", "targets"):  # one name is a list of one
+            if isinstance(getattr(self, name, None), str):
+                object.__setattr__(self, name, (getattr(self, name),))
 
     @property
     def span(self) -> int:

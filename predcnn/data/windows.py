@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from predcnn.data.dividing import Segment, WindowOptions, window_starts
+from predcnn.data.dividing import Segment, window_starts
 from predcnn.data.sequences import SequenceDataset, windows_in_rounds
+from predcnn.data.splits import SequenceFamily
 
 
 class WindowDataset(SequenceDataset):
@@ -18,6 +19,7 @@ class WindowDataset(SequenceDataset):
     validation and test always have the same windows, evenly spread over all of them.
 
     Args:
+        family: the data set, with `predcnn.data.dividing.WindowOptions`.
         segments: where windows may lie.
         size: (C, H, W).
         breaks: for each segment the frames that no window reaches over.
@@ -25,18 +27,15 @@ class WindowDataset(SequenceDataset):
 
     def __init__(
         self,
-        options: WindowOptions,
+        family: SequenceFamily,
         split: str,
         segments: Sequence[Segment],
         size: tuple[int, int, int],
-        *,
-        source: str,
-        protocol: str,
         breaks: Sequence[Sequence[int]] | None = None,
     ) -> None:
+        options, self.protocol = family.options, family.protocol
         self._options, self._recordings = options, [segment.recording for segment in segments]
         self.in_shape, self.frames_out = (options.frames_in, *size), options.frames_out
-        self.source, self.protocol = source, protocol
         self.finite = split != "train"
         breaks = breaks or [()] * len(segments)
         starts = [window_starts(s, options, b) for s, b in zip(segments, breaks, strict=True)]

@@ -12,7 +12,7 @@ from predcnn.data.clips import videos
 from predcnn.data.clips.decoding import read_frames, scan
 from predcnn.data.clips.index import index_clips
 from predcnn.data.clips.sources import ClipError
-from predcnn.data.clips.windows import PackedClips
+from predcnn.data.clips.video_folder import PackedClips
 from tests.data.clips import moving_square, write_uneven_video, write_video
 
 

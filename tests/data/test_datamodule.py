@@ -277,7 +277,7 @@ def test_opencv_without_libgl_suggests_the_headless_package(
 
 
 def test_no_photograph_is_in_two_splits() -> None:
-    from predcnn.data.generated.photographs import PHOTOGRAPHS, photograph_crops
+    from predcnn.data.generated.pools import PHOTOGRAPHS, photograph_crops
 
     names = [set(group) for group in PHOTOGRAPHS.values()]
     assert not names[0] & names[1]

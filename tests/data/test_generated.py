@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from predcnn.data import create_datamodule
-from predcnn.data.generated.photographs import enlarge
+from predcnn.data.generated.pools import enlarge
 from predcnn.data.generated.sequences import GeneratedSequences
 from predcnn.data.generated.sprites import SpriteDraws
 from tests.reference.sprites import colour_sequence, grey_sequence, positions, published_draws

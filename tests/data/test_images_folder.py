@@ -8,8 +8,7 @@ import torch
 from PIL import Image
 
 from predcnn.data import create_image_datamodule
-from predcnn.data.images.dataset import Sample
-from predcnn.data.images.folder import hold_out
+from predcnn.data.images.folder import Sample, hold_out
 from tests.data.labelled_images import COLOURS, write_images
 
 SMALL = {"image_size": 16, "batch_size": 4, "num_workers": 0}

@@ -1,8 +1,9 @@
 """Arrays of numbers with units as a data set: three splits of windows, one scale per channel."""
 
 import hashlib
+import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
@@ -12,13 +13,13 @@ import numpy as np
 from predcnn.checks import one_of
 from predcnn.data.arrays.options import ArrayOptions
 from predcnn.data.arrays.recordings import Catalogue, find_recordings
-from predcnn.data.arrays.sequences import ArraySequences
 from predcnn.data.dividing import Segment, by_folders, by_names, by_time, complete, with_validation
 from predcnn.data.draws import permutation, stream_key
 from predcnn.data.scale import Scale, Units, fit_scale
 from predcnn.data.sequences import SETS
 from predcnn.data.sources.known_files import FileReport
 from predcnn.data.splits import SPLITS, SequenceFamily
+from predcnn.data.windows import WindowDataset
 from predcnn.files import CHUNK, digest
 
 CHUNK_FRAMES = 256  # frames read at a time while a scale is fitted, at most
@@ -154,13 +155,18 @@ class ArrayData(SequenceFamily):
         """Options that follow from the files, to be kept with a run."""
         return {"in_shape": list(self.in_shape), "scale": self.scale.as_dict()}
 
-    def prepare(self) -> list[FileReport]:
+    @cached_property
+    def held(self) -> dict[Path, set[str]]:
+        """Files and the names of their recordings, by path."""
         held: dict[Path, set[str]] = {}
         for recording in self.catalogue.recordings:
             for place in (place for part in recording.parts for place in part):
                 held.setdefault(place.path, set()).add(recording.name)
+        return dict(sorted(held.items()))
+
+    def prepare(self) -> list[FileReport]:
         reports = []
-        for path, names in sorted(held.items()):
+        for path, names in self.held.items():
             files = path.rglob("*") if path.is_dir() else [path]
             size = sum(file.stat().st_size for file in files if file.is_file())
             sha256 = _identity(path) if path.is_dir() else digest(path)
@@ -169,19 +175,8 @@ class ArrayData(SequenceFamily):
             reports.append(FileReport(path, "present", text, sha256, size))
         return reports
 
-    def split(self, name: str) -> ArraySequences:
-        segments = self._divided[1][name]
-        names = {segment.recording.name for segment in segments}
-        parts = (part for recording in self.catalogue.recordings for part in recording.parts)
-        paths = sorted({place.path for part in parts for place in part})
-        identity = [(path.name, _identity(path)) for path in paths]
-        about = {
-            "source": f"{len(names):,} recording{'s' * (len(names) != 1)} of {self.options.root}",
-            "protocol": self.protocol,
-            "identity": hashlib.sha256(repr(identity).encode()).hexdigest(),
-        }
-        size = self.catalogue.size
-        return ArraySequences(self.options, name, segments, self.scale, size, **about)
+    def split(self, name: str) -> "ArraySequences":
+        return ArraySequences(self, name, self._divided[1][name])
 
     def _training_frames(self) -> Iterator[np.ndarray]:
         frame = len(self.catalogue.channels) * math.prod(self.catalogue.size)
@@ -190,6 +185,31 @@ class ArrayData(SequenceFamily):
             for start in range(segment.start, segment.stop, length):
                 stop = min(start + length, segment.stop)
                 yield segment.recording.values(self.options.mask, start, stop)
+
+
+class ArraySequences(WindowDataset):
+    """One split of arrays, float32 (B, T, C, H, W), scaled; missing values are NaN."""
+
+    def __init__(self, family: ArrayData, split: str, segments: Sequence[Segment]) -> None:
+        self._scale, options = family.scale, family.options
+        size = (len(self._scale.channels), *family.catalogue.size)
+        super().__init__(family, split, segments, size)
+        count = len({segment.recording.name for segment in segments})
+        self.source = f"{count:,} recording{'s' * (count != 1)} of {options.root}"
+        identity = [(path.name, _identity(path)) for path in family.held]
+        facts = [
+            hashlib.sha256(repr(identity).encode()).hexdigest(),
+            split, self._length, None if self.finite else options.seed,
+            [options.frames_in, options.frames_out, options.frame_step, options.stride],
+            [(s.recording.name, s.start, s.stop) for s in segments],
+            self._scale.as_dict(), options.mask,
+        ]  # fmt: skip
+        self.fingerprint = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+    def _window(self, number: int, start: int) -> np.ndarray:
+        options = self._options
+        recording, times = self._recordings[number], (start, start + options.span)
+        return self._scale.apply(recording.values(options.mask, *times, options.frame_step))
 
 
 def _given_range(bounds: object, names: tuple[str, ...], units: tuple[str, ...]) -> Scale:

@@ -18,17 +18,6 @@ NAMES = {
 _LETTER = {name: letter for letter, names in NAMES.items() for name in names.split()}
 
 
-def check_layout(layout: str) -> str:
-    """Return ``layout`` if it is one, else raise ValueError."""
-    good = set(layout) <= set(LETTERS) and len(set(layout)) == len(layout) and {*"HW"} <= {*layout}
-    if not good:
-        raise ValueError(
-            f"data.layout={layout!r}: one letter per axis, of N (sequences), T (time), C "
-            "(channels), H and W, for instance NTCHW, NTHWC or THW"
-        )
-    return layout
-
-
 def layout_of(stored: Stored, given: str | None, span: int) -> str:
     """Return the layout of an array: as given, by the names of its axes, or by its shape.
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from predcnn.checks import one_of
-from predcnn.data.arrays.layout import check_layout
+from predcnn.data.arrays.layout import LETTERS
 from predcnn.data.dividing import WindowOptions
 from predcnn.data.scale import KINDS
 
@@ -33,8 +33,9 @@ class ArrayOptions(WindowOptions):
             raise ValueError("data.range and data.normalize exclude each other: give one of them")
         if self.normalize == "range" and self.range is None:
             raise ValueError("data.normalize=range needs data.range=[low, high]")
-        if self.layout is not None:
-            check_layout(self.layout)
-        for name in ("variables", "targets"):
-            if isinstance(getattr(self, name), str):
-                object.__setattr__(self, name, (getattr(self, name),))
+        axes = LETTERS if self.layout is None else self.layout
+        if not {*"HW"} <= {*axes} <= {*LETTERS} or len({*axes}) < len(axes):
+            raise ValueError(
+                f"data.layout={self.layout!r}: one letter per axis, of N (sequences), T (time), C "
+                "(channels), H and W, for instance NTCHW, NTHWC or THW"
+            )

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from predcnn.data.clips.array_files import read_array, scan_array
-from predcnn.data.clips.frame_folders import read_folder, scan_folder
+from predcnn.data.clips.array_files import read_array, read_folder, scan_array, scan_folder
 from predcnn.data.clips.scenes import Survey
 from predcnn.data.clips.sources import Clip, ClipError, Source
 from predcnn.data.clips.videos import index_video, read_video, scan_video

@@ -35,8 +35,6 @@ class VideoFolderOptions(WindowOptions):
         one_of("data.protocol", self.protocol, ("by_clip", "by_time"))
         one_of("data.fit", self.fit, FITS)
         one_of("data.cuts", self.cuts, ("keep", "skip"))
-        if isinstance(self.targets, str):
-            object.__setattr__(self, "targets", (self.targets,))
         for target in self.targets or ():
             accepted = (*COLOURS, GREY) if self.channels == len(COLOURS) else self.names
             one_of("channel in data.targets", target, accepted)

@@ -1,5 +1,9 @@
-"""Image pools of each split: files or embedded images, divided by the protocol."""
+"""Image pools of each split: files or embedded images, divided by the protocol.
 
+Embedded backgrounds are crops of photographs in scikit-image.
+"""
+
+import functools
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,12 +11,22 @@ from importlib import resources
 
 import numpy as np
 
+from predcnn.data.draws import integers, stream_key, uniforms
 from predcnn.data.generated.options import MovingMNISTOptions
-from predcnn.data.generated.photographs import PHOTOGRAPHS, photograph_crops
+from predcnn.data.opencv import opencv
 from predcnn.data.sources.known_files import ImageArchive, PublishedImages
 from predcnn.data.splits import SPLITS
 
 HELD_OUT = 12  # every 12th training image is for validation: 5,000 of 60,000
+BACKGROUND = 32  # pixels, height and width of a stored background, as in CIFAR-10
+SMALLEST_FACTOR = 2  # crops are 64, 96, … pixels wide: integer factors average complete blocks
+
+PHOTOGRAPHS = {
+    "train": {"chelsea": 1000, "coffee": 1000},
+    "val": {"rocket": 500},
+    "test": {"astronaut": 500},
+}
+"""Numbers of crops per photograph of scikit-image; no photograph is in two splits."""
 
 
 @dataclass(frozen=True)
@@ -102,3 +116,40 @@ def embedded_photographs() -> ImageArchive:
     names = ", ".join(name for group in PHOTOGRAPHS.values() for name in group)
     train, val, test = (photograph_crops(split) for split in SPLITS)
     return ImageArchive(f"embedded (crops of {names})", train, test, val)
+
+
+@functools.cache
+def photograph_crops(split: str) -> np.ndarray:
+    """Crop photographs to uint8 (N, 32, 32, 3), RGB; crop i depends on name and i alone."""
+    crops = np.concatenate([_crops(*item) for item in PHOTOGRAPHS[split].items()])
+    crops.setflags(write=False)  # all callers share it
+    return crops
+
+
+def enlarge(images: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Scale uint8 by OpenCV's bicubic, like OpenSTL: (N, h, w, 3) -> (N, 3, height, width)."""
+    cv2 = opencv()
+    out = np.empty((len(images), 3, height, width), np.uint8)
+    for planes, image in zip(out, images, strict=True):
+        resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_CUBIC)
+        for channel, plane in enumerate(planes):
+            cv2.extractChannel(resized, channel, dst=plane)
+    return out
+
+
+def _crops(name: str, count: int) -> np.ndarray:
+    import skimage.data  # imported here: it costs most of a second
+
+    cv2 = opencv()
+    photograph = np.ascontiguousarray(getattr(skimage.data, name)()[..., :3])
+    height, width = photograph.shape[:2]
+    unit = uniforms(stream_key("photograph", name), np.arange(count), 3)
+    factors = min(height, width) // BACKGROUND - SMALLEST_FACTOR + 1
+    side = BACKGROUND * (SMALLEST_FACTOR + integers(unit[:, 0], factors))
+    out = np.empty((count, BACKGROUND, BACKGROUND, 3), np.uint8)
+    for i in range(count):
+        top = int(unit[i, 1] * (height - side[i] + 1))
+        left = int(unit[i, 2] * (width - side[i] + 1))
+        crop = photograph[top : top + side[i], left : left + side[i]]
+        cv2.resize(crop, (BACKGROUND, BACKGROUND), dst=out[i], interpolation=cv2.INTER_AREA)
+    return out

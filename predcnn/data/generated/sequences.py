@@ -11,8 +11,7 @@ from torch import Tensor
 from predcnn.data.draws import integers, stream_key, uniforms
 from predcnn.data.generated.noise import disturb, velocity_jitter
 from predcnn.data.generated.options import MovingMNISTOptions
-from predcnn.data.generated.photographs import enlarge
-from predcnn.data.generated.pools import Pool
+from predcnn.data.generated.pools import Pool, enlarge
 from predcnn.data.generated.sprites import SpriteDraws, corners, draw
 from predcnn.data.sequences import SequenceDataset
 

@@ -7,7 +7,7 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from predcnn.data.generated.photographs import PHOTOGRAPHS
+from predcnn.data.generated.pools import PHOTOGRAPHS
 
 NAMES = tuple(name for split in PHOTOGRAPHS.values() for name in split)
 CORNER = 0.75  # side of a corner's crop, in units of the largest square
