@@ -1,20 +1,17 @@
 """Predictors: past frames -> future frames. Importing this package registers them."""
 
 from predcnn.predictors import (
+    baselines,
     convlstm,
-    copy_last,
     dmvfn,
     e3dlstm,
     mau,
-    mean_frame,
     mim,
     mmvp,
     phydnet,
     predformer,
     prednet,
     predrnn,
-    predrnnpp,
-    predrnnv2,
     simvp,
     swinlstm,
     vmrnn,

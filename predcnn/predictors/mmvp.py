@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from predcnn.predictors.mmvp_frames import Doubling, Enhancer, FrameDecoder, FrameEncoder
-from predcnn.predictors.one_pass import OnePassPredictor
+from predcnn.predictors.protocol import OnePassPredictor
 from predcnn.predictors.unrolling import note_unused
 from predcnn.registry import PREDICTORS
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from predcnn.blocks.gatedtransformer import GatedTransformerLayer
 from predcnn.checks import one_of, whole_number
 from predcnn.ops.attention import sinusoid_position
-from predcnn.predictors.one_pass import OnePassPredictor, is_direct
+from predcnn.predictors.protocol import OnePassPredictor, is_direct
 from predcnn.registry import PREDICTORS
 
 AXES = {

@@ -1,4 +1,4 @@
-"""The base class of all predictors."""
+"""The base classes of all predictors, and how they pad and tile frames of other sizes."""
 
 import functools
 import inspect
@@ -8,12 +8,12 @@ from math import ceil
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from predcnn.costs.measuring import evaluating
 from predcnn.data.frames import as_batch
 from predcnn.ops.fold import Mergeable
 from predcnn.predictors.hub import Publishing
-from predcnn.predictors.sizes import tiled
 from predcnn.registry import PREDICTORS
 from predcnn.translators.weights import TakenWeights
 
@@ -32,6 +32,49 @@ def check_frames_out(frames_out: int | None, frames_in: int) -> int:
     if type(count) is not int or count < 1:
         raise ValueError(f"a number of future frames is a positive integer, not {frames_out!r}")
     return count
+
+
+def pad_frames(frames: Tensor, height: int, width: int) -> Tensor:
+    """Repeat the lower and right border, (B, T, C, H, W) -> (B, T, C, height, width)."""
+    below, right = height - frames.shape[-2], width - frames.shape[-1]
+    if below <= 0 and right <= 0:
+        return frames
+    return functional.pad(frames, (0, right, 0, below, 0, 0), mode="replicate")
+
+
+def pad_to_multiple(frames: Tensor, multiple: int) -> Tensor:
+    """Repeat the lower and right border up to the next sizes that ``multiple`` divides."""
+    height, width = (ceil(n / multiple) * multiple for n in frames.shape[-2:])
+    return pad_frames(frames, height, width)
+
+
+def tiled(run: Callable[[Tensor], Tensor], frames: Tensor, size: tuple[int, int]) -> Tensor:
+    """Apply ``run``, which accepts only frames of ``size`` (H, W), to frames of any size.
+
+    Smaller frames are padded. Larger ones are covered by evenly spaced tiles, whose overlaps are
+    averaged.
+    """
+    height, width = frames.shape[-2:]
+    padded = pad_frames(frames, max(height, size[0]), max(width, size[1]))
+    rows, columns = _starts(padded.shape[-2], size[0]), _starts(padded.shape[-1], size[1])
+    if len(rows) == len(columns) == 1:
+        return run(padded)[..., :height, :width]
+    total, weight = None, padded.new_zeros(padded.shape[-2:])
+    for top in rows:
+        for left in columns:
+            window = (..., slice(top, top + size[0]), slice(left, left + size[1]))
+            tile = run(padded[window])
+            if total is None:
+                total = tile.new_zeros((*tile.shape[:-2], *padded.shape[-2:]))
+            total[window] += tile
+            weight[window] += 1
+    return (total / weight)[..., :height, :width]
+
+
+def _starts(length: int, tile: int) -> list[int]:
+    """Return where evenly spaced tiles start that cover ``length``."""
+    count = ceil(length / tile)
+    return torch.linspace(0, length - tile, count).round().int().tolist()
 
 
 class Predictor(Publishing, Mergeable, nn.Module):
@@ -139,6 +182,34 @@ class Predictor(Publishing, Mergeable, nn.Module):
             if self.needs_resolution:
                 return tiled(lambda past: self.rollout(past, horizon), frames, self.in_shape[2:])
             return self.rollout(frames, horizon)
+
+
+class OnePassPredictor(Predictor):
+    """A predictor of several frames a pass, of any H and W; a subclass defines `one_pass`.
+
+    More frames than a pass gives come from feeding the prediction back. H and W that
+    ``size_multiple`` does not divide are padded by repeating the border, and cropped again.
+    """
+
+    def one_pass(self, frames: Tensor) -> Tensor:
+        """Map padded frames (B, T, C, H, W) to the next frames, (B, any number, C, H, W)."""
+        raise NotImplementedError
+
+    def forward(self, past: Tensor) -> Tensor:
+        self.check_past(past)
+        return self.rollout(past, self.frames_out)
+
+    def _one_pass(self, past: Tensor) -> Tensor:
+        height, width = past.shape[-2:]
+        future = self.one_pass(pad_to_multiple(past, self.size_multiple))
+        return future[:, : self.frames_out, :, :height, :width]
+
+
+def is_direct(horizon_head: str) -> bool:
+    """Return whether a head makes all future frames in one pass; ValueError for no head."""
+    if horizon_head not in ("rollout", "direct"):
+        raise ValueError(f"horizon_head is 'rollout' or 'direct', not {horizon_head!r}")
+    return horizon_head == "direct"
 
 
 def _recording(init: Callable[..., None]) -> Callable[..., None]:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from predcnn.ops.conv import ConvNormAct
 from predcnn.ops.frames import join_frames, split_frames
 from predcnn.ops.pointwise import PointwiseConv2d
-from predcnn.predictors.one_pass import OnePassPredictor, is_direct
+from predcnn.predictors.protocol import OnePassPredictor, is_direct
 from predcnn.registry import PREDICTORS
 from predcnn.translators import create_translator
 

@@ -8,8 +8,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from predcnn.native import plain
-from predcnn.predictors.protocol import Predictor
-from predcnn.predictors.sizes import pad_to_multiple
+from predcnn.predictors.protocol import Predictor, pad_to_multiple
 
 
 class RecurrentPredictor(Predictor):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from predcnn.ops import ConvBN, DepthwiseConv2d, DropPath, LayerScale, PointwiseConv2d
 from predcnn.predictors.levels import rising
-from predcnn.predictors.one_pass import OnePassPredictor
+from predcnn.predictors.protocol import OnePassPredictor
 from predcnn.predictors.unrolling import note_unused
 from predcnn.registry import PREDICTORS
 

@@ -10,7 +10,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors.torch import load_file, save_file
 
 import predcnn
-from predcnn.predictors.copy_last import CopyLast
+from predcnn.predictors.baselines import CopyLast
 from predcnn.predictors.simvp import SimVP
 
 RESULTS = {

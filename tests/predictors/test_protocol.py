@@ -7,8 +7,7 @@ import pytest
 import torch
 
 import predcnn
-from predcnn.predictors.protocol import Predictor
-from predcnn.predictors.sizes import pad_frames, pad_to_multiple, tiled
+from predcnn.predictors.protocol import Predictor, pad_frames, pad_to_multiple, tiled
 
 
 class Fading(Predictor):
