@@ -8,8 +8,7 @@ hides, so the translator has to follow motion. The combination is ours; no resul
 import torch
 from torch import Tensor, nn
 
-from predcnn.pretraining.losses import masked_mse
-from predcnn.pretraining.masks import MaskGenerator, at_size
+from predcnn.pretraining.masks import MaskGenerator, at_size, masked_mse
 from predcnn.pretraining.method import Reconstruction
 
 

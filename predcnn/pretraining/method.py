@@ -7,10 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from predcnn.blocks.protocol import check_options
-from predcnn.pretraining.decoders import MaskToken, PixelHead
 from predcnn.pretraining.encoder import Encoder
-from predcnn.pretraining.losses import cell_statistics, masked_mse
-from predcnn.pretraining.masks import MaskGenerator, at_size
+from predcnn.pretraining.masks import MaskGenerator, at_size, cell_statistics, masked_mse
 from predcnn.pretraining.sparse import SparseContext
 from predcnn.registry import PRETRAINING
 
@@ -24,6 +22,35 @@ class Reconstruction(NamedTuple):
     loss: Tensor
     terms: Mapping[str, Tensor]
     pixels: Tensor
+
+
+class PixelHead(nn.Sequential):
+    """A linear map from a vector to stride x stride pixels, (B, C, h, w) -> (B, out, h s, w s)."""
+
+    def __init__(self, dim: int, stride: int, out: int = 3) -> None:
+        super().__init__(nn.Conv2d(dim, out * stride**2, 1), nn.PixelShuffle(stride))
+
+
+class MaskToken(nn.Module):
+    """A learned vector in the place of every hidden pixel of a map, (B, C, H, W) kept.
+
+    Args:
+        keep: initial value of a learned factor per channel with which the hidden values are added
+            to the token (A2MIM, section 4.1); None replaces them.
+    """
+
+    def __init__(self, dim: int, keep: float | None = None) -> None:
+        super().__init__()
+        self.token = nn.Parameter(torch.empty(1, dim, 1, 1))
+        nn.init.trunc_normal_(self.token, std=0.02)
+        self.gamma = None if keep is None else nn.Parameter(torch.full((1, dim, 1, 1), keep))
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """``mask`` is (B, h, w), True where a cell is hidden."""
+        token = self.token.to(x.dtype)
+        if self.gamma is not None:
+            token = token + self.gamma.to(x.dtype) * x
+        return torch.where(at_size(mask, x.shape[2:]), token, x)
 
 
 class MaskedImageModel(nn.Module):

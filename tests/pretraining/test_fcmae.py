@@ -3,9 +3,8 @@
 import pytest
 import torch
 
-from predcnn.pretraining.decoders import BlockDecoder
-from predcnn.pretraining.fcmae import FCMAE
-from predcnn.pretraining.losses import masked_mse
+from predcnn.pretraining.masks import masked_mse
+from predcnn.pretraining.sparse_methods import FCMAE, BlockDecoder
 from tests.pretraining.networks import tiny
 from tests.pretraining.published import drawn, reference
 
