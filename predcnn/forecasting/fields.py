@@ -1,4 +1,4 @@
-"""Forecasts of numbers with units: scaled for the network, returned in units."""
+"""Predictors that take and return numbers with units, or some channels of colour videos."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -10,14 +10,14 @@ from torch import Tensor, nn
 
 from predcnn.data.arrays.options import ArrayOptions
 from predcnn.data.arrays.recordings import find_recordings
-from predcnn.data.grey import with_grey
+from predcnn.data.clips.video_options import VideoFolderOptions
+from predcnn.data.grey import GREY, with_grey
 from predcnn.data.scale import Scale, Units
 from predcnn.forecasting.recordings import Recording
 
 
-def units_of(about: Mapping[str, object]) -> Units | None:
-    """Return the units that a checkpoint was trained with, from its description; None: frames."""
-    data = about.get("run", {}).get("data", {})
+def units_of(data: Mapping[str, object]) -> Units | None:
+    """Return the units of a checkpoint's ``data`` in its description; None: frames."""
     if data.get("scale") is None:
         return None
     scale = Scale.from_dict(data["scale"])
@@ -27,15 +27,54 @@ def units_of(about: Mapping[str, object]) -> Units | None:
     return Units(scale, targets, metrics, data.get("thresholds", ()))
 
 
-class ScaledPredictor:
-    """A predictor whose ``predict`` takes and returns values in units; NaN where missing."""
+def as_trained(predictor: nn.Module, data: Mapping[str, object]) -> "Adapted":
+    """Return the predictor for frames or numbers as its checkpoint's ``data`` held them."""
+    units = units_of(data)
+    if units is not None:
+        return ScaledPredictor(predictor, units)
+    return ChosenChannels(predictor, data.get("targets"))
 
-    def __init__(self, predictor: nn.Module, units: Units) -> None:
+
+class Adapted:
+    """A predictor whose ``predict`` takes frames (B, T, C, H, W) as files hold them."""
+
+    def __init__(self, predictor: nn.Module, units: Units | None) -> None:
         self.predictor, self.units = predictor, units
         self.in_shape, self.frames_out = predictor.in_shape, predictor.frames_out
 
     def shown(self, frames: Tensor) -> Tensor:
+        """Return the channels of frames (..., C, H, W) that ``predict`` gives."""
         return frames
+
+
+class ChosenChannels(Adapted):
+    """A predictor of frames whose ``predict`` gives ``targets`` alone; None: all."""
+
+    def __init__(self, predictor: nn.Module, targets: Sequence[str] | None) -> None:
+        options = VideoFolderOptions(".", channels=predictor.in_shape[1], targets=targets or None)
+        super().__init__(predictor, options.units)
+        self.grey = options.computes_grey
+
+    def predict(self, frames: Tensor, horizon: int | None = None) -> Tensor:
+        """Predict (B, T, targets, H, W) from frames (B, T, C, H, W)."""
+        if self.units is None:
+            return self.predictor.predict(frames, horizon=horizon)
+        self.units.check_horizon(horizon or self.frames_out, self.frames_out)
+        return self._chosen(self.predictor.predict(self._seen(frames), horizon=horizon))
+
+    def shown(self, frames: Tensor) -> Tensor:
+        """Return the target channels of frames (..., C, H, W)."""
+        return frames if self.units is None else self._chosen(self._seen(frames))
+
+    def _seen(self, frames: Tensor) -> Tensor:
+        return torch.from_numpy(with_grey(frames.cpu().numpy())) if self.grey else frames
+
+    def _chosen(self, frames: Tensor) -> Tensor:
+        return frames[..., list(self.units.targets), :, :]
+
+
+class ScaledPredictor(Adapted):
+    """A predictor whose ``predict`` takes and returns values in units; NaN where missing."""
 
     def predict(self, frames: Tensor, horizon: int | None = None) -> Tensor:
         """Predict (B, T, C, H, W); channels other than the targets are NaN."""
@@ -48,10 +87,11 @@ class ScaledPredictor:
         return found
 
 
-def as_field_batch(frames: Tensor | np.ndarray, units: Units, grey: bool = False) -> Tensor:
+def as_field_batch(frames: Tensor | np.ndarray, data: Mapping[str, object], units: Units) -> Tensor:
     """Return values in units as float32 (B, T, C, H, W); (T, C, H, W) is a batch of one.
 
-    With ``grey`` they are colours, and grey replaces green, see `predcnn.data.grey`.
+    If the checkpoint was trained with grey, computed from colours, as a target, they are colours,
+    and grey replaces green, see `predcnn.data.grey`.
     """
     batch = torch.as_tensor(np.asarray(frames), dtype=torch.float32)
     channels = len(units.scale.channels)
@@ -60,7 +100,8 @@ def as_field_batch(frames: Tensor | np.ndarray, units: Units, grey: bool = False
             f"values are (T, C, H, W) or (B, T, C, H, W) with the {channels} channels "
             f"{', '.join(units.scale.channels)}, not {tuple(batch.shape)}"
         )
-    batch = torch.from_numpy(with_grey(batch.numpy())) if grey else batch
+    if GREY in (data.get("targets") or ()) and GREY not in (data.get("variables") or ()):
+        batch = torch.from_numpy(with_grey(batch.numpy()))
     return batch if batch.ndim == 5 else batch[None]
 
 

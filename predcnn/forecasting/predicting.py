@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 from predcnn.checks import whole_number
 from predcnn.data.frames import as_batch
-from predcnn.forecasting.colours import ChosenChannels, sees_grey, targets_of
-from predcnn.forecasting.fields import ScaledPredictor, as_field_batch, open_fields, units_of
+from predcnn.forecasting.fields import Adapted, as_field_batch, as_trained, open_fields, units_of
 from predcnn.forecasting.recordings import (
     FrameShape,
     Plan,
@@ -78,12 +77,10 @@ def _forecast_array(
     horizon: int | None,
     start: int | None,
 ) -> Forecast:
-    units = units_of(about)
-    if units is None:
-        batch, predictor = as_batch(frames), ChosenChannels(predictor, targets_of(about))
-    else:
-        batch = as_field_batch(frames, units, sees_grey(about))
-        predictor = ScaledPredictor(predictor, units)
+    data = about.get("run", {}).get("data", {})
+    units = units_of(data)
+    batch = as_batch(frames) if units is None else as_field_batch(frames, data, units)
+    predictor = as_trained(predictor, data)
     horizon = check_frames_out(horizon, predictor.frames_out)
     plan = plan_of("the array", batch.shape[1], predictor.in_shape[0], horizon, start, 1)
 
@@ -122,22 +119,22 @@ def forecast_clips(
         report: called with one line per clip before it is predicted.
         progress: called as ``progress(what, done, total)`` while clips are read and predicted.
     """
-    data, units = about.get("run", {}).get("data", {}), units_of(about)
+    data = about.get("run", {}).get("data", {})
     step = whole_number("frame_step", data.get("frame_step", 1) if step is None else step)
     horizon, frames_in = check_frames_out(horizon, predictor.frames_out), predictor.in_shape[0]
-    if units is not None:
-        known, predictor = open_fields(inputs, data, units), ScaledPredictor(predictor, units)
+    if (units := units_of(data)) is not None:
+        known = open_fields(inputs, data, units)
     else:
         shape = FrameShape.of(size, fit, predictor.in_shape, data.get("range"))
         kept = kept_frames(frames_in, horizon, start, step)
         known = open_recordings(inputs, kept, shape, raw_shape, progress, report)
-        predictor = ChosenChannels(predictor, targets_of(about))
+    predictor = as_trained(predictor, data)
     plans = _planned(predictor, known, horizon, start, step, report)
     return _continued(predictor, known, plans, horizon, batch_size, progress)
 
 
 def _planned(
-    predictor: ChosenChannels | ScaledPredictor,
+    predictor: Adapted,
     recordings: Sequence[Recording],
     horizon: int,
     start: int | None,
@@ -157,7 +154,7 @@ def _planned(
 
 
 def _continued(
-    predictor: ChosenChannels | ScaledPredictor,
+    predictor: Adapted,
     recordings: Sequence[Recording],
     plans: Sequence[Plan],
     horizon: int,
