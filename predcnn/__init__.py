@@ -18,7 +18,7 @@ _HOMES = {
     "list_pretrained": "weights.pretrained",
     "list_translators": "translators",
     "load_backbone": "backbones.checkpoint",
-    "load_official_weights": "backbones.weights",
+    "load_official_weights": "backbones.pretrained",
     "load_openstl_weights": "weights.published",
     "load_predictor": "predictors.checkpoint",
     "profile": "costs",

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from predcnn.backbones.create import create_backbone
 from predcnn.backbones.pretrained import KEY
 from predcnn.registry import BACKBONES
-from predcnn.weights.files import check_keys, existing_file, read_pickle, strip_prefixes
+from predcnn.weights.files import existing_file, fill, read_pickle, strip_prefixes
 
 TASK = "classification"
 NOT_AN_OPTION = (
@@ -70,7 +70,5 @@ def load_backbone(
             "trusted=True (on the command line trusted=true) to import it"
         )
     backbone = create_backbone(**config)
-    expected = {key: value.shape for key, value in backbone.state_dict().items()}
-    check_keys(f"{path} does not fit the {name} it describes", state, expected)
-    backbone.load_state_dict(state)
+    fill(backbone, f"{path} does not fit the {name} it describes", state)
     return backbone.to(device).eval()

@@ -8,8 +8,7 @@ import timm
 from torch import nn
 
 from predcnn.backbones.features import FeatureMaps
-from predcnn.backbones.pretrained import start_from_pretrained
-from predcnn.backbones.weights import load_official_weights
+from predcnn.backbones.pretrained import load_official_weights, start_from_pretrained
 from predcnn.blocks.protocol import check_options
 from predcnn.checks import hint
 from predcnn.registry import BACKBONES

@@ -12,13 +12,7 @@ from torch import Tensor, nn
 
 from predcnn.files import replacing
 from predcnn.predictors.create import create_predictor
-from predcnn.weights.files import (
-    check_keys,
-    existing_file,
-    read_pickle,
-    read_safetensors,
-    strip_prefixes,
-)
+from predcnn.weights.files import existing_file, fill, read_pickle, read_safetensors, strip_prefixes
 from predcnn.weights.pretrained import PREFIX, pretrained_file
 
 KEY = "predcnn"
@@ -138,7 +132,7 @@ def load_described(
     predictor = create_predictor(config.pop("name"), **config)
     if about.get("merged", False):
         predictor.merge()
-    _fill(predictor, f"{path} does not fit the {about['config']['name']} it describes", state)
+    fill(predictor, f"{path} does not fit the {about['config']['name']} it describes", state)
     return predictor.to(device).eval(), about
 
 
@@ -149,7 +143,7 @@ def start_from_predictor(predictor: nn.Module, path: str | Path) -> None:
     """
     found = load_predictor(path)
     what = f"{path}, a {found.config['name']}, does not fit {type(predictor).__name__}"
-    _fill(predictor, what, found.state_dict())
+    fill(predictor, what, found.state_dict())
 
 
 def read_description(path: str | Path) -> dict[str, object]:
@@ -158,12 +152,6 @@ def read_description(path: str | Path) -> dict[str, object]:
     Step and epoch are 0 for weights that no training saved.
     """
     return _read(weights_file(path))[0]
-
-
-def _fill(predictor: nn.Module, what: str, state: Mapping[str, Tensor]) -> None:
-    expected = {key: value.shape for key, value in predictor.state_dict().items()}
-    check_keys(what, state, expected)
-    predictor.load_state_dict(state)
 
 
 def _check_imported(path: Path, config: Mapping[str, object]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from torch import Tensor, nn
 
 from predcnn.checks import closest
 from predcnn.files import check_zip
@@ -62,6 +62,12 @@ def check_keys(
     ]
     if missing or unexpected or misshaped:
         raise KeyMismatchError(what, missing, unexpected, misshaped)
+
+
+def fill(module: nn.Module, what: str, state: Mapping[str, Tensor]) -> None:
+    """Load a state dict of exactly the keys and shapes of a module, see `check_keys`."""
+    check_keys(what, state, {key: value.shape for key, value in module.state_dict().items()})
+    module.load_state_dict(state)
 
 
 def existing_file(path: str | Path) -> Path:
