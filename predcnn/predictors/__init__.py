@@ -12,6 +12,8 @@ from predcnn.predictors import (
     predformer,
     prednet,
     predrnn,
+    predrnnpp,
+    predrnnv2,
     simvp,
     swinlstm,
     vmrnn,

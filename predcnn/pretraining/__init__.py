@@ -3,5 +3,5 @@
 Importing this package registers its methods: (backbone, image size) -> a `MaskedImageModel`.
 """
 
-from predcnn.pretraining import sparse_methods, token_methods
+from predcnn.pretraining import a2mim, fcmae, simmim, spark
 from predcnn.pretraining.method import create_method

@@ -10,7 +10,7 @@ from torch.nn import functional
 from predcnn.predictors.e3dlstm import WindowConv
 from predcnn.predictors.levels import PatchExpanding, PatchMerging
 from predcnn.predictors.phydnet import moment_loss, moments
-from predcnn.predictors.predrnn import decoupling
+from predcnn.predictors.predrnnv2 import decoupling
 from predcnn.predictors.unrolling import from_patches, to_patches
 from tests.predictors.recurrent_cases import clip, tiny, truth_up_to
 

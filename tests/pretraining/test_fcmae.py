@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from predcnn.pretraining.fcmae import FCMAE, BlockDecoder
 from predcnn.pretraining.masks import masked_mse
-from predcnn.pretraining.sparse_methods import FCMAE, BlockDecoder
 from tests.pretraining.networks import tiny
 from tests.pretraining.published import drawn, reference
 

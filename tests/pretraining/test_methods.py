@@ -7,7 +7,7 @@ from torch import nn
 
 import predcnn
 from predcnn.pretraining import create_method
-from predcnn.pretraining.token_methods import A2MIM
+from predcnn.pretraining.a2mim import A2MIM
 from predcnn.registry import PRETRAINING
 from tests.pretraining.networks import tiny
 from tests.pretraining.published import reference

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from predcnn.pretraining.method import fill
-from predcnn.pretraining.sparse_methods import SparK
+from predcnn.pretraining.spark import SparK
 from tests.pretraining.networks import BatchNormNet, tiny
 from tests.pretraining.published import drawn_state, reference
 

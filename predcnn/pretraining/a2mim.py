@@ -1,10 +1,7 @@
-"""SimMIM and A2MIM: a learned token in the place of hidden pixels, one linear layer back to them.
+"""A2MIM: hidden pixels take the image's mean, a middle layer gets the token, spectra must agree.
 
-SimMIM replaces hidden patches: Xie et al., "SimMIM: A Simple Framework for Masked Image Modeling",
-CVPR 2022, https://arxiv.org/abs/2111.09886 (sec. 3). In A2MIM hidden pixels take the image's mean,
-a middle layer gets the token, spectra must agree: Li et al., "Architecture-Agnostic Masked Image
-Modeling: From ViT back to CNN", ICML 2023, https://arxiv.org/abs/2205.13943 (sec. 4). Losses
-compared with the published code.
+Li et al., "Architecture-Agnostic Masked Image Modeling: From ViT back to CNN", ICML 2023,
+https://arxiv.org/abs/2205.13943 (sec. 4). Losses compared with the published code.
 """
 
 import torch
@@ -15,23 +12,6 @@ from predcnn.pretraining.method import MaskedImageModel, MaskToken, Reconstructi
 from predcnn.registry import PRETRAINING
 
 KEPT = 1e-6  # initial share of a hidden feature that is added to the token
-
-
-@PRETRAINING.register("simmim")
-class SimMIM(MaskedImageModel):
-    """Images and mask -> L1 of hidden pixels; ``cell`` is a multiple of the stem's stride."""
-
-    def __init__(
-        self, backbone: nn.Module, image_size: int, *, cell: int = 32, ratio: float = 0.6
-    ) -> None:
-        super().__init__(backbone, image_size, cell=cell, ratio=ratio)
-        self.token = MaskToken(self.token_dim(0))
-        self.head = self.pixel_head()
-
-    def forward(self, images: Tensor, mask: Tensor) -> Reconstruction:
-        with self.encoder.entering(0, lambda x: self.token(x, mask)):
-            pixels = self.head(self.encoder(images)[-1])
-        return Reconstruction(masked_l1(pixels, images, mask), {}, pixels)
 
 
 @PRETRAINING.register("a2mim")
