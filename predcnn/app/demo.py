@@ -29,6 +29,7 @@ from predcnn.weights.pretrained import list_pretrained
 if TYPE_CHECKING:
     import gradio
 
+FIRST = "pretrained/simvp_moganet_moving_mnist"  # the page starts with it, as predict does
 COPY_LAST = "copy last (the baseline)"
 EXAMPLE, DRAWING, CLIP = SOURCES = "a test sequence", "my drawing", "my clip"
 IMAGE = '<img alt="{alt}" src="data:image/{kind};base64,{data}" style="width:100%">'
@@ -94,7 +95,7 @@ def build_page(cfg: DictConfig) -> "gradio.Blocks":
 def _checkpoints(cfg: DictConfig) -> list[str]:
     if cfg.ckpt_path is None:
         own = sorted(Path(cfg.runs).glob("**/checkpoints/best.ckpt"))
-        paths = [*list_pretrained(), *map(str, own)]
+        paths = [*sorted(list_pretrained(), key=lambda name: name != FIRST), *map(str, own)]
     else:
         paths = [cfg.ckpt_path] if isinstance(cfg.ckpt_path, str) else list(cfg.ckpt_path)
     for path in paths:
