@@ -53,6 +53,9 @@ def quoted_path(value: str, sweeps: bool = False) -> str:
         read = OverridesParser.create().parse_override(f"key={value}").value()
     except HydraException:
         read = None
+    if read is None and value[0] + value[-1] == "[]" and "," in value and not os.path.exists(value):
+        example = '\'["a (1).mp4","b.mp4"]\''
+        raise ValueError(f"{value} is no list: quote each name, as {example}, or all of one name")
     several = isinstance(read, list) or (sweeps and not isinstance(read, str | int | float | None))
     if read == value or (several and not os.path.exists(value)):
         return value

@@ -65,7 +65,7 @@ def as_batch(
         TypeError: no array of such numbers. ValueError: other axes, or see `to_float`.
     """
     if isinstance(frames, np.ndarray) and frames.dtype.kind in "uif":
-        frames = torch.from_numpy(np.ascontiguousarray(frames))
+        frames = torch.from_numpy(np.require(frames, requirements="CW"))
     if not isinstance(frames, Tensor):
         kind = getattr(frames, "dtype", type(frames).__name__)
         raise TypeError(f"frames are a tensor or an array of numbers, not {kind}")

@@ -55,7 +55,7 @@ def video_metrics(
         data_range: [low, high] of frames that do not lie in [0, 1], for the metrics that need it
             (ssim, ssim_openstl, psnr); mse, mae and rmse keep the units of the frames.
 
-    pred and target are (B, T, C, H, W), frames in [0, 1], pred unclipped.
+    pred and target are tensors or arrays (B, T, C, H, W) or (T, C, H, W) in [0, 1], pred unclipped.
     """
     if isinstance(names, str):
         raise TypeError(f"names must be a list of names, such as [{names!r}], not one string")

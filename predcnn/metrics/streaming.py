@@ -8,6 +8,7 @@ addition along and are added up in float64 on the host in ``compute``.
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
@@ -15,6 +16,7 @@ from torchmetrics import Metric
 from predcnn.registry import Registry
 
 METRICS = Registry("metric")
+Video = Tensor | np.ndarray
 
 ROUNDING = 1e-3  # share of the range that targets may leave it by
 MAX_FRAMES = 4096  # a fixed length lets a rank without any batch still reduce
@@ -27,20 +29,35 @@ def widened(frames: Tensor) -> Tensor:
     return frames.to(torch.promote_types(frames.dtype, torch.float32))
 
 
-def check_videos(pred: Tensor, target: Tensor) -> None:
-    """Raise TypeError or ValueError unless both are floating point (B, T, C, H, W) of one shape."""
-    for name, frames in (("pred", pred), ("target", target)):
+def as_videos(pred: Video, target: Video) -> tuple[Tensor, Tensor]:
+    """Return both as (B, T, C, H, W); a batch of one may lack its first axis.
+
+    Raises:
+        TypeError, ValueError: not floating point, other axes or shapes.
+    """
+    given = {"pred": pred, "target": target}
+    for name, frames in given.items():
+        if isinstance(frames, np.ndarray) and frames.dtype.kind in "uif":
+            frames = torch.from_numpy(np.require(frames, requirements="CW"))
+        if not isinstance(frames, Tensor):
+            kind = getattr(frames, "dtype", type(frames).__name__)
+            raise TypeError(f"{name} is a tensor or an array of numbers, not {kind}")
         if not frames.is_floating_point():
             raise TypeError(
                 f"{name} has dtype {frames.dtype}; metrics take floating point frames in [0, 1] "
                 "(uint8 frames: divide by 255)"
             )
-        if frames.ndim != 5 or frames.numel() == 0:
-            raise ValueError(f"{name} has shape {tuple(frames.shape)}, expected (B, T, C, H, W)")
+        if frames.ndim not in (4, 5) or frames.numel() == 0:
+            raise ValueError(
+                f"{name} has shape {tuple(frames.shape)}, expected (B, T, C, H, W) or (T, C, H, W)"
+            )
+        given[name] = frames if frames.ndim == 5 else frames[None]
+    pred, target = given.values()
     if pred.shape != target.shape:
         raise ValueError(f"pred has shape {tuple(pred.shape)} but target {tuple(target.shape)}")
     if pred.shape[1] > MAX_FRAMES:
         raise ValueError(f"{pred.shape[1]} frames per sequence; at most {MAX_FRAMES} are scored")
+    return pred, target
 
 
 def check_finite(name: str, frames: Tensor) -> None:
@@ -83,6 +100,8 @@ class FrameMetric(Metric):
         super().__init__()
         if data_range is not None and not self.ranged:
             raise ValueError(f"{type(self).__name__} takes no data_range: it needs none")
+        if data_range is not None and (np.shape(data_range) != (2,) or np.diff(data_range) <= 0):
+            raise ValueError(f"data_range is [low, high], not {data_range}")
         self.per_frame, self.data_range = per_frame, data_range
         self._frames: int | None = None
         self.add_state("total", torch.zeros(MAX_FRAMES, dtype=torch.float64), _sum_of_ranks)
@@ -107,12 +126,12 @@ class FrameMetric(Metric):
         """
         return torch.where(share == 1, values, torch.nan)
 
-    def update(self, pred: Tensor, target: Tensor, valid: Tensor | None = None) -> None:
+    def update(self, pred: Video, target: Video, valid: Tensor | None = None) -> None:
         """Add a batch: pred and target (B, T, C, H, W), pred unclipped, target in [0, 1].
 
         ``valid`` (B, T, C, H, W) is False where a pixel is missing; None: none is.
         """
-        check_videos(pred, target)
+        pred, target = as_videos(pred, target)
         frames = pred.shape[1]
         if self._frames not in (None, frames):
             raise ValueError(

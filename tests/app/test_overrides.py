@@ -87,3 +87,13 @@ def test_a_checkpoint_and_an_output_of_any_name_work(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "argv", ["predcnn", "predict", *words])
     cli.main()
     assert Path("out, (2)=é/sequence_000.png").exists()
+
+
+def test_a_list_of_names_that_need_quotes_is_an_error_that_shows_them(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"\[a \(1\)\.mp4,b\.mp4\] is no list: quote each name"):
+        readable("predict", ["input=[a (1).mp4,b.mp4]"])
+    for kept in ('input=["a (1).mp4","b.mp4"]', "input=[a.mp4,b.mp4]", 'output="[a (1),b]"'):
+        assert readable("predict", [kept]) == [kept]
+    Path("[a (1),b]").touch()
+    assert readable("predict", ["input=[a (1),b]"]) == ["input='[a (1),b]'"]

@@ -1,5 +1,6 @@
 """Metrics stream, split by lead time, reduce, and refuse what would make a wrong number."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -198,7 +199,9 @@ def test_wrong_shapes_and_types_are_named(videos):
     with pytest.raises(ValueError, match=r"pred has shape \(6, 3.*but target \(6, 4"):
         metric.update(pred[:, :3], target)
     with pytest.raises(ValueError, match=r"expected \(B, T, C, H, W\)"):
-        metric.update(pred[0], target[0])
+        metric.update(pred[0, 0], target[0, 0])
+    with pytest.raises(TypeError, match="pred is a tensor or an array of numbers, not list"):
+        metric.update(pred.tolist(), target)
     with pytest.raises(TypeError, match="divide by 255"):
         metric.update(pred, (target * 255).to(torch.uint8))
     with pytest.raises(ValueError, match="at most 4096"):
@@ -266,3 +269,21 @@ def test_a_metric_from_outside(videos):
     values = metrics.compute()
     torch.testing.assert_close(values["Bias"], (videos[0].double() - videos[1].double()).mean())
     assert values["Bias_per_frame"].shape == (4,)
+
+
+@pytest.mark.parametrize("form", [np.float64, np.float32, np.float16])
+def test_arrays_and_one_video_without_a_batch_axis_are_taken(videos, form):
+    wanted, found, one = (video_metrics(("mse", "ssim")) for _ in range(3))
+    arrays = [v[:1].numpy().astype(form) for v in videos]
+    for array in arrays:
+        array.setflags(write=False)
+    wanted.update(*(torch.from_numpy(array.copy()) for array in arrays))
+    found.update(*arrays)
+    one.update(*(array[0] for array in arrays))
+    assert found.compute() == one.compute() == wanted.compute()
+
+
+@pytest.mark.parametrize("given", [255, (255, 0), (0, 1, 2)])
+def test_a_range_has_two_ends_in_order(given):
+    with pytest.raises(ValueError, match=r"data_range is \[low, high\], not"):
+        video_metrics(("ssim",), data_range=given)

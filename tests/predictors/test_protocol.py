@@ -2,7 +2,9 @@
 
 import importlib.metadata
 import json
+import warnings
 
+import numpy as np
 import pytest
 import torch
 
@@ -123,6 +125,12 @@ def test_wrong_shapes(shape, message):
     for call in (Fading((3, 1, 4, 4)), Fading((3, 1, 4, 4)).predict):
         with pytest.raises(ValueError, match=message):
             call(torch.ones(shape))
+
+
+def test_arrays_that_cannot_be_written_are_taken_without_a_warning():
+    frames = np.broadcast_to(np.float32(0.5), (3, 1, 4, 4))
+    with warnings.catch_warnings(action="error"):
+        assert Fading((3, 1, 4, 4)).predict(frames).shape[0] == 1
 
 
 def test_wrong_types():
