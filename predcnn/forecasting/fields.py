@@ -14,6 +14,7 @@ from predcnn.data.clips.video_options import VideoFolderOptions
 from predcnn.data.grey import GREY, with_grey
 from predcnn.data.scale import Scale, Units
 from predcnn.forecasting.recordings import Recording
+from predcnn.predictors.protocol import Made
 
 
 def units_of(data: Mapping[str, object]) -> Units | None:
@@ -55,12 +56,12 @@ class ChosenChannels(Adapted):
         super().__init__(predictor, options.units)
         self.grey = options.computes_grey
 
-    def predict(self, frames: Tensor, horizon: int | None = None) -> Tensor:
+    def predict(self, frames: Tensor, horizon: int, made: Made) -> Tensor:
         """Predict (B, T, targets, H, W) from frames (B, T, C, H, W)."""
         if self.units is None:
-            return self.predictor.predict(frames, horizon=horizon)
-        self.units.check_horizon(horizon or self.frames_out, self.frames_out)
-        return self._chosen(self.predictor.predict(self._seen(frames), horizon=horizon))
+            return self.predictor.predict(frames, horizon=horizon, made=made)
+        self.units.check_horizon(horizon, self.frames_out)
+        return self._chosen(self.predictor.predict(self._seen(frames), horizon=horizon, made=made))
 
     def shown(self, frames: Tensor) -> Tensor:
         """Return the target channels of frames (..., C, H, W)."""
@@ -76,12 +77,12 @@ class ChosenChannels(Adapted):
 class ScaledPredictor(Adapted):
     """A predictor whose ``predict`` takes and returns values in units; NaN where missing."""
 
-    def predict(self, frames: Tensor, horizon: int | None = None) -> Tensor:
+    def predict(self, frames: Tensor, horizon: int, made: Made) -> Tensor:
         """Predict (B, T, C, H, W); channels other than the targets are NaN."""
         units = self.units
-        units.check_horizon(horizon or self.frames_out, self.frames_out)
+        units.check_horizon(horizon, self.frames_out)
         scaled = units.scale.apply(frames).nan_to_num(nan=0)
-        found = units.scale.undo(self.predictor.predict(scaled, horizon=horizon, any_range=True))
+        found = units.scale.undo(self.predictor.predict(scaled, horizon, any_range=True, made=made))
         others = [i for i in range(found.shape[2]) if i not in units.targets]
         found[:, :, others] = torch.nan
         return found

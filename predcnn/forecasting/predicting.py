@@ -174,11 +174,14 @@ def _continued(
         for start in range(0, len(group), batch_size):
             part = group[start : start + batch_size]
             pasts = torch.stack([past for *_, past in part])
+
+            def made(count: int, done: int = len(futures), clips: int = len(part)) -> None:
+                progress("frames predicted", done * horizon + clips * count, total * horizon)
+
             # a recording may be a batch itself
-            found = predictor.predict(pasts.flatten(0, -5), horizon=horizon).cpu().float()
+            found = predictor.predict(pasts.flatten(0, -5), horizon, made).cpu().float()
             found = found.unflatten(0, pasts.shape[:-4])
             futures |= {(i, times): one for (i, times, _), one in zip(part, found, strict=True)}
-            progress("frames predicted", len(futures) * horizon, total * horizon)
     return [
         _assembled(
             recording,

@@ -5,7 +5,6 @@ https://arxiv.org/abs/1801.03924. The linear heads come with the ``lpips`` packa
 """
 
 import warnings
-from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -99,8 +98,6 @@ class LPIPS(FrameMetric):
         self, *, per_frame: bool = False, backbone_weights: str | Path | None = None
     ) -> None:
         super().__init__(per_frame=per_frame)
-        if find_spec("lpips") is None:
-            raise ModuleNotFoundError("the metric lpips needs the package lpips: pip install lpips")
         self._path = find_backbone(backbone_weights)
         # In a list: AlexNet must not enter the state dict of whoever holds the metric.
         self._network: list[nn.Module] = []

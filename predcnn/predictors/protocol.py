@@ -48,6 +48,10 @@ def pad_to_multiple(frames: Tensor, multiple: int) -> Tensor:
     return pad_frames(frames, height, width)
 
 
+Made = Callable[[int], object]
+"""``made(count)``: called during a roll-out with the number of frames predicted so far."""
+
+
 def tiled(run: Callable[[Tensor], Tensor], frames: Tensor, size: tuple[int, int]) -> Tensor:
     """Apply ``run``, which accepts only frames of ``size`` (H, W), to frames of any size.
 
@@ -141,10 +145,11 @@ class Predictor(Publishing, Mergeable, nn.Module):
                 f"H and W are multiples of {multiple}, such as {fit}, not {size}; predict() pads"
             )
 
-    def rollout(self, past: Tensor, horizon: int) -> Tensor:
+    def rollout(self, past: Tensor, horizon: int, made: Made = lambda count: None) -> Tensor:
         """Predict ``horizon`` frames, differentiably, by feeding back predictions."""
         known, pieces = past, []
-        while sum(piece.shape[1] for piece in pieces) < horizon:
+        while (count := sum(piece.shape[1] for piece in pieces)) < horizon:
+            made(count)
             pieces.append(self._one_pass(known))
             known = torch.cat([known, pieces[-1]], dim=1)[:, -past.shape[1] :]
         return torch.cat(pieces, dim=1)[:, :horizon]
@@ -154,7 +159,12 @@ class Predictor(Publishing, Mergeable, nn.Module):
         return self(past)
 
     def predict(
-        self, frames: Tensor | np.ndarray, horizon: int | None = None, *, any_range: bool = False
+        self,
+        frames: Tensor | np.ndarray,
+        horizon: int | None = None,
+        *,
+        any_range: bool = False,
+        made: Made = lambda count: None,
     ) -> Tensor:
         """Predict ``horizon`` frames of any size in eval mode without gradients.
 
@@ -163,6 +173,7 @@ class Predictor(Publishing, Mergeable, nn.Module):
                 array on any device, uint8 or floating point in [0, 1].
             horizon: number of frames, at least 1; ``frames_out`` if None.
             any_range: floats may lie outside [0, 1]: they are on the scale of the training data.
+            made: called with the number of frames predicted so far, before every pass.
 
         Returns:
             future frames (B, horizon, C, H, W) of the predictor's type, on its device.
@@ -180,8 +191,8 @@ class Predictor(Publishing, Mergeable, nn.Module):
         horizon = check_frames_out(horizon, self.frames_out)
         with evaluating(self):
             if self.needs_resolution:
-                return tiled(lambda past: self.rollout(past, horizon), frames, self.in_shape[2:])
-            return self.rollout(frames, horizon)
+                return tiled(lambda x: self.rollout(x, horizon, made), frames, self.in_shape[2:])
+            return self.rollout(frames, horizon, made)
 
 
 class OnePassPredictor(Predictor):

@@ -8,7 +8,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from predcnn.native import plain
-from predcnn.predictors.protocol import Predictor, pad_to_multiple
+from predcnn.predictors.protocol import Made, Predictor, pad_to_multiple
 
 
 class RecurrentPredictor(Predictor):
@@ -59,12 +59,12 @@ class RecurrentPredictor(Predictor):
         self.check_size(past.shape[-2:])
         return self._continue(past, self.frames_out)
 
-    def rollout(self, past: Tensor, horizon: int) -> Tensor:
+    def rollout(self, past: Tensor, horizon: int, made: Made = lambda count: None) -> Tensor:
         """Predict ``horizon`` frames of any size, padded to `size_multiple` and cropped."""
         height, width = past.shape[-2:]
         padded = pad_to_multiple(past, self.size_multiple)
         self.check_size(padded.shape[-2:])
-        return self._continue(padded, horizon)[..., :height, :width]
+        return self._continue(padded, horizon, made)[..., :height, :width]
 
     def unroll(self, frames: Tensor, use_truth: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Predict frames 1..T_all-1 step by step from true frames or own predictions.
@@ -119,11 +119,12 @@ class RecurrentPredictor(Predictor):
         if not use_truth[:, 0].all():
             raise ValueError("use_truth[:, 0] must be True: there is no prediction of frame 0")
 
-    def _continue(self, past: Tensor, horizon: int) -> Tensor:
+    def _continue(self, past: Tensor, horizon: int, made: Made = lambda count: None) -> Tensor:
         fed = self.enter(past)
         state = self.begin(fed[0], collect=False)
         predictions = [self.advance(fed, state, last_only=True)]
         while len(predictions) < horizon:
+            made(len(predictions))
             fed = self.feed_back(predictions[-1][0], state)[None]
             predictions.append(self.advance(fed, state, last_only=True))
         return self.leave(torch.cat(predictions))

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import predcnn
-from predcnn.forecasting import Forecast
+from predcnn.forecasting import Forecast, forecast_clips
 from predcnn.predictors import checkpoint as checkpoint_module
 from predcnn.weights import files as weight_files
 from tests.data.clips import moving_square, write_frames, write_uneven_video
@@ -165,3 +165,17 @@ def test_too_few_frames_and_other_channels_are_refused(net):
 
 def test_rounding_beyond_the_range_is_accepted(net):
     assert net.predict(clip(4) * 0 + 1.0005).shape == (1, 3, 1, 16, 16)
+
+
+@pytest.mark.parametrize("model", ["simvp", "convlstm"])
+def test_progress_counts_frames_while_one_clip_is_predicted(model, tmp_path):
+    net = predcnn.create_predictor(model, in_shape=(3, 1, 16, 16), scale="small")
+    np.save(tmp_path / "clip.npy", np.random.rand(12, 16, 16, 1).astype(np.float32))
+    heard = []
+    forecast_clips(
+        net, [tmp_path / "clip.npy"], horizon=7, progress=lambda *line: heard.append(line)
+    )
+    predicted = [line[1:] for line in heard if line[0] == "frames predicted"]
+    assert len(predicted) > 2  # before every pass
+    assert predicted == sorted(predicted)
+    assert {total for _, total in predicted} == {14}  # with the trial
