@@ -59,7 +59,7 @@ def build_module(cfg: DictConfig, datamodule: SequenceDataModule) -> TrainingMod
     """Build the predictor of ``cfg.model.net`` and the module that trains it."""
     predictor, objective = build_predictor(cfg), instantiate(cfg.objective)
     shared = {
-        "optimizer": instantiate(cfg.optimizer),
+        "optimizer": instantiate(cfg.optimizer, _convert_="all"),
         "scheduler": instantiate(cfg.scheduler),
         "run": description(cfg, datamodule),
         "seed": cfg.seed,

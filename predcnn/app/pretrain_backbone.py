@@ -40,7 +40,7 @@ def build(cfg: DictConfig, datamodule: ImageDataModule) -> MaskedImages:
     return MaskedImages(
         method,
         {**config, "image_size": cfg.data.image_size, "method": options},
-        optimizer=instantiate(cfg.optimizer),
+        optimizer=instantiate(cfg.optimizer, _convert_="all"),
         scheduler=instantiate(cfg.scheduler),
         token_lr=float(cfg.token_lr),
         run=description(cfg, datamodule),

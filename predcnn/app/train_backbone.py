@@ -28,7 +28,7 @@ def build(cfg: DictConfig, datamodule: ImageDataModule) -> ImageClassification:
         backbone,
         config,
         loss=instantiate(cfg.loss),
-        optimizer=instantiate(cfg.optimizer),
+        optimizer=instantiate(cfg.optimizer, _convert_="all"),
         scheduler=instantiate(cfg.scheduler),
         layer_decay=cfg.layer_decay,
         mix=_mixer(cfg, len(datamodule.classes)),
