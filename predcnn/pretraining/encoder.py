@@ -38,7 +38,8 @@ class Encoder(nn.Module):
         last = len(strides) - 1
         self.indices = [last] if self.isotropic else [i for i, s in enumerate(strides) if s >= 4]
         backbone.prune_intermediate_layers([last], prune_norm=False, prune_head=True)
-        backbone.head = nn.Identity()  # timm before 1.0.31 leaves the norm of a head
+        if hasattr(getattr(backbone, "head", None), "norm"):  # timm before 1.0.31 leaves it
+            backbone.head.norm = nn.Identity()
         self.backbone, self.image_size = backbone, image_size
         maps = self.probe()
         self.dims = [part.shape[1] for part in maps]
