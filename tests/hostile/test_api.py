@@ -123,7 +123,7 @@ SCORES = {
     "NaN predicted": (("mse",), NAN, CLIP, "1 of 512 values of pred are NaN or Inf"),
     "Inf in the truth": (("mse",), CLIP, INF, "values of target are NaN or Inf"),
     "bytes": (("mse",), CLIP.byte(), CLIP.byte(), "divide by 255"),
-    "four axes": (("mse",), CLIP[0], CLIP[0], "expected"),
+    "three axes": (("mse",), CLIP[0, 0], CLIP[0, 0], "expected"),
     "no sequences": (("mse",), CLIP[:0], CLIP[:0], "expected"),
     "other shapes": (("mse",), CLIP, CLIP[..., :8], "but target"),
     "frames smaller than the window": (("ssim",), CLIP[..., :4], CLIP[..., :4], "."),
